@@ -1,1 +1,1 @@
-"""What pages people. May import `streams` and `consumers`, never the reverse."""
+"""Alert rules, their evaluation, and notifications. May import `streams` and `consumers`, never the reverse."""

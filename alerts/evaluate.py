@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from itertools import chain, pairwise
 
 import numpy as np
 
 from alerts.correlation.correlate import correlate, faulty_topics, unbreached_finding
 from alerts.detection import health, sequential, silence, thresholds
 from alerts.detection.breach import Breach
-from alerts.detection.health import HealthMemory
+from alerts.detection.detector import Detector, Observation
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import Panes, ScopeValue
 from alerts.detection.schedule import EffectiveRule, effective_rule, promoted_skus
 from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import WHOLE_SHOP
 from alerts.detection.silence import SilenceMemory
-from alerts.detection.thresholds import ThresholdMemory
 from alerts.findings import Evaluation, Finding, FindingReason, Series
-from alerts.memory import EvaluationMemory, RuleMemory
+from alerts.memory import EvaluationMemory
 from alerts.rules.detect import (
     ChangeDetector,
     HealthCheckDetector,
@@ -53,55 +53,59 @@ def evaluate(
     at_ms = snapshot.as_of_ms
     effective_rules = {rule.name: effective_rule(rule, snapshot.promotions, at_ms) for rule in rules.rules}
     _reset_changed_memories(rules, memory)
-    skus = promoted_skus(snapshot.promotions, at_ms)
     steps = _steps(snapshot.panes, memory.evaluated_until_s, step_s)
     piled_up = sum(end_s - start_s for start_s, end_s in steps) > MAX_BACKLOG_PER_SECOND_S
     fine = steps if piled_up else _steps(snapshot.panes, memory.evaluated_until_s, 1)
     row_of = {label: row for row, label in enumerate(snapshot.panes.labels)}
     _add_revenue(memory, snapshot.panes, row_of, steps)
-    found: dict[str, list[Breach]] = {}
-    for name, current in effective_rules.items():
-        found[name] = (
-            list(_health_and_silence_breaches(memory, current, snapshot, row_of, fine)) if current.enabled else []
-        )
-    faults = [one for judged in found.values() for one in judged]
+    observation = Observation(
+        snapshot, row_of, steps, fine, promoted_skus(snapshot.promotions, at_ms), memory.revenue, _budgets(rules)
+    )
+    found = _breaches(effective_rules, memory, observation, first=True)
     silent_topics = _silent_topics(rules, memory)
-    budgets = _budgets(rules)
-    faulty = {*faulty_topics(faults, effective_rules, silent_topics), *memory.correlation.topic_faults}
-    for name, current in effective_rules.items():
-        frozen = bool(faulty & {str(topic) for topic in current.rule.topics})
-        rule_memory = memory.rules[name]
-        detect = current.detect
-        if isinstance(rule_memory, SequentialMemory) and isinstance(detect, SequentialDetector):
-            # A detector also learns while its rule does not apply.
-            sequential.observe(
-                rule_memory,
-                current.rule,
-                detect,
-                snapshot.panes,
-                row_of,
-                steps,
-                budget=budgets[name],
-                frozen=frozen,
-                skus=skus,
-            )
-            found[name] = (
-                list(sequential.breaches(rule_memory, current.rule, detect, memory.revenue)) if current.enabled else []
-            )
-        elif isinstance(rule_memory, ThresholdMemory) and current.enabled:
-            found[name] = list(thresholds.breaches(rule_memory, current, snapshot, skus, frozen=frozen))
-    judged = [one for rule in rules.rules for one in found[rule.name]]
-    findings = correlate(judged, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
+    faulty = faulty_topics(list(chain(*found.values())), effective_rules, silent_topics)
+    observation = replace(observation, unreliable_topics=frozenset({*faulty, *memory.correlation.topic_faults}))
+    found |= _breaches(effective_rules, memory, observation, first=False)
+    breaches = [breach for rule in rules.rules for breach in found[rule.name]]
+    findings = correlate(breaches, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
     _discard_explained(memory, effective_rules)
     findings += _findings_of_watched(watched, findings, effective_rules, memory, at_ms)
     if steps:
         memory.evaluated_until_s = steps[-1][1]
-    return Evaluation(
-        at_ms,
-        tuple(findings),
-        tuple(_undecided_counts(effective_rules, memory)),
-        tuple(_decided_counts(effective_rules, memory)),
-    ), memory
+    counts = {
+        name: _detector(current.rule).counts(memory.rules[name], current)
+        for name, current in effective_rules.items()
+        if current.enabled
+    }
+    undecided = ((name, reason, many) for name, of in counts.items() for reason, many in of.undecided.items() if many)
+    decided = ((name, of.decided) for name, of in counts.items() if of.decided)
+    return Evaluation(at_ms, tuple(findings), tuple(undecided), tuple(decided)), memory
+
+
+_DETECTORS: Mapping[type, Detector] = {
+    SequentialDetector: sequential,
+    SilenceDetector: silence,
+    ThresholdDetector: thresholds,
+    ChangeDetector: thresholds,
+    HealthCheckDetector: health,
+}
+
+
+def _detector(rule: Rule) -> Detector:
+    return _DETECTORS[type(rule.detect)]
+
+
+def _breaches(
+    effective_rules: Mapping[str, EffectiveRule], memory: EvaluationMemory, observation: Observation, *, first: bool
+) -> dict[str, list[Breach]]:
+    """Breaches by rule, of the detectors that are evaluated first, or of the others."""
+    found = {}
+    for name, current in effective_rules.items():
+        detector, rule_memory = _detector(current.rule), memory.rules[name]
+        if detector.evaluated_first is first:
+            detector.observe(rule_memory, current, observation)
+            found[name] = list(detector.breaches(rule_memory, current, observation)) if current.enabled else []
+    return found
 
 
 def _discard_explained(memory: EvaluationMemory, effective_rules: Mapping[str, EffectiveRule]) -> None:
@@ -134,38 +138,13 @@ def _add_revenue(
 def _reset_changed_memories(rules: Rules, memory: EvaluationMemory) -> None:
     """Create missing memories; replace those of changed detectors."""
     for rule in rules.rules:
-        made_for = _signature(rule)
-        if memory.signatures.get(rule.name) != made_for:
-            memory.rules[rule.name] = _new_memory(rule)
-            memory.signatures[rule.name] = made_for
+        signature = _detector(rule).signature(rule)
+        if memory.signatures.get(rule.name) != signature:
+            memory.rules[rule.name] = _detector(rule).new_memory(rule)
+            memory.signatures[rule.name] = signature
     names = {rule.name for rule in rules.rules}
     memory.rules = {name: rule_memory for name, rule_memory in memory.rules.items() if name in names}
     memory.signatures = {name: made for name, made in memory.signatures.items() if name in names}
-
-
-def _signature(rule: Rule) -> str:
-    match rule.detect:
-        case SequentialDetector() as detect:
-            return f"sequential {sequential.signature(detect)}"
-        case SilenceDetector(count=count):
-            return f"silence {','.join(count)} {RuleScope.SOURCE in rule.for_each}"
-        case ThresholdDetector(value=value, window=window):
-            return f"threshold {value} {window}"
-        case ChangeDetector(value=value, window=window, direction=direction):
-            return f"change {value} {window} {direction}"
-        case HealthCheckDetector(check=check):
-            return f"fact {check}"
-
-
-def _new_memory(rule: Rule) -> RuleMemory:
-    match rule.detect:
-        case SequentialDetector() as detect:
-            return SequentialMemory.of(detect)
-        case SilenceDetector():
-            return SilenceMemory()
-        case HealthCheckDetector():
-            return HealthMemory()
-    return ThresholdMemory()
 
 
 def _budgets(rules: Rules) -> dict[str, float]:
@@ -176,22 +155,6 @@ def _budgets(rules: Rules) -> dict[str, float]:
     total = sum(weights.values())
     shares = {name: rules.budget.false_pages_per_day * weight / total for name, weight in weights.items()}
     return {one.name: shares.get(one.name, rules.budget.false_pages_per_day) for one in rules.rules}
-
-
-def _health_and_silence_breaches(
-    memory: EvaluationMemory,
-    current: EffectiveRule,
-    snapshot: DetectionInputs,
-    row_of: Mapping[ScopeValue, int],
-    steps: list[tuple[int, int]],
-) -> Iterator[Breach]:
-    """Breaches of health checks and silence rules."""
-    rule_memory = memory.rules[current.rule.name]
-    if isinstance(rule_memory, HealthMemory):
-        yield from health.breaches(rule_memory, current, snapshot)
-    elif isinstance(rule_memory, SilenceMemory) and isinstance(current.detect, SilenceDetector):
-        silence.observe(rule_memory, current.rule, current.detect, snapshot.panes, row_of, steps)
-        yield from silence.breaches(rule_memory, current.rule, current.detect, memory.revenue)
 
 
 def _silent_topics(rules: Rules, memory: EvaluationMemory) -> frozenset[str]:
@@ -212,76 +175,13 @@ def _findings_of_watched(
     at_ms: int,
 ) -> list[Finding]:
     """Findings of watched series that are not breached, except those of removed rules."""
-    told = {finding.series for finding in findings}
+    reported = {finding.series for finding in findings}
     found = []
-    for series in sorted(set(watched) - told, key=str):
-        if (current := effective_rules.get(series.rule)) is not None:
-            reason, value = _status(current, memory, series)
-            found.append(unbreached_finding(current.rule, series, reason, current.severity, at_ms, value))
+    for series in sorted(set(watched) - reported, key=str):
+        if (current := effective_rules.get(series.rule)) is None:
+            continue
+        reason, value = FindingReason.NOT_IN_FORCE, None
+        if current.enabled:
+            reason, value = _detector(current.rule).status(memory.rules[series.rule], current, series)
+        found.append(unbreached_finding(current.rule, series, reason, current.severity, at_ms, value))
     return found
-
-
-def _status(current: EffectiveRule, memory: EvaluationMemory, series: Series) -> tuple[FindingReason, float | None]:
-    """The reason why a series is not breached, and its value."""
-    if not current.enabled:
-        return FindingReason.NOT_IN_FORCE, None
-    rule_memory, detect = memory.rules[series.rule], current.detect
-    label = _label(series)
-    if isinstance(rule_memory, SequentialMemory) and isinstance(detect, SequentialDetector):
-        return sequential.status(rule_memory, detect, label), sequential.current_value(rule_memory, label)
-    if isinstance(rule_memory, SilenceMemory) and isinstance(detect, SilenceDetector):
-        return silence.status(rule_memory, detect, label), None
-    if isinstance(rule_memory, ThresholdMemory):
-        return thresholds.status(rule_memory, label), thresholds.current_value(rule_memory, label)
-    assert isinstance(rule_memory, HealthMemory)
-    return health.status(rule_memory, series.labels), health.current_value(rule_memory, series.labels)
-
-
-def _label(series: Series) -> ScopeValue:
-    labels = dict(series.labels)
-    if not labels:
-        return WHOLE_SHOP
-    if "source" in labels:
-        return "source", f"{labels.get('topic', '')}/{labels['source']}"
-    return series.labels[0]
-
-
-def _decided_counts(
-    effective_rules: Mapping[str, EffectiveRule], memory: EvaluationMemory
-) -> Iterator[tuple[str, int]]:
-    """Number of evaluated series of each rule in force."""
-    for name, current in effective_rules.items():
-        rule_memory, detect = memory.rules[name], current.detect
-        if not current.enabled:
-            continue
-        if isinstance(rule_memory, SequentialMemory) and isinstance(detect, SequentialDetector):
-            many = int(rule_memory.watched.sum()) - sum(sequential.undecided_counts(rule_memory, detect))
-        elif isinstance(rule_memory, SilenceMemory) and isinstance(detect, SilenceDetector):
-            many = silence.ready_count(rule_memory, detect)
-        elif isinstance(rule_memory, ThresholdMemory):
-            many = int((rule_memory.seen & rule_memory.judged).sum())
-        else:
-            assert isinstance(rule_memory, HealthMemory)
-            many = len(rule_memory.seen)
-        if many:
-            yield name, many
-
-
-def _undecided_counts(
-    effective_rules: Mapping[str, EffectiveRule], memory: EvaluationMemory
-) -> Iterator[tuple[str, FindingReason, int]]:
-    for name, current in effective_rules.items():
-        rule_memory, detect = memory.rules[name], current.detect
-        if not current.enabled:
-            continue
-        if isinstance(rule_memory, SequentialMemory) and isinstance(detect, SequentialDetector):
-            learning, few = sequential.undecided_counts(rule_memory, detect)
-            yield from (
-                (name, why, many)
-                for why, many in ((FindingReason.LEARNING, learning), (FindingReason.TOO_FEW, few))
-                if many
-            )
-        elif isinstance(rule_memory, ThresholdMemory) and len(rule_memory.seen):
-            missing = int((rule_memory.seen & ~rule_memory.known).sum())
-            if missing:
-                yield name, FindingReason.NO_DATA, missing

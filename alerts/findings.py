@@ -129,6 +129,16 @@ class Series:
         return f"{self.rule}{{{inner}}}" if inner else self.rule
 
 
+def siblings(one: Series, other: Series) -> bool:
+    """Whether two series have different values of the same dimensions."""
+    same = [name for name, _ in one.labels] == [name for name, _ in other.labels]
+    return same and one.labels != other.labels
+
+
+SAME_INCIDENT_WITHIN_MS = 300_000
+"""Breaches that start within this time may belong to one incident."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExpectedRange:
     """The expected range; None: unbounded on that side."""

@@ -142,7 +142,6 @@ IMPURE_IMPORTS = {
 """{(pure file, impure file that it imports): reason}. Entries may only go."""
 
 IMPORT_CYCLES = {
-    ("alerts/detection", "alerts/correlation"): "sequential.py makes candidates",
     ("alerts/notify", "alerts/api"): "webhooks and Alertmanager send the API's schemas",
     ("alerts/store", "alerts/api"): "the change stream holds the API's schemas",
     ("consumers/kafka", "consumers/topic_contents"): "admin.py recognises topics of another team",

@@ -1,4 +1,4 @@
-"""The sub-commands of this package: `salepulse alerts` and what belongs to it."""
+"""The commands of `salepulse alerts`."""
 
 from __future__ import annotations
 

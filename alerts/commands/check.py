@@ -1,4 +1,4 @@
-"""`salepulse alerts check`: are the rules and the receivers as they should be?"""
+"""`salepulse alerts check`: validate the rules and receivers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(
     receivers: Annotated[Path | None, typer.Option(help="File of receivers; by default that of the settings.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the rules and the receivers as the role does, and say what is wrong, line by line. Nothing is sent."""
+    """Validate the rules and receivers, and list all errors with their lines. Nothing is sent."""
     from alerts.notify.receivers import read_receivers
     from alerts.rules.file import read_rules
     from alerts.rules.loader import DEFAULT, default_text, format_errors

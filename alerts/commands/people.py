@@ -1,4 +1,4 @@
-"""`salepulse alerts list, ack, silence`: what fires, and what people say of it."""
+"""`salepulse alerts list`, `ack` and `silence`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def list_alerts(
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the alerts, newest first, and why people are told of each or not."""
+    """List alerts, newest first, with their notification status."""
     from alerts.api.schemas import alert_payload
     from alerts.settings import shop_info
     from alerts.state.alert import Status
@@ -67,7 +67,7 @@ def ack(
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say that you are on it: nobody else is called in this incident, unless it gets worse."""
+    """Acknowledge alerts: no one else is notified of the incident unless its severity increases."""
     settings = load_settings(Settings, redis_url=redis_url)
     who = by or getpass.getuser()
 
@@ -107,7 +107,7 @@ def silence(
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have nobody told of some alerts for a while; without arguments, show the silences."""
+    """Silence matching alerts for a time; without arguments, list silences."""
     from pydantic import ValidationError
 
     from alerts.api.silences import SilenceRequest, silence_payload
@@ -183,9 +183,7 @@ def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
 def _remarks(
     silence: Silence, alerts: Sequence[Alert], running_promotions: frozenset[str], settings: Settings
 ) -> Iterator[str]:
-    """What a silence is about now, and which rules it names that nobody here knows. `running_promotions`:
-    promotions.
-    """
+    """Notes on a new silence: the alerts that match it now, and unknown rules. `running_promotions`: ids."""
     from alerts.rules.loader import RuleLoader, RulesError
     from alerts.settings import rules_path
     from alerts.state.alert import Status
@@ -200,7 +198,7 @@ def _remarks(
         runs = "runs" if silence.promotion == ANY_PROMOTION else "does not run"
         yield f"it holds for nobody now, as {which} {runs}: {firing} would match it"
     known = {alert.series.rule for alert in alerts}
-    with contextlib.suppress(RulesError):  # who evaluates may read other rules, elsewhere
+    with contextlib.suppress(RulesError):  # the evaluating process may read other rules
         known |= {rule.name for rule in RuleLoader(rules_path(settings)).loaded.rules.rules}
     for matcher in silence.matchers:
         named = matcher.label == "rule" and matcher.match_type in (MatchType.EQUAL, MatchType.REGEXP)
@@ -210,7 +208,7 @@ def _remarks(
 
 
 async def _running(settings: Settings) -> frozenset[str]:
-    """The promotions that run."""
+    """Ids of running promotions."""
     from alerts.detection.schedule import running_promotions
     from streams.store.reader import read_promotions
 
@@ -238,7 +236,7 @@ def _row(alert: Alert) -> tuple[str, ...]:
 
 
 def _since_ms(alert: Alert) -> int:
-    """Since when something is wrong, or else since when it has its state."""
+    """Start of the breach, or else of the current status."""
     return alert.finding.since_ms or alert.since_ms
 
 

@@ -1,4 +1,4 @@
-"""`salepulse alerts rehearse`: a sale at full speed against the rules."""
+"""`salepulse alerts rehearse`: replay a sale against the rules."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def rehearse(
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page with a chart there.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Play a sale at full speed against the rules: every page that on-call would have had, and whether rightly.
+    """Replay a sale at full speed against the rules, and report each page and whether it was right.
 
-    Nothing is sent, no Kafka and no Redis are needed. What really went wrong is taken from incidents.json in the
-    folder, or from --incident.
+    Nothing is sent; neither Kafka nor Redis is needed. Actual incidents are read from incidents.json in the folder, or
+    from --incident.
     """
     settings = load_settings(Settings)
     with report_errors():
@@ -85,7 +85,7 @@ def rehearse(
 
 
 def _folder_and_rules(paths: Sequence[Path], rules: Path | None) -> tuple[Path | None, Path | None]:
-    """What is given by position, told apart by its ending, with what is given by name."""
+    """Assign positional arguments by file type, and merge them with the options."""
     given = [path for path in paths if path.suffix in (".yaml", ".yml")]
     folders = [path for path in paths if path not in given]
     if len(folders) > 1:
@@ -142,7 +142,7 @@ def _rehearse(
 
 
 def _every_s(given: str) -> float:
-    """A plain number is seconds."""
+    """Seconds of `--every`; a plain number is in seconds."""
     from consumers.times import parse_duration
 
     try:

@@ -1,4 +1,4 @@
-"""`salepulse alerts`: the role in this process."""
+"""`salepulse alerts`: run the alerts process."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ def alerts(
     retain: Retain = None,
     accept: Accept = None,
 ) -> None:
-    """Watch: evaluate the rules and tell people. Run two or more: one evaluates, all send, another takes over from it.
+    """Evaluate the rules and send notifications. Run two or more: one evaluates, all send, and another takes over if it
+    fails.
 
-    The commands below check and try the settings, show what fires, acknowledge and silence.
+    The commands below validate and test the settings, list alerts, acknowledge and silence.
     """
     if context.invoked_subcommand is not None:
         if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # only the role is endless: cut short, a command has failed
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # an interrupted command has failed
         return
     import structlog
 

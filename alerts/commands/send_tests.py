@@ -1,4 +1,4 @@
-"""`salepulse alerts test`: a message through each receiver."""
+"""`salepulse alerts test`: send test messages through each receiver."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def send_test_messages(
     names: Annotated[list[str] | None, typer.Argument(metavar="RECEIVER...", help="By default all of them.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a beginning and its end, marked as a test, through each receiver, and say what became of them."""
+    """Send a firing test alert and its end through each receiver, and report the outcomes."""
     from alerts.notify.outcome import Failed
     from alerts.settings import load_receivers
 

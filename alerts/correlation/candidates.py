@@ -9,9 +9,6 @@ from alerts.detection.breach import Breach
 from alerts.detection.schedule import EffectiveRule
 from alerts.findings import FindingReason, Series, Severity
 
-SAME_INCIDENT_WITHIN_MS = 300_000
-"""Breaches that start within this time may belong to one incident."""
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -35,12 +32,6 @@ class Candidate:
     def since_ms(self, as_of_ms: int) -> int:
         """Start of the breach, or the given as-of if unknown."""
         return as_of_ms if self.breach.since_ms is None else self.breach.since_ms
-
-
-def siblings(one: Series, other: Series) -> bool:
-    """Whether two series have different values of the same dimensions."""
-    same = [name for name, _ in one.labels] == [name for name, _ in other.labels]
-    return same and one.labels != other.labels
 
 
 def root_series(case: Candidate, by_series: Mapping[Series, Candidate]) -> Series:

@@ -21,13 +21,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from alerts.correlation.candidates import SAME_INCIDENT_WITHIN_MS, Candidate, CorrelationMemory, root_series, siblings
+from alerts.correlation.candidates import Candidate, CorrelationMemory, root_series
 from alerts.correlation.summary import chart, summary
 from alerts.detection.breach import Breach
 from alerts.detection.revenue import RevenueRate
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP
-from alerts.findings import SEVERITY_ORDER, Category, Finding, FindingReason, Series, Severity
+from alerts.findings import (
+    SAME_INCIDENT_WITHIN_MS,
+    SEVERITY_ORDER,
+    Category,
+    Finding,
+    FindingReason,
+    Series,
+    Severity,
+    siblings,
+)
 from alerts.rules.detect import SilenceDetector
 from alerts.rules.rule import Rule, RuleScope
 from consumers.topics import EVENT_TOPICS, Topic

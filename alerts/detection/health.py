@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alerts.detection.breach import Breach
-from alerts.detection.inputs import DetectionInputs, HealthReading
-from alerts.detection.schedule import EffectiveRule
+from alerts.detection.detector import Observation, SeriesCounts
+from alerts.detection.inputs import HealthReading
+from alerts.detection.schedule import DetectorConfig, EffectiveRule
 from alerts.detectors.threshold import breached_with_hysteresis
-from alerts.findings import ExpectedRange, FindingReason, Labels
+from alerts.findings import ExpectedRange, FindingReason, Labels, Series
 from alerts.rules.detect import HealthCheck, HealthCheckDetector
+from alerts.rules.rule import Rule
 from streams.panes.counters import Unit
 
+evaluated_first = True
 _SECONDS = {HealthCheck.AS_OF_AGE, HealthCheck.LAG_AGE, HealthCheck.SOURCE_AHEAD, HealthCheck.WORKER_CLOCK}
 _RATIOS = {HealthCheck.REFUSED, HealthCheck.REPEATED}
 
@@ -29,10 +32,23 @@ class HealthMemory:
     """The last reading of each series."""
 
 
-def breaches(memory: HealthMemory, effective: EffectiveRule, snapshot: DetectionInputs) -> Iterator[Breach]:
+def signature(rule: Rule) -> str:
+    """Identify the health check."""
+    return f"fact {_config(rule.detect).check}"
+
+
+def new_memory(rule: Rule) -> HealthMemory:
+    """Create an empty memory."""
+    return HealthMemory()
+
+
+def observe(memory: HealthMemory, effective: EffectiveRule, observation: Observation) -> None:
+    """Do nothing: the memory changes with the breaches."""
+
+
+def breaches(memory: HealthMemory, effective: EffectiveRule, observation: Observation) -> Iterator[Breach]:
     """Yield the breaches. Without a reading, the previous breaches continue."""
-    detect = effective.detect
-    assert isinstance(detect, HealthCheckDetector)
+    detect, snapshot = _config(effective.detect), observation.inputs
     if snapshot.health_readings is None:
         for labels in memory.since_ms:
             yield _breach(memory, effective, detect, HealthReading(detect.check, np.nan, labels))
@@ -61,17 +77,22 @@ def breaches(memory: HealthMemory, effective: EffectiveRule, snapshot: Detection
         yield _breach(memory, effective, detect, fact)
 
 
-def status(memory: HealthMemory, labels: Labels) -> FindingReason:
-    """The reason why a series is not breached."""
-    if labels not in memory.seen:
-        return FindingReason.GONE
-    return FindingReason.NO_DATA if np.isnan(memory.seen[labels]) else FindingReason.WITHIN
+def status(memory: HealthMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
+    """Return why a series is not breached, and its last reading."""
+    value = memory.seen.get(series.labels)
+    if value is None:
+        return FindingReason.GONE, None
+    return (FindingReason.NO_DATA, None) if np.isnan(value) else (FindingReason.WITHIN, value)
 
 
-def current_value(memory: HealthMemory, labels: Labels) -> float | None:
-    """The last reading of a series."""
-    value = memory.seen.get(labels, np.nan)
-    return None if np.isnan(value) else value
+def counts(memory: HealthMemory, effective: EffectiveRule) -> SeriesCounts:
+    """Count the series with a reading."""
+    return SeriesCounts(len(memory.seen))
+
+
+def _config(detect: DetectorConfig) -> HealthCheckDetector:
+    assert isinstance(detect, HealthCheckDetector)
+    return detect
 
 
 def _breach(memory: HealthMemory, effective: EffectiveRule, detect: HealthCheckDetector, fact: HealthReading) -> Breach:

@@ -18,7 +18,7 @@ from consumers.contract.events import Promotion
 from streams.model.phases import RunState, phase_at, run_state
 
 _ALWAYS = PromotionCondition()
-Detector = ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
+DetectorConfig = ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class EffectiveRule:
     rule: Rule
     enabled: bool
     severity: Severity
-    detect: Detector
+    detect: DetectorConfig
 
 
 def running_promotions(promotions: Mapping[str, Promotion], at_ms: int) -> list[Promotion]:

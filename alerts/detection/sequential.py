@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from alerts.correlation.candidates import SAME_INCIDENT_WITHIN_MS, siblings
 from alerts.detection.breach import Breach
 from alerts.detection.contributors import DimensionBreakdown, contributors, find_explaining_part
+from alerts.detection.detector import Observation, SeriesCounts
 from alerts.detection.panes import Panes, ScopeValue
 from alerts.detection.revenue import RevenueRate
-from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_labels
+from alerts.detection.schedule import DetectorConfig, EffectiveRule
+from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_label, to_labels
 from alerts.detectors.arrays import Bools, Floats, Ints, ratio
 from alerts.detectors.baseline import MinutePart
 from alerts.detectors.sequential import (
@@ -21,10 +22,12 @@ from alerts.detectors.sequential import (
     SequentialStep,
     log_seconds_between_alarms,
 )
-from alerts.findings import ExpectedRange, FindingReason, Series
+from alerts.findings import SAME_INCIDENT_WITHIN_MS, ExpectedRange, FindingReason, Series, siblings
 from alerts.rules.detect import Direction, SequentialDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from streams.panes.counters import Unit
+
+evaluated_first = False
 
 
 @dataclass(slots=True)
@@ -44,9 +47,15 @@ class SequentialMemory:
         return cls(SequentialState.of(detect.lag))
 
 
-def signature(detect: SequentialDetector) -> str:
-    """Identifies the counters of a memory; a memory of other counters is replaced."""
-    return f"{','.join(detect.count)}|{','.join(detect.per)}|{detect.lag}|{detect.direction}"
+def signature(rule: Rule) -> str:
+    """Identify the counters, delay and direction."""
+    detect = _config(rule.detect)
+    return f"sequential {','.join(detect.count)}|{','.join(detect.per)}|{detect.lag}|{detect.direction}"
+
+
+def new_memory(rule: Rule) -> SequentialMemory:
+    """Create an empty memory."""
+    return SequentialMemory.of(_config(rule.detect))
 
 
 def sequential_parameters(detect: SequentialDetector) -> SequentialParameters:
@@ -56,22 +65,9 @@ def sequential_parameters(detect: SequentialDetector) -> SequentialParameters:
     )
 
 
-def observe(
-    memory: SequentialMemory,
-    rule: Rule,
-    detect: SequentialDetector,
-    panes: Panes,
-    row_of: Mapping[ScopeValue, int],
-    steps: Sequence[tuple[int, int]],
-    *,
-    budget: float,
-    frozen: bool,
-    skus: frozenset[str],
-) -> None:
-    """Observe panes; `row_of` gives the row of each label.
-
-    `budget` is the rule's number of false alarms per day. `frozen` counters are unreliable and not used.
-    """
+def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Observation) -> None:
+    """Observe panes, also while the rule does not apply. Unreliable counters are not used."""
+    rule, detect, panes, skus = effective.rule, _config(effective.detect), observation.inputs.panes, observation.skus
     places, state = memory.places, memory.state
     scopes = frozenset(rule.for_each)
     for label in panes.labels:
@@ -80,12 +76,12 @@ def observe(
     size = len(places)
     state.fit(size)
     memory.watched = places.mask([label[0] in scopes and _is_watched(rule, label, skus) for label in places.labels])
-    rows = places.rows(row_of)
+    rows = places.rows(observation.row_of)
     is_parent = np.zeros(size, np.bool_)
     is_parent[0] = True
-    threshold = log_seconds_between_alarms(budget, is_parent)
-    terms, is_frozen = sequential_parameters(detect), np.full(size, frozen)
-    for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, steps):
+    threshold = log_seconds_between_alarms(observation.budgets[rule.name], is_parent)
+    terms, is_frozen = sequential_parameters(detect), np.full(size, observation.is_frozen(rule))
+    for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, observation.steps):
         count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
         state.step(SequentialStep(end_s, end_s - start_s, count, per, gmv, is_frozen), terms, threshold)
 
@@ -108,10 +104,9 @@ def _is_watched(rule: Rule, label: ScopeValue, skus: frozenset[str]) -> bool:
     return not (rule.promoted and scope == RuleScope.SKU and value not in skus)
 
 
-def breaches(
-    memory: SequentialMemory, rule: Rule, detect: SequentialDetector, revenue: RevenueRate
-) -> Iterator[Breach]:
+def breaches(memory: SequentialMemory, effective: EffectiveRule, observation: Observation) -> Iterator[Breach]:
     """Yield the breaches."""
+    rule, detect, revenue = effective.rule, _config(effective.detect), observation.revenue
     state = memory.state
     rise = detect.direction is Direction.RISE
     alarms = np.flatnonzero(state.alarm & memory.watched).tolist()
@@ -141,31 +136,37 @@ def discard_explained(memory: SequentialMemory, rule: Rule, teller: Series, sinc
     memory.state.explain(~memory.places.mask(own), (since_ms - SAME_INCIDENT_WITHIN_MS) / 1000)
 
 
-def undecided_counts(memory: SequentialMemory, detect: SequentialDetector) -> tuple[int, int]:
-    """Return (series still learning, those of them with hardly any events)."""
-    ready = memory.state.ready(sequential_parameters(detect))
-    waiting = memory.watched & ~ready
-    few = waiting & (memory.state.baseline.slow[:, MinutePart.COUNT] < 1)
-    return int(waiting.sum() - few.sum()), int(few.sum())
+def counts(memory: SequentialMemory, effective: EffectiveRule) -> SeriesCounts:
+    """Count the series; those with hardly any events are TOO_FEW."""
+    waiting = memory.watched & ~memory.state.ready(sequential_parameters(_config(effective.detect)))
+    few = int((waiting & (memory.state.baseline.slow[:, MinutePart.COUNT] < 1)).sum())
+    learning = int(waiting.sum()) - few
+    return SeriesCounts(
+        int(memory.watched.sum()) - learning - few,
+        {FindingReason.LEARNING: learning, FindingReason.TOO_FEW: few},
+    )
 
 
-def status(memory: SequentialMemory, detect: SequentialDetector, label: ScopeValue) -> FindingReason:
-    """The reason why a series is not breached."""
-    place = memory.places.of.get(label)
-    if place is None or place >= len(memory.watched) or not memory.watched[place]:
-        return FindingReason.GONE
+def status(memory: SequentialMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
+    """Return why a series is not breached, and its latest rate."""
+    place = memory.places.of.get(to_label(series.labels))
+    if place is None:
+        return FindingReason.GONE, None
+    value = None
+    if place < len(memory.state.recent):
+        count, _, inputs = (float(x) for x in memory.state.recent[place])
+        value = count / inputs if inputs > 0 else None
+    if place >= len(memory.watched) or not memory.watched[place]:
+        return FindingReason.GONE, value
     if memory.state.renewed[place]:
-        return FindingReason.NEW_NORMAL
-    return FindingReason.WITHIN if memory.state.ready(sequential_parameters(detect))[place] else FindingReason.LEARNING
+        return FindingReason.NEW_NORMAL, value
+    ready = memory.state.ready(sequential_parameters(_config(effective.detect)))[place]
+    return FindingReason.WITHIN if ready else FindingReason.LEARNING, value
 
 
-def current_value(memory: SequentialMemory, label: ScopeValue) -> float | None:
-    """The rate of the latest seconds; None if nothing was expected."""
-    place = memory.places.of.get(label, -1)
-    if not 0 <= place < len(memory.state.recent):
-        return None
-    count, _, inputs = (float(x) for x in memory.state.recent[place])
-    return count / inputs if inputs > 0 else None
+def _config(detect: DetectorConfig) -> SequentialDetector:
+    assert isinstance(detect, SequentialDetector)
+    return detect
 
 
 def _breach(memory: SequentialMemory, rule: Rule, place: int, rise: bool, revenue: RevenueRate) -> Breach:

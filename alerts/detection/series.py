@@ -59,3 +59,11 @@ def to_labels(label: ScopeValue) -> Labels:
         topic, _, source = value.partition("/")
         return (("source", source), ("topic", topic))
     return ((scope, value),)
+
+
+def to_label(labels: Labels) -> ScopeValue:
+    """Convert from the labels of findings."""
+    if not labels:
+        return WHOLE_SHOP
+    named = dict(labels)
+    return ("source", f"{named.get('topic', '')}/{named['source']}") if "source" in named else labels[0]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from alerts.detection.breach import Breach
-from alerts.detection.panes import Panes, ScopeValue
-from alerts.detection.revenue import RevenueRate
-from alerts.detection.series import SeriesIndex, to_labels
+from alerts.detection.detector import Observation, SeriesCounts
+from alerts.detection.schedule import DetectorConfig, EffectiveRule
+from alerts.detection.series import SeriesIndex, to_label, to_labels
 from alerts.detectors.arrays import Bools
 from alerts.detectors.silence import SilenceState
-from alerts.findings import FindingReason
+from alerts.findings import FindingReason, Series
 from alerts.rules.detect import SilenceDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from streams.panes.counters import COUNTER_IDS, Unit
+
+evaluated_first = True
 
 
 @dataclass(slots=True)
@@ -28,28 +30,35 @@ class SilenceMemory:
     until_s: int = 0
 
 
-def observe(
-    memory: SilenceMemory,
-    rule: Rule,
-    detect: SilenceDetector,
-    panes: Panes,
-    row_of: Mapping[ScopeValue, int],
-    steps: Iterable[tuple[int, int]],
-) -> None:
-    """Observe panes; `row_of` gives the row of each label."""
+def signature(rule: Rule) -> str:
+    """Identify the counters and whether the series are sources."""
+    return f"silence {','.join(_config(rule.detect).count)} {RuleScope.SOURCE in rule.for_each}"
+
+
+def new_memory(rule: Rule) -> SilenceMemory:
+    """Create an empty memory."""
+    return SilenceMemory()
+
+
+def observe(memory: SilenceMemory, effective: EffectiveRule, observation: Observation) -> None:
+    """Observe panes while the rule applies."""
+    if not effective.enabled:
+        return
+    rule, detect, panes = effective.rule, _config(effective.detect), observation.inputs.panes
     for scope, value in panes.labels:
         if scope in rule.for_each and (not rule.values or value in rule.values):
             memory.places.add((scope, value))
     memory.silences.fit(len(memory.places))
-    rows = memory.places.rows(row_of)
+    rows = memory.places.rows(observation.row_of)
     counters = tuple(COUNTER_IDS) if RuleScope.SOURCE in rule.for_each else detect.count
-    for start_s, end_s in steps:
+    for start_s, end_s in observation.fine_steps:
         memory.silences.step(panes.counts(counters, rows, start_s, end_s), end_s - start_s)
         memory.until_s = end_s
 
 
-def breaches(memory: SilenceMemory, rule: Rule, detect: SilenceDetector, revenue: RevenueRate) -> Iterator[Breach]:
+def breaches(memory: SilenceMemory, effective: EffectiveRule, observation: Observation) -> Iterator[Breach]:
     """Yield the silent series."""
+    rule, detect, revenue = effective.rule, _config(effective.detect), observation.revenue
     silences = memory.silences
     for place in np.flatnonzero(_silent(memory, detect)).tolist():
         label = memory.places.labels[place]
@@ -67,23 +76,29 @@ def breaches(memory: SilenceMemory, rule: Rule, detect: SilenceDetector, revenue
         )
 
 
-def status(memory: SilenceMemory, detect: SilenceDetector, label: ScopeValue) -> FindingReason:
-    """The reason why a series is not breached."""
-    place = memory.places.of.get(label)
+def status(memory: SilenceMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
+    """Return why a series is not silent."""
+    place = memory.places.of.get(to_label(series.labels))
     if place is None:
-        return FindingReason.GONE
-    return FindingReason.WITHIN if _is_known(memory, detect)[place] else FindingReason.LEARNING
+        return FindingReason.GONE, None
+    known = _is_known(memory, _config(effective.detect))[place]
+    return FindingReason.WITHIN if known else FindingReason.LEARNING, None
 
 
-def ready_count(memory: SilenceMemory, detect: SilenceDetector) -> int:
-    """Number of series with enough events to detect silence."""
-    return int(_is_known(memory, detect).sum())
+def counts(memory: SilenceMemory, effective: EffectiveRule) -> SeriesCounts:
+    """Count the series with enough events to detect silence."""
+    return SeriesCounts(int(_is_known(memory, _config(effective.detect)).sum()))
 
 
 def has_active_source(memory: SilenceMemory, topic: str) -> bool:
     """Whether any source of a topic is active."""
     mine = [place for label, place in memory.places.of.items() if label[1].startswith(topic + "/")]
     return bool((memory.silences.quiet_s[mine] == 0).any()) if mine else False
+
+
+def _config(detect: DetectorConfig) -> SilenceDetector:
+    assert isinstance(detect, SilenceDetector)
+    return detect
 
 
 def _is_known(memory: SilenceMemory, detect: SilenceDetector) -> Bools:

@@ -13,20 +13,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alerts.detection.breach import Breach
+from alerts.detection.detector import Observation, SeriesCounts
 from alerts.detection.inputs import DetectionInputs, Table
-from alerts.detection.panes import ScopeValue
-from alerts.detection.schedule import EffectiveRule
-from alerts.detection.series import SeriesIndex, to_labels
+from alerts.detection.schedule import DetectorConfig, EffectiveRule
+from alerts.detection.series import SeriesIndex, to_label, to_labels
 from alerts.detectors.arrays import Bools, Floats, Ints, resized
 from alerts.detectors.change import ChangeBaseline, changed, usual
 from alerts.detectors.threshold import breached_with_hysteresis
 from alerts.detectors.weeks import WeeklyHistory
-from alerts.findings import ExpectedRange, FindingReason
+from alerts.findings import ExpectedRange, FindingReason, Series
 from alerts.rules.detect import ChangeDetector, Direction, ReferencePeriod, ThresholdDetector
-from alerts.rules.rule import LossMethod, RuleScope
+from alerts.rules.rule import LossMethod, Rule, RuleScope
 from alerts.rules.values import unit_of
 from streams.model.windows import LENGTH_S
 
+evaluated_first = False
 HISTORY_MIN = 60
 _LEFT_OUT_MIN = 5
 """The latest minutes, which are evaluated and so excluded from their own reference."""
@@ -93,12 +94,26 @@ class _Limits:
     clear: Floats
 
 
-def breaches(
-    memory: ThresholdMemory, effective: EffectiveRule, snapshot: DetectionInputs, skus: frozenset[str], *, frozen: bool
-) -> Iterator[Breach]:
-    """Yield the breaches. `frozen` numbers are unreliable and change nothing."""
-    detect = effective.detect
-    assert isinstance(detect, ThresholdDetector | ChangeDetector)
+def signature(rule: Rule) -> str:
+    """Identify the number, window and direction."""
+    detect = _config(rule.detect)
+    direction = f" {detect.direction}" if isinstance(detect, ChangeDetector) else ""
+    return f"{detect.kind} {detect.value} {detect.window}{direction}"
+
+
+def new_memory(rule: Rule) -> ThresholdMemory:
+    """Create an empty memory."""
+    return ThresholdMemory()
+
+
+def observe(memory: ThresholdMemory, effective: EffectiveRule, observation: Observation) -> None:
+    """Do nothing: the memory changes with the breaches."""
+
+
+def breaches(memory: ThresholdMemory, effective: EffectiveRule, observation: Observation) -> Iterator[Breach]:
+    """Yield the breaches. Unreliable numbers change nothing."""
+    detect, snapshot, skus = _config(effective.detect), observation.inputs, observation.skus
+    frozen = observation.is_frozen(effective.rule)
     if frozen and memory.as_of_ms:
         memory.judged_ms[memory.judged_ms > 0] += snapshot.as_of_ms - memory.as_of_ms
     memory.as_of_ms = snapshot.as_of_ms
@@ -119,21 +134,28 @@ def breaches(
     memory.wrong[~memory.seen] = False
 
 
-def status(memory: ThresholdMemory, label: ScopeValue) -> FindingReason:
-    """The reason why a series is not breached."""
-    place = memory.places.of.get(label)
-    if place is None or place >= len(memory.seen) or not memory.seen[place]:
-        return FindingReason.GONE
+def status(memory: ThresholdMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
+    """Return why a series is not breached, and its latest number."""
+    place = memory.places.of.get(to_label(series.labels))
+    if place is None:
+        return FindingReason.GONE, None
+    value = float(memory.value[place]) if place < len(memory.value) and memory.known[place] else None
+    if place >= len(memory.seen) or not memory.seen[place]:
+        return FindingReason.GONE, value
     if memory.stale[place]:
-        return FindingReason.STALE
-    return FindingReason.WITHIN if memory.known[place] else FindingReason.NO_DATA
+        return FindingReason.STALE, value
+    return FindingReason.WITHIN if memory.known[place] else FindingReason.NO_DATA, value
 
 
-def current_value(memory: ThresholdMemory, label: ScopeValue) -> float | None:
-    """A series' latest number, if there is enough data."""
-    place = memory.places.of.get(label, -1)
-    known = 0 <= place < len(memory.value) and bool(memory.known[place])
-    return float(memory.value[place]) if known else None
+def counts(memory: ThresholdMemory, effective: EffectiveRule) -> SeriesCounts:
+    """Count the series; those without enough data are NO_DATA."""
+    missing = int((memory.seen & ~memory.known).sum()) if len(memory.seen) else 0
+    return SeriesCounts(int((memory.seen & memory.judged).sum()), {FindingReason.NO_DATA: missing})
+
+
+def _config(detect: DetectorConfig) -> ThresholdDetector | ChangeDetector:
+    assert isinstance(detect, ThresholdDetector | ChangeDetector)
+    return detect
 
 
 def _numbers(

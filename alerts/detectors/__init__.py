@@ -1,1 +1,1 @@
-"""How it is decided that something is wrong: pure, over arrays of series, each with its source."""
+"""The statistics of detectors: pure, over arrays of series, each with its source."""

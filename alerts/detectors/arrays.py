@@ -1,4 +1,4 @@
-"""Arrays that detectors are made of: one place a series."""
+"""Arrays of detectors, indexed by series."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 
 def resized(array: npt.NDArray[Any], size: int, fill: float = 0.0) -> npt.NDArray[Any]:
-    """The array with room for more series, filled."""
+    """Extend the array for more series, filled."""
     if len(array) >= size:
         return array
     wider = np.full((size, *array.shape[1:]), fill, array.dtype)

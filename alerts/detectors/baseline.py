@@ -1,14 +1,14 @@
-"""The level that is usual: how many events follow from one, lately, and how much that varies.
+"""The baseline: the usual number of `count` events per `per` event, and its variation.
 
-- **Lately** is an exponential mean over minutes, once with a half-life of an hour and once of ten minutes. The last
-  three minutes are left out, so that what is being tested is not yet part of what it is compared with; minutes in which
-  something was wrong never become part of it.
-- **For a drop** the level of the hour counts, or that of the ten minutes where it is surely lower: a surge that ends is
-  no drop. For a rise, the other way round.
-- **Uncertainty**: the level is taken to be half a standard error lower (for a rise: higher) than estimated; the rest of
-  it is weighed when it comes to an alarm (`evidence`).
-- **Variation**: Pearson's index, the mean of (y - mu)^2 / mu, over blocks of 10 s and of 60 s; the greater counts, and
-  at least 1 (McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, section 4.5). A block counts 16 at most.
+- **Level**: exponential means over minutes, with half-lives of an hour and of ten minutes. The last three minutes are
+    excluded, so that the tested values are not part of their reference; minutes with a breach are never included.
+- **For a drop**, the level of the hour applies, or that of ten minutes where it is surely lower: the end of a surge is
+    no drop. For a rise, the other way round.
+- **Uncertainty**: the level is assumed half a standard error lower (for a rise: higher) than estimated; the rest is
+    accounted for in `evidence`.
+- **Variation**: Pearson's index, the mean of (y - mu)^2 / mu, over blocks of 10 s and of 60 s; the larger one applies,
+    at least 1 (McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, section 4.5), with a limit of 16 per
+  block.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from alerts.detectors.arrays import Bools, Floats, ratio, resized
 
 MINUTE_S = 60
 PENDING = 3
-"""Minutes that are left out."""
+"""Number of excluded minutes."""
 FAST_MIN = 10.0
 SLOW_MIN = 60.0
 _MOST = 16.0
@@ -31,17 +31,17 @@ _MARGIN_SE = 0.5
 
 
 class MinutePart(IntEnum):
-    """What is kept of a minute."""
+    """Components of a minute."""
 
     COUNT = 0
     INPUT = 1
     """Delayed `per` events."""
     GMV = 2
     SPREAD_10S = 3
-    """Sum of Pearson's terms of its blocks of 10 s."""
+    """Sum of the Pearson terms of its blocks of 10 s."""
     SPREAD_60S = 4
     MINUTES = 5
-    """1 where the spreads are known, else 0."""
+    """1 if the spreads are known, else 0."""
 
 
 N_PARTS = len(MinutePart)
@@ -52,36 +52,36 @@ class Baseline:
     """Usual levels. Arrays are [series, …, part]."""
 
     minute: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
-    """The one that is under way."""
+    """The current minute."""
     block: Floats = field(default_factory=lambda: np.zeros((0, 2)))
-    """Counted and expected in the block of 10 s that is under way."""
+    """Counted and expected in the current block of 10 s."""
     pending: Floats = field(default_factory=lambda: np.zeros((0, PENDING, N_PARTS)))
-    """The last minutes, the oldest first."""
+    """The excluded minutes, oldest first."""
     fast: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
     slow: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
 
     def fit(self, size: int) -> None:
-        """Room for so many series."""
+        """Resize the arrays."""
         self.minute, self.block = resized(self.minute, size), resized(self.block, size)
         self.pending = resized(self.pending, size)
         self.fast, self.slow = resized(self.fast, size), resized(self.slow, size)
 
     def take(self, y: Floats, inputs: Floats, gmv: Floats) -> None:
-        """Part of the minute under way."""
+        """Add a part of the current minute."""
         came = np.empty((len(y), 3))
         came[:, MinutePart.COUNT], came[:, MinutePart.INPUT], came[:, MinutePart.GMV] = y, inputs, gmv
         self.minute[:, :3] += came
         self.block += came[:, :2]
 
     def end_block(self, level: Floats) -> None:
-        """10 s are over; `level` is the usual one, 0 where it is not known."""
+        """End a block of 10 s; `level` is the usual one, 0 if unknown."""
         mu = level * self.block[:, 1]
         self.minute[:, MinutePart.SPREAD_10S] += _pearson(self.block[:, 0], mu)
         self.block[:] = 0.0
 
     def end_minute(self, level: Floats, sound: Bools, *, spreads: bool) -> None:
-        """A minute is over; of series that are not `sound` it is not taken. `spreads`: whether what was to be expected
-        was known well enough for the counts' spread around it to say anything."""
+        """End a minute, which is included only for `sound` series. `spreads`: whether the expectation was certain
+        enough to measure the variation."""
         minute = self.minute
         mu = level * minute[:, MinutePart.INPUT]
         minute[:, MinutePart.SPREAD_60S] = _pearson(minute[:, MinutePart.COUNT], mu)
@@ -100,23 +100,23 @@ class Baseline:
         self.minute = np.zeros_like(minute)
 
     def drop_recent(self, which: Bools) -> None:
-        """The last minutes of these series never become part of the baseline."""
+        """Exclude the last minutes of these series for good."""
         self.pending[which] = 0.0
         self.minute[which] = 0.0
         self.block[which] = 0.0
 
     def accept(self, which: Bools, y: Floats, inputs: Floats) -> None:
-        """What has been lately is what is usual from now on."""
+        """Make the recent level the usual one."""
         for kept in (self.fast, self.slow):
             kept[which] = 0.0
             kept[which, MinutePart.COUNT], kept[which, MinutePart.INPUT] = y[which], inputs[which]
 
     def level(self) -> Floats:
-        """Events that follow from one, estimated; NaN where nothing is known."""
+        """Estimated `count` per `per` events; NaN if unknown."""
         return ratio(self.slow[:, MinutePart.COUNT], self.slow[:, MinutePart.INPUT])
 
     def bounded(self, *, rise: bool) -> Floats:
-        """The level that a change is measured from: never further on the side of the change than is sure."""
+        """The reference level, never further in the direction of the change than is certain."""
         slow, fast = self.level(), ratio(self.fast[:, MinutePart.COUNT], self.fast[:, MinutePart.INPUT])
         phi = self.dispersion()
         slow_se = slow * np.sqrt(phi / np.maximum(self.slow[:, MinutePart.COUNT], 1.0))
@@ -127,7 +127,7 @@ class Baseline:
         return answer
 
     def dispersion(self) -> Floats:
-        """Variance over mean of the counts around what is expected, at least 1."""
+        """Variance over mean of the counts around their expectation, at least 1."""
         minutes = self.slow[:, MinutePart.MINUTES]
         short = (self.slow[:, MinutePart.SPREAD_10S] / 6 + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
         long = (self.slow[:, MinutePart.SPREAD_60S] + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
@@ -135,7 +135,7 @@ class Baseline:
         return answer
 
     def gmv_per_input(self) -> Floats:
-        """GMV for each delayed `per` event, minor units."""
+        """GMV per delayed `per` event, minor units."""
         return ratio(self.slow[:, MinutePart.GMV], self.slow[:, MinutePart.INPUT])
 
 

@@ -1,19 +1,20 @@
-"""Delay correction: what is to be expected of events that follow others after a while.
+"""Delay correction: the expected number of events that follow others after a delay.
 
-People look, think and then order, so orders lag views. Where views rise at once, as at an opening, orders over views
-fall although nothing is wrong. So what is expected of orders now is the views *delayed* as people are: convolved with
-the distribution of the lag.
+Orders follow views with a delay. If views rise suddenly, as at an opening, orders per view fall although nothing is
+wrong. So the expectation uses *delayed* views: convolved with the distribution of the lag.
 
-- **Lags** are mixtures of what a chain of leaky stages puts out: a stage passes on what comes in with an exponential
-  delay. Such phase-type distributions come as close as wanted to any (Neuts, Matrix-Geometric Solutions in Stochastic
-  Models, 1981, chapter 2), and a chain needs one number a stage and series, however long the lags are. Stages double
-  from 1 s on, which suits people; from 5 min on the first eight are alike, which suits time-outs (Erlang).
-- **Which mixture** is learnt from the sale itself: counts are taken for Poisson with a mean that is the sum of the
-  stages' outputs times unknown weights, which are estimated by maximum likelihood with the multiplicative steps of EM
-  (Shepp and Vardi, IEEE Transactions on Medical Imaging 1, 1982). Only traffic that moves tells anything about the lag;
-  while it is even, the weights stay where they are.
-- **How sure** that is: moving all lags by half a stage (a factor of 1.4) changes what is expected while traffic moves.
-  Fisher's information about such a move gives its standard error, hence a band around what is expected.
+- **Lags** are mixtures of the outputs of a chain of leaky stages, each of which delays its input exponentially. Such
+    phase-type distributions approximate any distribution (Neuts, Matrix-Geometric Solutions in Stochastic Models, 1981,
+    chapter 2), and a chain needs one number per stage and series, however long the lags are. Mean delays double from 1
+  s
+    on; for lags from 5 min on, the first eight stages are equal, which fits time-outs (Erlang).
+- **The mixture** is learnt from the sale: counts are Poisson with a mean that is the weighted sum of the stages'
+outputs.
+    The weights are estimated by maximum likelihood with the multiplicative steps of EM (Shepp and Vardi, IEEE
+  Transactions
+    on Medical Imaging 1, 1982). Only changing traffic is informative; in even traffic the weights stay.
+- **Uncertainty**: moving all lags by half a stage (a factor of 1.4) changes the expectation while traffic changes.
+    Fisher's information about such a move gives its standard error, and so a band around the expectation.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ from alerts.detectors.arrays import Floats, resized
 
 STAGES = 12
 PLACES = STAGES + 1
-"""Place 0 is what goes into the chain, place j what comes out of stage j."""
+"""Index 0 is the input of the chain, index j the output of stage j."""
 _LONG_S = 300.0
 _ALIKE = 8
 BLOCK_S = 10
 _BLOCKS = 720
 _LEAST_BLOCKS = 60
 _PENDING_BLOCKS = 18
-"""The latest blocks are not learnt from yet: something may be wrong in them."""
+"""The latest blocks are not used yet, because they may contain a breach."""
 _PRIOR_EVENTS = 50.0
 _PRIOR_SE = 0.5
 _PRIOR_SE_LONG = 1.5
-"""Of the lags' place before anything is learnt, in stages: about a factor of 1.4, and a quarter."""
+"""Prior standard error of the lag's position, in stages: a factor of about 1.4, and a quarter."""
 _LEAST_SE = 0.2
 _STEPS = 30
 
@@ -53,22 +54,22 @@ def stages(lag_s: float) -> Floats:
 
 @dataclass(slots=True)
 class Chain:
-    """What went in, delayed by 0 to 12 stages; events a second."""
+    """The input delayed by 0 to 12 stages; events per second."""
 
     stage_s: Floats
     held: Floats = field(default_factory=lambda: np.zeros((0, PLACES)))
-    """# [series, place]"""
+    """# [series, stage]"""
     known: Floats = field(default_factory=lambda: np.zeros(PLACES))
-    """# [place]: how much of each output comes from what was seen, 0 to 1; the rest was before the beginning."""
+    """# [stage]: share of each output that comes from observed input, 0 to 1"""
 
     def fit(self, size: int) -> None:
-        """Room for so many series."""
+        """Resize the arrays."""
         self.held = resized(self.held, size)
 
     def step(self, rate: Floats, dt_s: float) -> Floats:
-        """Let `dt_s` seconds pass, in which so much a second comes in; returns the outputs (series, place).
+        """Advance `dt_s` seconds with this input per second; return the outputs (series, stage).
 
-        What was before the beginning is taken to be like what has been since.
+        The input before the start is assumed to equal the input since.
         """
         passage = _passage(self.stage_s.tobytes(), dt_s)
         self.held[:, 0] = rate
@@ -80,8 +81,8 @@ class Chain:
 
 @lru_cache(maxsize=64)
 def _passage(stage_s: bytes, dt_s: float) -> Floats:
-    """What `dt_s` seconds do to a chain, as a matrix (place before, place after): each stage takes in, in turn, a share
-    of what the one before it holds by then. `stage_s`: the stages' mean delays, float64."""
+    """The matrix (stage before, stage after) of `dt_s` seconds: each stage takes a share of the one before it.
+    `stage_s`: mean delays of the stages, float64."""
     passes = -np.expm1(-dt_s / np.frombuffer(stage_s))
     passage = np.eye(PLACES)
     for j in range(STAGES):
@@ -92,7 +93,7 @@ def _passage(stage_s: bytes, dt_s: float) -> Floats:
 
 
 def kernel(lag_s: float) -> Floats:
-    """Weights of a lag of about this mean, before anything is known: half of it there, a quarter beside."""
+    """Initial weights of a lag of about this mean: half there, a quarter on each side."""
     weights = np.zeros(PLACES)
     if lag_s <= 0:
         weights[0] = 1.0
@@ -108,7 +109,7 @@ def kernel(lag_s: float) -> Floats:
 
 
 def moved(weights: Floats, stages: float) -> Floats:
-    """All lags longer (or shorter, below 0) by so many stages; what has no lag stays so."""
+    """Move all lags by this number of stages (below 0: shorter); a share without lag stays."""
     places = np.clip(np.arange(1, STAGES + 1) + stages, 1, STAGES)
     low = np.floor(places).astype(np.int64)
     share = places - low
@@ -121,23 +122,23 @@ def moved(weights: Floats, stages: float) -> Floats:
 
 @dataclass(slots=True)
 class Lag:
-    """The lag's distribution, and how it is learnt from the whole shop in blocks of 10 s."""
+    """The lag's distribution, learnt from the whole shop in blocks of 10 s."""
 
     weights: Floats
-    """# [place]: they add up to 1"""
+    """# [stage]: sum 1"""
     prior_se: float
     se: float
-    """Standard error of the lags' place, in stages."""
+    """Standard error of the lag's position, in stages."""
     slope: Floats
-    """# [place]: how the weights change as all lags grow by a stage"""
+    """# [stage]: derivative of the weights by the lag's position"""
     counts: Floats = field(default_factory=lambda: np.zeros(0))
     """# [block]"""
     inputs: Floats = field(default_factory=lambda: np.zeros((0, PLACES)))
-    """# [block, place]: the outputs of the chain over the block, summed"""
+    """# [block, stage]: sums of the chain's outputs"""
 
     @classmethod
     def of(cls, lag_s: float) -> Lag:
-        """Begins with a guess; without a lag there is nothing to learn."""
+        """Start from a guess; without a lag there is nothing to learn."""
         se = _PRIOR_SE if lag_s < _LONG_S else _PRIOR_SE_LONG
         weights = kernel(lag_s)
         return cls(weights, se, se if lag_s > 0 else 0.0, _slope(weights))
@@ -148,20 +149,20 @@ class Lag:
 
     @property
     def learnt(self) -> bool:
-        """Whether the sale has told what the lag is, as far as it has told anything."""
+        """Whether the lag is known as well as it can be."""
         return not self.learns or len(self.counts) >= _LEAST_BLOCKS + _PENDING_BLOCKS
 
     def take(self, count: float, inputs: Floats) -> None:
-        """One block more, in which nothing was wrong."""
+        """Add a block without a breach."""
         self.counts = np.append(self.counts, count)[-_BLOCKS:]
         self.inputs = np.vstack((self.inputs, inputs))[-_BLOCKS:]
 
     def forget_recent(self) -> None:
-        """Something was wrong in the latest blocks."""
+        """Discard the latest blocks."""
         self.counts, self.inputs = self.counts[:-_PENDING_BLOCKS], self.inputs[:-_PENDING_BLOCKS]
 
     def learn(self, dispersion: float) -> None:
-        """Move the weights nearer to what the blocks say."""
+        """Move the weights towards the maximum likelihood."""
         counts, inputs = self.counts[:-_PENDING_BLOCKS], self.inputs[:-_PENDING_BLOCKS]
         total = float(counts.sum())
         if not self.learns or len(counts) < _LEAST_BLOCKS or total < _PRIOR_EVENTS:
@@ -181,7 +182,7 @@ class Lag:
         self.se = max(_LEAST_SE, (1 / self.prior_se**2 + information) ** -0.5)
 
     def delayed(self, outputs: Floats) -> tuple[Floats, Floats]:
-        """(what comes out delayed, how far it may be off) of the outputs of a chain: (series, place) to (series)."""
+        """(delayed events, their uncertainty) of a chain's outputs: (series, stage) to (series)."""
         off: Floats = np.abs(outputs @ self.slope) * self.se
         return outputs @ self.weights, off
 

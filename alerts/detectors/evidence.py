@@ -1,24 +1,26 @@
-"""A sequential test that may be looked at after every second: has the rate changed by at least so much?
+"""A sequential test, valid at any time: has the rate changed by at least the least effect?
 
-Counts y are compared with what is expected of them, mu. For each of a few sizes of change r (the true mean is r mu) the
-likelihood ratio of a step is L = r^y exp(-mu (r - 1)), by the Poisson distribution. A rate of success is tested so
-too, by the successes that follow from a known number of trials.
+Counts y are compared with their expectation mu. For each of a few sizes of change r (the true mean is r mu), the
+likelihood ratio of a step is L = r^y exp(-mu (r - 1)) by the Poisson distribution. A success rate is tested by the
+successes of a known number of trials.
 
-- **Shiryaev-Roberts**: R <- (R + dt) L, summed over the sizes with weights that add up to 1. While nothing has changed,
-  R - t is a martingale with mean 0, whenever one looks, so the mean time until R first reaches A is at least A: with A
-  in seconds, one false alarm in A seconds at most, on average (Roberts, Technometrics 8, 1966; Pollak, Annals of
-  Statistics 13, 1985). Where the change is smaller than nothing (the rate rose, and a drop is looked for), R falls, so
-  the same bound holds for every such rate: R is an e-detector (Shin, Ramdas and Rinaldo, New England Journal of
-  Statistics in Data Science 2, 2024), and it restarts by itself.
-- **Delay**: after a change by r, log R grows by mu (r log r - r + 1) a second. So the mean delay is about log A over
-  this, which no test with as few false alarms can beat by much (Lorden, Annals of Mathematical Statistics 42, 1971).
-- **The level is an estimate** from a counts seen before. Given a + y counts in all, y is binomial whatever the level is
-  (Przyborowski and Wilenski, Biometrika 31, 1940), so since the change the likelihood ratio is in truth
-  r^y ((a + mu) / (a + r mu))^(a + y), which is less than with a known level. `unsure` says by how much.
-- **Over-dispersion**: where counts vary phi times as much as Poisson's, log L is divided by phi (quasi-likelihood:
-  McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 9). To second order in log r its mean is 1.
-- **Since when**: for each size, the moment at which the sum of log L was last at its least (Page's CUSUM, Biometrika
-  41, 1954): the maximum-likelihood estimate of the moment of change.
+- **Shiryaev-Roberts**: R <- (R + dt) L, summed over the sizes with weights of sum 1. Without a change, R - t is a
+    martingale with mean 0 at any time, so the mean time until R first reaches A is at least A: with A in seconds, at
+  most
+    one false alarm in A seconds on average (Roberts, Technometrics 8, 1966; Pollak, Annals of Statistics 13, 1985). If
+  the
+    rate changed in the other direction, R falls and the same bound holds: R is an e-detector (Shin, Ramdas and Rinaldo,
+    New England Journal of Statistics in Data Science 2, 2024), and it restarts by itself.
+- **Delay**: after a change by r, log R grows by mu (r log r - r + 1) per second, so the mean delay is about log A over
+    this, close to the minimum of all tests with as few false alarms (Lorden, Annals of Mathematical Statistics 42,
+  1971).
+- **Estimated level**: for a level from a earlier counts, y is binomial given a + y, whatever the level is
+    (Przyborowski and Wilenski, Biometrika 31, 1940). The likelihood ratio since the change is then
+    r^y ((a + mu) / (a + r mu))^(a + y), less than with a known level; `unsure` is the difference.
+- **Over-dispersion**: for counts with phi times the variance of Poisson's, log L is divided by phi (quasi-likelihood:
+    McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 9). To second order in log r its mean is 1.
+- **Start of the change**: for each size, the time of the last minimum of the sum of log L (Page's CUSUM, Biometrika 41,
+    1954), which is the maximum-likelihood estimate.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ _MOST, _LOG_MOST = 1e30, 69.0
 
 @lru_cache(maxsize=64)
 def sizes_of(least_effect: float, *, rise: bool) -> Floats:
-    """The changes r that are looked for: from the least effect to a stop, or to ten times the least effect."""
+    """The tested sizes r: from the least effect to a stop, or to ten times the least effect."""
     steps = np.arange(SIZES) / (SIZES - 1)
     most = 0.97
     least = least_effect if rise else min(least_effect, most)
@@ -47,7 +49,7 @@ def sizes_of(least_effect: float, *, rise: bool) -> Floats:
 
 
 def information(r: float) -> float:
-    """Kullback-Leibler information of an expected event, where the true mean is r times it: r log r - r + 1."""
+    """Kullback-Leibler information per expected event if the true mean is r times it: r log r - r + 1."""
     return r * float(np.log(r)) - r + 1 if r > 0 else 1.0
 
 
@@ -57,7 +59,7 @@ def _table() -> Floats:
 
 @dataclass(slots=True)
 class Evidence:
-    """What has been seen against "nothing has changed". Arrays are [series, size]."""
+    """The evidence against "no change". Arrays are [series, size]."""
 
     r: Floats = field(default_factory=_table)
     """R, seconds."""
@@ -70,16 +72,16 @@ class Evidence:
     """Expected since then."""
 
     def fit(self, size: int) -> None:
-        """Room for so many series."""
+        """Resize the arrays."""
         self.r, self.cusum, self.since_s = resized(self.r, size), resized(self.cusum, size), resized(self.since_s, size)
         self.seen, self.expected = resized(self.seen, size), resized(self.expected, size)
 
     def step(
         self, y: Floats, mu: Floats, *, sizes: Floats, phi: Floats, end_s: float, dt_s: float, weighs: Bools
     ) -> None:
-        """Take in `dt_s` seconds up to `end_s`. Series where `weighs` is false stay as they are.
+        """Advance `dt_s` seconds up to `end_s`. Series without `weighs` are unchanged.
 
-        `sizes`: (series, size) or (size). A zero expectation says nothing.
+        `sizes`: (series, size) or (size). A zero expectation is no evidence.
         """
         weight = weighs / phi
         log_l = (y * weight)[:, None] * np.log(sizes) - (mu * weight)[:, None] * (sizes - 1)
@@ -97,7 +99,7 @@ class Evidence:
         self.expected += (mu * weighs)[:, None]
 
     def reset(self, which: Bools) -> None:
-        """Forget."""
+        """Reset series."""
         for array in (self.r, self.cusum, self.seen, self.expected):
             array[which] = 0.0
 
@@ -108,7 +110,7 @@ class Evidence:
         return answer
 
     def unsure(self, sizes: Floats, best: Ints, usual: Floats, phi: Floats) -> Floats:
-        """How much of the log evidence is owed to taking the level for known, where it comes from `usual` counts."""
+        """The part of the log evidence due to the uncertainty of a level from `usual` counts."""
         at = (np.arange(len(best)), best)
         y, mu, r = self.seen[at], self.expected[at], sizes[best]
         known = -mu * (r - 1)
@@ -117,6 +119,6 @@ class Evidence:
         return answer
 
     def best(self) -> Ints:
-        """The size that the evidence is greatest for: (series)."""
+        """The size with the most evidence: (series)."""
         answer: Ints = self.cusum.argmax(axis=1)
         return answer

@@ -1,9 +1,9 @@
-"""A rate that is followed second by second: delays, usual level and evidence put together.
+"""Sequential detection of rates: delays, baseline and evidence combined.
 
-Each step: what is to be expected is the delayed `per` events (`delays`) times the usual level (`baseline`), both taken
-on the side where nothing is wrong; the evidence (`evidence`) weighs the counts against that. An alarm needs as much
-evidence as the budget of false alarms asks for, the least sample, and an estimated change of at least the least effect;
-it ends when the latest counts are back within half of it. While an alarm lasts, nothing is learnt.
+In each step, the expectation is the delayed `per` events (`delays`) times the usual level (`baseline`), both on the
+side without a breach, and `evidence` compares the counts with it. An alarm needs enough evidence for the false-alarm
+budget, the least sample, and an estimated change of at least the least effect. It ends when the latest counts are back
+within half of that. During an alarm, nothing is learnt.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _RECENT_LEAST_S, _RECENT_MOST_S = 20.0, 1800.0
 _LATELY_S = 60.0
 _LEARN_EVERY_S = 60
 NEW_NORMAL_S = 2 * 3600.0
-"""An alarm that has lasted so long ends: the new level becomes the usual one."""
+"""An alarm ends after this time: the new level becomes the usual one."""
 _LEAST_SEEN = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class SequentialParameters:
-    """What a rule's author has set."""
+    """Parameters of a rule."""
 
     rise: bool
     least_effect: float
@@ -38,7 +38,7 @@ class SequentialParameters:
 
 @dataclass(frozen=True, slots=True)
 class SequentialStep:
-    """What came in during `dt_s` seconds up to `end_s`: arrays by series."""
+    """The events of `dt_s` seconds up to `end_s`: arrays by series."""
 
     end_s: int
     dt_s: int
@@ -46,7 +46,7 @@ class SequentialStep:
     per: Floats
     gmv: Floats
     frozen: Bools
-    """Where what came in is not to be believed: nothing is tested, nothing learnt."""
+    """Series with unreliable counters, which are neither tested nor learnt from."""
 
 
 def _flags() -> Bools:
@@ -59,7 +59,7 @@ def _numbers() -> Floats:
 
 @dataclass(slots=True)
 class SequentialState:
-    """All series of one rule. Series 0 is the whole shop: the lag is learnt from it."""
+    """All series of one rule. Series 0 is the whole shop, from which the lag is learnt."""
 
     lag: Lag
     chain: Chain
@@ -67,35 +67,34 @@ class SequentialState:
     evidence: Evidence = field(default_factory=Evidence)
     alarm: Bools = field(default_factory=_flags)
     since_s: Floats = field(default_factory=_numbers)
-    """When the change happened, of alarms."""
+    """Start of the change, for alarms."""
     alarm_s: Floats = field(default_factory=_numbers)
-    """When the alarm was raised."""
+    """Start of the alarm."""
     renewed: Bools = field(default_factory=_flags)
-    """Alarms that ended in the last step because the new level has become the usual one."""
+    """Alarms ended in the last step by a new usual level."""
     recent: Floats = field(default_factory=lambda: np.zeros((0, 3)))
-    """# [series, (counted, expected, delayed `per`)]: exponential sums of the latest seconds, as many as the least
-    sample takes"""
+    """# [series, (counted, expected, delayed `per`)]: exponential sums over about the least sample"""
     lately: Floats = field(default_factory=lambda: np.zeros((0, 3)))
-    """# [series, (counted, expected, delayed `per`)]: of about the last minute, the same for all series"""
+    """# [series, (counted, expected, delayed `per`)]: exponential sums over about a minute, for all series"""
     onset: Floats = field(default_factory=lambda: np.zeros((0, 3)))
-    """# [series, (counted, expected, delayed `per`)]: of alarms, since the change happened, as far as is estimated"""
+    """# [series, (counted, expected, delayed `per`)]: since the estimated start of the change, for alarms"""
     inputs: Floats = field(default_factory=_numbers)
-    """# [series]: delayed `per` events a second, at the last step"""
+    """# [series]: delayed `per` events per second, at the last step"""
     level: Floats = field(default_factory=_numbers)
-    """The usual level, 0 where nothing is known; this and the next two are the baseline's, taken anew every minute."""
+    """The usual level, 0 if unknown; this and the next two are copied from the baseline every minute."""
     tested: Floats = field(default_factory=_numbers)
-    """The level that a change is measured from."""
+    """The reference level."""
     phi: Floats = field(default_factory=_numbers)
     block_outputs: Floats = field(default_factory=lambda: np.zeros(PLACES))
     block_count: float = 0.0
 
     @classmethod
     def of(cls, lag_s: float) -> SequentialState:
-        """Nothing seen yet; the lag is about this long."""
+        """Create the state for a lag of about this mean."""
         return cls(Lag.of(lag_s), Chain(stages(lag_s)))
 
     def fit(self, size: int) -> None:
-        """Room for so many series."""
+        """Resize the arrays."""
         if len(self.alarm) >= size:
             return
         for part in (self.chain, self.baseline, self.evidence):
@@ -111,7 +110,7 @@ class SequentialState:
         self.inputs, self.onset = resized(self.inputs, size), resized(self.onset, size)
 
     def step(self, step: SequentialStep, terms: SequentialParameters, log_threshold: Floats) -> None:
-        """Go on by one step. `log_threshold`: log of the seconds between false alarms, by series."""
+        """Advance one step. `log_threshold`: log of the seconds between false alarms, by series."""
         outputs = self.chain.step(step.per / step.dt_s, step.dt_s)
         rate, off = self.lag.delayed(outputs)
         self.inputs = rate
@@ -127,13 +126,13 @@ class SequentialState:
         self._learn(step, terms, inputs, outputs)
 
     def ready(self, terms: SequentialParameters) -> Bools:
-        """Series whose baseline is large enough to test against, once most of a lag has been seen to its end."""
+        """Series with a sufficient baseline and most of a lag observed."""
         seen = float(self.chain.known @ self.lag.weights)
         answer: Bools = (self.baseline.slow[:, MinutePart.COUNT] >= terms.least_baseline) & (seen >= _LEAST_SEEN)
         return answer
 
     def _follow(self, step: SequentialStep, inputs: Floats, terms: SequentialParameters) -> None:
-        """The latest seconds; and alarms that are over."""
+        """Update the recent sums, and end alarms."""
         expected = self.level * inputs
         with np.errstate(divide="ignore", over="ignore"):
             lasting = 2 * terms.least_sample * step.dt_s / expected
@@ -159,8 +158,8 @@ class SequentialState:
         self.evidence.reset(over)
 
     def explain(self, which: Bools, from_s: float) -> None:
-        """What has been against these series since a moment is explained by something else that is over: tests begin
-        anew, alarms of it end, and nothing is learnt from it. What began before stays."""
+        """Discard evidence of these series since a moment, because an ended incident explains it: tests restart, alarms
+        of that time end, and nothing is learnt from it. Earlier changes stay."""
         best = self.evidence.since_s[np.arange(len(which)), self.evidence.best()]
         explained = which & (np.where(self.alarm, self.since_s, best) >= from_s)
         self.alarm &= ~explained
@@ -172,15 +171,15 @@ class SequentialState:
             self.lag.forget_recent()
 
     def seen_of(self, place: int) -> tuple[float, float, float]:
-        """Counted, expected and delayed `per` events that say how bad it is: the latest; of an alarm younger than
-        those, what has been since it began: the rest of them was right."""
+        """(counted, expected, delayed `per`) for the size of the breach: the recent sums, or the sums since the start
+        of a younger alarm."""
         since, latest = self.onset[place], self.recent[place]
         is_young = self.alarm[place] and 0 < since[1] < latest[1]
         count, expected, inputs = (since if is_young else latest).tolist()
         return count, expected, inputs
 
     def change(self) -> Floats:
-        """Counted over expected in the latest seconds; NaN where nothing is expected."""
+        """Counted over expected recently; NaN if nothing is expected."""
         return ratio(self.recent[:, 0], self.recent[:, 1])
 
     def _raise(self, step: SequentialStep, terms: SequentialParameters, log_threshold: Floats) -> None:
@@ -224,7 +223,7 @@ class SequentialState:
             self.lag.learn(float(self.phi[0]))
 
     def _refresh_levels(self, terms: SequentialParameters) -> None:
-        """What the baseline says."""
+        """Copy the levels from the baseline."""
         self.level = np.nan_to_num(self.baseline.level())
         self.tested = np.nan_to_num(self.baseline.bounded(rise=terms.rise))
         self.phi = self.baseline.dispersion()
@@ -233,13 +232,13 @@ class SequentialState:
 DAY_S = 86_400.0
 PARENT_SHARE = 0.5
 _LEAST_CHILDREN = 10
-"""A rule's children share as if they were at least so many, so that thresholds do not move while they turn up."""
+"""Minimum assumed number of children of a rule, so that thresholds do not change as children appear."""
 
 
 def log_seconds_between_alarms(false_per_day: float, is_parent: Bools) -> Floats:
-    """Log of the mean seconds between false alarms that each series of a rule may have: (series).
+    """Log of the mean seconds between false alarms of each series of a rule: (series).
 
-    The whole shop has half of the rule's share, for it sees most and soonest; the other half is shared evenly.
+    The whole shop gets half of the rule's share, because it has most events; the children share the other half evenly.
     """
     children = max(int((~is_parent).sum()), _LEAST_CHILDREN)
     has_children = not bool(is_parent.all())

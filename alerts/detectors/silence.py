@@ -1,9 +1,9 @@
-"""Nothing comes where something was to be expected.
+"""Detect silence where events are expected.
 
-At a rate of lambda a Poisson process is silent for t seconds with chance exp(-lambda t), so a silence in which 30
-events were to be expected is no accident (1e-13). Events that come in bursts are silent for longer: three times the
-longest silence of the last hours, in events to be expected, is asked for as well. The rate is the least of exponential
-means over 1, 15 and 60 minutes at the last event, so that traffic that dies down is no silence.
+At a rate lambda, a Poisson process is silent for t seconds with probability exp(-lambda t), so 30 missed events are no
+accident (1e-13). Bursts cause longer silences, so three times the longest recent silence, in expected events, is
+required, too. The rate is the minimum of the exponential means over 1, 15 and 60 minutes at the last event, so that
+fading traffic is no silence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MEANS_S = np.array([60.0, 900.0, 3600.0])
 _USUAL_HALF_LIFE_S = 3600.0
 _BURSTS = 3.0
 _GIVEN_UP_S = 2 * 3600.0
-"""After so long, silence is what is usual."""
+"""After this time, silence is the usual state."""
 
 
 @dataclass(slots=True)
@@ -26,26 +26,26 @@ class SilenceState:
     """Arrays by series."""
 
     rates: Floats = field(default_factory=lambda: np.zeros((0, len(_MEANS_S))))
-    """# [series, mean]: events a second, not yet divided by `known`"""
+    """# [series, mean]: events per second, not yet divided by `known`"""
     known: Floats = field(default_factory=lambda: np.zeros((0, len(_MEANS_S))))
-    """How much of each mean has been seen, 0 to 1."""
+    """Observed share of each mean, 0 to 1."""
     rate: Floats = field(default_factory=lambda: np.zeros(0))
     """At the last event."""
     total: Floats = field(default_factory=lambda: np.zeros(0))
-    """Events seen in all."""
+    """Total number of events."""
     quiet_s: Floats = field(default_factory=lambda: np.zeros(0))
     """Since the last event."""
     usual: Floats = field(default_factory=lambda: np.zeros(0))
-    """The longest silence of late, in events to be expected."""
+    """The longest recent silence, in expected events."""
 
     def fit(self, size: int) -> None:
-        """Room for so many series."""
+        """Resize the arrays."""
         self.rates, self.known = resized(self.rates, size), resized(self.known, size)
         self.rate, self.total = resized(self.rate, size), resized(self.total, size)
         self.quiet_s, self.usual = resized(self.quiet_s, size), resized(self.usual, size)
 
     def step(self, count: Floats, dt_s: float) -> None:
-        """Let `dt_s` seconds pass in which so many came."""
+        """Advance `dt_s` seconds with these counts."""
         if not len(count):
             return
         some = count > 0
@@ -63,12 +63,12 @@ class SilenceState:
 
     @property
     def missed(self) -> Floats:
-        """Events that were to be expected since the last one."""
+        """Expected events since the last one."""
         answer: Floats = self.rate * self.quiet_s
         return answer
 
     def silent(self, *, after_s: float, least_expected: float) -> Bools:
-        """Which are silent for longer than can be an accident."""
+        """Whether each silence is longer than chance explains."""
         needed = np.maximum(least_expected, _BURSTS * self.usual)
         answer: Bools = (
             (self.quiet_s >= after_s)

@@ -1,7 +1,7 @@
-"""What a number usually is at a time of the week: the median of the same hours of the last weeks.
+"""The usual value at a time of the week: the median of the same hours of the last weeks.
 
-People and warehouses keep a week: what is dispatched on a Sunday is compared with Sundays. A stretch's number is its
-last one; the one under way is left out: what is being judged is not what it is compared with.
+Shops and warehouses have weekly patterns. A bucket keeps its last value; the current one is excluded from its own
+reference.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from alerts.detectors.change import usual
 
 WEEKS = 4
 MIN_WEEKS = 3
-"""Of fewer known ones nothing is said: one that was spoilt would count too much."""
+"""Minimum number of known weeks: with fewer, one outlier would count too much."""
 BUCKET_S = 4 * 3600
 _STRETCHES = 7 * 86_400 // BUCKET_S
 _KEPT = 1 + WEEKS * _STRETCHES
@@ -26,16 +26,16 @@ class WeeklyHistory:
     """Arrays by series."""
 
     numbers: Floats = field(default_factory=lambda: np.zeros((0, _KEPT)))
-    """# [series, stretch]: the newest last; NaN where nothing is known"""
+    """# [series, bucket]: newest last; NaN if unknown"""
     newest: int = -1
-    """The newest stretch, counted from the epoch."""
+    """The newest bucket, counted from the epoch."""
 
     def fit(self, size: int) -> None:
-        """Room for so many series."""
+        """Resize the arrays."""
         self.numbers = resized(self.numbers, size, np.nan)
 
     def remember(self, places: Ints, values: Floats, at_ms: int) -> None:
-        """The numbers of some series now; NaN is none."""
+        """Record the current values; NaN is none."""
         stretch = at_ms // (1000 * BUCKET_S)
         ahead = _KEPT if self.newest < 0 else max(0, min(stretch - self.newest, _KEPT))
         if ahead:
@@ -46,6 +46,6 @@ class WeeklyHistory:
         self.numbers[places[known], -1] = values[known]
 
     def usual(self, places: Ints) -> Floats:
-        """Of some series at the time of the week that is now; NaN where too few weeks are known."""
+        """The usual values at this time of the week; NaN with too few known weeks."""
         same = self.numbers[places, :-1:_STRETCHES].T
         return usual(np.where((~np.isnan(same)).sum(axis=0) >= MIN_WEEKS, same, np.nan)).middle

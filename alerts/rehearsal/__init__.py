@@ -1,1 +1,1 @@
-"""A sale played against the rules at full speed: what would have paged, when, and whether rightly."""
+"""Replay a sale against the rules at full speed: each page, its time, and whether it was right."""

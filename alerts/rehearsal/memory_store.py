@@ -1,4 +1,4 @@
-"""Messages counted in memory, as workers count them into Redis: what a view follows in a rehearsal."""
+"""A store in memory that counts messages as workers do, for the view of a rehearsal."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from streams.view.numbers import SECONDS
 from streams.worker.lateness import EventTimeBounds, newest_not_ahead
 
 _SECONDS_KEPT_S = 2 * 3600
-"""Before what was looked at last."""
+"""Panes before the last read."""
 _TOGETHER = 16
 
 
 @dataclass(slots=True)
 class _Topic:
-    """What was counted of one topic: one partition."""
+    """Counts of one topic with one partition."""
 
     seen: SeenIds
     position: int = 0
@@ -45,7 +45,7 @@ class _Topic:
 
 
 class MemoryStore:
-    """A `PaneSource` in memory: the process that counts is the one that reads."""
+    """A `PaneSource` in memory; the same process counts and reads."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -54,7 +54,7 @@ class MemoryStore:
         self._numbers = RowIndex()
         self._topics = {topic: _Topic(SeenIds(settings.dedup_horizon_ms(topic))) for topic in EVENT_TOPICS}
         self._log: dict[Partition, LogEntry] = {}
-        """What was counted last."""
+        """The last delta."""
         self._parts: dict[BlockId, list[tuple[Partition, PaneDelta]]] = defaultdict(list)
         self._records: dict[RecordKey, bytes] = {}
         self._promotions: dict[str, Promotion] = {}
@@ -65,13 +65,13 @@ class MemoryStore:
     # Counting --------------------------------------------------------------------------------------------------------
 
     def announce(self, value: bytes) -> None:
-        """A promotion, as its topic has it."""
+        """Add a promotion."""
         promotion = Promotion.model_validate_json(value)
         self._promotions[promotion.promotion_id] = promotion
         self._version += 1
 
     def count(self, topic: Topic, values: Sequence[bytes], last_ms: int) -> None:
-        """What arrived of a topic, the last of it at a moment; the view must have been polled since the last time."""
+        """Count messages of a topic up to a moment; the view must have polled since the last call."""
         held, partition = self._topics[topic], Partition(topic, 0)
         events, rejected = read_columns(topic, list(values), self._numbers, self._settings.currency)
         fresh = held.seen.first_seen(events.ids)
@@ -97,8 +97,7 @@ class MemoryStore:
                 self._put((level.name, start), partition, part)
 
     def passed(self, now_ms: int, looked_s: int) -> None:
-        """It is so late now, by the clock of the sale, and everything that came is counted. `looked_s`: up to where
-        seconds were looked at."""
+        """Advance the clock; all messages until now are counted. `looked_s`: end of the seconds already read."""
         self._now_ms = now_ms
         oldest_s = looked_s - _SECONDS_KEPT_S
         for block in [block for block in self._parts if block[0] == SECONDS and block[1] < oldest_s]:

@@ -1,4 +1,4 @@
-"""How finely a sale is looked at in a rehearsal: as it would be live, or more coarsely where it is long."""
+"""The evaluation interval of a rehearsal: as live, or longer for long sales."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from alerts.rules.rule import Rule, Rules
 from consumers.times import format_setting_duration
 
 MAX_EVALUATIONS, MAX_STEPS = 10_000, 20_000
-"""Of a whole rehearsal. It takes minutes then, however long the recording is."""
+"""Limits for a whole rehearsal, which keep it within minutes."""
 _EVERY_S = (5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 21_600, 86_400)
 _STEPS_S = (STEP_S, 30, 60, 300, 900, 3600)
 LIVE_EVERY_S = 60.0
-"""Up to so long between two evaluations, silences are looked for second by second, as they are live."""
+"""Maximum interval at which silence detectors still read every second, as live."""
 
 
 @dataclass(frozen=True, slots=True)
 class RehearsalPace:
-    """Of one rehearsal."""
+    """The pace of one rehearsal."""
 
     every_s: float
-    """Between two evaluations."""
+    """Interval between evaluations."""
     step_s: int
-    """Counters are taken in by steps of at most so many seconds."""
+    """Maximum length of the steps in which counters are read."""
     chosen: bool
-    """Whether `every_s` goes by the length of the sale."""
+    """Whether `every_s` was derived from the length of the sale."""
 
     def describe(self) -> str:
-        """For people: what is looked at how often, and what is missed so."""
+        """Describe the interval and what it misses."""
         why = " (for the length of it; --every sets it)" if self.chosen else ""
         told = f"an evaluation every {format_setting_duration(self.every_s)}{why}"
         if self.every_s > LIVE_EVERY_S:
@@ -40,17 +40,17 @@ class RehearsalPace:
         return told
 
     def left_out(self, rules: Rules) -> tuple[str, ...]:
-        """Names of the rules in force that cannot judge in such steps."""
+        """Names of enabled rules that need shorter steps."""
         return tuple(rule.name for rule in rules.rules if rule.enabled and max_step_s(rule) < self.step_s)
 
     def fitting(self, rules: Rules) -> Rules:
-        """The same with those switched off."""
+        """The rules, with those disabled."""
         names = self.left_out(rules)
         kept = (rule.model_copy(update={"enabled": False}) if rule.name in names else rule for rule in rules.rules)
         return rules.model_copy(update={"rules": tuple(kept)})
 
     def describe_left_out(self, rules: Rules) -> str:
-        """For people: who cannot judge, and how to have them judged; empty where all can."""
+        """Describe the left-out rules and how to include them; empty if there are none."""
         names = self.left_out(rules)
         if not names:
             return ""
@@ -66,15 +66,14 @@ class RehearsalPace:
 
 
 def pace(length_s: float, every_s: float | None = None) -> RehearsalPace:
-    """For a sale of this length. `every_s`: as somebody wants it."""
+    """The pace for a sale of this length. `every_s` is the requested interval."""
     chosen = every_s or _first(_EVERY_S, length_s / MAX_EVALUATIONS)
     return RehearsalPace(chosen, int(min(max(chosen, STEP_S), _first(_STEPS_S, length_s / MAX_STEPS))), every_s is None)
 
 
 def max_step_s(rule: Rule) -> float:
-    """The longest steps in which a rule can judge. A rate whose counts come after what they are of, by its `lag`, has
-    in longer ones the counts of one step set against what only the next step counts; one of which the counts are part
-    of what they are of, and what is no rate, has none."""
+    """The longest steps in which a rule works. For a rate, `count` events must occur mostly in the step of their `per`
+    events, so its `lag` limits the steps; other rules have no limit."""
     detect = rule.detect
     if not isinstance(detect, SequentialDetector) or set(detect.count) <= set(detect.per):
         return math.inf

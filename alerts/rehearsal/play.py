@@ -1,4 +1,4 @@
-"""Rules played over a sale: every page that on-call would have had."""
+"""Evaluate rules over a sale and collect the pages."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from consumers.topics import Topic
 from streams.panes.counters import COUNTERS, TYPE_COUNTERS
 
 SETTLE_S = 2
-"""What is younger than this, by the as-of, is not judged yet: some of it is still under way."""
+"""Margin before the as-of, for events in transit."""
 IDLE_AFTER_S = 10
-"""The as-of waits so long for a topic of which nothing comes any more."""
+"""How long the as-of waits for an idle topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One alert, from its firing on."""
+    """One incident, from its start."""
 
     series: Series
     incident: str
     fired_ms: int
-    """By the clock of the sale: when people were told."""
+    """Start by the clock of the sale."""
     finding: Finding
-    """As it was then."""
+    """The alert at the start."""
     resolved_ms: int | None = None
-    """None: not before the end."""
+    """None: it did not end."""
 
 
 @dataclass(slots=True)
 class RehearsalResult:
-    """A sale that was played."""
+    """The result of a rehearsal."""
 
     pages: list[Page] = field(default_factory=list)
-    """In the order of firing."""
+    """In order of their start."""
     inhibited: dict[tuple[str, FindingReason], int] = field(default_factory=dict)
-    """# (rule, why): series that were held back at some time"""
+    """# (rule, reason): series that were inhibited"""
     judged: Counter[str] = field(default_factory=Counter)
-    """# rule: evaluations in which it could judge any series"""
+    """# rule: evaluations with at least one evaluated series"""
     evaluations: int = 0
-    """Evaluations in all."""
+    """Number of evaluations."""
     start_ms: int = 0
     end_ms: int = 0
 
@@ -64,8 +64,8 @@ class RehearsalResult:
 def play(
     rules: Rules, snapshots: Iterable[DetectionInputs], *, from_ms: int = 0, step_s: int = STEP_S
 ) -> RehearsalResult:
-    """All snapshots in turn. What is before `from_ms` is only learnt from: what fires on then is a page of then.
-    `step_s`: see `evaluate`."""
+    """Evaluate all inputs in turn. Inputs before `from_ms` are only learnt from; an alert that still fires then is a
+    page. `step_s`: see `evaluate`."""
     played, memory = RehearsalResult(), EvaluationMemory()
     timing = {
         rule.name: Timing(for_ms=round(rule.for_s * 1000), clear_ms=round(rule.keep_firing_for * 1000))
@@ -113,10 +113,10 @@ def play(
 def snapshots(
     panes: DensePanes, *, every_s: int = 2, seldom_until_s: int = 0, promotions: Mapping[str, Promotion]
 ) -> Iterator[DetectionInputs]:
-    """A sale as it would have been seen live: an evaluation every few seconds, up to where the as-of lets it see.
+    """Inputs of a sale as seen live: one every few seconds, up to the horizon.
 
-    `seldom_until_s`: so long from its beginning there is one every 10 s only, as a start takes in what was before.
-    Beyond what the panes say nothing is known: there are no tables and no facts.
+    Until `seldom_until_s` there is one every 10 s only, as after a start. There are only panes, neither tables nor
+    health readings.
     """
     last = _last_events(panes)
     taken = 0
@@ -134,7 +134,7 @@ def snapshots(
 
 
 def _last_events(panes: DensePanes) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """For clicks and orders: at each second, the end of the last one with an event of the topic."""
+    """For clicks and orders: at each second, the end of the last second with an event."""
     whole = panes.labels.index(("all", ""))
     found = []
     for topic in (Topic.CLICKS, Topic.ORDERS):

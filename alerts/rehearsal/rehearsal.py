@@ -1,4 +1,4 @@
-"""Messages played at full speed: counted as workers do, seen through the view that is used live, and judged."""
+"""Rehearse messages: count them as workers do, and read them through the view."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from streams.view.query import NotReadyError
 from streams.view.rolling import RollingView
 
 COUNT_STEP_MS = 600_000
-"""What is not looked at yet is counted by steps of so long."""
+"""Step in which messages are counted before the first evaluation."""
 
 
 class Rehearsal:
-    """One sale against one set of rules. Iterate over `snapshots` once; `course` is whole then."""
+    """One sale against one set of rules. Iterate over `snapshots` once; `course` is complete then."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Rehearsal:
         until_ms: int | None = None,
         from_ms: int = 0,
     ) -> None:
-        """`from_ms`: what arrives before is counted, and not looked at."""
+        """Messages before `from_ms` are counted and not evaluated."""
         self.course = SaleTimeline()
         self._settings = settings.model_copy(update={"clock": Clock.WALL, "retain": "all"})
         self._rules = rules
@@ -50,10 +50,10 @@ class Rehearsal:
         self._view = RollingView(self._store, RowIndex(), self._settings)
         self._shares = RecentTotals()
         self._until_s = 0
-        """Up to where seconds were looked at."""
+        """End of the seconds already read."""
 
     def snapshots(self, messages: Iterable[Arrival]) -> Iterator[DetectionInputs]:
-        """As it would have been seen live, an evaluation every few seconds."""
+        """The inputs as seen live, one every few seconds."""
         with asyncio.Runner() as runner:
             waiting = iter(messages)
             first = next(waiting, None)
@@ -107,7 +107,7 @@ class Rehearsal:
             StoreSample(
                 now_ms=now_ms,
                 polled_ms=now_ms,
-                clock=Clock.EVENT,  # a recording lags behind no clock
+                clock=Clock.EVENT,  # a recording has no lag
                 as_of_ms=seen.as_of_ms,
                 partitions=self._view.state.partitions,
                 stale=(),

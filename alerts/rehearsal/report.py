@@ -1,4 +1,4 @@
-"""What a rehearsal comes to: for people as lines, for programs as JSON, and as a page with a chart."""
+"""The report of a rehearsal: text, JSON, and a page with a chart."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ HEADER = ("rule", "pages", "right", "false", "late", "plain", "precision", "medi
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One sale against one set of rules."""
+    """The report of one sale and one set of rules."""
 
     played: RehearsalResult
     happened: Sequence[ActualIncident] | None
-    """None: nobody knows what went wrong."""
+    """None: the actual incidents are unknown."""
     found: Score
     course: SaleTimeline
     pace: RehearsalPace
     rules: Rules
-    """All that were asked for; see `RehearsalPace.left_out`."""
+    """The requested rules; see `RehearsalPace.left_out`."""
 
     def rows(self) -> list[tuple[str, ...]]:
-        """A row of `HEADER` for each rule that paged, those with most pages first."""
+        """A row of `HEADER` for each rule that paged, most pages first."""
         ranked = sorted(self.found.rules.items(), key=lambda one: (-one[1].pages, one[0]))
         return [
             (
@@ -76,7 +76,7 @@ class Report:
         return f"{whole}: {told} of {len(found.detected)} incidents were told of, {wrong}"
 
     def incidents(self) -> list[tuple[str, ...]]:
-        """(what, when, who told of it first, after how long, pages)."""
+        """(incident, time, first rule, delay, pages)."""
         return [
             (
                 one.happened.kind,
@@ -89,7 +89,7 @@ class Report:
         ]
 
     def pages(self) -> list[tuple[str, ...]]:
-        """(when, until, severity, verdict, what) in the order of firing."""
+        """(start, end, severity, verdict, summary) in order of start."""
         found = self.found
         verdicts = {"false": found.false, "late": found.late, "plain": found.plain}
         known = {id(page): verdict for verdict, pages in verdicts.items() for page in pages}
@@ -109,7 +109,7 @@ class Report:
         ]
 
     def facts(self) -> dict[str, Any]:
-        """All of it for programs."""
+        """The report as JSON."""
         return {
             "verdict": self.verdict(),
             "every_s": self.pace.every_s,
@@ -131,7 +131,7 @@ class Report:
         }
 
     def html(self) -> str:
-        """One page that needs nothing else."""
+        """A self-contained page."""
         parts = [
             "<!doctype html><html lang=en><meta charset=utf-8><title>Rehearsal</title>",
             f"<style>{_STYLE}</style><h1>Rehearsal</h1><p>{escape(self.verdict())}</p><p>{escape(self.pace.describe())}</p>",
@@ -147,7 +147,7 @@ class Report:
         return "\n".join(parts) + "\n"
 
     def _chart(self) -> str:
-        """Counters by the minute, what happened as bands, pages as marks."""
+        """Counters by minute, incidents as bands, pages as marks."""
         if not self.course.minutes:
             return ""
         first, last = self.course.minutes.start, self.course.minutes.stop
@@ -189,7 +189,7 @@ def report(
     course: SaleTimeline,
     pace: RehearsalPace,
 ) -> Report:
-    """Pages against the truth."""
+    """Score the pages against the actual incidents."""
     found = Score()
     plain = {rule.name for rule in rules.rules if isinstance(rule.detect, ThresholdDetector | HealthCheckDetector)}
     score(found, played, happened or (), plain)

@@ -1,4 +1,4 @@
-"""Pages against what really happened: which were right, what was missed, how long it took."""
+"""Score pages against actual incidents: right, false, missed, and their delay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from alerts.rehearsal.play import Page, RehearsalResult
 
 LATE_PAGE_WITHIN_MS = 300_000
-"""A page so long after an incident's end is still about it, but late, unless its rule states a limit."""
+"""A page this long after an incident's end still belongs to it, but is late, unless its rule states a limit."""
 
 DETECTED_AS: Mapping[str, frozenset[str]] = {
     "conversion_drop": frozenset({"orders"}),
@@ -23,12 +23,12 @@ DETECTED_AS: Mapping[str, frozenset[str]] = {
     "traffic_surge": frozenset(),
     "traffic_drop": frozenset(),
 }
-"""# kind of the simulator's incidents: what rules may call it (their `incident`)"""
+"""# kind of simulated incident: matching `incident` of rules"""
 
 
 @dataclass(frozen=True, slots=True)
 class ActualIncident:
-    """Something that really went wrong, `[start_ms, end_ms)`."""
+    """An actual incident, `[start_ms, end_ms)`."""
 
     kind: str
     start_ms: int
@@ -37,12 +37,12 @@ class ActualIncident:
 
 @dataclass(frozen=True, slots=True)
 class DetectedIncident:
-    """What became of something that happened; `first` is None where nobody was told in time."""
+    """An actual incident with its pages; `first` is None if no page came in time."""
 
     happened: ActualIncident
     first: Page | None
     pages: int
-    """Those that were late among them."""
+    """The late ones among them."""
 
     @property
     def delay_s(self) -> float | None:
@@ -51,7 +51,7 @@ class DetectedIncident:
 
 @dataclass(slots=True)
 class RuleScore:
-    """One rule over some sales."""
+    """Score of one rule over several sales."""
 
     right: int = 0
     false: int = 0
@@ -60,7 +60,7 @@ class RuleScore:
     plain: int = 0
     """See `Score.plain`."""
     delays_s: list[float] = field(default_factory=list)
-    """Of its right pages."""
+    """Delays of its right pages."""
 
     @property
     def pages(self) -> int:
@@ -68,27 +68,27 @@ class RuleScore:
 
     @property
     def precision(self) -> float | None:
-        """The share of right pages among those that said that something is going wrong."""
+        """Share of right pages among those that report an incident."""
         judged = self.right + self.false + self.late
         return self.right / judged if judged else None
 
 
 @dataclass(slots=True)
 class Score:
-    """Some sales."""
+    """Score over several sales."""
 
     days: float = 0.0
     rules: dict[str, RuleScore] = field(default_factory=dict)
     detected: list[DetectedIncident] = field(default_factory=list)
     false: list[Page] = field(default_factory=list)
     late: list[Page] = field(default_factory=list)
-    """Begun soon after the end of what they are about: they called somebody to what was over."""
+    """Pages that started soon after the end of their incident."""
     plain: list[Page] = field(default_factory=list)
-    """About nothing that was meant to happen, and not false: a number did pass the limit that its rule sets."""
+    """Pages about no incident that are not false: the value did exceed the rule's limit."""
 
     @property
     def recall(self) -> float | None:
-        """The share of what happened, and somebody is to be told of, that somebody was told of in time."""
+        """Share of the actual incidents that were paged in time."""
         return sum(one.first is not None for one in self.detected) / len(self.detected) if self.detected else None
 
     @property
@@ -99,7 +99,7 @@ class Score:
 def score(
     score: Score, played: RehearsalResult, happened: Sequence[ActualIncident], plain: Collection[str] = ()
 ) -> None:
-    """Add one sale. `plain`: rules whose pages say what is counted, whatever the reason."""
+    """Add one sale. `plain`: rules that report a counted fact, whatever its cause."""
     score.days += played.days
     wanted = [one for one in happened if DETECTED_AS[one.kind]]
     firsts: dict[int, Page] = {}

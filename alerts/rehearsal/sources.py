@@ -1,4 +1,4 @@
-"""What is rehearsed on: recorded messages or a simulated sale, and what really went wrong in it."""
+"""The input of a rehearsal: recorded or simulated messages, and the actual incidents."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ class Arrival(NamedTuple):
     """One message."""
 
     at_ms: int
-    """When it arrives; 0 for what is known before anything happens."""
+    """Arrival time; 0: before the sale."""
     topic: Topic
     value: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RehearsalSource:
-    """Messages in the order in which they arrive, and the truth where it is known."""
+    """Messages in order of arrival, and the actual incidents if known."""
 
     messages: Iterator[Arrival]
     happened: Sequence[ActualIncident] | None
-    """None: nobody knows what went wrong; no page can be called right or false then."""
+    """None: unknown; pages are then neither right nor false."""
     span_ms: tuple[int, int]
-    """From the first message to the last, about."""
+    """Approximate time from the first to the last message."""
 
 
 def recorded(folder: Path) -> RehearsalSource:
-    """A folder as `salepulse replay` takes it, or `salepulse simulate --out` writes it."""
+    """A folder of `salepulse replay` or `salepulse simulate --out`."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder of recorded events")
     truth = folder / TRUTH
@@ -70,7 +70,7 @@ def _lines(recordings: Sequence[Recording]) -> Iterator[Arrival]:
 
 
 def simulated(config: SimulationConfig) -> RehearsalSource:
-    """A sale with the incidents that its configuration asks for."""
+    """A sale with the incidents of its configuration."""
     season = Season(config)
     incidents = season.present.world.effects.incidents
     happened = [ActualIncident(one.kind, one.start_ms, one.end_ms) for one in incidents]
@@ -78,7 +78,7 @@ def simulated(config: SimulationConfig) -> RehearsalSource:
 
 
 def season_messages(season: Season) -> Iterator[Arrival]:
-    """What it sends, in the order in which it arrives."""
+    """Its messages in order of arrival."""
     for batch in season.batches(_STEP_MS):
         for topic, _, _, value in batch.messages:
             yield Arrival(0 if topic == Topic.PROMOTIONS else batch.arrival_ms - 1, Topic(topic), value)

@@ -1,4 +1,4 @@
-"""How a sale went, for the chart of its rehearsal."""
+"""The course of a sale, for the chart of its rehearsal."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ MINUTE_S = 60
 
 @dataclass(slots=True)
 class SaleTimeline:
-    """Counters of the whole shop, minute by minute, however long the stretches are that it is looked at in."""
+    """Counters of the whole shop by minute, independent of the evaluation interval."""
 
     by_minute: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in DRAWN})
-    """# counter: <minute since the epoch: how many>; minutes without any are left out"""
+    """# counter: {minute since the epoch: count}; minutes without events are absent"""
     minutes: range = range(0)
-    """From the first that was looked at to the last, since the epoch."""
+    """First and last observed minute, since the epoch."""
 
     def take(self, panes: CellPanes) -> None:
-        """A stretch of it, which follows those before."""
+        """Add a range that follows the previous ones."""
         if WHOLE_SHOP not in panes.labels or panes.end_s <= panes.start_s:
             return
         first = self.minutes.start if self.minutes else panes.start_s // MINUTE_S
@@ -35,11 +35,11 @@ class SaleTimeline:
             counts.update(dict(zip(minutes, amounts, strict=True)))
 
     def step(self, most: int) -> int:
-        """Minutes that one of at most so many points stands for."""
+        """Minutes per point, for at most this many points."""
         return max(1, -(-len(self.minutes) // most))
 
     def points(self, name: str, step: int) -> list[tuple[float, float]]:
-        """(middle, minutes since the epoch; how many a minute on average) of all `step` minutes in turn."""
+        """(middle in minutes since the epoch, average per minute) of each `step` minutes."""
         counts = self.by_minute[name]
         parts = (self.minutes[place : place + step] for place in range(0, len(self.minutes), step))
         return [((part.start + part.stop) / 2, sum(counts[minute] for minute in part) / len(part)) for part in parts]

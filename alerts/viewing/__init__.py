@@ -1,1 +1,1 @@
-"""What the rules are evaluated on, taken from the view of what workers have counted."""
+"""The inputs of rules, read from the view of the workers' counts."""

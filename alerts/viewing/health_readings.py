@@ -1,4 +1,4 @@
-"""What the monitor knows of itself, for fact rules. Pure."""
+"""Readings of the health checks. Pure."""
 
 from __future__ import annotations
 
@@ -16,48 +16,47 @@ from streams.store.as_of import PartitionState
 from streams.worker.clock_offsets import NO_CLOCK_OFFSETS, ClockOffsets
 
 RATE_WINDOW_MS = 300_000
-"""Shares of refused and repeated messages are of so long."""
+"""Window of the shares of rejected and duplicate messages."""
 MIN_MESSAGES = 200
-"""Of fewer, no share is told: one bad message of three is no surge."""
+"""Minimum messages for a share: one bad message of three is no surge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSample:
-    """What a look into the store found."""
+    """A sample of the store's state."""
 
     now_ms: int
-    """By the clock that all processes go by: Redis's."""
+    """By the clock of Redis."""
     polled_ms: int
-    """When the store last answered."""
+    """When Redis last responded."""
     clock: Clock
     as_of_ms: int
     partitions: Mapping[Partition, PartitionState]
     stale: tuple[Partition, ...] | None
-    """None: Redis was away or refused writes until a moment ago, so that no worker could say that it is at work. What
-    else rests on heartbeats and on what was counted since is unknown then too."""
+    """Whether workers could write heartbeats until now; if not, readings that depend on them are unknown."""
     incomplete: Mapping[Partition, int]
     refuses: bool = False
-    """Whether the store answers and refuses writes."""
+    """Whether Redis responds and refuses writes."""
     totals: Mapping[str, int]
-    """As `streams.store.keys` names them."""
+    """As named in `streams.store.keys`."""
     clocks: ClockOffsets = NO_CLOCK_OFFSETS
 
 
 @dataclass(slots=True)
 class RecentTotals:
-    """The totals of the last minutes, to tell rates by."""
+    """Totals of the last minutes, to compute shares."""
 
     _past: deque[tuple[int, Mapping[str, int]]] = field(default_factory=deque)
 
     def take(self, at_ms: int, totals: Mapping[str, int]) -> None:
-        """How much it was at a moment."""
+        """Record the totals at a moment."""
         if totals and (not self._past or at_ms - self._past[-1][0] >= 1000):
             self._past.append((at_ms, totals))
         while len(self._past) > 1 and at_ms - self._past[1][0] >= RATE_WINDOW_MS:
             self._past.popleft()
 
     def of(self, kind: str, topic: Topic) -> float | None:
-        """The share of a topic's messages that were `rejected` or `duplicates`; None of too few."""
+        """Share of a topic's messages that were `rejected` or `duplicates`; None: too few messages."""
         if not self._past:
             return None
         first, last = self._past[0][1], self._past[-1][1]
@@ -70,7 +69,7 @@ class RecentTotals:
 
 
 def health_readings(sample: StoreSample, shares: RecentTotals) -> Iterator[HealthReading]:
-    """All facts. What cannot be said now is left out, or not a number where it may have been wrong before."""
+    """All readings. An unknown reading is absent, or NaN if it may have been a breach."""
     yield HealthReading(HealthCheck.STORE_DOWN, float(sample.now_ms - sample.polled_ms > DOWN_AFTER_MS))
     yield HealthReading(HealthCheck.STORE_REFUSES, float(sample.refuses))
     workers_can_report = sample.stale is not None
@@ -111,7 +110,7 @@ def health_readings(sample: StoreSample, shares: RecentTotals) -> Iterator[Healt
 
 
 def _lag_age_s(partitions: Mapping[Partition, PartitionState], now_ms: int) -> float:
-    """How far the newest event of the one furthest behind is behind the clock."""
+    """Age of the newest event of the partition that is furthest behind."""
     waiting = (
         partition_state.newest_ms
         for partition_state in partitions.values()

@@ -1,4 +1,4 @@
-"""Up to which moment there is something to judge."""
+"""The horizon: the moment up to which rules can be evaluated."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from streams.store.as_of import PartitionState, is_quiet
 from streams.store.state import StoreState
 
 SETTLE_S = 2
-"""What is younger than this, by the horizon, is not judged yet: some of it is still under way."""
+"""Margin before the horizon, for events in transit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """Where a look into the store ends."""
+    """The horizon of one sample."""
 
     as_of_ms: int
-    """A multiple of 1 s. Not before the as-of of the API, which waits for every partition that had an event lately."""
+    """A multiple of 1 s. At or after the API's as-of, which waits for every partition with recent events."""
     settled_s: int
-    """Seconds that ended by then are complete, but for late events."""
+    """End of the complete seconds; only late events may still change them."""
 
     def not_after(self, settled_s: int) -> Horizon:
-        """The same, where nothing later may be judged."""
+        """Return the horizon, limited to a later bound."""
         settled_s = min(settled_s, self.settled_s)
         return Horizon(min(self.as_of_ms, 1000 * (settled_s + SETTLE_S)), settled_s)
 
 
 def continuous_topics(rules: Rules) -> frozenset[Topic]:
-    """The topics whose standstill rules take for a standstill of the shop."""
+    """The topics whose silence counts as a silence of the shop."""
     found: set[Topic] = set()
     for rule in rules.rules:
         if (
@@ -46,15 +46,15 @@ def continuous_topics(rules: Rules) -> frozenset[Topic]:
 
 
 def horizon(state: StoreState, at_ms: int, settings: Settings, continuous_topics: Collection[Topic]) -> Horizon | None:
-    """Up to where can be judged; None while there is no event at all. `at_ms`: when the store was looked at.
+    """Return the horizon; None: there are no events. `at_ms`: time of the sample.
 
-    - A partition of which everything is counted holds nothing back while others of its topic go on: its worker says
-      that nothing waits. That is known up to the worker's last word, and no further: a worker that has just died is no
-      silence of the shop.
-    - A topic that the settings take out of the as-of (`as_of_topics`) is not waited for.
-    - A topic that goes on no more, of those that are `continuous_topics`, is waited for as the as-of does
-    (`idle_after_s`): else
-      a broker that holds its breath looked like a shop without orders.
+    - A fully counted partition does not delay the horizon while other partitions of its topic are active, up to the
+    last
+        heartbeat of its worker: a worker that has just died is no silence of the shop.
+    - Topics excluded by `as_of_topics` are ignored.
+    - A silent topic among `continuous_topics` delays the horizon for `idle_after_s`, like the as-of: otherwise a
+    stalled
+        broker would look like a shop without orders.
     """
     counted = [
         partition_state.newest_ms
@@ -77,7 +77,7 @@ def horizon(state: StoreState, at_ms: int, settings: Settings, continuous_topics
 
 
 def _reached(partitions: Iterable[PartitionState], until_ms: int, clock: Clock) -> Iterable[int]:
-    """Up to where each partition is counted; no further than the topic goes on."""
+    """The position of each partition, at most the topic's."""
     for partition_state in partitions:
         newest_ms = partition_state.newest_ms
         if partition_state.lag == 0 and clock is Clock.EVENT:
@@ -92,7 +92,7 @@ def _reached(partitions: Iterable[PartitionState], until_ms: int, clock: Clock) 
 
 
 def _idle(partitions: Collection[PartitionState], at_ms: int, settings: Settings) -> bool:
-    """Whether a topic has brought nothing for so long that this is how it is."""
+    """Whether a topic has been idle for so long that silence is its normal state."""
     if settings.clock is Clock.EVENT:
         return all(partition_state.lag == 0 for partition_state in partitions)
     last_counted_ms = max((partition_state.last_counted_ms or 0 for partition_state in partitions), default=0)
@@ -101,9 +101,9 @@ def _idle(partitions: Collection[PartitionState], at_ms: int, settings: Settings
 
 
 def disable_unsettled_rules(rules: Rules, not_in_as_of: Collection[Topic]) -> Rules:
-    """The rules, those disabled that would take a late feed for a standstill of the shop.
+    """Disable rules that would mistake a late feed for a silence of the shop.
 
-    Rules `for_each: [source]` go on: the sources of such topics are left out where their seconds are read.
+    Rules `for_each: [source]` stay; the sources of such topics are skipped when seconds are read.
     """
     if not not_in_as_of:
         return rules

@@ -1,4 +1,4 @@
-"""The seconds that sequential and silence rules work on: of all that was counted, the rows of their scopes."""
+"""Select the rows of the view that sequential and silence rules need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streams.view.numbers import SecondCells
 
 
 def required_scopes(rules: Rules) -> frozenset[RuleScope]:
-    """The scopes whose seconds rules ask for; always the whole shop's."""
+    """The scopes of those rules, and always the whole shop."""
     asking = (
         rule for rule in rules.rules if rule.enabled and isinstance(rule.detect, SequentialDetector | SilenceDetector)
     )
@@ -28,24 +28,24 @@ def required_scopes(rules: Rules) -> frozenset[RuleScope]:
 
 @dataclass(slots=True)
 class SelectedRows:
-    """Rows that are looked at, numbered anew without those that are not: there may be a million of these."""
+    """The selected rows, renumbered; the view may have a million."""
 
     scopes: frozenset[RuleScope]
     not_in_as_of: frozenset[str] = frozenset()
-    """Topics whose sources are not looked at: their seconds are never complete."""
+    """Topics whose sources are skipped, because their seconds are never complete."""
     labels: tuple[ScopeValue, ...] = ()
     """# [new row]"""
     _rows: RowIndex | None = None
     _place_of: Ints | None = None
-    """# [row]: new row, -1 where it is not looked at"""
+    """# [row]: new row, -1 if not selected"""
 
     def panes(self, found: SecondCells) -> CellPanes:
-        """The seconds, without what is not looked at."""
+        """Return the selected cells."""
         place_of = self._numbered(found.rows)
         cells = found.cells
         places = place_of[cells.rows]
         kept = places >= 0
-        # New numbers are in the order of the old ones, so keys stay sorted.
+        # The order of rows is kept, so keys stay sorted.
         keys = cell_keys(cells.panes[kept], places[kept], cells.counters[kept])
         return CellPanes(found.span.start_s, found.span.end_s, self.labels, Cells(keys, cells.amounts[kept]))
 
@@ -69,18 +69,18 @@ class SelectedRows:
 
 
 def to_dimension(scope: RuleScope) -> Dimension:
-    """What the view calls it."""
+    """The view's name of a scope."""
     return SourceDimension.SOURCE if scope is RuleScope.SOURCE else Scope(scope.value)
 
 
 def _label(dimension: Dimension, value: str) -> ScopeValue:
-    return dimension.value, value  # plain text: memories are written down
+    return dimension.value, value  # plain text, because memories are serialized
 
 
 def select_rows(
     rules: Rules, before: Collection[SelectedRows] = (), not_in_as_of: Collection[Topic] = ()
 ) -> SelectedRows:
-    """What these rules look at; what was chosen before for the same scopes is gone on with."""
+    """Select rows for these rules, reusing the previous selection of the same scopes."""
     scopes = required_scopes(rules)
     return next((one for one in before if one.scopes == scopes), None) or SelectedRows(
         scopes, frozenset(topic.value for topic in not_in_as_of)

@@ -1,4 +1,4 @@
-"""Snapshots of the view: what the rules ask for, at one as-of. Nothing is asked more often than it can change."""
+"""Read the inputs of rules from the view, with caching."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from streams.view.query import NotAnswerableError
 from streams.view.rolling import RollingView
 
 HISTORY_S = 3600
-"""A start without a memory learns from so long."""
+"""Panes to learn from after a start without memory."""
 _QUICK_S, _SLOW_S, _PAST_S = 2.0, 10.0, 60.0
-"""How old an answer may be: about SKUs and short windows, about others, about the past (short windows: as others)."""
+"""Maximum age of cached answers: for SKUs and short windows, for others, and for the past (short windows: as others).
+"""
 _SHARE = 10
-"""And no question is asked again before ten times as long as it took to answer."""
+"""A query is not repeated before this multiple of its duration."""
 
 
 @dataclass(slots=True)
 class _CachedTables:
-    """Answers of one question."""
+    """Cached answers of one query."""
 
     tables: tuple[Table, ...]
     until_s: float
@@ -39,10 +40,10 @@ class _CachedTables:
 
 
 class InputReader:
-    """Takes snapshots of one view for one set of rules at a time. All of it runs in the view's thread."""
+    """Reads inputs from one view, in the view's thread."""
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds, of any beginning."""
+        """`clock` returns seconds from any origin."""
         self._settings = settings
         self._clock = clock
         self._tables = TableReader(Forecasts(settings), settings.overdue_after_h)
@@ -50,7 +51,7 @@ class InputReader:
         self._cache: dict[TableQuery, _CachedTables] = {}
 
     async def seconds(self, view: RollingView, rules: Rules, span: Span) -> CellPanes:
-        """What was counted in a span. Raises NotAnswerableError where seconds are no longer kept."""
+        """The panes of a range. Raises NotAnswerableError if they are no longer retained."""
         self._chosen = select_rows(rules, () if self._chosen is None else (self._chosen,), self._settings.not_in_as_of)
         return self._chosen.panes(await view.seconds(span))
 
@@ -64,14 +65,14 @@ class InputReader:
         facts: Collection[HealthReading],
         holes_ms: Mapping[Partition, int],
     ) -> DetectionInputs:
-        """All that the rules ask for. Raises NotReadyError while there is no as-of."""
+        """All inputs of the rules. Raises NotReadyError while there is no as-of."""
         now: dict[tuple[Window, RuleScope], Table] = {}
         past: dict[tuple[Window, RuleScope, ReferencePeriod], tuple[Table, ...]] = {}
         all_skus = wants_all_skus(rules)
         asked = table_queries(rules)
         for ask in sorted(asked, key=str):
             if ask.scope is RuleScope.SOURCE:
-                continue  # producers have seconds alone
+                continue  # producers exist only as seconds
             if ask.against is None:
                 answer = await self._answer(view, at_ms, seen.as_of_ms, ask, all_skus)
                 now[ask.window, ask.scope] = answer
@@ -117,7 +118,7 @@ class InputReader:
 
 
 def _named_now(table: Table, ask: TableQuery, baseline: str | None, view: RollingView, as_of_ms: int) -> Table:
-    """An earlier promotion stands for the one that is compared with it."""
+    """The reference promotion of the running one."""
     current = promotions.current_promotion(view.promotions, as_of_ms)
     if ask.scope is not RuleScope.PROMOTION or baseline is None or current is None:
         return table

@@ -1,4 +1,4 @@
-"""What rules want to know of the view, answered."""
+"""Answer the table queries of rules from the view."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _PROBABILITIES = {f"target_probability.{tier}" for tier in TARGET_TIERS}
 
 
 class TableReader:
-    """Asks the view on behalf of rules."""
+    """Queries the view for rules."""
 
     def __init__(self, forecasts: Forecasts, overdue_after_h: float) -> None:
         self._forecasts, self._overdue_after_h = forecasts, overdue_after_h
 
     async def now(self, view: RollingView, at_ms: int, as_of_ms: int, ask: TableQuery, *, all_skus: bool) -> Table:
-        """The newest numbers. `all_skus`: also of SKUs that are not on promotion, those that sell best.
+        """The current numbers. `all_skus` includes the best-selling SKUs outside promotions.
 
         Raises NotReadyError, NotAnswerableError.
         """
@@ -67,7 +67,7 @@ class TableReader:
         return table(items, ask.names, extra | await _due(view, at_ms, ask, question, items))
 
     async def past(self, view: RollingView, at_ms: int, ask: TableQuery, moment: KpiQuery) -> Table | None:
-        """The numbers of another moment; None where they are not kept."""
+        """The numbers of another moment; None if they are not retained."""
         question = replace(_question(ask), as_of_ms=moment.as_of_ms, promotion=moment.promotion)
         try:
             if ask.scope is RuleScope.ALL:
@@ -80,8 +80,7 @@ class TableReader:
         return table(items, ask.names, due)
 
     async def _breach_rate(self, view: RollingView, at_ms: int) -> float:
-        """Breaches to be expected of a day ahead, of what was paid so long before; NaN where that is too little to tell
-        a share of, or not kept."""
+        """Expected shipment breaches one day ahead; NaN with too few orders or without the data."""
         paid_until_ms = view.resolve_as_of_ms(None, at_ms) - round(max(0.0, self._overdue_after_h - DAY_H) * HOUR_MS)
         question = KpiQuery(Window.H24, Scope.ALL, as_of_ms=paid_until_ms, only=frozenset({"orders_paid"}))
         try:
@@ -96,7 +95,7 @@ class TableReader:
     async def _targets(
         self, view: RollingView, at_ms: int, as_of_ms: int, names: Sequence[str]
     ) -> dict[str, list[float]]:
-        """How probable it is that each promotion reaches its targets, of those that run."""
+        """Probability that each running promotion reaches its targets."""
         found = {f"target_probability.{tier}": [np.nan] * len(names) for tier in TARGET_TIERS}
         for promotion in running_promotions(view.promotions, as_of_ms):
             if promotion.targets is None or promotion.promotion_id not in names:
@@ -113,7 +112,7 @@ class TableReader:
 
 
 def table(items: Iterable[Item], names: Iterable[str], extra: dict[str, list[float]]) -> Table:
-    """Items as columns; NaN for null."""
+    """Convert items to columns; NaN for null."""
     held = list(items)
     columns = {
         name: np.array([np.nan if item.values.get(name) is None else item.values[name] for item in held], np.float64)
@@ -125,7 +124,7 @@ def table(items: Iterable[Item], names: Iterable[str], extra: dict[str, list[flo
 
 
 def wants_all_skus(rules: Rules) -> bool:
-    """Whether some rule is about SKUs that are neither on promotion nor oversold."""
+    """Whether a rule covers SKUs that are neither promoted nor oversold."""
     return any(
         rule.enabled
         and RuleScope.SKU in rule.for_each
@@ -142,14 +141,14 @@ def _question(ask: TableQuery) -> KpiQuery:
 async def _due(
     view: RollingView, at_ms: int, ask: TableQuery, question: KpiQuery, items: Sequence[Item]
 ) -> dict[str, list[float]]:
-    """How many orders fell due, where a rule asks for that. Raises NotAnswerableError."""
+    """Number of orders due, if a rule uses it. Raises NotAnswerableError."""
     if _DUE not in ask.names:
         return {}
     return {_DUE: [*map(float, await orders_due(view, question, [item.value for item in items], at_ms))]}
 
 
 async def _skus(view: RollingView, at_ms: int, best: KpiQuery | None) -> list[str]:
-    """The SKUs that are looked at: on promotion, oversold, and the best of a question."""
+    """SKUs to query: promoted, oversold, and the best-selling."""
     as_of_ms = view.resolve_as_of_ms(None, at_ms)
     names = sorted(promoted_skus(view.promotions, as_of_ms))[:MAX_SKUS]
     names += await view.stock_at(as_of_ms, at_ms, _oversold)
@@ -173,7 +172,7 @@ DAYS_BACK = 6
 def reference_questions(
     against: ReferencePeriod, window: Window, at_ms: int, known: Mapping[str, Promotion], settings: Settings
 ) -> Iterator[list[KpiQuery]]:
-    """Which questions tell what is comparable, the better first: of the first that have any answer, all count."""
+    """Queries for comparable windows, best first; all answers of the first that has any are used."""
     zone = settings.timezone
     match against:
         case ReferencePeriod.PROMOTION_CLOCK:
@@ -191,7 +190,7 @@ def reference_questions(
 
 
 def is_free_of_losses(question: KpiQuery, holes_ms: Mapping[Partition, int], settings: Settings) -> bool:
-    """Whether no records were lost in what a question covers, as far as is known. `holes_ms`: since when they were."""
+    """Whether the window has no known loss of records. `holes_ms`: starts of the losses."""
     assert question.as_of_ms is not None
     covered = Span(question.as_of_ms // 1000 - 86_400, question.as_of_ms // 1000)
     if question.window is not Window.PROMOTION:

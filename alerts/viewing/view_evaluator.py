@@ -1,7 +1,6 @@
-"""The evaluator of `salepulse alerts`: the rules, over the view that follows what workers count.
+"""The evaluator over the workers' counts.
 
-The view is followed in a thread of its own, as in `salepulse serve`; evaluations run there too, so that sending goes on
-meanwhile.
+The view is followed in a separate thread, where evaluations run, too, so that sending continues meanwhile.
 """
 
 from __future__ import annotations
@@ -40,27 +39,27 @@ from streams.worker.clock_offsets import clock_offsets
 log = structlog.get_logger()
 
 _STRETCH_S = 300
-"""What has piled up is taken in by stretches of so long."""
+"""Length of the ranges in which a backlog is evaluated."""
 _REPORT_MAX_AGE_MS = 15_000
-"""What a worker reported longer ago says nothing of now."""
+"""Maximum age of a worker's report."""
 _MAX_CATCH_UP_S = 1.5
-"""And no longer than this at a time: whoever leads must say so in between."""
+"""Maximum duration of one catch-up, between renewals of the lease."""
 
 
 _WORKER_RETRIES_S = 5.0
-"""How soon a worker that waited for Redis has tried again, on a busy machine."""
+"""How soon a worker has retried after Redis is back, on a busy machine."""
 
 
 @dataclass(slots=True)
 class _EvaluationRequest:
-    """One evaluation."""
+    """One evaluation to run in the view's thread."""
 
     rules: Rules
     watched: Collection[Series]
 
 
 class ViewEvaluator:
-    """An `Evaluator`. It begins to follow the view when it is to evaluate for the first time."""
+    """An `Evaluator` that follows the view from its first evaluation."""
 
     def __init__(self, settings: Settings, loader: RuleLoader) -> None:
         self._settings = settings
@@ -129,9 +128,7 @@ class ViewEvaluator:
         seen = horizon(view.state, at_ms, self._settings, continuous_topics(one.rules))
         if seen is None:
             return None
-        if (
-            view.state.unread and self._memory.evaluated_until_s is not None
-        ):  # a part of the events is missing for the moment
+        if view.state.unread and self._memory.evaluated_until_s is not None:  # some events are temporarily missing
             seen = seen.not_after(self._memory.evaluated_until_s)
         start_s = await self._catch_up(view, seen, one)
         if start_s is None:
@@ -147,12 +144,12 @@ class ViewEvaluator:
         return EvaluationRun(evaluation, ids)
 
     def _judge(self, rules: Rules, snapshot: DetectionInputs, watched: Collection[Series]) -> Evaluation:
-        memory, self._memory = self._memory, EvaluationMemory()  # what fails half-way is not gone on with
+        memory, self._memory = self._memory, EvaluationMemory()  # a partial evaluation is discarded
         evaluation, self._memory = evaluate(rules, snapshot, memory, watched)
         return evaluation
 
     async def _catch_up(self, view: RollingView, seen: Horizon, one: _EvaluationRequest) -> int | None:
-        """Take in what has piled up, without telling of it; where to go on from, None: there is still more."""
+        """Evaluate a part of the backlog without reporting; return its end, or None if more remains."""
         began_s = time.monotonic()
         if self._memory.evaluated_until_s is not None and self._memory.evaluated_until_s > seen.settled_s + HISTORY_S:
             log.warning("the as-of has gone back: the rules begin anew")
@@ -174,12 +171,12 @@ class ViewEvaluator:
         return start_s
 
     def _oldest_s(self, seen: Horizon) -> int:
-        """From where on seconds are of use, and kept."""
+        """The first second that is useful and retained."""
         keep_s = levels(self._settings)[0].keep_s
         return seen.settled_s - (HISTORY_S if keep_s is None else min(HISTORY_S, keep_s - 2 * _STRETCH_S))
 
     def _workers_can_report(self) -> bool:
-        """Whether workers could leave heartbeats for as long as they are waited for: without Redis nobody can."""
+        """Whether workers could write heartbeats for as long as required."""
         following = self._following
         if following.failure is not None or following.redis_metrics.refused is not None:
             return False

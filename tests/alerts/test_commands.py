@@ -69,7 +69,7 @@ class TestCheck:
         (in_folder / "r.yaml").write_text("receivers: [{name: chat, type: slack, url: 'gopher://t0ps3cret'}]")
         done = salepulse("check", "--receivers", "r.yaml")
         assert done.exit_code == 2
-        assert "chat, url" in done.stderr
+        assert "r.yaml:1: `url`" in done.stderr
         assert "t0ps3cret" not in done.output + done.stderr
 
 

@@ -99,7 +99,7 @@ class Stage:
             await anyio.sleep(0.05)
 
     async def until_at_work(self, processes: int, within_s: float = 60) -> None:
-        """Until so many processes have joined their group, and leave their metrics."""
+        """Wait until this many processes write their metrics."""
         deadline = time.monotonic() + within_s
         while len(await self.redis.hkeys(Keys("salepulse", 1).workers)) < processes:  # type: ignore[misc]
             assert time.monotonic() < deadline, self.logs
@@ -249,6 +249,7 @@ async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(
             stage.start(name, server.url, **also)
         await stage.until_at_work(2)
         leader = await stage.leader()
+        await anyio.sleep(2)  # until the standby has seen the leader
         await anyio.to_thread.run_sync(server.kill)
         if dies:
             stage.process(leader).kill()
