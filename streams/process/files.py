@@ -1,4 +1,4 @@
-"""How many files this process may have open: connections are files."""
+"""Limit of open files, and so of connections."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def raise_file_limit(wanted: int = WANTED) -> int:
 
 
 def file_limit() -> int:
-    """The soft limit."""
+    """Soft limit of open files."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return WANTED if soft == UNLIMITED else soft
 
 
 def hard_file_limit() -> int:
-    """How far the soft limit can be raised."""
+    """Hard limit of open files."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return WANTED if hard == UNLIMITED else hard

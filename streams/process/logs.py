@@ -1,4 +1,4 @@
-"""How a role logs: one line an event, on stderr; colours on a terminal only."""
+"""Logging of roles: one line per event on stderr, coloured on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from consumers.masking import MaskedFormatter, mask_secrets, mask_tracebacks
 
 
 def configure_role_logs() -> None:
-    """From INFO on for what salepulse says, from WARNING on for its libraries; without secrets."""
+    """Log salepulse from INFO and libraries from WARNING, with secrets masked."""
     mask_tracebacks()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(MaskedFormatter("%(asctime)s [%(levelname)s] %(name)s: %(message)s"))

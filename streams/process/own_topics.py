@@ -1,4 +1,4 @@
-"""Not starting to write into topics that hold another team's messages, until somebody accepts it."""
+"""Refuse to start on topics that hold another team's messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = structlog.get_logger()
 
 
 async def require_own_topics(settings: Settings, topics: Collection[Topic], *, at_work: bool) -> None:
-    """Refuse topics whose oldest messages are mostly of others. Raises SalepulseError.
+    """Raise SalepulseError for topics whose oldest messages mostly break the contract.
 
-    `at_work`: this shop has been counted, or watched, before; that goes on, and the doctor says what is wrong.
+    `at_work`: the shop was counted or watched before, so only log an error; `salepulse doctor` reports it.
     """
     foreign = await find_foreign_contents(settings.kafka, set(topics) - settings.accepted_topics)
     for topic, why in sorted(foreign.items()):

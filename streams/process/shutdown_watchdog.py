@@ -1,7 +1,6 @@
-"""How a process ends: in order within some seconds, else by force. It never hangs between life and death.
+"""A thread that ends the process if shutdown or the event loop hangs.
 
-A thread of its own sees to it, for the main one may be what hangs. Ending by force loses nothing: what was not counted
-is read again by the next owner of the partition, some seconds later.
+This loses nothing: the next owner of a partition reads uncounted records again.
 """
 
 from __future__ import annotations
@@ -12,60 +11,60 @@ import threading
 from collections.abc import Callable
 
 END_WITHIN_S = 8.0
-"""From SIGTERM or SIGINT on. Supervisors should wait for longer before they kill."""
+"""Time from SIGTERM or SIGINT to the forced exit. Supervisors should wait longer before SIGKILL."""
 _EVERY_S = 1.0
 
 
 class ShutdownWatchdog:
-    """Watches over the process's end, and over its main loop, once it is told that there is one."""
+    """Ends the process by force if shutdown takes too long or the event loop stops sending heartbeats."""
 
     def __init__(
         self, *, end_within_s: float = END_WITHIN_S, silent_s: float = 0, by_force: Callable[[str], None] | None = None
     ) -> None:
-        """`silent_s`: how long the main loop may say nothing; 0: for ever."""
+        """`silent_s`: longest time without a heartbeat of the event loop; 0: unlimited."""
         self.code = 0
-        """Exit code of an end in order."""
+        """Exit code of an orderly shutdown."""
         self._end_within_s = end_within_s
         self._silent_s = silent_s
         self._by_force = by_force or end_by_force
         self._why = ""
         self._begun = threading.Event()
         self._loop_reported: bool | None = None
-        """Whether the main loop has spoken since we looked; None: it never did."""
+        """Whether the event loop sent a heartbeat since the last check; None: never."""
         self._thread = threading.Thread(target=self._watch, name="ending", daemon=True)
 
     def start(self) -> None:
-        """Watch from now on."""
+        """Start the thread."""
         self._thread.start()
 
     def begin(self, why: str, code: int = 0) -> None:
-        """The process is to end: it has so many seconds. Callable again, also from a signal handler."""
+        """Start the shutdown time-out. Idempotent and safe in signal handlers."""
         if not self._begun.is_set():
             self._why, self.code = why, code
             self._begun.set()
 
     def alive(self) -> None:
-        """The main loop turns; to be said every second."""
+        """Heartbeat of the event loop, every second."""
         self._loop_reported = True
 
     def _watch(self) -> None:
         silent_s = 0.0
         while not self._begun.wait(_EVERY_S):
-            # Seconds in which this thread ran too: a process that was stopped for a while has not hung.
+            # Count only seconds in which this thread ran: a stopped process has not hung.
             silent_s = silent_s + _EVERY_S if self._loop_reported is False else 0.0
             if self._loop_reported:
                 self._loop_reported = False
             if self._silent_s and silent_s > self._silent_s:
-                self._by_force(f"its main loop has not turned for {silent_s:.0f} s")
+                self._by_force(f"the event loop has hung for {silent_s:.0f} s")
                 return
-        # Waiting on nothing: whoever reaches the end of the process takes this thread with it.
+        # A daemon thread: it ends with the process.
         threading.Event().wait(self._end_within_s)
-        self._by_force(f"it has not ended within {self._end_within_s:g} s of {self._why}")
+        self._by_force(f"shutdown took more than {self._end_within_s:g} s after {self._why}")
 
 
 def end_by_force(why: str) -> None:
-    """Say why, and where each thread hangs, and be gone."""
-    said = f"salepulse: ended by force, since {why}. Nothing is lost: what was not counted is read again.\n"
-    os.write(2, said.encode())
+    """Write the reason and the stack of each thread to stderr, and exit."""
+    message = f"salepulse: forced exit: {why}; nothing is lost, uncounted records are read again\n"
+    os.write(2, message.encode())
     faulthandler.dump_traceback(all_threads=True)
     os._exit(1)

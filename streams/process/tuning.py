@@ -20,10 +20,9 @@ def tune_threads() -> None:
 def tune_memory() -> None:
     """Tune the garbage collector and the allocator for batches of many short-lived objects, after all imports.
 
-    A batch makes tens of thousands of objects, none of them in a cycle, so collections may be rare. glibc would keep
-    freed arrays of many megabytes in each thread's own heap; with one heap for all, and the largest given back, that is
-    about a third less memory. All the rest it would give back too, 128 kB at a time, and fetch anew for the next batch:
-    page faults were a tenth of the CPU, so it keeps what a batch and a roll go through.
+    A batch allocates tens of thousands of objects without cycles, so collections can be rare. One arena for all threads
+    and returning the largest blocks takes a third less memory. Keeping the memory of a batch and a compaction saves
+    page faults, which took a tenth of the CPU.
     """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
-"""A seeded sale: realistic traffic, orders, stock and shipping, with incidents on demand and their ground truth.
+"""The simulator: a seeded sale with traffic, orders, stock, shipping, injected incidents and their ground truth.
 
-`generate(config)` yields what arrives step by step; `Simulation` keeps the exact counts beside it; `write_folder` makes
-files for a replay. The model is described in `docs/simulator.md`.
+`generate(config)` yields batches of messages; `Simulation` also counts them exactly; `write_folder` writes files for a
+replay. `docs/simulator.md` describes the model.
 """
 
 from streams.simulate.config import SimulationConfig
@@ -12,8 +12,7 @@ from streams.simulate.incident_kinds import KINDS
 from streams.simulate.incidents import Incident
 from streams.simulate.plan import Disorder, Funnel, PromotionPlan, SimulatedPhase, SimulationError, StockPlan
 from streams.simulate.season import Season
-from streams.simulate.sold import SimulatedSales
-from streams.simulate.truth import Truth
+from streams.simulate.truth import SimulatedSales, Truth
 
 __all__ = [
     "KINDS",

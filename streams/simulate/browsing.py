@@ -1,4 +1,4 @@
-"""What sessions click: views, searches, carts, favourites, ads and live rooms, with the time between."""
+"""Clicks of sessions: views, searches, carts, favourites, ads and live rooms."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import numpy as np
 
 from streams.simulate.chance import Purpose, lognormal_ms
 from streams.simulate.columns import Bools, Bytes, EventColumns, Ints, SimulatedEventType, concat, objects
+from streams.simulate.context import SliceContext
 from streams.simulate.effects import ChanceSite
-from streams.simulate.scene import SliceContext
 
 STEP_MEDIAN_S, STEP_SIGMA = 12.0, 0.9
-"""Time on one page: lognormal, the usual finding for dwell time; median 12 s, mean 18 s."""
+"""Dwell time of a page: lognormal, median 12 s, mean 18 s."""
 AD_COST_MEDIAN, AD_COST_SIGMA = 80.0, 0.6
-"""Cost of a click in minor units, lognormal. Assumed."""
+"""Cost per click in minor units: lognormal, assumed."""
 AD_UNITS = (b"feed", b"search", b"banner")
 
 
 @dataclass(frozen=True, slots=True)
 class Carts:
-    """What was put into carts, ordered by session; and when each session's browsing ended."""
+    """Cart lines ordered by session, and the end of each session."""
 
     session: Ints
     sku: Ints
     session_end: Ints
-    """# [session]: epoch ms"""
+    """[session]: epoch ms"""
 
 
 @dataclass(frozen=True, slots=True)
 class PageSteps:
-    """The pages of all sessions, in order."""
+    """Pages of all sessions, in order."""
 
     session: Ints
     first: Bools
@@ -39,7 +39,7 @@ class PageSteps:
 
 
 def browse(scene: SliceContext) -> tuple[EventColumns, Carts]:
-    """All clicks of the sessions but `checkout_start`, and their carts."""
+    """Clicks of the sessions except `checkout_start`, and their carts."""
     rng = scene.rng(Purpose.BROWSING)
     funnel, sessions = scene.config.funnel, scene.sessions
     steps, ends = _steps(scene, rng)
@@ -63,7 +63,7 @@ def _pages(kind: SimulatedEventType, scene: SliceContext, steps: PageSteps, mask
 
 
 def _steps(scene: SliceContext, rng: np.random.Generator) -> tuple[PageSteps, Ints]:
-    """Pages a session: 1 + negative binomial (shape 2), so that most are short and some long."""
+    """Pages per session: 1 + negative binomial (shape 2), mostly few."""
     config, sessions = scene.config, scene.sessions
     extra = config.funnel.steps - 1
     count = 1 + rng.negative_binomial(2, 2 / (2 + extra), len(sessions)).astype(np.int64)
@@ -86,7 +86,7 @@ def _searches(scene: SliceContext, steps: PageSteps, mask: Bools, rng: np.random
 
 
 def _views(scene: SliceContext, steps: PageSteps, mask: Bools, ends: Ints) -> tuple[list[EventColumns], Carts]:
-    """Product views, and the carts and favourites that some of them lead to."""
+    """Product views with the carts and favourites that follow."""
     rng = scene.rng(Purpose.VIEWS)
     catalog, funnel, sessions = scene.world.catalog, scene.config.funnel, scene.sessions
     session, at, dwell = steps.session[mask], steps.at[mask], steps.dwell[mask]
@@ -110,7 +110,7 @@ def _views(scene: SliceContext, steps: PageSteps, mask: Bools, ends: Ints) -> tu
 
 
 def _ads(scene: SliceContext, ends: Ints, rng: np.random.Generator) -> list[EventColumns]:
-    """Ads seen on the way by those who came without one; seen and clicked at the start by those with a campaign."""
+    """Ad impressions during sessions without a campaign; impression and click at the start of those with one."""
     config, sessions = scene.config, scene.sessions
     clicked = np.flatnonzero(sessions.campaign > 0)
     seen_count = np.where(sessions.campaign == 0, rng.poisson(config.funnel.impressions, len(sessions)), 0)

@@ -1,4 +1,4 @@
-"""Products: how popular they are, what they cost, where they are sold, and their pieces of JSON."""
+"""Products: popularity, price, cost, warehouses and JSON fragments."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from streams.simulate.config import SimulationConfig
 from streams.simulate.incidents import sku_name
 
 ZIPF_EXPONENT = 1.05
-"""Popularity of the product of rank r is r^-1.05: near 1, as in most published shop and web traffic."""
+"""Popularity of rank r is r^-1.05, as in most published shop and web traffic."""
 ROOM_SKUS = 20
 KEYWORDS = ("new", "cheap", "best", "gift", "sale", "pro", "mini", "set")
 
 
 class Catalog:
-    """Products 0 … skus − 1 by popularity. Prices are minor units."""
+    """Products 0 … skus − 1 by popularity. Prices in minor units."""
 
     def __init__(self, config: SimulationConfig) -> None:
         rng = stream(config.seed if config.catalog_seed is None else config.catalog_seed, Purpose.CATALOG)
@@ -24,12 +24,12 @@ class Catalog:
         self.category: Bytes = rng.integers(0, len(config.categories), size).astype(np.uint8)
         worth = rng.lognormal(0.0, 0.5, len(config.categories))[self.category]
         self.price: Ints = (np.exp(rng.standard_normal(size) * 0.8) * worth * 60).astype(np.int64) * 100 + 990
-        """Lognormal around a median of 60.00 and its category's level, ending in .90."""
+        """Lognormal, median 60.00 times the level of the category, ending in .90."""
         self.cost: Ints = (self.price * rng.uniform(0.45, 0.75, size)).astype(np.int64)
         self.warehouses: Bytes = rng.integers(1, len(config.warehouses) + 1, size).astype(np.uint8)
-        """How many warehouses have it."""
+        """Number of warehouses that stock it."""
         self.home: Bytes = rng.integers(0, len(config.warehouses), size).astype(np.uint8)
-        """The first of them; the others follow in turn."""
+        """Index of the first such warehouse; the others follow in order."""
         self.promoted = self._promoted(config, rng)
         reduced = (self.price * rng.uniform(0.6, 0.85, size)).astype(np.int64)
         self.sale_price: Ints = np.where(self.promoted, reduced, self.price)
@@ -38,12 +38,12 @@ class Catalog:
         self._regular = _cumulative(self._popularity)
         self._boosted = _cumulative(self._popularity * np.where(self.promoted, boost, 1.0))
         self.rooms: Ints = rng.integers(0, min(size, 50 * ROOM_SKUS), (len(config.live_rooms) + 1, ROOM_SKUS))
-        """# [live room's code, place]: the products that it shows"""
+        """[live room, place]: product shown"""
         self._fragments(config)
 
     @staticmethod
     def _promoted(config: SimulationConfig, rng: np.random.Generator) -> Bools:
-        """The ten best-sellers and a choice of the next."""
+        """The ten best-sellers and a random choice of the next."""
         chosen = np.zeros(config.skus, dtype=np.bool_)
         if config.promotion is None or config.promotion.skus < 1:
             return chosen
@@ -65,14 +65,14 @@ class Catalog:
         self.keywords: Objects = objects([b',"keyword":"%b %b"' % pair for pair in words])
 
     def draw(self, uniform: Floats, boosted: Bools) -> Ints:
-        """Products looked at, by popularity; `boosted` rows happen while the promotion draws people to its own."""
+        """Draw viewed products by popularity; `boosted`: rows with the promotion's boost."""
         drawn = np.empty(len(uniform), dtype=np.int64)
         drawn[boosted] = np.searchsorted(self._boosted, uniform[boosted], side="right")
         drawn[~boosted] = np.searchsorted(self._regular, uniform[~boosted], side="right")
         return drawn
 
     def demand_share(self) -> Floats:
-        """The share of each product in what is sold, half in and half out of the promotion."""
+        """Expected share of each product in sales, averaged over promotion and regular time."""
         mean = (np.diff(self._regular, prepend=0.0) + np.diff(self._boosted, prepend=0.0)) / 2
         shares: Floats = mean / mean.sum()
         return shares

@@ -1,4 +1,4 @@
-"""Seeded chance: one independent random stream for each (seed, purpose, slice), and stable traits of users."""
+"""Seeded randomness: an independent stream for each (seed, purpose, slice), and stable traits of users."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from streams.simulate.columns import Bytes, Floats, Ints
 
 
 class Purpose(IntEnum):
-    """What a stream is for. Drawing more for one purpose never changes another; append, never reorder."""
+    """Purpose of a random stream. Streams are independent; append members, never reorder them."""
 
     CATALOG = 0
     TRAFFIC = 1
@@ -29,12 +29,12 @@ class Purpose(IntEnum):
 
 
 def stream(seed: int, purpose: Purpose, *path: int) -> np.random.Generator:
-    """The generator of a purpose and a place in it, e.g. a slice of time."""
+    """The generator of a purpose and, for example, a slice."""
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, purpose, *path])))
 
 
 def trait(users: Ints, salt: int) -> Floats:
-    """A number in [0, 1) that a user always has (splitmix64 of number and salt)."""
+    """A constant number in [0, 1) for each user (splitmix64 of number and salt)."""
     x = users.astype(np.uint64) + np.uint64((salt * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -43,14 +43,14 @@ def trait(users: Ints, salt: int) -> Floats:
 
 
 def pick(uniform: Floats, weights: tuple[float, ...]) -> Bytes:
-    """Indexes drawn by weight, from uniform numbers."""
+    """Weighted indexes for uniform numbers."""
     edges = np.cumsum(np.asarray(weights, dtype=np.float64))
     codes: Bytes = np.searchsorted(edges[:-1] / edges[-1], uniform, side="right").astype(np.uint8)
     return codes
 
 
 def lognormal_ms(rng: np.random.Generator, size: int, median_s: float, sigma: float, speed: float = 1.0) -> Ints:
-    """Delays in ms, at least 1, with the given median (seconds) and log-deviation, run `speed` times faster."""
+    """Lognormal delays in ms, at least 1, with the median (seconds) divided by `speed`."""
     delays = np.exp(rng.standard_normal(size) * sigma) * (median_s * 1000.0 / speed)
     whole: Ints = np.maximum(delays, 1.0).astype(np.int64)
     return whole

@@ -1,4 +1,4 @@
-"""Events as columns: what the simulator holds until an event arrives, one row an event."""
+"""Simulated events as columns, one row per event."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class SimulatedEventType(IntEnum):
 
     @property
     def type(self) -> str:
-        """The contract's name."""
+        """The event type of the contract."""
         return self.name.lower()
 
     @property
     def topic(self) -> Topic:
-        """Where the contract puts it."""
+        """The topic of the contract."""
         if self < SimulatedEventType.ORDER_CREATED:
             return Topic.CLICKS
         return Topic.ORDERS if self < SimulatedEventType.STOCK_LEVEL else Topic.LOGISTICS
@@ -59,21 +59,21 @@ class SimulatedEventType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
-    """Events in columns of equal length. `body` and `tail` are pieces of JSON; a session or order shares its `body`."""
+    """Events in columns of equal length. `body` and `tail` are JSON fragments; a session or order shares its `body`."""
 
     kind: Bytes
     producer: Bytes
-    """Which producer of its topic sends it: picks the clock skew and what `producer_silent` silences."""
+    """Index of the producer: selects its clock skew and the rows of `producer_silent`."""
     repeat: Bools
-    """Sent again with the same `event_id`."""
+    """A duplicate, with the same `event_id`."""
     ts: Ints
     """Event time, epoch ms."""
     arrival: Ints
-    """When it reaches Kafka, epoch ms; equal to `ts` until `disorder.send` has seen it."""
+    """Arrival in Kafka, epoch ms; equal to `ts` before `disorder.send`."""
     number: Ints
-    """The running number that `event_id` is made of."""
+    """Sequence number of the `event_id`."""
     value: Ints
-    """What the kind's template or the truth needs: ms of dwell, money, units, `promised_ts`."""
+    """Value of the type's template or of the truth: dwell ms, money, units, `promised_ts`."""
     key: Objects
     body: Objects
     tail: Objects
@@ -82,7 +82,7 @@ class EventColumns:
         return len(self.kind)
 
     def take(self, index: NDArray[np.intp] | Ints | Bools | slice) -> EventColumns:
-        """The rows at an index, in its order (copies, so that nothing larger is kept alive)."""
+        """Copy the rows at an index, in its order."""
         if isinstance(index, slice):
             return EventColumns(*(getattr(self, name)[index].copy() for name in COLUMNS))
         return EventColumns(*(getattr(self, name)[index] for name in COLUMNS))
@@ -92,7 +92,7 @@ COLUMNS = tuple(field.name for field in fields(EventColumns))
 
 
 def concat(parts: Sequence[EventColumns]) -> EventColumns:
-    """All rows, one part after the other."""
+    """Concatenate rows."""
     if not parts:
         return NO_ROWS
     if len(parts) == 1:
@@ -110,7 +110,7 @@ def draft(
     value: Ints | None = None,
     tail: Objects | bytes = b"",
 ) -> EventColumns:
-    """Rows of one kind that happen at `at` (epoch ms) and are not numbered or sent yet."""
+    """Rows of one type at `at` (epoch ms), not yet numbered or sent."""
     size = len(at)
     tails = np.full(size, tail, dtype=np.object_) if isinstance(tail, bytes) else tail
     zeros = np.zeros(size, dtype=np.int64)
@@ -129,7 +129,7 @@ def draft(
 
 
 def objects(values: Sequence[bytes]) -> Objects:
-    """A column of bytes objects (numpy alone would cut them to fixed width)."""
+    """A column of bytes objects."""
     return np.fromiter(values, dtype=np.object_, count=len(values))
 
 

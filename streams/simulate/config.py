@@ -1,4 +1,4 @@
-"""One run's configuration: how much of what, from when to when."""
+"""Configuration of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.simulate.plan import Disorder, Funnel, PromotionPlan, SimulationErr
 DAY_MS = 86_400_000
 COMPRESS_BELOW_S = 6 * 3600.0
 SHIP_DAYS = 6.0
-"""So many days of shipping pass in a compressed run: the way of a parcel, its delays and its return fit in."""
+"""Days of shipping in a compressed run: enough for delivery, delay and return of a parcel."""
 
 DIGITAL = ("phones", "computers", "appliances", "watches", "toys", "books", "baby")
 FASHION = ("womenswear", "menswear", "shoes", "bags", "beauty", "sports")
@@ -22,28 +22,28 @@ LABELS_MAX = 250
 _LABEL = re.compile(r'[^"\\\x00-\x1f]{1,128}')
 
 Mix = tuple[tuple[str, float], ...]
-"""Labels with their weights; the weights need not add up to 1."""
+"""(label, weight); weights need not sum to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationConfig:
-    """One run. The same configuration gives the same bytes (with the same numpy)."""
+    """A run. Equal configurations give equal bytes (with the same numpy)."""
 
     seed: int = 1
     catalog_seed: int | None = None
-    """Makes the products and their prices; None: `seed`. Runs that share it are of one shop."""
+    """Seed of products and prices; None: `seed`. Runs of one shop share it."""
     rate: float = 1000.0
-    """Mean events a second of the run, without the opening stock levels and before incidents."""
+    """Mean events per second, without opening stock levels and incidents."""
     duration_s: float = 600.0
     start_ms: int = 1_762_776_000_000
     users: int = 1_000_000
     skus: int = 100_000
     timezone: str = "Asia/Shanghai"
     compress: bool | None = None
-    """Squeeze a whole sale day, 15:12 to 15:12, into the run; None: if it is shorter than 6 h."""
+    """Compress a whole day, 15:12 to 15:12, into the run; None: if the run is shorter than 6 h."""
     categories: tuple[str, ...] = (*DIGITAL, *FASHION, *DAILY)
     channels: Mix = (("app", 0.5), ("web", 0.18), ("mini", 0.2), ("live", 0.12))
-    """The channel `live` is the one whose sessions happen in live rooms."""
+    """Sessions of the channel `live` are in live rooms."""
     regions: Mix = (("east", 0.34), ("south", 0.24), ("north", 0.18), ("central", 0.14), ("west", 0.10))
     variants: Mix = (("control", 0.5), ("treatment", 0.5))
     campaigns: tuple[str, ...] = ("search-ads", "social-video", "influencers", "push", "affiliates")
@@ -52,9 +52,9 @@ class SimulationConfig:
     carriers: tuple[str, ...] = ("sf", "yto", "jd")
     member_share: float = 0.3
     producers: int = 4
-    """Producers of clicks and of orders: `source` collector-0… and oms-0…; of logistics, one a warehouse: wms-0…."""
+    """Producers of clicks (collector-0…) and of orders (oms-0…); logistics has one per warehouse (wms-0…)."""
     dispersion: float = 40.0
-    """Shape of the Gamma noise on each cell's traffic: the larger, the nearer to Poisson."""
+    """Shape of the Gamma noise on traffic: larger is closer to Poisson."""
     promotion: PromotionPlan | None = field(default_factory=PromotionPlan)
     funnel: Funnel = field(default_factory=Funnel)
     stock: StockPlan = field(default_factory=StockPlan)
@@ -64,7 +64,7 @@ class SimulationConfig:
 
     @classmethod
     def sized(cls, *, rate: float, duration_s: float, **others: Any) -> SimulationConfig:
-        """A shop that fits the volume: a SKU for 60 events (50 to 100,000), a user for 3 (500 to 1,000,000)."""
+        """A shop sized to the volume: a SKU per 60 events (50 to 100,000), a user per 3 (500 to 1,000,000)."""
         events = rate * duration_s
         sizes = {"skus": min(100_000, max(50, int(events / 60))), "users": min(1_000_000, max(500, int(events / 3)))}
         return cls(rate=rate, duration_s=duration_s, **{**sizes, **others})
@@ -86,7 +86,7 @@ class SimulationConfig:
         self._check_labels()
 
     def _check_labels(self) -> None:
-        """Labels are written into JSON as they are, and their codes are bytes."""
+        """Check labels: they are written to JSON unescaped, and their codes are bytes."""
         mixes = {name: [label for label, _ in getattr(self, name)] for name in ("channels", "regions", "variants")}
         names = ("categories", "campaigns", "live_rooms", "warehouses", "carriers")
         for name, labels in {**mixes, **{name: list(getattr(self, name)) for name in names}}.items():
@@ -103,7 +103,7 @@ class SimulationConfig:
 
     @property
     def end_ms(self) -> int:
-        """The run is `[start_ms, end_ms)`, in event time and in arrival time."""
+        """End of the run `[start_ms, end_ms)`, in event time and in arrival time."""
         return self.start_ms + self.duration_ms
 
     @property
@@ -112,24 +112,24 @@ class SimulationConfig:
 
     @property
     def day_speed(self) -> float:
-        """How much faster than life the day, cancellations and receipts go: 1, or one day a run."""
+        """Speed-up of the day, cancellations and receipts: 1, or one day per compressed run."""
         return DAY_MS / self.duration_ms if self.compressed else 1.0
 
     @property
     def ship_speed(self) -> float:
-        """How much faster than life parcels go, and what follows from them: 1, or six days a compressed run."""
+        """Speed-up of shipping and returns: 1, or six days per compressed run."""
         return self.day_speed * SHIP_DAYS if self.compressed else 1.0
 
     @property
     def shop_speed(self) -> float:
-        """How much faster than life shoppers click and pay: 1, or in a compressed run 3,600 s / duration, 1 to 20."""
+        """Speed-up of clicks and payments: 1, or 3,600 s / duration (1 to 20) in a compressed run."""
         return min(20.0, max(1.0, 3600.0 / self.duration_s)) if self.compressed else 1.0
 
     @property
     def warm_up_ms(self) -> int:
-        """Sessions begin so long before the run, so that its first second is like the others."""
+        """Sessions start this long before the run, so that its first second is typical."""
         return round(300_000 / self.shop_speed)
 
     def at(self, fraction: float) -> int:
-        """The moment (epoch ms) when this much of the run is over."""
+        """Time (epoch ms) of a fraction of the run."""
         return self.start_ms + round(fraction * self.duration_ms)

@@ -1,4 +1,4 @@
-"""How events reach Kafka: numbered, from clocks that are off, late, twice, or not at all."""
+"""Delivery of events: ids, clock skew, delays, duplicates and losses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.simulate.chance import Purpose, trait
 from streams.simulate.columns import Bools, Bytes, EventColumns, Floats, Ints, SimulatedEventType, concat
+from streams.simulate.context import RunContext
 from streams.simulate.incidents import Incident
-from streams.simulate.world import RunContext
 
 LATENCY_SIGMA, LATENCY_MAX_MS = 0.8, 3000.0
 REPEAT_MEAN_MS = 3000.0
 TOPIC_CODE: Bytes = np.array([EVENT_TOPICS.index(kind.topic) for kind in SimulatedEventType], dtype=np.uint8)
-"""# [kind]: its topic's place in EVENT_TOPICS"""
+"""[type]: index of its topic in EVENT_TOPICS"""
 
 
 def send(world: RunContext, rows: EventColumns, first_number: int, place: int) -> EventColumns:
-    """What arrives of the rows within the run, in any order: with ids, clock skew, arrival times and repeats."""
+    """Rows that arrive within the run, unordered, with ids, clock skew, arrival times and duplicates."""
     config = world.config
     rng = world.rng(Purpose.DISORDER, place)
     number = first_number + np.arange(len(rows), dtype=np.int64)
@@ -33,13 +33,13 @@ def send(world: RunContext, rows: EventColumns, first_number: int, place: int) -
 
 
 def _repeats(rows: EventColumns, doubled: Bools, arrival: Ints, end_ms: int) -> EventColumns:
-    """The same events once more, those that still come within the run."""
+    """Duplicates that arrive within the run."""
     index = np.flatnonzero(doubled & (arrival < end_ms))
     return replace(rows.take(index), repeat=np.ones(len(index), dtype=np.bool_), arrival=arrival[index])
 
 
 def _delays(world: RunContext, rng: np.random.Generator, size: int) -> Ints:
-    """From the event to its arrival, ms: lognormal latency; a small share 3 s and up, exponentially, to a limit."""
+    """Delay of arrival, ms: lognormal latency; for a small share exponential from 3 s to a limit."""
     disorder = world.config.disorder
     latest = max(LATENCY_MAX_MS, min(disorder.late_max_s * 1000, world.config.duration_ms / 4))
     delay: Floats = np.exp(rng.standard_normal(size) * LATENCY_SIGMA) * (disorder.latency_s * 1000)
@@ -51,7 +51,7 @@ def _delays(world: RunContext, rng: np.random.Generator, size: int) -> Ints:
 
 
 def _skew(world: RunContext, rows: EventColumns) -> Ints:
-    """Each producer's constant clock error, ms."""
+    """Constant clock error of each row's producer, ms."""
     clock = TOPIC_CODE[rows.kind].astype(np.int64) * 256 + rows.producer
     span = world.config.disorder.skew_ms
     off = trait(np.arange(len(EVENT_TOPICS) * 256, dtype=np.int64), world.config.seed + 7) * 2 - 1
@@ -60,10 +60,10 @@ def _skew(world: RunContext, rows: EventColumns) -> Ints:
 
 
 def _silence(world: RunContext, rows: EventColumns, arrival: Ints) -> tuple[Ints, Bools]:
-    """Arrival times and what is sent at all, with silent producers."""
+    """Arrival times and sent rows, after `producer_silent`."""
     sent = np.ones(len(rows), dtype=np.bool_)
     for incident in world.effects.of("producer_silent"):
-        hit = (rows.ts >= incident.start_ms) & (rows.ts < incident.end_ms) & concerned(incident, rows)
+        hit = (rows.ts >= incident.start_ms) & (rows.ts < incident.end_ms) & of_silent_producer(incident, rows)
         if incident.option("mode") == "drop":
             sent &= ~hit
         else:
@@ -71,8 +71,8 @@ def _silence(world: RunContext, rows: EventColumns, arrival: Ints) -> tuple[Ints
     return arrival, sent
 
 
-def concerned(incident: Incident, rows: EventColumns) -> Bools:
-    """The rows of a silent producer's topic and source."""
+def of_silent_producer(incident: Incident, rows: EventColumns) -> Bools:
+    """Rows of the topic and source of a `producer_silent`."""
     hit: Bools = TOPIC_CODE[rows.kind] == EVENT_TOPICS.index(Topic(incident.option("topic") or "orders"))
     source = incident.option("source")
     if source is not None:

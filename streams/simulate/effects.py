@@ -1,4 +1,4 @@
-"""What the incidents of a run do to rows: which are hit, lost or put off."""
+"""Effects of incidents on rows: hit, lost or postponed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from streams.simulate.config import SimulationConfig
 from streams.simulate.incidents import Incident, parse
 
 Dims = Mapping[str, Bytes | Ints]
-"""# <dimension>: each row's code"""
+"""<dimension: code of each row>"""
 
 
 class ChanceSite(IntEnum):
-    """Where chance is asked for. Each has its own numbers; append, never reorder."""
+    """Place of a random draw, with its own stream. Append members, never reorder them."""
 
     CART = 0
     CHECKOUT = 1
@@ -31,7 +31,7 @@ class ChanceSite(IntEnum):
 
 
 class IncidentEffects:
-    """The incidents of a run. Their chance is their own: what they do not touch is as it is without them."""
+    """The incidents of a run. Their random streams are separate: rows they do not hit are unchanged."""
 
     def __init__(self, config: SimulationConfig) -> None:
         self.incidents = tuple(parse(spec, i, config) for i, spec in enumerate(config.incidents))
@@ -42,14 +42,14 @@ class IncidentEffects:
         return [incident for incident in self.incidents if incident.kind == kind]
 
     def hits(self, kind: str, at: Ints, dims: Dims) -> Iterator[tuple[Incident, Bools]]:
-        """Each incident of a kind with the rows in its time and place, if there are any."""
+        """Each incident of a kind that matches rows, with those rows."""
         for incident in self.of(kind):
             hit = self.matches(incident, at, dims)
             if hit.any():
                 yield incident, hit
 
     def matches(self, incident: Incident, at: Ints, dims: Dims) -> Bools:
-        """The rows in an incident's time and place. Dimensions that the rows lack are not asked for."""
+        """Rows within an incident's time and dimensions; dimensions that rows lack are ignored."""
         hit: Bools = (at >= incident.start_ms) & (at < incident.end_ms)
         for dimension, code in incident.where:
             if dimension in dims:
@@ -57,13 +57,13 @@ class IncidentEffects:
         return hit
 
     def sampled(self, incident: Incident, rows: int, site: ChanceSite, place: int) -> Bools:
-        """True with the incident's size as probability. `place` is the slice: other site, other place, other chance."""
+        """Sample rows with the incident's size as probability. `place`: the slice."""
         rng = stream(self._seed, Purpose.INCIDENT, incident.index, site, place)
         sampled: Bools = rng.random(rows) < incident.size
         return sampled
 
     def sampled_hits(self, kind: str, at: Ints, dims: Dims, site: ChanceSite, place: int, **options: str) -> Bools:
-        """The rows that incidents with these options strike, each with its size as probability."""
+        """Rows hit by incidents with these options, sampled by their size."""
         sampled_hits = np.zeros(len(at), dtype=np.bool_)
         for incident, hit in self.hits(kind, at, dims):
             if all(incident.option(name) == value for name, value in options.items()):
@@ -71,7 +71,7 @@ class IncidentEffects:
         return sampled_hits
 
     def postpone(self, kind: str, at: Ints, dims: Dims, place: int) -> Ints:
-        """Times, where those in an incident wait until its end and then come within about 5 s."""
+        """Move times within an incident to its end plus a few seconds."""
         for incident, hit in self.hits(kind, at, dims):
             rng = stream(self._seed, Purpose.INCIDENT, incident.index, ChanceSite.WAIT, place)
             wait = rng.exponential(1000.0, len(at)).astype(np.int64)

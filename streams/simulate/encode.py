@@ -1,4 +1,4 @@
-"""Rows to messages: one byte template for each kind, filled in C by `%`."""
+"""Encode rows as messages, with one byte template per event type."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ NUMBERED = {
     SimulatedEventType.STOCK_RECEIVED: "qty",
     SimulatedEventType.STOCK_ADJUSTED: "delta",
 }
-"""The field that `EventColumns.value` becomes; kinds that are not here do not write it."""
+"""<event type: field of `EventColumns.value`>; other types do not write it"""
 TOPIC = tuple(str(kind.topic) for kind in SimulatedEventType)
 
 
 class Encoder:
-    """Writes rows as the contract's JSON."""
+    """Encodes rows as JSON of the event contract."""
 
     def __init__(self, run: bytes) -> None:
         self._forms = [_form(kind, run) for kind in SimulatedEventType]
 
     def messages(self, rows: EventColumns) -> list[Message]:
-        """The rows' messages, in their order."""
+        """Messages of the rows, in order."""
         order = np.argsort(rows.kind, kind="stable")
         by_kind = rows.take(order)
         bounds = np.searchsorted(by_kind.kind, np.arange(len(SimulatedEventType) + 1)).tolist()

@@ -1,4 +1,4 @@
-"""A run as files: what `salepulse replay` reads, and what was wrong in it."""
+"""Write a run as files for `salepulse replay`, with its ground truth."""
 
 from __future__ import annotations
 
@@ -22,23 +22,22 @@ from streams.simulate.truth import Truth
 
 STEP_MS = 1000
 COMPRESSION = 1
-"""Fastest: at 6 the packing takes longer than the simulation."""
+"""The fastest level: at 6, compression takes longer than the simulation."""
 
 
 def write_folder(
     config: SimulationConfig, out_dir: Path, on_progress: Callable[[int, int], None] | None = None
 ) -> Truth:
-    """One run without a past; see `write_season`."""
+    """Write one run without earlier ones; see `write_season`."""
     season = Season(config)
     write_season(season, out_dir, on_progress)
     return season.present.truth
 
 
 def write_season(season: Season, out_dir: Path, on_progress: Callable[[int, int], None] | None = None) -> None:
-    """Writes `<topic>.ndjson.gz` of each event topic in order of arrival, `promotions.ndjson` and `incidents.json`.
+    """Write `<topic>.ndjson.gz` of each event topic in order of arrival, `promotions.ndjson` and `incidents.json`.
 
-    Files of these names are replaced. `on_progress` is called with (ms of the runs done, ms in all), once a second of
-    arrival time.
+    Existing files are replaced. `on_progress` gets (ms done, ms in all) once per second of arrival time.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -59,7 +58,7 @@ def write_season(season: Season, out_dir: Path, on_progress: Callable[[int, int]
 
 
 def ground_truth(season: Season) -> bytes:
-    """The JSON of `incidents.json`: the runs, what was wrong when and where, and the exact counts so far."""
+    """The JSON of `incidents.json`: runs, incidents and exact counts so far."""
     document = {"version": 1, **_run(season.present), "earlier": [_run(run) for run in season.earlier]}
     return msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n"
 
@@ -80,7 +79,7 @@ def _run(simulation: Simulation) -> dict[str, Any]:
 
 
 def describe(incident: Incident) -> dict[str, Any]:
-    """An incident in words and numbers."""
+    """An incident with its expected effects."""
     kind = KINDS[incident.kind]
     numbers = {"size": f"{incident.size:g}", "left": f"{1 - incident.size:g}"}
     return {
@@ -98,6 +97,6 @@ def describe(incident: Incident) -> dict[str, Any]:
 
 
 def _packed(stack: ExitStack, path: Path) -> gzip.GzipFile:
-    """A gzip file whose bytes depend on its content alone: no name and no time in its head."""
+    """A gzip file without name and time in its header, so that equal content gives equal bytes."""
     raw = stack.enter_context(path.open("wb"))
     return gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0)

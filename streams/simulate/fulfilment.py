@@ -1,4 +1,4 @@
-"""What becomes of paid orders: dispatch, delivery, delay, return and its refund."""
+"""Fulfilment of paid orders: dispatch, delivery, delay, return and refund."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from streams.simulate.columns import (
     draft,
     objects,
 )
+from streams.simulate.context import SliceContext
 from streams.simulate.effects import ChanceSite
 from streams.simulate.orders import Orders
 from streams.simulate.payments import PaymentOutcome
-from streams.simulate.scene import SliceContext
 
 HOUR_S = 3600.0
 DISPATCH_MEDIAN_H, DISPATCH_SIGMA = 14.0, 0.6
-"""From payment to dispatch: lognormal; one in fifty takes more than 48 h. Assumed."""
+"""Payment to dispatch: lognormal, assumed; one in fifty takes more than 48 h."""
 DELIVERY_MEDIAN_H, DELIVERY_SIGMA = 36.0, 0.35
 PROMISE_H = 96.0
-"""The promise at dispatch, of the whole way from the payment."""
+"""Promised time from payment to delivery."""
 DELAY_FACTOR = 2.5
-"""How much longer a delayed parcel is under way."""
+"""Factor on the transit time of a delayed parcel."""
 RETURN_MEDIAN_H, REFUND_MEDIAN_H = 60.0, 12.0
 
 
 def ship(scene: SliceContext, orders: Orders, paid: PaymentOutcome) -> EventColumns:
-    """Shipments of all paid orders that are not called off. What lies beyond the run's end is dropped later."""
+    """Shipments of paid orders that are not cancelled. Rows after the run's end are dropped later."""
     shipped = np.flatnonzero(paid.paid & ~paid.called_off)
     return concat(_Parcels(scene, orders, paid, shipped).rows())
 
 
 class _Parcels:
-    """The parcels of a slice, one an order, in columns."""
+    """Parcels of a slice in columns, one per order."""
 
     def __init__(self, scene: SliceContext, orders: Orders, paid: PaymentOutcome, shipped: Ints) -> None:
         rng = scene.rng(Purpose.FULFILMENT)
@@ -61,7 +61,7 @@ class _Parcels:
         self._body = self._bodies()
 
     def _hold(self, planned: Ints) -> tuple[Ints, Bools, Ints]:
-        """Dispatches due in a `ship_delay` wait until its end, and come within a few seconds or minutes."""
+        """Postpone dispatches due in a `ship_delay` to shortly after its end."""
         dims = {"region": self._region, "warehouse": self._warehouse}
         at, held, effects = planned, np.zeros(len(planned), dtype=np.bool_), self._scene.effects
         for incident, hit in effects.hits("ship_delay", planned, dims):
@@ -104,7 +104,7 @@ class _Parcels:
         return objects([form % (order, carriers[c], regions[r], warehouses[w]) for order, c, r, w in places])
 
     def _returns(self) -> list[EventColumns]:
-        """The first line comes back some days after the delivery, then its money goes back (at most the order's)."""
+        """Return the first line some days after delivery, then refund it (at most the order's amount)."""
         rng, speed, size = self._rng, self._scene.config.ship_speed, len(self._order)
         back = rng.random(size) < self._scene.config.funnel.returned
         at = self._delivered + lognormal_ms(rng, size, RETURN_MEDIAN_H * HOUR_S, 0.5, speed)
@@ -116,10 +116,10 @@ class _Parcels:
         money = np.minimum(lines.qty[line] * lines.unit_price[line], self._orders.amount[order])
         sku, catalog = lines.sku[line], self._scene.world.catalog
         categories = [self._scene.config.categories[code].encode() for code in catalog.category[sku].tolist()]
-        what = (catalog.names[sku].tolist(), categories, lines.qty[line].tolist())
+        fields = (catalog.names[sku].tolist(), categories, lines.qty[line].tolist())
         form = b'"order_id":"%b","sku":"%b","category":"%b","qty":%d,"source":"wms-%d"'
-        whence = zip(key.tolist(), *what, self._warehouse[back].tolist(), strict=True)
-        bodies = objects([form % one for one in whence])
+        parts = zip(key.tolist(), *fields, self._warehouse[back].tolist(), strict=True)
+        bodies = objects([form % one for one in parts])
         money_rows = draft(
             SimulatedEventType.ORDER_REFUNDED,
             refunded_at,

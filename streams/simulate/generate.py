@@ -1,43 +1,104 @@
-"""The run: slice after slice of sessions, and what arrives meanwhile, as batches of messages."""
+"""A run: slices of sessions, and their messages in batches by arrival."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
-from streams.simulate.announcement import announcement
-from streams.simulate.columns import EventColumns, concat
+from consumers.topics import Topic
+from streams.simulate.columns import EventColumns, Ints, concat
 from streams.simulate.config import SimulationConfig
+from streams.simulate.context import RunContext
 from streams.simulate.disorder import send
 from streams.simulate.encode import Encoder, Message
-from streams.simulate.pending import PendingEvents
-from streams.simulate.plan import SimulationError
+from streams.simulate.incidents import sku_name
+from streams.simulate.plan import PromotionPlan, SimulationError
 from streams.simulate.shop import Shop, session_averages
-from streams.simulate.sold import SimulatedSales
 from streams.simulate.stock import SimulatedStock, expected_stock_events
 from streams.simulate.traffic import Traffic
-from streams.simulate.truth import Truth
-from streams.simulate.world import RunContext
+from streams.simulate.truth import SimulatedSales, Truth
+
+TARGETS = (0.8, 1.0, 1.2)
+"""base, sprint and challenge as factors of the expected GMV."""
+
+
+def announcement(world: RunContext, expected_gmv: float) -> list[Message]:
+    """The message of the promotion, if any. `expected_gmv`: net, minor units, for the default targets."""
+    config, plan = world.config, world.config.promotion
+    if plan is None:
+        return []
+    value = msgspec.json.encode(_definition(world, config, plan, expected_gmv))
+    return [(str(Topic.PROMOTIONS), plan.promotion_id.encode(), config.start_ms, value)]
+
+
+def _definition(
+    world: RunContext, config: SimulationConfig, plan: PromotionPlan, expected_gmv: float
+) -> dict[str, Any]:
+    base, sprint, challenge = plan.targets or [max(1, round(expected_gmv * one)) for one in TARGETS]
+    definition = {
+        "promotion_id": plan.promotion_id,
+        "name": plan.name,
+        "starts_at": config.at(plan.phases[0].begins),
+        "ends_at": config.at(plan.phases[-1].ends),
+        "timezone": config.timezone,
+        "phases": [
+            {"name": one.name, "starts_at": config.at(one.begins), "ends_at": config.at(one.ends)}
+            for one in plan.phases
+        ],
+        "targets": {"base": base, "sprint": sprint, "challenge": challenge},
+        "skus": [sku_name(i) for i in np.flatnonzero(world.catalog.promoted).tolist()],
+    }
+    return {**definition, "baseline": plan.baseline} if plan.baseline else definition
+
+
+class PendingEvents:
+    """Rows that have not arrived, in one bucket per slice of arrival time."""
+
+    def __init__(self, ends: Ints) -> None:
+        """`ends`: end of each slice, epoch ms, ascending."""
+        self._ends = ends
+        self._buckets: defaultdict[int, list[EventColumns]] = defaultdict(list)
+
+    def add(self, rows: EventColumns) -> None:
+        """Add rows that arrive before the last end."""
+        bucket = np.searchsorted(self._ends, rows.arrival, side="right")
+        order = np.argsort(bucket, kind="stable")
+        rows, bucket = rows.take(order), bucket[order]
+        cuts = np.flatnonzero(np.diff(bucket)) + 1
+        begins, ends = [0, *cuts.tolist()], [*cuts.tolist(), len(rows)]
+        if len(rows):
+            for begin, end, index in zip(begins, ends, bucket[begins].tolist(), strict=True):
+                self._buckets[index].append(rows.take(slice(begin, end)))
+
+    def pop(self, index: int) -> EventColumns:
+        """Remove and return the rows of a slice in order of arrival, rows of one ms in order of addition."""
+        rows = concat(self._buckets.pop(index, []))
+        return rows.take(np.argsort(rows.arrival, kind="stable"))
+
+    def __len__(self) -> int:
+        return sum(len(rows) for bucket in self._buckets.values() for rows in bucket)
 
 
 class Batch(NamedTuple):
-    """What arrives in one step of arrival time. Steps in which nothing arrives have no batch."""
+    """Messages of one step of arrival time; empty steps have no batch."""
 
     arrival_ms: int
-    """The step's end, epoch ms: everything here arrived before it, and not before the step's start."""
+    """End of the step, epoch ms: all messages arrived within the step."""
     messages: list[Message]
     """In order of arrival."""
 
 
 class Simulation:
-    """One run. Iterate over `batches`; `truth` counts what has been yielded of it, exactly so at its end."""
+    """One run. `truth` counts the messages that `batches` has yielded, exactly at its end."""
 
     def __init__(self, config: SimulationConfig) -> None:
-        """SimulationError where the configuration or an incident makes no sense."""
+        """Raises SimulationError for an invalid configuration or incident."""
         self.config = config
         self.world = RunContext.of(config)
         self.truth = Truth()
@@ -45,16 +106,16 @@ class Simulation:
         self._expected = session_averages(self.world, self._traffic)
         wanted = config.rate * config.duration_s - expected_stock_events(config)
         self.sessions = max(1.0, wanted / self._expected.events)
-        """Expected sessions of the run, without incidents."""
+        """Expected sessions without incidents."""
         self._slices = self._traffic.slices(self.sessions, self.world.effects)
         self._encoder = Encoder(self.world.run)
 
     def batches(self, step_ms: int = 500) -> Iterator[Batch]:
-        """The run's messages from its start, in steps of arrival time. What they are does not depend on the step."""
+        """Messages in steps of arrival time; the step does not change them."""
         if step_ms < 1:
             raise SimulationError(f"step_ms is {step_ms}: at least 1 is needed")
         start_ms, end_ms = self.config.start_ms, self.config.end_ms
-        held, held_step = self._announced(), 0
+        held, held_step = self._announcement(), 0
         for rows in self._arrivals():
             messages = self._encoder.messages(rows)
             steps = (rows.arrival - start_ms) // step_ms
@@ -69,7 +130,7 @@ class Simulation:
         if held:
             yield Batch(min(start_ms + (held_step + 1) * step_ms, end_ms), held)
 
-    def _announced(self) -> list[Message]:
+    def _announcement(self) -> list[Message]:
         config = self.config
         stock = SimulatedStock(self.world, self.sessions * self._expected.units)
         buyers = (
@@ -80,7 +141,7 @@ class Simulation:
         return messages
 
     def _arrivals(self) -> Iterator[EventColumns]:
-        """Sent rows in order of arrival, a slice at a time, none empty."""
+        """Sent rows in order of arrival, by slice, without empty slices."""
         stock = SimulatedStock(self.world, self.sessions * self._expected.units)
         shop = Shop(self.world, stock)
         pending = PendingEvents(np.array([part.end_ms for part in self._slices], dtype=np.int64))
@@ -91,7 +152,7 @@ class Simulation:
             stocked = stock.events(part)
             clicks, others = shop.open(part.session_starts, part.index)
             others = concat([stocked, others])
-            # Apart, so that what an incident does to orders leaves the clicks as they are, ids and arrival included.
+            # Separate streams: an incident of orders does not change ids and arrival of clicks.
             pending.add(send(self.world, clicks, clicked, 2 * part.index))
             pending.add(send(self.world, others, numbered, 2 * part.index + 1))
             clicked += len(clicks)
@@ -102,5 +163,5 @@ class Simulation:
 
 
 def generate(config: SimulationConfig, step_ms: int = 500) -> Iterator[Batch]:
-    """The messages of a run as they arrive, `step_ms` of arrival time at a time."""
+    """Messages of a run in steps of arrival time."""
     return Simulation(config).batches(step_ms)

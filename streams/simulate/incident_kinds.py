@@ -1,4 +1,4 @@
-"""The kinds of incident: what each changes, what may be said of it, and what it should do to the KPIs."""
+"""Kinds of incidents: effect, parameters and expected change of KPIs."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from dataclasses import dataclass, field
 from streams.simulate.columns import SimulatedEventType
 
 SESSION = ("channel", "region", "variant", "campaign", "live_room", "member")
-"""Dimensions that a session and its orders have."""
+"""Dimensions of a session and its orders."""
 SOURCES = {"clicks": "collector", "orders": "oms", "logistics": "wms"}
-"""# topic: the name of its producers, before `-0`, `-1`, …"""
+"""<topic: name of its producers, before `-0`, `-1`, …>"""
 CLICK_TYPES = tuple(kind.type for kind in SimulatedEventType if kind.topic == "clicks")
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentKind:
-    """A kind of incident: what may be said of it and what it should do to the KPIs."""
+    """A kind of incident with its parameters and expected effects."""
 
     changes: str
     expect: tuple[tuple[str, str], ...]
-    """(KPI, how it moves), where `{left}` and `{size}` stand for 1 − size and size."""
+    """(KPI, effect), with the placeholders `{size}` and `{left}` (1 − size)."""
     size: float | None = None
-    """Default of `size`; None: the kind has none."""
+    """Default of `size`; None: no such parameter."""
     size_max: float = 1.0
     dimensions: tuple[str, ...] = ()
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Other names, with their possible values (the first is the default; empty: any)."""
+    """<parameter: allowed values>; the first is the default, empty: any value"""
     alert: bool = True
-    """False: a true change of demand, which nobody should be woken for."""
+    """False: a real change of demand, which is no reason to page."""
 
 
 KINDS: dict[str, IncidentKind] = {
     "conversion_drop": IncidentKind(
-        "the share {size} of what would pass the stage in it is lost",
+        "share {size} of sessions is lost at the stage",
         size=0.5,
         size_max=1.0,
         dimensions=(*SESSION, "category", "sku"),
@@ -41,19 +41,19 @@ KINDS: dict[str, IncidentKind] = {
         expect=(("conversion_rate", "x {left}"), ("orders_created", "x {left}"), ("gmv", "x {left}")),
     ),
     "payment_failures": IncidentKind(
-        "the share {size} of the payments that would succeed fails",
+        "share {size} of successful payments fails",
         size=0.5,
         size_max=1.0,
         dimensions=SESSION,
         expect=(("payment_failure_rate", "up"), ("payment_rate", "down"), ("gmv", "down")),
     ),
     "order_stop": IncidentKind(
-        "no event on `orders`: new orders are lost; payments, cancellations and refunds wait until its end",
+        "no event on `orders`: new orders are lost; payments, cancellations and refunds follow after the end",
         dimensions=SESSION,
         expect=(("orders_created", "0"), ("orders_paid", "0"), ("gmv", "0")),
     ),
     "click_stop": IncidentKind(
-        "the share {size} of click events is never recorded; orders go on",
+        "share {size} of click events is lost; orders continue",
         size=1.0,
         size_max=1.0,
         dimensions=SESSION,
@@ -61,46 +61,46 @@ KINDS: dict[str, IncidentKind] = {
         expect=(("visitors", "x {left}"), ("page_views", "x {left}"), ("conversion_rate", "up")),
     ),
     "stockout": IncidentKind(
-        "the stock is written off at the start (stock_adjusted); what was written off is received again at the end",
+        "stock is written off at the start (stock_adjusted) and received again at the end",
         dimensions=("sku",),
         options={"top": ()},
         expect=(("stock_available", "<= 0"), ("stockout_skus", "up"), ("oversold_units", "up")),
     ),
     "producer_silent": IncidentKind(
-        "events are not sent: dropped, or with mode=delay sent in its last moment",
+        "events are dropped, or sent at the end with mode=delay",
         options={"topic": ("orders", "clicks", "logistics"), "source": (), "mode": ("drop", "delay")},
-        expect=(("events_total", "0 for what is silent"),),
+        expect=(("events_total", "0 for the producer"),),
     ),
     "refund_surge": IncidentKind(
-        "the share {size} of orders paid in it is called off and refunded about a minute later",
+        "share {size} of paid orders is cancelled and refunded about a minute later",
         size=0.2,
         size_max=1.0,
         dimensions=SESSION,
         expect=(("refund_rate", "+ {size}"), ("cancellation_rate", "up"), ("net_gmv", "down")),
     ),
     "ship_delay": IncidentKind(
-        "the share {size} of dispatches due in it waits until its end, and is announced as delayed",
+        "share {size} of due dispatches is delayed until the end, with shipment_delayed",
         size=1.0,
         size_max=1.0,
         dimensions=("region", "warehouse"),
         expect=(("dispatched", "x {left}"), ("delayed", "up"), ("unshipped_orders", "up"), ("ship_hours", "up later")),
     ),
     "price_error": IncidentKind(
-        "orders have {size} times the right unit price",
+        "unit prices are {size} times the right price",
         size=0.1,
         size_max=100.0,
         dimensions=("sku", "category"),
-        expect=(("aov", "x {size} of the lines concerned"), ("gmv", "x {size} of the lines concerned")),
+        expect=(("aov", "x {size} of these lines"), ("gmv", "x {size} of these lines")),
     ),
     "traffic_surge": IncidentKind(
-        "{size} times as many sessions begin",
+        "{size} times as many sessions",
         size=3.0,
         size_max=50.0,
         expect=(("visitors", "x {size}"), ("gmv", "x {size}"), ("conversion_rate", "unchanged")),
         alert=False,
     ),
     "traffic_drop": IncidentKind(
-        "the share {size} of sessions does not begin",
+        "share {size} of sessions is missing",
         size=0.5,
         size_max=1.0,
         expect=(("visitors", "x {left}"), ("gmv", "x {left}"), ("conversion_rate", "unchanged")),

@@ -1,4 +1,4 @@
-"""Incidents: what can be injected, and the grammar that asks for it.
+"""Injected incidents and their grammar.
 
     KIND@START/DURATION[:NAME=VALUE,...]
 
@@ -23,7 +23,7 @@ _FORM = "KIND@+START/DURATION[:NAME=VALUE,...], e.g. conversion_drop@+120s/60s:s
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One incident of a run, in force during `[start_ms, end_ms)` of event time."""
+    """An incident during `[start_ms, end_ms)` of event time."""
 
     index: int
     spec: str
@@ -31,32 +31,32 @@ class Incident:
     start_ms: int
     end_ms: int
     size: float
-    """As the kind defines it; 1 where it has none."""
+    """Meaning by kind; 1 for kinds without size."""
     where: tuple[tuple[str, int], ...]
-    """(dimension, code): where it is in force; empty: everywhere."""
+    """(dimension, code) that it is limited to; empty: none."""
     labels: tuple[tuple[str, str], ...]
-    """The same in words."""
+    """(dimension, label) of `where`."""
     options: tuple[tuple[str, str], ...]
 
     def option(self, name: str) -> str | None:
-        """An option's value, or None where none was given and there is no default."""
+        """Value of an option; None if not given and without default."""
         return dict(self.options).get(name)
 
 
 def parse(spec: str, index: int, config: SimulationConfig) -> Incident:
-    """The incident that a spec asks for. SimulationError says what is wrong and what would be right."""
+    """Parse a spec. Raises SimulationError with the fix."""
     match = _SPEC.fullmatch(spec.strip())
     if match is None:
         raise SimulationError(f"incident {spec!r}: expected {_FORM}")
     name = match["kind"]
     if name not in KINDS:
-        raise SimulationError(f"incident {spec!r}: no kind {name!r}; there are {', '.join(KINDS)}")
+        raise SimulationError(f"incident {spec!r}: unknown kind {name!r}; use one of {', '.join(KINDS)}")
     kind = KINDS[name]
     start = match["start"]
     start_ms = config.start_ms + _ms(spec, start[1:], config) if start[0] == "+" else _epoch(spec, start)
     end_ms = start_ms + _ms(spec, match["duration"], config)
     if not config.start_ms <= start_ms < end_ms or start_ms >= config.end_ms:
-        raise SimulationError(f"incident {spec!r}: it must begin in the run ({config.duration_s:g} s) and last > 0")
+        raise SimulationError(f"incident {spec!r}: it must start within the run ({config.duration_s:g} s) and last > 0")
     size, where, labels, options = 1.0 if kind.size is None else kind.size, [], [], _defaults(kind)
     for key, value in _pairs(spec, match["rest"]):
         if key == "size" and kind.size is not None:
@@ -75,7 +75,7 @@ def parse(spec: str, index: int, config: SimulationConfig) -> Incident:
 
 
 def dimension_labels(dimension: str, config: SimulationConfig) -> list[str]:
-    """A dimension's labels in the order of their codes; code 0 of campaign and live_room is `no such field`."""
+    """Labels of a dimension by code; code 0 of campaign and live_room means none."""
     if dimension == "member":
         return ["false", "true"]
     return {
@@ -90,7 +90,7 @@ def dimension_labels(dimension: str, config: SimulationConfig) -> list[str]:
 
 
 def sku_name(index: int) -> str:
-    """A product's id. They are numbered by popularity: s-00001 is the best-seller."""
+    """Id of a product by popularity: s-00001 is the best-seller."""
     return f"s-{index + 1:05d}"
 
 
@@ -120,14 +120,16 @@ def _pairs(spec: str, rest: str | None) -> list[tuple[str, str]]:
 def _ms(spec: str, text: str, config: SimulationConfig) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|%)", text)
     if match is None:
-        raise SimulationError(f"incident {spec!r}: {text!r} is no time; write 500ms, 90s, 2m, 1h or 25%")
+        raise SimulationError(
+            f"incident {spec!r}: {text!r} is not a duration; write one such as 500ms, 90s, 2m, 1h or 25%"
+        )
     number, unit = float(match[1]), match[2]
     return round(number * (config.duration_ms / 100 if unit == "%" else UNITS_MS[unit]))
 
 
 def _epoch(spec: str, text: str) -> int:
     if not text.isdecimal():
-        raise SimulationError(f"incident {spec!r}: {text!r} is no epoch ms; write +{text} for a time from the start")
+        raise SimulationError(f"incident {spec!r}: {text!r} is not epoch ms; write +{text} for a time after the start")
     return int(text)
 
 
@@ -153,7 +155,7 @@ def _choice(spec: str, key: str, value: str, kind: IncidentKind) -> str:
 
 
 def _check_source(spec: str, options: Mapping[str, str], config: SimulationConfig) -> None:
-    """The source, where one is named, must be a producer of the topic."""
+    """Check that the source is a producer of the topic."""
     topic, source = options["topic"], options.get("source")
     name, many = SOURCES[topic], len(config.warehouses) if topic == "logistics" else config.producers
     known = [f"{name}-{i}" for i in range(many)]

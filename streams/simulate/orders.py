@@ -1,4 +1,4 @@
-"""From the cart to the order: checkouts, orders with their lines, prices, discounts."""
+"""Checkouts and orders with lines, prices and discounts."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 from streams.simulate.browsing import Carts
 from streams.simulate.chance import Purpose, lognormal_ms
 from streams.simulate.columns import Bools, Bytes, EventColumns, Ints, Objects, SimulatedEventType, objects
-from streams.simulate.customers import Customers
+from streams.simulate.context import RunContext, SliceContext
 from streams.simulate.effects import ChanceSite
-from streams.simulate.scene import SliceContext
+from streams.simulate.shoppers import Customers
 from streams.simulate.stock import SimulatedStock
-from streams.simulate.world import RunContext
 
 MAX_LINES = 5
 CHECKOUT_MEDIAN_S, ORDER_MEDIAN_S, SIGMA = 10.0, 15.0, 0.7
-"""From the last page to the checkout and from there to the order: lognormal, assumed."""
+"""Last page to checkout, and checkout to order: lognormal, assumed."""
 FREE_SHIPPING_FROM, SHIPPING_FEE = 9_900, 800
 
 
@@ -30,7 +29,7 @@ class SimulatedOrderLines:
     qty: Ints
     unit_price: Ints
     first: Ints
-    """# [order]: its first line"""
+    """[order]: index of its first line"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +41,9 @@ class Orders:
     """Epoch ms."""
     amount: Ints
     key: Objects
-    """The Kafka key: the order's id."""
+    """Kafka key: the order id."""
     body: Objects
-    """What all its events share."""
+    """JSON common to all its events."""
     lines: SimulatedOrderLines
 
     def __len__(self) -> int:
@@ -53,7 +52,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Checkouts:
-    """Sessions with a cart, whether they check out and order, and when."""
+    """Checkout and order of sessions with a cart."""
 
     session: Ints
     checks_out: Bools
@@ -63,7 +62,7 @@ class Checkouts:
 
 
 def check_out(scene: SliceContext, carts: Carts) -> tuple[EventColumns, Checkouts]:
-    """`checkout_start` rows, and who goes on to order."""
+    """`checkout_start` rows, and the sessions that order."""
     rng = scene.rng(Purpose.ORDERS)
     config, effects = scene.config, scene.effects
     session = np.unique(carts.session)
@@ -90,14 +89,14 @@ def place_orders(
     customers: Customers,
     first_number: int,
 ) -> Orders:
-    """Orders of what is in the carts and not sold out; `stock` and `customers` take note of them."""
+    """Order the cart lines in stock; updates `stock` and `customers`."""
     rng = scene.rng(Purpose.LINES)
     sessions = scene.sessions
     line_checkout = np.searchsorted(checkouts.session, carts.session)
     qty = np.minimum(rng.geometric(0.85, len(carts.sku)), 9).astype(np.int64)
     coupon, coupon_rate = rng.random(len(checkouts.session)), rng.uniform(0.05, 0.15, len(checkouts.session))
-    cart_sku, there = _available(scene, carts, checkouts.created[line_checkout], stock, rng)
-    keep = there & _kept_lines(scene, carts, cart_sku, checkouts, line_checkout)
+    cart_sku, available = _available(scene, carts, checkouts.created[line_checkout], stock, rng)
+    keep = available & _kept_lines(scene, carts, cart_sku, checkouts, line_checkout)
     chosen = np.unique(line_checkout[keep])
     order = np.searchsorted(chosen, line_checkout[keep])
     session, created = checkouts.session[chosen], checkouts.created[chosen]
@@ -120,7 +119,7 @@ def place_orders(
 def _available(
     scene: SliceContext, carts: Carts, at: Ints, stock: SimulatedStock, rng: np.random.Generator
 ) -> tuple[Ints, Bools]:
-    """What is taken of each cart line, where sold-out products are often replaced; and whether there is any."""
+    """The product of each cart line after replacement of sold-out ones, and whether it is in stock."""
     other = scene.world.catalog.draw(rng.random(len(carts.sku)), scene.sessions.promotion[carts.session])
     replaced = stock.closed(carts.sku, at) & (rng.random(len(carts.sku)) < scene.config.funnel.substitute)
     sku = np.where(replaced, other, carts.sku)
@@ -128,7 +127,7 @@ def _available(
 
 
 def _kept_lines(scene: SliceContext, carts: Carts, sku: Ints, checkouts: Checkouts, line_checkout: Ints) -> Bools:
-    """Lines of those who order, at most five each, without what conversion drops take."""
+    """Lines of ordering sessions, at most five each, without those lost to a `conversion_drop`."""
     begin = np.searchsorted(carts.session, checkouts.session)
     rank = np.arange(len(carts.sku)) - begin[line_checkout]
     keep: Bools = checkouts.orders[line_checkout] & (rank < MAX_LINES)
@@ -144,13 +143,13 @@ def _kept_lines(scene: SliceContext, carts: Carts, sku: Ints, checkouts: Checkou
             keep &= ~lost[line_checkout]
             continue
         line_dims: dict[str, Bytes | Ints] = {"sku": sku, "category": scene.world.catalog.category[sku]}
-        concerned = hit[line_checkout] & effects.matches(incident, created, line_dims)
-        keep &= ~(concerned & effects.sampled(incident, len(concerned), ChanceSite.LINE, slice_index))
+        matching = hit[line_checkout] & effects.matches(incident, created, line_dims)
+        keep &= ~(matching & effects.sampled(incident, len(matching), ChanceSite.LINE, slice_index))
     return keep
 
 
 def _prices(world: RunContext, in_promotion: Bools, sku: Ints, at: Ints) -> Ints:
-    """The sale price for promotion orders, else the list price; times the factor of a price error."""
+    """Sale price in the promotion, else list price, times the factor of a `price_error`."""
     catalog = world.catalog
     price = np.where(in_promotion, catalog.sale_price[sku], catalog.price[sku])
     for incident, hit in world.effects.hits("price_error", at, {"sku": sku, "category": catalog.category[sku]}):
@@ -180,7 +179,7 @@ def _bodies(
 
 
 def bodies_of_lines(scene: SliceContext, orders: Orders, order: Ints, line: Ints) -> list[bytes]:
-    """What an event of some orders says that is about one of their lines."""
+    """JSON of events of orders about one of their lines."""
     sessions, lines, session = scene.sessions, orders.lines, orders.session[order]
     items = _items(scene, lines.sku[line], lines.qty[line], lines.unit_price[line])
     held = (orders.key[order].tolist(), sessions.key[session].tolist(), items, sessions.order_body[session].tolist())

@@ -1,4 +1,4 @@
-"""What becomes of orders on the topic `orders`: payment attempts, cancellations, refunds."""
+"""Payment attempts, cancellations and refunds of orders."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from streams.simulate.columns import (
     draft,
     objects,
 )
+from streams.simulate.context import SliceContext
 from streams.simulate.effects import ChanceSite
 from streams.simulate.orders import Orders, bodies_of_lines
-from streams.simulate.scene import SliceContext
 from streams.simulate.stock import SimulatedStock
 
 ATTEMPTS = 3
 PAY_MEDIAN_S, PAY_SIGMA = 15.0, 0.8
-"""From the order to the first attempt: lognormal, nine in ten between 4 and 56 s, few of them minutes."""
+"""Order to first attempt: lognormal, nine in ten between 4 and 56 s."""
 RETRY_MEDIAN_S = 25.0
 UNPAID_S = 1800.0
-"""An order not paid is cancelled after half an hour (of the day's clock)."""
+"""Time-out of unpaid orders (divided by `day_speed`)."""
 CALL_OFF_MEDIAN_S, CALL_OFF_SIGMA = 1500.0, 0.8
 PARTIAL_MEDIAN_S = 4 * 3600.0
 SURGE_MEDIAN_S = 60.0
-"""From the payment to the refund in a refund surge."""
+"""Payment to refund in a `refund_surge`."""
 WHY_FAILED = (b"insufficient_funds", b"declined", b"risk_control", b"timeout")
 FAILURES = objects([b',"reason":"%b"' % why for why in WHY_FAILED])
 GATEWAY = b',"reason":"gateway_error"'
@@ -41,17 +41,17 @@ CALL_OFFS = objects([b',"reason":"%b"' % why for why in (b"changed_mind", b"foun
 
 @dataclass(frozen=True, slots=True)
 class PaymentOutcome:
-    """Which orders are paid, when, and whether they are called off (and so never shipped)."""
+    """Paid orders, their payment times, and cancellations before shipping."""
 
     at: Ints
-    """# [order]: epoch ms, where `paid`"""
+    """[order]: epoch ms, valid where `paid`"""
     paid: Bools
     called_off: Bools
 
 
 @dataclass(slots=True)
 class _OrderRows:
-    """Order rows in the making. In an order stop they wait until its end."""
+    """Builds rows of orders; an `order_stop` postpones them to its end."""
 
     scene: SliceContext
     orders: Orders
@@ -72,7 +72,7 @@ class _OrderRows:
 
 
 def payment_events(scene: SliceContext, orders: Orders, stock: SimulatedStock) -> tuple[EventColumns, PaymentOutcome]:
-    """All events of the orders but those that follow from shipping. Units of cancelled orders go back into stock."""
+    """All events of orders except those caused by shipping. Cancelled units return to `stock`."""
     rng, config = scene.rng(Purpose.PAYMENTS), scene.config
     order_rows = _OrderRows(scene, orders, scene.sessions.dims(orders.session))
     everyone = np.ones(len(orders), dtype=np.bool_)
@@ -86,7 +86,9 @@ def payment_events(scene: SliceContext, orders: Orders, stock: SimulatedStock) -
     partial = paid & ~called_off & (rng.random(len(orders)) < config.funnel.partial_refund)
     delay = lognormal_ms(rng, len(orders), PARTIAL_MEDIAN_S, CALL_OFF_SIGMA, config.day_speed)
     part = (orders.amount * rng.uniform(0.1, 0.5, len(orders))).astype(np.int64)
-    line_cancelled = (cancelled & (orders.created >= config.start_ms))[orders.lines.order]  # others were never taken
+    line_cancelled = (cancelled & (orders.created >= config.start_ms))[
+        orders.lines.order
+    ]  # earlier orders were not deducted
     stock.release(orders.lines.sku[line_cancelled], orders.lines.qty[line_cancelled])
     rows = [
         order_rows.rows(SimulatedEventType.ORDER_CREATED, everyone, orders.created),
@@ -103,7 +105,7 @@ def payment_events(scene: SliceContext, orders: Orders, stock: SimulatedStock) -
 
 
 def _attempts(order_rows: _OrderRows, rng: np.random.Generator) -> tuple[list[EventColumns], Bools, Ints, Ints]:
-    """`payment_failed` rows; who has paid and when; when the others give up."""
+    """`payment_failed` rows, paid orders, their payment times, and times of the last attempt."""
     config, effects, size = order_rows.scene.config, order_rows.scene.effects, len(order_rows.orders)
     at = order_rows.waits(
         order_rows.orders.created + lognormal_ms(rng, size, PAY_MEDIAN_S, PAY_SIGMA, config.shop_speed)
@@ -133,7 +135,7 @@ def _attempts(order_rows: _OrderRows, rng: np.random.Generator) -> tuple[list[Ev
 
 
 def _lines_cancelled(order_rows: _OrderRows, kept: Bools, at: Ints, stock: SimulatedStock) -> list[EventColumns]:
-    """Some orders lose their last line, and get its share of the money back; the rest of them is shipped."""
+    """Cancel and refund the last line of some orders; their other lines are shipped."""
     scene, orders, lines = order_rows.scene, order_rows.orders, order_rows.orders.lines
     rng, size = scene.rng(Purpose.PARTS), len(orders)
     last = np.append(lines.first[1:], len(lines.sku))[:size] - 1
@@ -165,7 +167,7 @@ def _lines_cancelled(order_rows: _OrderRows, kept: Bools, at: Ints, stock: Simul
 
 
 def _called_off(order_rows: _OrderRows, paid: Bools, at: Ints, rng: np.random.Generator) -> tuple[Bools, Ints]:
-    """Paid orders that are cancelled, and when."""
+    """Paid orders that are cancelled, and the times."""
     config, size = order_rows.scene.config, len(order_rows.orders)
     called_off = paid & (rng.random(size) < config.funnel.call_off)
     off_at = at + lognormal_ms(rng, size, CALL_OFF_MEDIAN_S, CALL_OFF_SIGMA, config.day_speed)

@@ -1,4 +1,4 @@
-"""The parts of a configuration: promotion, funnel, stock and disorder, with every unit and default."""
+"""Parts of a configuration: promotion, funnel, stock and disorder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from consumers.errors import UsageError
 
 
 class SimulationError(UsageError):
-    """A configuration or an incident that cannot be simulated; the message says what to change."""
+    """Invalid configuration or incident."""
 
 
 def _check_shares(of: Funnel | Disorder, besides: tuple[str, ...]) -> None:
@@ -19,19 +19,19 @@ def _check_shares(of: Funnel | Disorder, besides: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedPhase:
-    """A part of the promotion, in fractions of the run. Traffic is `level` plus a start surge that decays."""
+    """A phase in fractions of the run. Traffic is `level` plus a decaying surge at the start."""
 
     name: str
     begins: float
     ends: float
     level: float = 1.0
     surge: float = 1.0
-    """Traffic at the phase's first moment over `level`; decays exponentially (`PromotionPlan.surge_decay_s`)."""
+    """Traffic at the start over `level`; decays exponentially (`PromotionPlan.surge_decay_s`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromotionPlan:
-    """The promotion that is announced on `promotions` and that shapes the traffic."""
+    """The promotion: its message on `promotions` and its effect on traffic."""
 
     promotion_id: str = "sale-1"
     name: str = "Simulated sale"
@@ -42,16 +42,16 @@ class PromotionPlan:
         SimulatedPhase("encore", 0.85, 0.95, 1.4, 2.0),
     )
     surge_decay_s: float = 1200.0
-    """Time constant of a phase's start surge; never more than a tenth of the run."""
+    """Time constant of the surge; at most a tenth of the run."""
     share: float = 0.7
-    """Share of the sessions begun during the promotion that carry its id."""
+    """Share of sessions during the promotion that carry its id."""
     skus: int = 200
     sku_boost: float = 4.0
-    """How much more often a product on promotion is looked at while the promotion runs."""
+    """Factor on views of promoted products during the promotion."""
     targets: tuple[int, int, int] | None = None
-    """base, sprint, challenge: net GMV in minor units; None: 80, 100 and 120 % of what is expected."""
+    """base, sprint, challenge: net GMV in minor units; None: 80, 100 and 120 % of the expected."""
     baseline: str | None = None
-    """An earlier `promotion_id` to compare with."""
+    """`promotion_id` of the baseline."""
 
     def __post_init__(self) -> None:
         if not self.phases:
@@ -67,10 +67,10 @@ class PromotionPlan:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """True probabilities of the way to the order: constant, but for incidents and sold-out products."""
+    """True probabilities of the funnel, constant except for incidents and sold-out products."""
 
     steps: float = 6.0
-    """Mean page views, searches and product views a session (1 + negative binomial)."""
+    """Mean page views, searches and product views per session (1 + negative binomial)."""
     page_share: float = 0.15
     search_share: float = 0.17
     cart: float = 0.10
@@ -78,35 +78,35 @@ class Funnel:
     favorite: float = 0.04
     """Of product views."""
     checkout: float = 0.50
-    """Of sessions with something in the cart."""
+    """Of sessions with a cart."""
     order: float = 0.80
     """Of checkouts."""
     impressions: float = 2.0
-    """Mean ads seen and not clicked, a session without campaign."""
+    """Mean ads not clicked, per session without campaign."""
     campaign: float = 0.10
-    """Share of sessions that begin with a click on an ad."""
+    """Share of sessions that start with an ad click."""
     comments: float = 0.8
-    """Mean comments a live session."""
+    """Mean comments per live session."""
     substitute: float = 0.8
-    """Of cart lines that turn out to be sold out: another product is taken instead."""
+    """Of sold-out cart lines: replaced by another product."""
     pay_attempt: float = 0.95
-    """Of orders created: somebody tries to pay."""
+    """Of created orders: a payment is attempted."""
     payment: float = 0.93
-    """Of attempts: succeed."""
+    """Of attempts: successful."""
     retry: float = 0.75
-    """Of failed attempts: another one, three in all."""
+    """Of failed attempts: another follows, three in all."""
     call_off: float = 0.012
-    """Of paid orders: cancelled and refunded before they are dispatched."""
+    """Of paid orders: cancelled and refunded before dispatch."""
     partial_refund: float = 0.01
-    """Of paid orders: some of the money goes back."""
+    """Of paid orders: partially refunded."""
     line_cancelled: float = 0.02
-    """Of paid orders of several lines: the last line is cancelled and its money goes back; the rest is shipped."""
+    """Of paid orders with several lines: the last line is cancelled and refunded."""
     delayed: float = 0.04
     """Of shipments."""
     returned: float = 0.03
     """Of deliveries."""
     known_buyers: float = 0.75
-    """Share of users who have bought before the run."""
+    """Share of users with an order before the run."""
     coupon: float = 0.4
     """Share of promotion orders with a discount of 5 to 15 %."""
 
@@ -118,32 +118,32 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True)
 class StockPlan:
-    """How much there is of each product."""
+    """Stock of the products."""
 
     cover: float = 3.0
-    """Median of stock over the run's expected units (lognormal, sigma 0.6)."""
+    """Median ratio of stock to expected units (lognormal, sigma 0.6)."""
     short: int = 5
-    """So many best-sellers, from the sixth on, have stock for 25 to 60 % of the expected units: they run out."""
+    """Number of best-sellers, from the sixth on, with stock for 25 to 60 % of the expected units."""
     receipts: float = 0.3
-    """A product and (simulated) day."""
+    """Per product and simulated day."""
     adjustments: float = 0.1
-    """A product and day."""
+    """Per product and simulated day."""
     recounts: float = 0.02
-    """A product and day."""
+    """Per product and simulated day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disorder:
-    """How events reach Kafka: late, twice, from clocks that are off."""
+    """Lateness, duplicates and clock skew."""
 
     repeat_share: float = 0.005
     late_share: float = 0.01
     late_max_s: float = 180.0
-    """The latest an event may be; never more than a quarter of the run."""
+    """Maximum lateness; at most a quarter of the run."""
     latency_s: float = 0.12
-    """Median of all others (lognormal, sigma 0.8, at most 3 s)."""
+    """Median latency of other events (lognormal, sigma 0.8, at most 3 s)."""
     skew_ms: int = 40
-    """Each producer's clock is off by a constant within this."""
+    """Maximum constant clock error of a producer."""
 
     def __post_init__(self) -> None:
         if min(self.late_max_s, self.latency_s, self.skew_ms) < 0:

@@ -1,4 +1,4 @@
-"""A sale with its past: earlier sales of the same shop, played before it, for comparison."""
+"""A sale with earlier sales of the same shop as baselines."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from streams.simulate.generate import Batch, Simulation
 from streams.simulate.plan import SimulationError
 
 GAP_MS = 30 * 60_000
-"""Between two compressed runs: windows up to 15 min never hold two of them."""
+"""Gap between compressed runs: windows up to 15 min never cover two."""
 GROWTH = 1.25
-"""How much more is sold each time."""
+"""Growth of the rate from run to run."""
 EARLIER_MAX = 20
 
 
 class Season:
-    """Earlier runs and the present one. Iterate over `batches`; each run's `truth` is exact at the end."""
+    """Earlier runs and the present run. Each run's `truth` is exact after `batches`."""
 
     def __init__(self, config: SimulationConfig, earlier: int = 0) -> None:
-        """`earlier`: how many sales come before it. Each has the one before it as its promotion's baseline."""
+        """`earlier`: number of earlier sales; each promotion has the previous one as its baseline."""
         if not 0 <= earlier <= EARLIER_MAX:
             raise SimulationError(f"earlier is {earlier}: from 0 to {EARLIER_MAX} earlier sales are possible")
         configs = [_run(config, back, earlier) for back in range(earlier, -1, -1)]
         if configs[0].start_ms < 0:
             raise SimulationError(f"{earlier} earlier sales would begin before 1970: choose a later start")
         self.runs = [Simulation(one) for one in configs]
-        """The oldest first; the last one is the present."""
+        """Oldest first; the last is the present run."""
 
     @property
     def present(self) -> Simulation:
@@ -36,17 +36,17 @@ class Season:
 
     @property
     def earlier(self) -> list[Simulation]:
-        """The oldest first."""
+        """Oldest first."""
         return self.runs[:-1]
 
     @property
     def config(self) -> SimulationConfig:
-        """The present run's."""
+        """Configuration of the present run."""
         return self.present.config
 
     @property
     def start_ms(self) -> int:
-        """When the oldest run begins."""
+        """Start of the oldest run."""
         return self.runs[0].config.start_ms
 
     @property
@@ -55,19 +55,19 @@ class Season:
         return sum(run.truth.total for run in self.runs)
 
     def batches(self, step_ms: int = 500) -> Iterator[Batch]:
-        """The messages of all runs, one run after the other."""
+        """Messages of all runs, in order of the runs."""
         return chain.from_iterable(run.batches(step_ms) for run in self.runs)
 
 
 def spacing_ms(config: SimulationConfig) -> int:
-    """From the start of one run to the start of the next: whole days apart, or with a gap where they are compressed."""
+    """Time between starts of successive runs: whole days, or duration and gap if compressed."""
     if config.compressed:
         return config.duration_ms + GAP_MS
     return -(-config.duration_ms // DAY_MS) * DAY_MS
 
 
 def _run(config: SimulationConfig, back: int, earlier: int) -> SimulationConfig:
-    """The run so many sales back: of the same shop, with chance of its own, at the same local time."""
+    """The run `back` sales ago: same shop and local time, other seed."""
     plan = config.promotion
     if plan is not None and back < earlier:
         plan = replace(plan, baseline=_promotion_id(plan.promotion_id, back + 1))

@@ -1,4 +1,4 @@
-"""Sending a simulated sale to Kafka at its own pace."""
+"""Send a simulated sale to Kafka at a given speed."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from consumers.topics import Topic
 from streams.simulate import Batch, Message
 
 _TURN = 2_000
-"""Messages after which other tasks get their turn."""
+"""Messages per turn of the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendingPace:
-    """When a moment of the simulated run is due."""
+    """Schedule of a simulated run."""
 
     start_ms: int
-    """The run's start, epoch ms."""
+    """Start of the run, epoch ms."""
     speed: float | None
-    """How many times faster than life; None: as fast as possible."""
+    """Speed-up; None: as fast as possible."""
     began: float = field(default_factory=time.monotonic)
-    """When the start was due, on the monotonic clock."""
+    """Monotonic time of the start."""
 
     @classmethod
-    def on_the_clock(cls, start_ms: int) -> SendingPace:
-        """Every moment is due when the machine's clock shows it; what is past already, at once."""
+    def real_time(cls, start_ms: int) -> SendingPace:
+        """Send at the event time on the machine's clock, the past at once."""
         return cls(start_ms, 1.0, time.monotonic() - (time.time() - start_ms / 1000))
 
     def wait_s(self, at_ms: int) -> float:
-        """Seconds until a moment is due; 0 or less when it is."""
+        """Seconds until `at_ms` is due; 0 or less if it is due."""
         if self.speed is None:
             return 0
         return self.began + (at_ms - self.start_ms) / 1000 / self.speed - time.monotonic()
@@ -46,9 +46,9 @@ async def send_batches(
     stop: asyncio.Event,
     on_sent: Callable[[Batch], None],
 ) -> EndOffsets:
-    """Send batch after batch when it is due, to the last one or until `stop`; return where the messages ended.
+    """Send batches when they are due, until the last or `stop`; return the end offsets.
 
-    All that was sent is confirmed by the broker then. Raises SalepulseError when it is not.
+    Waits for the broker to acknowledge all messages; raises SalepulseError if it does not.
     """
     while not stop.is_set():
         batch = await asyncio.to_thread(next, batches, None)
@@ -70,7 +70,7 @@ async def _put(producer: KeyedProducer, messages: Sequence[Message]) -> None:
 
 
 async def _stopped(stop: asyncio.Event, within_s: float) -> bool:
-    """Wait for so long, or until the stop; whether it was the stop."""
+    """Wait for `stop` with a time-out; returns whether it is set."""
     if within_s <= 0:
         return stop.is_set()
     try:

@@ -1,4 +1,4 @@
-"""The shop at work: sessions of a slice and all that they will ever lead to; and what to expect of a session."""
+"""The simulated shop: all events of sessions, and expected events per session."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import numpy as np
 from streams.simulate.browsing import browse
 from streams.simulate.chance import Purpose
 from streams.simulate.columns import NO_ROWS, EventColumns, Ints, SimulatedEventType, concat
-from streams.simulate.customers import Customers
+from streams.simulate.context import RunContext, SliceContext
 from streams.simulate.effects import IncidentEffects
 from streams.simulate.fulfilment import ship
 from streams.simulate.orders import check_out, place_orders
 from streams.simulate.payments import payment_events
-from streams.simulate.scene import SliceContext
+from streams.simulate.shoppers import Customers
 from streams.simulate.stock import SimulatedStock
 from streams.simulate.traffic import Traffic
-from streams.simulate.world import RunContext
 
 PILOT_SESSIONS = 8000
 PILOT_PLACE = 1 << 31
 
 
 class Shop:
-    """Runs sessions. Holds what one slice leaves to the next: stock, who has bought before, running numbers."""
+    """Runs sessions. Keeps state across slices: stock, past customers and sequence numbers."""
 
     def __init__(self, world: RunContext, stock: SimulatedStock) -> None:
         self._world = world
@@ -35,7 +34,7 @@ class Shop:
         self._orders = 0
 
     def open(self, starts: Ints, place: int) -> tuple[EventColumns, EventColumns]:
-        """All clicks, and all other events, of the sessions that begin at `starts` (epoch ms), in no order."""
+        """Clicks and other events of the sessions that start at `starts` (epoch ms), unordered."""
         world = self._world
         sessions = world.audience.arrive(starts, self._sessions, world.rng(Purpose.SESSIONS, place))
         self._sessions += len(sessions)
@@ -51,18 +50,18 @@ class Shop:
 
 
 class SessionAverages(NamedTuple):
-    """What a session brings on average, without incidents and while nothing is sold out."""
+    """Averages per session without incidents and stock-outs."""
 
     events: float
     """Messages within the run."""
     units: float
-    """Units ordered, roughly: every order counted at 1.5 units."""
+    """Units ordered, at 1.5 units per order."""
     promotion_gmv: float
-    """Net GMV of what carries the promotion's id, minor units, in mid-promotion."""
+    """Net GMV with the promotion's id, minor units, in mid-promotion."""
 
 
 def session_averages(world: RunContext, traffic: Traffic) -> SessionAverages:
-    """Measured on a pilot of 8,000 sessions begun in mid-run; each event weighs its chance to fall into the run."""
+    """Measure a pilot of 8,000 sessions in mid-run; events are weighted by their probability to be within the run."""
     config = world.config
     calm = replace(world, effects=IncidentEffects(replace(config, incidents=())))
     start = config.at(0.5)

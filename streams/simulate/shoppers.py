@@ -1,4 +1,4 @@
-"""Sessions: who comes, when, through what, and the part of the JSON that all events of a session share."""
+"""Users and sessions, with the JSON that all events of a session share."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ DEVICES = ("ios", "android", "desktop")
 PHONE = (0.45, 0.55, 0.0)
 ANY_DEVICE = (0.12, 0.18, 0.70)
 ACTIVITY_POWER = 1.6
-"""A session's user is `users × u^1.6`: some come often, most seldom. Assumed."""
+"""The user of a session is `users × u^1.6`: a few are frequent. Assumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Sessions in columns. Codes are places in the configuration's lists (campaign and live_room: 0 is none)."""
+    """Sessions in columns. Codes are indexes of the configuration's lists (campaign and live_room: 0 is none)."""
 
     start: Ints
     """Epoch ms."""
@@ -32,20 +32,20 @@ class Sessions:
     campaign: Bytes
     live_room: Bytes
     promotion: Bools
-    """Carries the promotion's id."""
+    """Whether events carry the promotion's id."""
     producer: Bytes
     key: Objects
-    """The Kafka key of its clicks: the user's id."""
+    """Kafka key of its clicks: the user id."""
     body: Objects
-    """What all its clicks share."""
+    """JSON common to all its clicks."""
     order_body: Objects
-    """What all its orders share."""
+    """JSON common to all its orders."""
 
     def __len__(self) -> int:
         return len(self.start)
 
     def dims(self, index: Ints | None = None) -> dict[str, Bytes]:
-        """The codes of each dimension, of all sessions or of those at `index`."""
+        """Codes by dimension, of all sessions or those at `index`."""
         columns = {
             "channel": self.channel,
             "region": self.region,
@@ -58,7 +58,7 @@ class Sessions:
 
 
 class Audience:
-    """Makes sessions. Region, member and variant are the user's and never change; the rest is the visit's."""
+    """Creates sessions. Region, member and variant belong to the user, other dimensions to the session."""
 
     def __init__(self, config: SimulationConfig, run: bytes) -> None:
         self._config = config
@@ -68,7 +68,7 @@ class Audience:
         self._device_parts = objects([b',"device":"%b"' % device.encode() for device in DEVICES])
 
     def _users(self, source: bytes) -> Objects:
-        """Pieces by (region, member, variant, producer)."""
+        """JSON fragments by (region, member, variant, producer)."""
         config = self._config
         return objects(
             [
@@ -82,7 +82,7 @@ class Audience:
         )
 
     def _visits(self) -> Objects:
-        """Pieces by (channel, promotion, campaign, live room)."""
+        """JSON fragments by (channel, promotion, campaign, live room)."""
         config = self._config
         promotion = config.promotion.promotion_id if config.promotion else ""
         return objects(
@@ -99,7 +99,7 @@ class Audience:
         )
 
     def arrive(self, starts: Ints, first_number: int, rng: np.random.Generator) -> Sessions:
-        """Sessions that begin at `starts` (epoch ms)."""
+        """Create sessions that start at `starts` (epoch ms)."""
         config, size = self._config, len(starts)
         user = (config.users * rng.random(size) ** ACTIVITY_POWER).astype(np.int64)
         region = pick(trait(user, 1), weights(config.regions))
@@ -159,19 +159,34 @@ def _field(name: str, value: str) -> bytes:
 
 
 def weights(mix: Mix) -> tuple[float, ...]:
-    """The weights of a mix."""
+    """Weights of a mix."""
     return tuple(weight for _, weight in mix)
 
 
 def _index(mix: Mix, label: str) -> int:
-    """A label's code, or -1 where there is none."""
+    """Code of a label; -1 if unknown."""
     labels = [name for name, _ in mix]
     return labels.index(label) if label in labels else -1
 
 
 def _mixed(*digits: tuple[Bytes | Bools, int]) -> Ints:
-    """One number of several codes, each with its base: the place in a table made by nested loops."""
+    """Mixed-radix index of codes with their bases."""
     number = np.zeros(len(digits[0][0]), dtype=np.int64)
     for code, base in digits:
         number = number * base + code
     return number
+
+
+class Customers:
+    """Whether each user has ordered before; `known`: share with an order before the run."""
+
+    def __init__(self, users: int, known: float) -> None:
+        self._bought: Bools = trait(np.arange(users, dtype=np.int64), 4) < known
+
+    def first_orders(self, users: Ints) -> Bools:
+        """Which of these orders is the first of its user; marks the users as customers."""
+        _, earliest = np.unique(users, return_index=True)
+        first = np.zeros(len(users), dtype=np.bool_)
+        first[earliest] = ~self._bought[users[earliest]]
+        self._bought[users] = True
+        return first

@@ -1,4 +1,4 @@
-"""Stock: what there is of each product, when it closes, and the stock events."""
+"""Stock levels and stock events of the products."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 from streams.simulate.chance import Purpose, stream
 from streams.simulate.columns import Bools, EventColumns, Ints, Objects, SimulatedEventType, concat, draft, objects
 from streams.simulate.config import DAY_MS, SimulationConfig
+from streams.simulate.context import RunContext
 from streams.simulate.incidents import Incident
 from streams.simulate.traffic import Slice
-from streams.simulate.world import RunContext
 
 COVER_SIGMA = 0.6
 OVERSELL_SHARE = 0.01
 FIRST_SHORT = 5
-"""The first product that may be short of stock; those before it carry too much of the sales."""
+"""First product that may be short of stock; those before it have too large a share of sales."""
 UNNOTICED_PART = 10
-"""Orders of what a stockout has written off go on for a tenth of it."""
+"""Orders of written-off products continue for this fraction (1/n) of a `stockout`."""
 SNAPSHOT_S = 5.0
-"""The opening levels are true at the start of the run and arrive during its first 5 s (or 2 % of it)."""
+"""Opening levels are of the start of the run and arrive during its first 5 s (or 2 %)."""
 
 
 def expected_stock_events(config: SimulationConfig) -> float:
-    """Stock events of a run after the opening levels; a recount writes one for each warehouse."""
+    """Stock events of a run after the opening levels; a recount is one event per warehouse."""
     plan, days = config.stock, config.duration_ms / DAY_MS * config.day_speed
     warehouses = (len(config.warehouses) + 1) / 2
     return config.skus * days * (plan.receipts + plan.adjustments + plan.recounts * warehouses)
@@ -33,7 +33,7 @@ def expected_stock_events(config: SimulationConfig) -> float:
 
 @dataclass(slots=True)
 class _WriteOff:
-    """A stockout's products and, once it has begun, what was taken from each."""
+    """Products of a `stockout` and, after its start, the units written off."""
 
     incident: Incident
     skus: Ints
@@ -41,10 +41,10 @@ class _WriteOff:
 
 
 class SimulatedStock:
-    """The ledger. Orders are entered when their session is made, a little before they happen."""
+    """Units left of each product. Orders are deducted when their session is created, shortly before the order."""
 
     def __init__(self, world: RunContext, expected_units: float) -> None:
-        """`expected_units`: sold in the run without incidents, over all products. Infinity: nothing ever runs out."""
+        """`expected_units`: units sold in the run without incidents; infinity: no stock-outs."""
         self._world = world
         config = world.config
         rng = stream(config.seed, Purpose.STOCK)
@@ -56,18 +56,18 @@ class SimulatedStock:
         self.opening: Ints = np.ceil(expected * cover).astype(np.int64) + np.where(self._short, 0, 3)
         self.left: Ints = self.opening.copy()
         self._oversell: Ints = np.ceil(self.opening * OVERSELL_SHARE).astype(np.int64) + rng.integers(0, 3, config.skus)
-        """The shop stops selling a product only when it has oversold by this: its stock cache lags."""
+        """Units oversold before the shop closes a product."""
         self._expected = expected
         self.short_share = float(np.maximum(0.0, expected - self.opening).sum() / expected.sum())
-        """The share of the expected units for which there is no stock."""
+        """Share of expected units without stock."""
         self._write_offs = [_WriteOff(one, _stockout_skus(one, config.skus)) for one in world.effects.of("stockout")]
         self._written_off = np.zeros(config.skus, dtype=np.bool_)
         self._moves: list[tuple[Ints, Ints, Ints]] = []
-        """# (sku, units, ts) of orders of products with a stockout to come"""
+        """(sku, units, ts) of orders of products with a future `stockout`"""
         self._sources = (np.arange(len(config.warehouses))).astype(np.uint8)
 
     def closed(self, sku: Ints, at: Ints) -> Bools:
-        """Whether products can no longer be ordered at these times (epoch ms)."""
+        """Whether products are sold out at these times (epoch ms)."""
         closed: Bools = self.left[sku] <= -self._oversell[sku]
         for incident in self._world.effects.of("stockout"):
             unnoticed = (incident.end_ms - incident.start_ms) // UNNOTICED_PART
@@ -76,7 +76,7 @@ class SimulatedStock:
         return closed
 
     def take(self, sku: Ints, units: Ints, at: Ints) -> None:
-        """Units ordered at `at` (epoch ms). The opening levels lack already what was ordered before them."""
+        """Deduct units ordered at `at` (epoch ms); opening levels exclude earlier orders."""
         since = at >= self._world.config.start_ms
         sku, units, at = sku[since], units[since], at[since]
         np.subtract.at(self.left, sku, units)
@@ -85,11 +85,11 @@ class SimulatedStock:
             self._moves.append((sku[watched], units[watched], at[watched]))
 
     def release(self, sku: Ints, units: Ints) -> None:
-        """Units that come back."""
+        """Return units to stock."""
         np.add.at(self.left, sku, units)
 
     def opening_rows(self) -> EventColumns:
-        """`stock_level` of every product in each of its warehouses, true at the start."""
+        """`stock_level` of every product and warehouse at the start."""
         config = self._world.config
         rows = self._levels(np.arange(config.skus, dtype=np.int64), config.start_ms)
         window = min(SNAPSHOT_S * 1000, config.duration_ms / 50)
@@ -123,7 +123,7 @@ class SimulatedStock:
         return concat(rows)
 
     def _write(self, write_off: _WriteOff, part: Slice) -> list[EventColumns]:
-        """Takes all that is left at the incident's start, and gives it back at its end."""
+        """Write off all units at the incident's start, and receive them at its end."""
         incident, skus = write_off.incident, write_off.skus
         if write_off.taken is None and incident.start_ms < part.end_ms:
             at = max(incident.start_ms, part.start_ms)
@@ -140,14 +140,14 @@ class SimulatedStock:
         return []
 
     def _ordered_from(self, skus: Ints, at: int) -> Ints:
-        """Units already entered in the ledger that are ordered at or after a moment."""
+        """Deducted units whose order is at or after `at`."""
         later = np.zeros(len(self.left), dtype=np.int64)
         for sku, units, ts in self._moves:
             np.add.at(later, sku[ts >= at], units[ts >= at])
         return later[skus]
 
     def _levels(self, skus: Ints, at: int) -> EventColumns:
-        """A count of all warehouses: what is left, shared among them, most in the first."""
+        """`stock_level` rows: units left, distributed over the warehouses."""
         catalog, size = self._world.catalog, len(self._world.config.warehouses)
         many = catalog.warehouses[skus].astype(np.int64)
         sku = np.repeat(skus, many)
@@ -168,13 +168,13 @@ class SimulatedStock:
 
 
 def stock_bodies(names: Objects, warehouse: Ints, labels: tuple[str, ...]) -> Objects:
-    """The shared JSON of stock events."""
+    """JSON common to stock events."""
     forms = [b'"warehouse":"%b","source":"wms-%d","sku":"' % (label.encode(), i) for i, label in enumerate(labels)]
     return objects([forms[w] + name + b'"' for name, w in zip(names.tolist(), warehouse.tolist(), strict=True)])
 
 
 def _stockout_skus(incident: Incident, skus: int) -> Ints:
-    """The product named, else the `top` best-sellers (1 without a number)."""
+    """The named product, else the `top` best-sellers (default 1)."""
     named = [code for name, code in incident.where if name == "sku"]
     many = min(skus, math.ceil(float(incident.option("top") or 1)))
     return np.asarray(named or range(many), dtype=np.int64)

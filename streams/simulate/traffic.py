@@ -14,14 +14,14 @@ from streams.simulate.config import DAY_MS, SimulationConfig
 from streams.simulate.effects import IncidentEffects
 
 OPENING_HOUR = 15.2
-"""The local hour at which a compressed day begins, so that the opening (20 % into it) is at 20:00."""
+"""Local start hour of a compressed day, so that the opening (20 %) is at 20:00."""
 SLICE_SESSIONS = 2500
 NO_DIMS: dict[str, Ints] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A stretch of time whose sessions are made in one go. Its size follows from the configuration alone."""
+    """A time range whose sessions are generated together."""
 
     index: int
     start_ms: int
@@ -31,9 +31,9 @@ class Slice:
 
 
 def day_curve(hour: Floats) -> Floats:
-    """Relative traffic at a local hour: lowest at 4, a lunch peak at 12:30, an evening peak at 21 (5 times 4).
+    """Relative traffic by local hour: minimum at 4, peaks at 12:30 and 21 (5 times the minimum).
 
-    The usual shape of shop traffic in one time zone; assumed, not fitted to one shop.
+    Typical for a shop in one time zone; assumed, not fitted.
     """
     lunch = 0.45 * np.exp(-0.5 * (_around(hour - 12.5) / 1.5) ** 2)
     evening = 0.85 * np.exp(-0.5 * (_around(hour - 21.0) / 2.2) ** 2)
@@ -47,7 +47,7 @@ def _around(hours: Floats) -> Floats:
 
 
 class Traffic:
-    """Expected session starts in cells of equal length, from the warm-up to the end of the run."""
+    """Expected session starts in equal cells, from the warm-up to the end of the run."""
 
     def __init__(self, config: SimulationConfig) -> None:
         self._config = config
@@ -58,7 +58,7 @@ class Traffic:
         self.starts: Ints = config.start_ms + (np.arange(-warm_cells, cells, dtype=np.int64)) * self.cell_ms
         shape = self._shape(np.maximum(self.starts, config.start_ms))
         self.weights: Floats = shape / shape[warm_cells:].sum()
-        """Each cell's share of the run's sessions; the warm-up comes on top."""
+        """Share of the run's sessions by cell; the warm-up is additional."""
 
     def _shape(self, at: Ints) -> Floats:
         shape = day_curve(self._hours(at))
@@ -82,9 +82,9 @@ class Traffic:
         return local / 3_600_000
 
     def within(self, offsets: Ints) -> Floats:
-        """How many events happen in the run for each session of it, if they happen so long (ms) after its start.
+        """Expected events within the run per session, for events `offsets` ms after the session's start.
 
-        Warm-up sessions add theirs, and what falls beyond the end is missing: about 1 where the traffic is even.
+        Includes warm-up sessions and excludes events after the end: about 1 for even traffic.
         """
         edges = np.append(self.starts, self.starts[-1] + self.cell_ms)
         begun = np.concatenate([[0.0], np.cumsum(self.weights)])
@@ -93,7 +93,7 @@ class Traffic:
         return share
 
     def promotion_share(self) -> float:
-        """The share of the run's sessions that begin while the promotion runs."""
+        """Share of sessions that start during the promotion."""
         plan = self._config.promotion
         if plan is None:
             return 0.0
@@ -101,7 +101,7 @@ class Traffic:
         return float(self.weights[(self.starts >= begins) & (self.starts < ends)].sum())
 
     def slices(self, sessions: float, effects: IncidentEffects) -> list[Slice]:
-        """The run in slices of about 2,500 sessions or, where few come, 30 s; with every session's start."""
+        """Slices of about 2,500 sessions, or of 30 s at low traffic, with session starts."""
         rng = stream(self._config.seed, Purpose.TRAFFIC)
         expected = self.weights * sessions * self._noise(rng)
         for incident, hit in effects.hits("traffic_surge", self.starts, NO_DIMS):
@@ -121,7 +121,7 @@ class Traffic:
         return slices
 
     def _noise(self, rng: np.random.Generator) -> Floats:
-        """Over-dispersion: Gamma noise of mean 1 on each cell, and slower and weaker noise on each 60 cells."""
+        """Over-dispersion: Gamma noise of mean 1 by cell, and weaker noise by 60 cells."""
         size, shape = len(self.starts), self._config.dispersion
         fast = rng.gamma(shape, 1 / shape, size)
         slow = np.repeat(rng.gamma(4 * shape, 1 / (4 * shape), size // 60 + 1), 60)[:size]

@@ -1,1 +1,1 @@
-"""Tokens of the API: who may ask, and who may do what; only their hashes are kept."""
+"""API tokens with scopes, stored as hashes."""

@@ -1,4 +1,4 @@
-"""The file of tokens: JSON, for its owner only, written whole or not at all."""
+"""The tokens file: JSON, readable by its owner only, replaced atomically."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streams.tokens.token import Token
 
 
 class TokensFile(BaseModel):
-    """All of it."""
+    """Content of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,12 +25,12 @@ class TokensFile(BaseModel):
 
 
 def read_tokens(path: Path) -> tuple[Token, ...]:
-    """The tokens in a file. Raises UsageError where it cannot be read, or is none of ours."""
+    """Read the tokens of a file. Raises UsageError if it is unreadable or invalid."""
     try:
         text = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(
-            f"tokens_file: {path} is not there: make it with `salepulse tokens create NAME --file {path}`"
+            f"tokens_file: {path} does not exist: create it with `salepulse tokens create NAME --file {path}`"
         ) from None
     except OSError as error:
         raise UsageError(f"tokens_file: {path} cannot be read ({error.strerror})") from None
@@ -40,26 +40,26 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         wrong = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, wrong["loc"]))
         raise UsageError(
-            f"tokens_file: {path} is no file of tokens: {where}{': ' if where else ''}{validation_message(wrong)}"
+            f"tokens_file: {path} is not a valid tokens file: {where}{': ' if where else ''}{validation_message(wrong)}"
         ) from None
 
 
 def change_tokens(path: Path, change: Callable[[tuple[Token, ...]], Sequence[Token]]) -> None:
-    """Replace the tokens by what `change` makes of them; one process at a time. A file that is not there is empty.
+    """Replace the tokens with the result of `change`, under a lock. A missing file is empty.
 
     Raises:
         SalepulseError: the file cannot be written.
     """
     try:
-        with _held(path):
-            held = read_tokens(path) if path.exists() else ()
-            _write(path, TokensFile(tokens=tuple(change(held))))
+        with _locked(path):
+            tokens = read_tokens(path) if path.exists() else ()
+            _write(path, TokensFile(tokens=tuple(change(tokens))))
     except OSError as error:
         raise SalepulseError(f"{path} cannot be written ({error.strerror}): name another --file") from error
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -67,14 +67,14 @@ def _held(path: Path) -> Iterator[None]:
 
 def _write(path: Path, content: TokensFile) -> None:
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(content.model_dump_json(indent=2) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(made, mode)
-        os.replace(made, path)
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
     except BaseException:
-        os.unlink(made)
+        os.unlink(temporary)
         raise

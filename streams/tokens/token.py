@@ -1,4 +1,4 @@
-"""A token: a secret that lets a program or a person in. Pure: secrets are made elsewhere, time is passed in."""
+"""API tokens. Pure: secrets and times are passed in."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 SECRET_PREFIX = "sp_"
-"""Of every secret, so that scanners of repositories and people know one when they see it."""
+"""Prefix of every secret, for secret scanners."""
 
 
 class TokenScope(StrEnum):
-    """What a token lets one do; each includes those before it."""
+    """Permissions of a token; each scope includes those before it."""
 
     READ = "read"
-    """Ask anything."""
+    """Read everything."""
     ACK = "ack"
     """Acknowledge alerts."""
     ADMIN = "admin"
-    """Whatever else changes something: silences."""
+    """Every other change, such as silences."""
 
     def includes(self, other: TokenScope) -> bool:
-        """Whether who has this right has the other."""
+        """Whether this scope includes another."""
         order = list(TokenScope)
         return order.index(self) >= order.index(other)
 
 
 class Token(BaseModel):
-    """What is kept of a token."""
+    """A stored token."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     name: str = Field(pattern=r"^[\w.@-]{1,64}$")
-    """Whose it is."""
+    """Unique name."""
     scope: TokenScope
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    """Of the secret, in hex. Secrets are 256 random bits, so a slow hash would protect nothing more."""
+    """SHA-256 of the secret, in hex. Secrets are 256 random bits, which need no slow hash."""
     created_ms: int
     """Epoch ms."""
     expires_ms: int | None = None
-    """Epoch ms from which on it lets nobody in; None: it does not expire."""
+    """Expiry, epoch ms; None: never."""
 
     def expired(self, now_ms: int) -> bool:
-        """Whether its time is over."""
+        """Whether the token has expired."""
         return self.expires_ms is not None and now_ms >= self.expires_ms
 
 
 def hash_secret(secret: str) -> str:
-    """What is kept of a secret."""
+    """SHA-256 of a secret, in hex."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def required_scope(method: str, path: str) -> TokenScope | None:
-    """What a request takes; None: nothing. What is not known to change less is taken to change everything.
+    """The scope that a request requires; None: no token. Unknown requests require ADMIN.
 
-    >>> needed("GET", "/api/v1/kpis"), needed("POST", "/api/v1/silences")
-    (<Right.READ: 'read'>, <Right.ADMIN: 'admin'>)
+    >>> required_scope("GET", "/api/v1/kpis"), required_scope("POST", "/api/v1/silences")
+    (<TokenScope.READ: 'read'>, <TokenScope.ADMIN: 'admin'>)
     """
     if method in ("GET", "HEAD"):
         return None if path in OPEN_PATHS else TokenScope.READ
@@ -68,9 +68,9 @@ def required_scope(method: str, path: str) -> TokenScope | None:
 
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
-"""For probes, which carry no secrets: they tell nothing of the shop's numbers."""
+"""Paths of probes, which need no token."""
 
 
 def unexpired(tokens: Iterable[Token], now_ms: int) -> list[Token]:
-    """Those whose time is not over."""
+    """Tokens that have not expired."""
     return [token for token in tokens if not token.expired(now_ms)]

@@ -1,4 +1,4 @@
-"""The tokens that a running server lets in: those of the file, which is read again when it has changed."""
+"""The tokens of a running server, reloaded when the file changes."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ from streams.tokens.token import Token, hash_secret
 
 log = structlog.get_logger()
 
-_LOOK_EVERY_S = 1.0
+_CHECK_EVERY_S = 1.0
 
 
 class TokenStore:
-    """Knows who a secret belongs to. A file that cannot be read any more changes nothing, and is complained about."""
+    """Finds the token of a secret. If the file becomes unreadable, the loaded tokens stay valid."""
 
     def __init__(self, path: Path) -> None:
         """Read the file. Raises UsageError."""
         self._path = path
-        self._stamp = self._stamped()
-        self._looked_s = time.monotonic()
+        self._stamp = self._file_stamp()
+        self._checked_s = time.monotonic()
         self._by_digest = self._read()
 
     def find(self, secret: str) -> Token | None:
-        """Whose secret it is, expired or not; None: nobody's."""
-        self._look()
+        """The token of a secret, expired or not; None: unknown."""
+        self._reload_if_changed()
         return self._by_digest.get(hash_secret(secret))
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         now_s = time.monotonic()
-        if now_s - self._looked_s < _LOOK_EVERY_S:
+        if now_s - self._checked_s < _CHECK_EVERY_S:
             return
-        self._looked_s = now_s
-        stamp = self._stamped()
+        self._checked_s = now_s
+        stamp = self._file_stamp()
         if stamp == self._stamp:
             return
         self._stamp = stamp
         try:
             self._by_digest = self._read()
         except SalepulseError as error:
-            log.error("the tokens stay those that were read before", error=str(error))
+            log.error("reloading tokens failed; keeping the loaded ones", error=str(error))
         else:
-            log.info("the tokens were read again", tokens=len(self._by_digest))
+            log.info("tokens reloaded", tokens=len(self._by_digest))
 
     def _read(self) -> dict[str, Token]:
         return {token.sha256: token for token in read_tokens(self._path)}
 
-    def _stamped(self) -> tuple[int, int, int] | None:
-        """What differs when the file was written; None: it is not there."""
+    def _file_stamp(self) -> tuple[int, int, int] | None:
+        """(mtime, size, inode) of the file; None: it does not exist."""
         try:
-            found = self._path.stat()
+            stat = self._path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -205,7 +205,7 @@ def _sale(rate: float, incidents: Sequence[str], lead_s: float = 0) -> Season:
 
 async def _sell(bootstrap: str, sale: Season, stop: asyncio.Event) -> None:
     async with KeyedProducer(bootstrap) as producer:
-        pace = SendingPace.on_the_clock(sale.config.start_ms)
+        pace = SendingPace.real_time(sale.config.start_ms)
         await send_batches(producer, sale.batches(200), pace, stop=stop, on_sent=lambda _: None)
 
 

@@ -68,7 +68,7 @@ def test_a_worker_stops_while_its_broker_restarts(
             ended = list(hands.map(lambda worker: worker.terminate(within_s=10), shop.workers))
         shop.workers.clear()
         assert ended == [0, 0]
-        assert "ended by force" not in shop.log()
+        assert "forced exit" not in shop.log()
 
 
 class TestRecordsDeletedBeforeTheyWereCounted:

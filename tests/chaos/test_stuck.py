@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 WITHIN_S = 60
 DEAF = """
-from consumers.transport import BatchConsumerThread
+from consumers.kafka.faust_transport import BatchConsumerThread
 import asyncio
 fetch, left = BatchConsumerThread._fetch_records, 3
 async def deaf(self, *args, **kwargs):

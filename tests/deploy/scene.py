@@ -92,7 +92,7 @@ def _sale(up: Up) -> Iterator[None]:
 
     async def play() -> None:
         async with KeyedProducer(f"{LOOPBACK}:{up.kafka_port}") as producer:
-            pace = SendingPace.on_the_clock(start_ms)
+            pace = SendingPace.real_time(start_ms)
             await send_batches(producer, season.batches(200), pace, stop=stop, on_sent=lambda batch: None)
 
     player = threading.Thread(target=lambda: loop.run_until_complete(play()), name="sale")

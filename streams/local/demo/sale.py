@@ -59,7 +59,7 @@ class Sale:
             return await send_batches(
                 producer,
                 self.season.batches(_STEP_MS),
-                SendingPace.on_the_clock(self.config.start_ms),
+                SendingPace.real_time(self.config.start_ms),
                 stop=stop,
                 on_sent=self._count,
             )

@@ -59,7 +59,7 @@ def test_the_start_is_told_as_people_or_programs_write_it(tmp_path: Path) -> Non
     [
         ((), "no destination"),
         (("--out", "x", "--bootstrap", "a:1"), "no destination"),
-        (("--out", "x", "--incident", "earthquake@+1s/1s"), "no kind 'earthquake'; there are conversion_drop"),
+        (("--out", "x", "--incident", "earthquake@+1s/1s"), "unknown kind 'earthquake'; use one of conversion_drop"),
         (("--out", "x", "--incident", "order_stop"), "expected KIND@+START/DURATION"),
         (("--out", "x", "--rate", "0"), "rate is 0"),
         (("--out", "x", "--start", "yesterday"), "--start 'yesterday'"),

@@ -71,7 +71,7 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
         (("create", "two", "--expires", "soon", *FILE), 2, "--expires: 'soon' is no duration: write a number"),
         (("create", "two"), 2, "no tokens file: give --file FILE, or set tokens_file"),
         (("revoke", "two", *FILE), 2, "no token 'two' in tokens.json"),
-        (("list", "--file", "other.json"), 2, "other.json is not there"),
+        (("list", "--file", "other.json"), 2, "other.json does not exist"),
         (("create", "two", "--file", "nowhere/tokens.json"), 1, "nowhere/tokens.json cannot be written"),
     ):
         assert failure("tokens", *arguments, cwd=tmp_path)[0] == code

@@ -1,4 +1,4 @@
-"""A process that is told to end does so, in order or by force; one whose main loop hangs is ended too."""
+"""The shutdown watchdog ends a process that hangs, during shutdown or before."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from tests.support.wait import eventually
 
 HANGS = """
 import sys, threading
-from streams.process.ending import Ending
-ending = Ending(end_within_s=0.2)
-ending.start()
-ending.begin("SIGTERM")
+from streams.process.shutdown_watchdog import ShutdownWatchdog
+watchdog = ShutdownWatchdog(end_within_s=0.2)
+watchdog.start()
+watchdog.begin("SIGTERM")
 threading.Event().wait()
 """
 
 
-def test_a_process_that_hangs_is_ended_by_force_and_says_where_it_hung() -> None:
+def test_a_process_that_hangs_in_shutdown_is_ended_with_its_stack_traces() -> None:
     done = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 1
-    said, _, traces = done.stderr.partition("\n")
-    assert said.startswith("salepulse: ended by force, since it has not ended within 0.2 s of SIGTERM.")
+    message, _, traces = done.stderr.partition("\n")
+    assert message.startswith("salepulse: forced exit: shutdown took more than 0.2 s after SIGTERM; nothing is lost")
     assert "threading.py" in traces
 
 
-def test_a_process_that_ends_in_time_is_left_alone() -> None:
-    code = HANGS.replace("0.2", "30").replace("threading.Event().wait()", "sys.exit(ending.code + 7)")
+def test_a_process_that_ends_in_time_keeps_its_exit_code() -> None:
+    code = HANGS.replace("0.2", "30").replace("threading.Event().wait()", "sys.exit(watchdog.code + 7)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stderr) == (7, "")
 
@@ -41,32 +41,32 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("soon")
-def test_a_main_loop_that_falls_silent_is_noticed() -> None:
+def test_an_event_loop_whose_heartbeats_stop_ends_the_process() -> None:
     ended: list[str] = []
-    ending = ShutdownWatchdog(silent_s=0.2, by_force=ended.append)
-    ending.start()
+    watchdog = ShutdownWatchdog(silent_s=0.2, by_force=ended.append)
+    watchdog.start()
     time.sleep(0.5)
-    assert ended == []  # it is not there yet
+    assert ended == []  # no heartbeat yet
     until = time.monotonic() + 0.5
     while time.monotonic() < until:
-        ending.alive()
+        watchdog.alive()
         time.sleep(0.01)
     assert ended == []
-    assert "main loop has not turned" in eventually(lambda: ended, within_s=5)[0]
+    assert "the event loop has hung" in eventually(lambda: ended, within_s=5)[0]
 
 
 @pytest.mark.usefixtures("soon")
-def test_without_a_limit_a_silent_loop_is_left_alone() -> None:
+def test_without_a_limit_an_event_loop_may_hang() -> None:
     ended: list[str] = []
-    ending = ShutdownWatchdog(by_force=ended.append)
-    ending.start()
-    ending.alive()
+    watchdog = ShutdownWatchdog(by_force=ended.append)
+    watchdog.start()
+    watchdog.alive()
     time.sleep(0.3)
     assert ended == []
 
 
-def test_what_is_said_first_counts() -> None:
-    ending = ShutdownWatchdog()
-    ending.begin("being stuck", code=1)
-    ending.begin("SIGTERM")
-    assert ending.code == 1
+def test_the_first_reason_and_exit_code_are_kept() -> None:
+    watchdog = ShutdownWatchdog()
+    watchdog.begin("being stuck", code=1)
+    watchdog.begin("SIGTERM")
+    assert watchdog.code == 1

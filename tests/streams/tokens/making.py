@@ -10,13 +10,13 @@ from streams.tokens.token import Token, TokenScope, hash_secret
 
 
 def token(name: str, scope: TokenScope = TokenScope.READ, *, secret: str = "", expires_ms: int | None = None) -> Token:
-    """A token whose secret is `sp_` and its name, unless another is given."""
+    """A token whose secret is by default `sp_` and its name."""
     return Token(
         name=name, scope=scope, sha256=hash_secret(secret or f"sp_{name}"), created_ms=now_ms(), expires_ms=expires_ms
     )
 
 
 def write(path: Path, *tokens: Token) -> Path:
-    """A file that holds these and no others."""
+    """Write a tokens file with these tokens."""
     change_tokens(path, lambda _: tokens)
     return path

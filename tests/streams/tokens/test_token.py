@@ -1,4 +1,4 @@
-"""What requests need, and what rights include."""
+"""Scopes that requests require, and their order."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ FINGERPRINT = "0123456789abcdef"
         ("", "/a-websocket", TokenScope.ADMIN),
     ],
 )
-def test_what_a_request_needs(method: str, path: str, right: TokenScope | None) -> None:
+def test_each_request_requires_its_scope(method: str, path: str, right: TokenScope | None) -> None:
     assert required_scope(method, path) is right
 
 
-def test_each_right_includes_those_before_it() -> None:
+def test_each_scope_includes_those_before_it() -> None:
     assert [[have.includes(want) for want in TokenScope] for have in TokenScope] == [
         [True, False, False],
         [True, True, False],
@@ -45,11 +45,11 @@ def test_each_right_includes_those_before_it() -> None:
     ]
 
 
-def test_a_token_is_over_from_the_moment_it_expires() -> None:
+def test_a_token_is_invalid_from_its_expiry() -> None:
     assert [token("t", expires_ms=1000).expired(now_ms) for now_ms in (999, 1000)] == [False, True]
     assert not token("t").expired(2**60)
 
 
-def test_nothing_of_a_secret_is_in_what_is_kept() -> None:
+def test_a_stored_token_does_not_contain_its_secret() -> None:
     assert "hunter2" not in token("t", secret="hunter2").model_dump_json()
     assert hash_secret("hunter2") == hash_secret("hunter2") != hash_secret("hunter3")

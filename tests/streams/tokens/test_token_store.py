@@ -1,4 +1,4 @@
-"""The tokens of a running server follow their file."""
+"""The token store of a server reloads its file."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tests.streams.tokens.making import token, write
 
 
 @pytest.fixture(autouse=True)
-def _always_looking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.0)
+def _check_the_file_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CHECK_EVERY_S", 0.0)
 
 
-def find(book: TokenStore, secret: str) -> str | None:
-    found = book.find(secret)
+def find(store: TokenStore, secret: str) -> str | None:
+    found = store.find(secret)
     return None if found is None else found.name
 
 
-def test_a_secret_belongs_to_its_token(tmp_path: Path) -> None:
-    book = TokenStore(write(tmp_path / "tokens.json", token("one"), token("two")))
-    assert [find(book, text) for text in ("sp_one", "sp_two", "sp_three", "", "one")] == [
+def test_a_secret_finds_its_token(tmp_path: Path) -> None:
+    store = TokenStore(write(tmp_path / "tokens.json", token("one"), token("two")))
+    assert [find(store, text) for text in ("sp_one", "sp_two", "sp_three", "", "one")] == [
         "one",
         "two",
         None,
@@ -32,22 +32,22 @@ def test_a_secret_belongs_to_its_token(tmp_path: Path) -> None:
     ]
 
 
-def test_a_new_token_is_known_and_one_that_is_taken_away_is_not(tmp_path: Path) -> None:
+def test_created_tokens_are_accepted_and_revoked_ones_rejected(tmp_path: Path) -> None:
     path = write(tmp_path / "tokens.json", token("one"))
-    book = TokenStore(path)
+    store = TokenStore(path)
     write(path, token("two"))
-    assert (find(book, "sp_one"), find(book, "sp_two")) == (None, "two")
+    assert (find(store, "sp_one"), find(store, "sp_two")) == (None, "two")
 
 
 @pytest.mark.parametrize("how", ["broken", "gone"])
-def test_a_file_that_cannot_be_read_any_more_changes_nothing_until_it_can(tmp_path: Path, how: str) -> None:
+def test_the_loaded_tokens_stay_valid_while_the_file_is_unreadable(tmp_path: Path, how: str) -> None:
     path = write(tmp_path / "tokens.json", token("one"))
-    book = TokenStore(path)
+    store = TokenStore(path)
     if how == "gone":
         path.unlink()
     else:
         path.write_text("half of it")
-    assert find(book, "sp_one") == "one"
+    assert find(store, "sp_one") == "one"
     path.unlink(missing_ok=True)
     write(path, token("two"))
-    assert (find(book, "sp_one"), find(book, "sp_two")) == (None, "two")
+    assert (find(store, "sp_one"), find(store, "sp_two")) == (None, "two")
