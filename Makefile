@@ -12,7 +12,7 @@ help:  ## what can be made
 
 install: $(STAMP)  ## the locked dependencies and salepulse itself, in .venv
 
-# Checked against the hashes of the lock, then salepulse on top, without asking for anything more.
+# Verified by the hashes of the lock; then salepulse itself, without further downloads.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "salepulse needs Python 3.11 or newer: make install PYTHON=python3.x")'
 	@echo "installing into $(VENV): this takes some minutes the first time"

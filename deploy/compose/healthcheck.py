@@ -1,9 +1,9 @@
-"""Whether a role makes progress: what a container's health is. `python healthcheck.py worker|alerts|serve`.
+"""Container health check by progress: `python healthcheck.py worker|alerts|serve`.
 
-A worker, or `alerts`, leaves its metrics in Redis once a second, from the loop that does its work; a worker's counters
-move as long as something waits. `serve` follows Redis. A process that only answers is not healthy by that.
+A worker or `alerts` process writes its metrics to Redis once a second from its main loop, and a worker's counters
+advance while records wait. `serve` polls Redis. Answering requests is not enough to be healthy.
 
-Ends with 0 or 1, and says in one line what is wrong.
+Exits with 0, or with 1 and one line that states the problem.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-HEARD_WITHIN_S = 15.0
-"""Without word for so long something is wrong: word comes once a second."""
+REPORTED_WITHIN_S = 15.0
+"""Processes report once a second."""
 READ_WITHIN_S = 30.0
 _COUNTED = re.compile(rb"^salepulse_batch_records_sum\{.*\} (\S+)$", re.MULTILINE)
 _SEEN = Path(os.environ.get("TMPDIR", "/tmp")) / "salepulse-healthcheck.json"
 
 
 class UnhealthyError(Exception):
-    """Says what is wrong."""
+    """The role is unhealthy; the message states the problem."""
 
 
 def healthy(role: str) -> None:
-    """Return if it is. Raises UnhealthyError."""
+    """Check a role. Raises UnhealthyError."""
     if role == "serve":
         _serve()
     else:
@@ -39,26 +39,26 @@ def healthy(role: str) -> None:
 
 
 def _serve() -> None:
-    """It looked into Redis lately; if Redis is away it says so, and starting it again would help nobody."""
+    """The server polled Redis recently, or reports that Redis is down: a restart would not help then."""
     from consumers.commands.common import load_settings
     from streams.settings import Settings
 
     port = load_settings(Settings).http_port
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=4) as answer:
-            said = json.load(answer)
+            status = json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
-            said = json.load(error)
+            status = json.load(error)
     except OSError as error:
         raise UnhealthyError(f"no answer: {error}") from None
-    age_s = (said["now"] - (said["read_at"] or 0)) / 1000
-    if age_s > READ_WITHIN_S and not any("Redis" in reason for reason in said["reasons"]):
-        raise UnhealthyError(f"it last looked into Redis {age_s:.0f} s ago")
+    age_s = (status["now"] - (status["read_at"] or 0)) / 1000
+    if age_s > READ_WITHIN_S and not any("Redis" in reason for reason in status["reasons"]):
+        raise UnhealthyError(f"last poll of Redis was {age_s:.0f} s ago")
 
 
 async def _published(role: str) -> None:
-    """Ours was heard of lately, and counts if anything waits."""
+    """The process reported recently, and a worker counts while records wait."""
     from redis.exceptions import RedisError
 
     from consumers.commands.common import load_settings
@@ -78,37 +78,37 @@ async def _published(role: str) -> None:
         raise UnhealthyError(f"Redis does not answer: {error}") from None
     finally:
         await redis.aclose()
-    # Processes of `alerts` do not carry their host's name: that one of them is at work is enough.
+    # Names of `alerts` processes lack the host name: any live one is sufficient.
     prefix = f"{socket.gethostname()}-" if role == "worker" else f"{role}-"
     mine = newest(held, prefix)
     if mine is None:
-        raise UnhealthyError("it has not been heard of")
-    said_ms, text = mine
-    if (age_s := (now_ms - said_ms) / 1000) > HEARD_WITHIN_S:
-        raise UnhealthyError(f"it was last heard of {age_s:.0f} s ago")
+        raise UnhealthyError("no report in Redis")
+    reported_ms, text = mine
+    if (age_s := (now_ms - reported_ms) / 1000) > REPORTED_WITHIN_S:
+        raise UnhealthyError(f"last report was {age_s:.0f} s ago")
     if role == "worker":
         waiting = sum(partition.lag or 0 for partition in state.partitions.values())
         _moves(sum(map(float, _COUNTED.findall(text))), waiting)
 
 
 def newest(held: Mapping[bytes | str, bytes | str], prefix: str) -> tuple[int, bytes] | None:
-    """When a process whose name begins so was last heard of, epoch ms, and what it left."""
+    """The newest report of the processes with a name prefix: its time in epoch ms, and its metrics."""
     found = []
     for name, text in held.items():
         if isinstance(name, bytes) and isinstance(text, bytes) and name.startswith(prefix.encode()):
-            said_ms, _, metrics = text.partition(b"\n")
-            found.append((int(said_ms), metrics))
+            reported_ms, _, metrics = text.partition(b"\n")
+            found.append((int(reported_ms), metrics))
     return max(found, default=None)
 
 
 def _moves(counted: float, waiting: float) -> None:
-    """Something waits at two checks in a row, as much or more, and nothing was counted between them: it is stuck."""
+    """Raise UnhealthyError if records wait at two checks in a row and none was counted in between."""
     before = {}
     if _SEEN.exists():
         before = json.loads(_SEEN.read_text())
     _SEEN.write_text(json.dumps({"counted": counted, "waiting": waiting}))
     if waiting and before and counted == before["counted"] and waiting >= before["waiting"] > 0:
-        raise UnhealthyError(f"{waiting:.0f} records wait, and it has counted none since the last look")
+        raise UnhealthyError(f"{waiting:.0f} records wait, and none was counted since the last check")
 
 
 if __name__ == "__main__":

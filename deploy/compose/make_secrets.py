@@ -1,4 +1,4 @@
-"""Makes the secrets of the compose file: `python3 deploy/compose/make_secrets.py [FOLDER]`. Needs nothing but Python.
+"""Create the secrets of the compose file: `python3 deploy/compose/make_secrets.py [FOLDER]`. Needs only Python.
 
 What is there already is left as it is. The folder is for its owner only; the files in it can be read by whoever gets to
 them, as the users in containers are others than here.
@@ -16,11 +16,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 USERS = {"WRITE-PASSWORD": "redis_write_password", "READ-PASSWORD": "redis_read_password"}
-"""By what stands for it in redis-users.acl, the file of a password."""
+"""{placeholder in redis-users.acl: file of the password}."""
 
 
 def make(folder: Path) -> list[str]:
-    """Make what is missing; the names of what was made."""
+    """Create missing files; returns their names."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = [name for name in (*USERS.values(), "grafana_admin_password") if _write(folder / name, _password)]
     made += ["redis_users.acl"] if _write(folder / "redis_users.acl", lambda: _users(folder)) else []
@@ -44,7 +44,7 @@ def _password() -> str:
 
 
 def _users(folder: Path) -> str:
-    """Redis' users, with the hashes of their passwords."""
+    """The ACL file of Redis, with hashes of passwords."""
     text = (HERE / "redis-users.acl").read_text()
     for place, name in USERS.items():
         hashed = hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -53,7 +53,7 @@ def _users(folder: Path) -> str:
 
 
 def _tokens(folder: Path) -> str:
-    """The file of `salepulse tokens`, with a token that lets Prometheus read."""
+    """The file of `salepulse tokens`, with a token of scope `read` for Prometheus."""
     hashed = hashlib.sha256((folder / "prometheus_token").read_bytes()).hexdigest()
     token = {"name": "prometheus", "scope": "read", "sha256": hashed, "created_ms": int(time.time() * 1000)}
     return json.dumps({"tokens": [token]}, indent=2) + "\n"
@@ -62,4 +62,4 @@ def _tokens(folder: Path) -> str:
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "secrets"
     made = make(folder)
-    print(f"{folder}: made {', '.join(made)}" if made else f"{folder}: all there")  # noqa: T201 - a command
+    print(f"{folder}: created {', '.join(made)}" if made else f"{folder}: complete")  # noqa: T201 - a command

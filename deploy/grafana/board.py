@@ -1,4 +1,4 @@
-"""What every dashboard has: variables, links to the others, phases of promotions as annotations."""
+"""Shared parts of dashboards: variables, links to the others, phases of promotions as annotations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PART_WINDOWS = ("5m", "promotion")
 
 
 class Board:
-    """A dashboard that is being put together, row by row."""
+    """Builder of a dashboard, row by row."""
 
     def __init__(self, panels: Panels, uid: str, title: Text, about: Text, *, span: str = "now-1h") -> None:
         self._panels = panels
@@ -62,7 +62,7 @@ class Board:
         return self
 
     def found(self, name: str, label: Text, selector: str, metric_label: str, *, several: bool = False) -> Board:
-        """A variable of the values that a label has; `several`: any number of them, all at first."""
+        """A variable over the values of a label; `several`: multiple choice, all by default."""
         query = f"label_values({selector}, {metric_label})"
         made = _query(name, self._panels.text(label), query)
         if several:
@@ -73,7 +73,7 @@ class Board:
         return self
 
     def row(self, title: Text, *panels: Panel) -> Board:
-        """A row with a title of its own."""
+        """A titled row."""
         self._made = self._made.with_row(dashboard.Row(self._panels.text(title)))
         for panel in panels:
             self._made = self._made.with_panel(panel)
@@ -86,7 +86,7 @@ class Board:
         return self
 
     def build(self) -> Dashboard:
-        """The dashboard, each panel with an id of its own."""
+        """The dashboard, with unique panel ids."""
         made = self._made.build()
         for number, panel in enumerate(made.panels or (), 1):
             panel.id_val = number
@@ -115,7 +115,7 @@ def _servers(name: str, label: str, query: str) -> dashboard.QueryVariable:
 
 
 def _phases(panels: Panels) -> dashboard.AnnotationQuery:
-    """A mark over the time of each phase: it is there for as long as the phase is on."""
+    """An annotation over the time of each phase."""
     return (
         dashboard.AnnotationQuery()
         .name(panels.text(Text("Phases of promotions", "大促阶段")))

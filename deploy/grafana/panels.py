@@ -1,4 +1,4 @@
-"""The kinds of panels that the dashboards are made of. Each has a unit and says what it shows."""
+"""The panel types of the dashboards, each with a unit and a description."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ MONEY_UNITS = {
     "CNY": "currencyJPY",
     **{code: f"currency{code}" for code in ("USD", "EUR", "GBP", "JPY", "KRW", "INR", "IDR", "BRL", "VND")},
 }
-"""Grafana's own units; any other currency is written with its code."""
+"""Grafana's currency units; other currencies are shown by their code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One query and what its result is called: a text, or a pattern such as `{{topic}}`."""
+    """A query and its legend: a text, or a pattern such as `{{topic}}`."""
 
     query: str
     name: Text | str
@@ -60,13 +60,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Colours by value: the first up to the first bound, and so on."""
+    """Colours by value: the first below the first bound, and so on."""
 
     colours: tuple[str, ...]
     bounds: tuple[float, ...]
 
     def thresholds(self) -> dashboard.ThresholdsConfig:
-        """For a panel."""
+        """The Grafana thresholds."""
         bounds: tuple[float | None, ...] = (None, *self.bounds)
         steps = [Threshold(value=bound, color=colour) for bound, colour in zip(bounds, self.colours, strict=True)]
         return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
@@ -97,7 +97,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Panels:
-    """Makes panels in one language and currency."""
+    """Builds panels in one language and currency."""
 
     language: Language
     currency: str
@@ -108,7 +108,7 @@ class Panels:
         object.__setattr__(self, "money", MONEY_UNITS.get(self.currency, f"currency:{self.currency} "))
 
     def text(self, text: Text | str) -> str:
-        """In the language of this build."""
+        """The text in the language of this build."""
         return text if isinstance(text, str) else text.in_(self.language)
 
     def tile(
@@ -188,7 +188,7 @@ class Panels:
         stacked: bool = False,
         link: tuple[Text, str] | None = None,
     ) -> Panel:
-        """Lines over time. `link`: where a line leads to; `${__field.labels.value}` is its label."""
+        """Lines over time. `link`: target of a line; `${__field.labels.value}` is its label."""
         legend = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
         made = (
             timeseries.Panel()

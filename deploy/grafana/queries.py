@@ -1,12 +1,12 @@
-"""PromQL. Servers say the same of the shop, so every query takes the maximum over instances before anything else."""
+"""PromQL. All servers expose the same KPIs, so every query first takes the maximum over instances."""
 
 from __future__ import annotations
 
 SERVERS = 'job=~"$job", instance=~"$instance"'
-"""The servers that a dashboard looks at."""
+"""The selected servers."""
 RATE = "$__rate_interval"
 REST = "(rest)"
-"""What boards call the values that have no series of their own; the label `rest` tells it from a value called so."""
+"""Legend of values without their own series; the label `rest` distinguishes it from a value of that name."""
 
 
 def of(metric: str, *matchers: str) -> str:
@@ -29,13 +29,13 @@ def kpi(name: str, *, window: str = "$window", scope: str = "all", by: str = "",
 
 
 def values_and_rest(name: str, *, window: str = "$window", scope: str, value: str = "") -> str:
-    """A KPI of each value of a scope, by `value`, and of all values together that have no series of their own."""
+    """A KPI of each value of a scope, by `value`, and of the sum of values without their own series."""
     each = kpi(name, window=window, scope=scope, by="value, rest", value=value)
     return f'label_replace({each}, "value", "{REST}", "rest", "true")'
 
 
 def promoted(name: str) -> str:
-    """A KPI of the promotion that is looked at, since its start."""
+    """A KPI of the selected promotion, since its start."""
     return kpi(name, window="promotion", scope="promotion", value='="$promotion"')
 
 
@@ -45,7 +45,7 @@ def baseline(name: str) -> str:
 
 
 def rate(counter: str, *matchers: str, by: str) -> str:
-    """A second's increase of a counter, by labels."""
+    """The per-second rate of a counter, by labels."""
     return top(by, f"rate({of(counter, *matchers)}[{RATE}])")
 
 
@@ -56,5 +56,5 @@ def quantile(q: float, histogram: str, *, by: str) -> str:
 
 
 def or_zero(query: str) -> str:
-    """The query, and 0 where it finds nothing: for what is only there when something is wrong."""
+    """The query, or 0 if it returns nothing: for series that exist only during a fault."""
     return f"{query} or vector(0)"

@@ -1,4 +1,4 @@
-"""What people read on a dashboard, in the languages it is built in."""
+"""Texts of dashboards, in every language they are built in."""
 
 from __future__ import annotations
 

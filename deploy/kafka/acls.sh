@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What each Kafka user of salepulse may do, and no more (docs/security.md), for a broker whose authorizer refuses what is
-# not allowed. Needs Kafka's own kafka-acls.sh; what you give is handed on to it:
+# Grants each Kafka user of salepulse its minimal ACLs (docs/security.md), for a broker whose authorizer denies by default. Needs
+# Kafka's kafka-acls.sh, which receives all arguments:
 #
 #   deploy/kafka/acls.sh --bootstrap-server kafka-1:9092 --command-config admin.properties
 #
@@ -23,7 +23,7 @@ allow() { # USER WHAT...
   kafka-acls.sh "${connect[@]}" --add --allow-principal "User:$1" "${@:2}"
 }
 
-# Workers read events and promotions as one group, and write down what they refuse.
+# Workers read events and promotions as one group, and write dead letters.
 allow salepulse-worker --operation Read "${events[@]}" --topic "$promotions"
 allow salepulse-worker --operation Write --topic "$dead_letters"
 allow salepulse-worker --operation Read --group "$group"
@@ -32,7 +32,7 @@ allow salepulse-worker --operation Read --group "$group"
 allow salepulse-alerts --operation Describe "${events[@]}" --topic "$promotions" --topic "$dead_letters"
 allow salepulse-alerts --operation Write --topic "$alerts"
 
-# Who sets it up and looks after it: topics create, doctor, promotions, dead-letters, replay. `serve` needs no Kafka.
+# Administrators: topics create, doctor, promotions, dead-letters, replay. `serve` needs no Kafka.
 allow salepulse-admin --operation Create --operation DescribeConfigs --operation AlterConfigs --operation Read \
   --operation Write "${events[@]}" --topic "$promotions" --topic "$dead_letters" --topic "$alerts"
 

@@ -1,6 +1,6 @@
-"""Writes down what is posted to it, a line of JSON each: stands in for the receivers of alerts until there are some.
+"""A placeholder receiver of alerts: logs each POST as a line of JSON.
 
-`python receiver.py [PORT]`; needs nothing but Python. GET answers how many messages there were on each path.
+`python receiver.py [PORT]`; needs only Python. GET returns the number of messages per path.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 PORT = 9099
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes anything that is posted."""
+    """Accepts any POST."""
 
     protocol_version = "HTTP/1.1"
     timeout = 30
     received: ClassVar[Counter[str]] = Counter()
 
     def do_POST(self) -> None:
-        """Write it down."""
+        """Log the body."""
         length = int(self.headers.get("Content-Length") or 0)
-        if not 0 <= length <= MOST_BYTES:
+        if not 0 <= length <= MAX_BYTES:
             self.close_connection = True
             return self._answer(413, {})
         body = self.rfile.read(length)
         try:
-            said = json.loads(body)
+            content = json.loads(body)
         except ValueError:
-            said = body.decode(errors="replace")
+            content = body.decode(errors="replace")
         self.received[self.path] += 1
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        print(json.dumps({"at": at, "path": self.path, "body": said}), flush=True)  # noqa: T201 - what it is for
+        print(json.dumps({"at": at, "path": self.path, "body": content}), flush=True)  # noqa: T201 - its purpose
         return self._answer(200, {})
 
     def do_GET(self) -> None:
-        """How many messages there were."""
+        """Return the number of messages per path."""
         self._answer(200, dict(self.received))
 
     def _answer(self, status: int, body: object) -> None:
@@ -52,7 +52,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *args: object) -> None:
-        """Only what is posted is told."""
+        """Do not log requests: only their bodies are logged."""
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ def test_who_makes_progress_is_healthy(parts: Parts) -> None:
 
 def test_alerts_are_not_healthy_until_they_are_heard_of(parts: Parts) -> None:
     before = parts.health("alerts")
-    assert (before.returncode, before.stdout) == (1, "it has not been heard of\n")
+    assert (before.returncode, before.stdout) == (1, "no report in Redis\n")
     with running(_role(parts, "alerts", 0)):
         eventually(lambda: parts.health("alerts").returncode == 0, within_s=40, every_s=0.5, what="alerts")
 
@@ -162,7 +162,7 @@ def test_a_worker_that_is_paused_is_not_healthy(parts: Parts) -> None:
         told = eventually(
             lambda: (done := parts.health("worker")).returncode == 1 and done.stdout, within_s=40, every_s=1
         )
-        assert told.startswith("it was last heard of")
+        assert told.startswith("last report was")
     finally:
         parts.worker.resume()
     eventually(lambda: parts.health("worker").returncode == 0, within_s=40, every_s=1, what="healthy again")

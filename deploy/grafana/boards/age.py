@@ -1,4 +1,4 @@
-"""How old the data is: what every dashboard begins with."""
+"""The age of the data: the first tile of every dashboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _INCOMPLETE = of("incomplete_since_seconds", 'topic!="promotions"')
 
 
 def age(panels: Panels) -> Panel:
-    """A tile. Of several servers the one that is up to date counts."""
+    """The tile. Of several servers, the most current one counts."""
     return panels.tile(
         Text("Age of the data", "数据延迟"),
         Text(

@@ -1,4 +1,4 @@
-"""The pipeline's own health: is what is shown live, is everything counted, what does it take."""
+"""The health of the pipeline: liveness, completeness, resource usage."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def build(panels: Panels) -> Dashboard:
         ),
     )
     board.first(*_tiles(panels))
-    board.row(Text("What comes in", "流入"), *_incoming(panels))
+    board.row(Text("Input", "流入"), *_incoming(panels))
     board.row(Text("Counting", "计数"), *_counting(panels))
     board.row(Text("Redis, memory and CPU", "Redis、内存与处理器"), *_resources(panels))
     board.row(Text("Servers and scrapes", "服务与抓取"), *_serving(panels))
-    board.row(Text("Alerts and their messages", "告警与通知"), *_alerting(panels))
+    board.row(Text("Alerts and notifications", "告警与通知"), *_alerting(panels))
     return board.build()
 
 
@@ -51,7 +51,7 @@ def _tiles(panels: Panels) -> list[Panel]:
         ),
         panels.tile(
             Text("Workers", "计数进程数"),
-            Text("At work: heard of within a minute.", "一分钟内有消息的进程。"),
+            Text("That reported within a minute.", "一分钟内有消息的进程。"),
             Line(f"count({top('worker', of('assigned_partitions'))})", ""),
             "none",
             steps=high_is_good(1, 1),
@@ -67,14 +67,14 @@ def _tiles(panels: Panels) -> list[Panel]:
             steps=low_is_good(1, 1),
         ),
         panels.tile(
-            Text("Records that wait", "待计数消息"),
+            Text("Waiting records", "待计数消息"),
             Text("In Kafka, and not counted yet.", "已在 Kafka、尚未计数。"),
             Line(lag, ""),
             "short",
             steps=low_is_good(10_000, 100_000),
         ),
         panels.tile(
-            Text("Partitions with a hole", "有缺失的分区"),
+            Text("Incomplete partitions", "有缺失的分区"),
             Text("Records were lost before they were counted.", "消息在计数前丢失。"),
             Line(or_zero(f"count({top('topic, partition', of('incomplete_since_seconds'))})"), ""),
             "none",
@@ -88,13 +88,13 @@ def _incoming(panels: Panels) -> list[Panel]:
     return [
         panels.trend(
             Text("Events counted", "已计数事件"),
-            Text("A second, by topic.", "每秒,按主题。"),
+            Text("Per second, by topic.", "每秒,按主题。"),
             [Line(f"sum by (topic) ({rate('events_total', by='topic, type')})", "{{topic}}")],
             "cps",
             width=8,
         ),
         panels.trend(
-            Text("Messages refused", "被拒消息"),
+            Text("Rejected messages", "被拒消息"),
             Text(
                 "A second, by topic and reason; they are on the topic dead-letters.",
                 "每秒,按主题与原因;存于 dead-letters 主题。",
@@ -105,7 +105,7 @@ def _incoming(panels: Panels) -> list[Panel]:
         ),
         panels.trend(
             Text("Repeats", "重复事件"),
-            Text("Events seen before and not counted again, a second.", "每秒已见过而未再计数的事件。"),
+            Text("Repeated events per second, which do not count again.", "每秒已见过而未再计数的事件。"),
             [Line(rate("duplicates_total", by="topic"), "{{topic}}")],
             "cps",
             width=8,
@@ -118,13 +118,13 @@ def _counting(panels: Panels) -> list[Panel]:
     batches = rate("batch_records_count", by="worker, topic")
     return [
         panels.trend(
-            Text("Records that wait", "待计数消息"),
+            Text("Waiting records", "待计数消息"),
             Text("By topic and partition.", "按主题与分区。"),
             [Line(top("topic, partition", of("partition_lag")), "{{topic}}/{{partition}}")],
             "short",
         ),
         panels.trend(
-            Text("Time of a batch", "每批用时"),
+            Text("Duration of a batch", "每批用时"),
             Text(
                 "From its arrival to its being applied in Redis: 50 and 99 of 100.",
                 "从到达到写入 Redis:中位数与第 99 百分位。",
@@ -147,21 +147,21 @@ def _counting(panels: Panels) -> list[Panel]:
         ),
         panels.trend(
             Text("Partitions of each worker", "各进程的分区"),
-            Text("Who has how many.", "各进程分得的分区数。"),
+            Text("Number per worker.", "各进程分得的分区数。"),
             [Line(top("worker", of("assigned_partitions")), "{{worker}}")],
             "none",
             width=8,
             stacked=True,
         ),
         panels.trend(
-            Text("How far back repeats are known", "去重时间范围"),
+            Text("De-duplication horizon", "去重时间范围"),
             Text("Below the setting: the memory for ids is full.", "低于设置值时,去重内存已满。"),
             [Line(f"min by (topic) ({of('dedup_horizon_seconds')} > 0)", "{{topic}}")],
             "s",
             width=8,
         ),
         panels.trend(
-            Text("Rebalances, refusals, failures", "再均衡、拒写与失败"),
+            Text("Rebalances, fenced batches, failures", "再均衡、拒写与失败"),
             Text(
                 "A second: partitions that change hands; batches that Redis refused, as their partition stood "
                 "elsewhere; batches that failed and are read again.",
@@ -182,14 +182,14 @@ def _counting(panels: Panels) -> list[Panel]:
 def _resources(panels: Panels) -> list[Panel]:
     return [
         panels.trend(
-            Text("Time of a call to Redis", "Redis 调用用时"),
-            Text("99 of 100 are quicker, by call.", "第 99 百分位,按调用。"),
+            Text("Duration of a Redis call", "Redis 调用用时"),
+            Text("99th percentile, by call.", "第 99 百分位,按调用。"),
             [Line(quantile(0.99, "redis_call_seconds", by="call"), "{{call}}")],
             "s",
         ),
         panels.trend(
-            Text("Calls to Redis that fail", "失败的 Redis 调用"),
-            Text("A second, by worker. They are repeated.", "每秒,按进程;会重试。"),
+            Text("Failed Redis calls", "失败的 Redis 调用"),
+            Text("Per second, by worker. They are retried.", "每秒,按进程;会重试。"),
             [Line(rate("redis_errors_total", by="worker"), "{{worker}}")],
             "cps",
         ),
@@ -217,28 +217,28 @@ def _resources(panels: Panels) -> list[Panel]:
 def _serving(panels: Panels) -> list[Panel]:
     return [
         panels.trend(
-            Text("Servers that answer", "可用服务"),
+            Text("Servers up", "可用服务"),
             Text("Targets of Prometheus that were scraped.", "Prometheus 抓取成功的目标。"),
             [Line(top("instance", f"up{{{SERVERS}}}"), "{{instance}}")],
             "none",
             width=6,
         ),
         panels.trend(
-            Text("Time of a scrape", "抓取用时"),
-            Text("Given up after 4 s.", "超过 4 秒即放弃。"),
+            Text("Duration of a scrape", "抓取用时"),
+            Text("Times out after 4 s.", "超过 4 秒即放弃。"),
             [Line(top("instance", f"scrape_duration_seconds{{{SERVERS}}}"), "{{instance}}")],
             "s",
             width=6,
         ),
         panels.trend(
             Text("Series of a scrape", "抓取的序列数"),
-            Text("Over 30,000 every scrape fails.", "超过 30,000 抓取即失败。"),
+            Text("Beyond 30,000 every scrape fails.", "超过 30,000 抓取即失败。"),
             [Line(top("instance", f"scrape_samples_scraped{{{SERVERS}}}"), "{{instance}}")],
             "short",
             width=6,
         ),
         panels.trend(
-            Text("Series left out", "未输出的序列"),
+            Text("Dropped series", "未输出的序列"),
             Text(
                 "KPI series that the budget leaves out, by scope; the API has them.",
                 "超出序列预算的指标,按维度;API 中仍有。",
@@ -255,7 +255,7 @@ def _alerting(panels: Panels) -> list[Panel]:
     attempts = rate("notification_attempts_total", by="worker, receiver, outcome")
     return [
         panels.tile(
-            Text("Who evaluates", "规则评估者"),
+            Text("Evaluating process", "规则评估者"),
             Text(
                 "Processes of `salepulse alerts` that lead; there should be one.",
                 "正在评估规则的 `salepulse alerts` 进程数,应为 1。",
@@ -272,28 +272,28 @@ def _alerting(panels: Panels) -> list[Panel]:
             steps=low_is_good(10, 60),
         ),
         panels.tile(
-            Text("Messages that wait", "待发通知"),
-            Text("Owed to a receiver and not delivered yet.", "应发而未送达。"),
+            Text("Waiting notices", "待发通知"),
+            Text("Not delivered yet.", "应发而未送达。"),
             Line(or_zero(f"sum({top('receiver', of('notifications_waiting'))})"), ""),
             "none",
             steps=low_is_good(1, 10),
         ),
         panels.trend(
-            Text("Messages by outcome", "通知结果"),
-            Text("Attempts a second, by what became of them.", "每秒尝试次数,按结果。"),
+            Text("Delivery attempts", "通知结果"),
+            Text("Per second, by outcome.", "每秒尝试次数,按结果。"),
             [Line(f"sum by (receiver, outcome) ({attempts})", "{{receiver}} {{outcome}}")],
             "cps",
             width=12,
             height=5,
         ),
         panels.trend(
-            Text("Time of an evaluation", "评估用时"),
-            Text("Of all rules, with what is written; 99 of 100 are quicker.", "全部规则连同写入,第 99 百分位。"),
+            Text("Duration of an evaluation", "评估用时"),
+            Text("Of all rules, including the write; 99th percentile.", "全部规则连同写入,第 99 百分位。"),
             [Line(_evaluation(), "p99")],
             "s",
         ),
         panels.trend(
-            Text("Alerts by why people are told or not", "通知与否的原因"),
+            Text("Alerts by notification status", "通知与否的原因"),
             Text("Grouped, silenced, acknowledged, unchanged and so on.", "分组、静默、已确认、未变化等。"),
             [Line(top("reason", of("alerts_by_notification_status")), "{{reason}}")],
             "none",

@@ -1,4 +1,4 @@
-"""Shipping: what waits, what is late, how long it takes."""
+"""Shipping: unshipped and overdue orders, shipping and delivery times."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def build(panels: Panels) -> Dashboard:
         panels,
         UID,
         Text("shipping", "物流"),
-        Text("Orders that wait, what is late, and how long parcels take.", "待发货、超时与时效。"),
+        Text("Unshipped and overdue orders, shipping and delivery times.", "待发货、超时与时效。"),
         span="now-6h",
     )
     board.choice("window", Text("Window", "窗口"), PART_WINDOWS, "promotion")
     board.choice("scope", Text("By", "维度"), ("region", "channel"), "region")
     board.first(*_tiles(panels))
-    board.row(Text("How it goes", "走势"), *_trends(panels))
+    board.row(Text("Trends", "走势"), *_trends(panels))
     board.row(Text("By $scope", "按 $scope"), *_parts(panels))
     return board.build()
 
@@ -36,7 +36,7 @@ def _tiles(panels: Panels) -> list[Panel]:
         age(panels),
         panels.tile(
             Text("Orders not shipped", "待发货订单"),
-            Text("Paid, and neither dispatched nor called off.", "已支付、未发货且未取消。"),
+            Text("Paid, and neither dispatched nor cancelled.", "已支付、未发货且未取消。"),
             Line(kpi("unshipped_orders"), ""),
             "short",
         ),
@@ -51,7 +51,7 @@ def _tiles(panels: Panels) -> list[Panel]:
             steps=low_is_good(1, 100),
         ),
         panels.tile(
-            Text("Overdue of those waiting", "超时占比"),
+            Text("Overdue share", "超时占比"),
             Text("Overdue orders over orders not shipped.", "超时订单除以待发货订单。"),
             Line(f"{kpi('overdue_shipments')} / ({kpi('unshipped_orders')} > 0)", ""),
             "percentunit",
@@ -107,7 +107,7 @@ def _trends(panels: Panels) -> list[Panel]:
         ),
         panels.trend(
             Text("Paid orders and shipped ones", "支付与发货"),
-            Text("Where the lines part, the pile grows.", "两线分开时积压增加。"),
+            Text("The backlog grows where the lines diverge.", "两线分开时积压增加。"),
             [
                 Line(kpi("orders_paid"), Text("paid", "支付")),
                 Line(kpi("dispatched"), Text("dispatched", "发货")),
@@ -123,7 +123,7 @@ def _parts(panels: Panels) -> list[Panel]:
 
     return [
         panels.rows(
-            Text("Numbers of each", "各项指标"),
+            Text("KPIs", "各项指标"),
             Text("Orders by the label of their payment.", "按支付时的标签归属。"),
             ("value", Text("value", "取值")),
             [
@@ -136,7 +136,7 @@ def _parts(panels: Panels) -> list[Panel]:
         ),
         panels.trend(
             Text("Not shipped", "待发货"),
-            Text("Orders that wait.", "待发货订单。"),
+            Text("Unshipped orders.", "待发货订单。"),
             [Line(by("unshipped_orders"), "{{value}}")],
             "short",
         ),

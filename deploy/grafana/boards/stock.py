@@ -1,4 +1,4 @@
-"""Stock: what runs out, when, and what has run out already."""
+"""Stock: SKUs that run out, and SKUs out of stock."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _tiles(panels: Panels) -> list[Panel]:
 
 def _table(panels: Panels) -> Panel:
     return panels.rows(
-        Text("By when they run out", "按售罄时间"),
+        Text("By time to stock-out", "按售罄时间"),
         Text(
             "At the pace of the last 15 minutes. Empty: nothing sells, or the level is not known.",
             "按近 15 分钟销速。为空:未售出,或库存未知。",

@@ -1,4 +1,4 @@
-"""The war room: what the sale looks like now, the age of the data first."""
+"""The war room: the state of the sale, the age of the data first."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _tiles(panels: Panels) -> list[Panel]:
         ),
         panels.tile(
             Text("Paid orders", "支付订单数"),
-            Text("In the window that is chosen above.", "所选窗口内。"),
+            Text("In the selected window.", "所选窗口内。"),
             Line(kpi("orders_paid"), ""),
             "short",
         ),
@@ -72,7 +72,7 @@ def _tiles(panels: Panels) -> list[Panel]:
             decimals=2,
         ),
         panels.tile(
-            Text("Payments that fail", "支付失败率"),
+            Text("Failed payments", "支付失败率"),
             Text("Failed payments over all that were tried, in the window.", "窗口内:支付失败次数除以全部支付尝试。"),
             Line(kpi("payment_failure_rate"), ""),
             "percentunit",
@@ -112,7 +112,7 @@ def _money(panels: Panels) -> list[Panel]:
             panels.money,
         ),
         panels.trend(
-            Text("Where it will end", "预计最终成交额"),
+            Text("Forecast", "预计最终成交额"),
             Text(
                 "The net GMV that is expected at the end: between low and high with probability 0.8.",
                 "预计最终净成交额:八成概率落在低与高之间。",
@@ -156,7 +156,7 @@ def _money(panels: Panels) -> list[Panel]:
         ),
         panels.trend(
             Text("GMV by channel", "各渠道成交额"),
-            Text("Paid within five minutes. A line leads to its channel.", "五分钟内的支付金额。点击曲线进入该渠道。"),
+            Text("Paid within five minutes. Lines link to their channel.", "五分钟内的支付金额。点击曲线进入该渠道。"),
             [Line(values_and_rest("gmv", window="5m", scope="channel"), "{{value}}")],
             panels.money,
             width=24,
@@ -229,7 +229,7 @@ def _goods(panels: Panels) -> list[Panel]:
         ),
         panels.tile(
             Text("Orders not shipped", "待发货订单"),
-            Text("Paid, and neither dispatched nor called off.", "已支付、未发货且未取消。"),
+            Text("Paid, and neither dispatched nor cancelled.", "已支付、未发货且未取消。"),
             Line(kpi("unshipped_orders", window="5m"), ""),
             "short",
             link=TO_SHIPPING,
@@ -300,9 +300,9 @@ def _alerts(panels: Panels) -> list[Panel]:
     firing = top("severity", of("alerts", 'state="firing"'))
     return [
         panels.bars(
-            Text("Alerts of the shop that fire", "触发中的业务告警"),
+            Text("Firing alerts of the shop", "触发中的业务告警"),
             Text(
-                "By severity, from `salepulse alerts`. No data: nobody evaluates the rules.",
+                "By severity, from `salepulse alerts`. No data: no process evaluates the rules.",
                 "按级别,来自 `salepulse alerts`。无数据:规则没有被评估。",
             ),
             [Line(firing, "{{severity}}")],
@@ -311,7 +311,7 @@ def _alerts(panels: Panels) -> list[Panel]:
         ),
         panels.trend(
             Text("Alerts of the shop by state", "业务告警数量"),
-            Text("Pending, firing and resolved ones that are kept.", "待确认、触发中与已恢复。"),
+            Text("Pending, firing and resolved.", "待确认、触发中与已恢复。"),
             [Line(f"sum by (state) ({top('state, severity', of('alerts'))})", "{{state}}")],
             "short",
             width=8,
@@ -319,13 +319,13 @@ def _alerts(panels: Panels) -> list[Panel]:
         panels.rows(
             Text("Alerts about the pipeline", "链路告警"),
             Text(
-                "The watchdog is always among them: without it nobody evaluates the rules.",
+                "The watchdog is always among them: without it no process evaluates the rules.",
                 "看门狗告警始终在列:若缺失,说明规则未被评估。",
             ),
             ("alertname", Text("alert", "告警")),
             [
                 Column(
-                    Text("how many", "数量"),
+                    Text("number", "数量"),
                     'count by (alertname, severity) (ALERTS{job=~"$job", alertstate="firing"})',
                     "short",
                 )
