@@ -29,8 +29,10 @@ def refusal_reports(workers: Mapping[str, tuple[int, str]], since_ms: int) -> li
     [RefusalReport(worker='w', why=<RedisRefusal.NOPERM: 'noperm'>)]
     """
     found = []
-    for worker, (said_ms, text) in sorted(workers.items()):
-        lines = [line for line in text.splitlines() if line.startswith(WORKER_REFUSED)] if said_ms >= since_ms else []
+    for worker, (published_ms, text) in sorted(workers.items()):
+        lines = (
+            [line for line in text.splitlines() if line.startswith(WORKER_REFUSED)] if published_ms >= since_ms else []
+        )
         for family in text_string_to_metric_families("\n".join((*lines, ""))):
             found += [
                 RefusalReport(worker, RedisRefusal(sample.labels["reason"]))

@@ -103,10 +103,10 @@ class StockLevels:
             self._move(ledger.moves, counts)
             return
 
-        def anew(at: Ints, skus: Ints) -> npt.NDArray[np.bool_]:
+        def just_counted(at: Ints, skus: Ints) -> npt.NDArray[np.bool_]:
             return np.where(at >= 0, np.isin(at, places), np.isin(skus, recounted))
 
-        self._move(ledger.moves, anew)
+        self._move(ledger.moves, just_counted)
 
     def _count(self, levels: LedgerEntries, places: Ints) -> Ints:
         """Apply counts that are not older than the valid ones; returns the SKUs whose newest count they are."""

@@ -27,8 +27,8 @@ def clock_offsets(workers: Mapping[str, tuple[int, str]], since_ms: int) -> Cloc
     """Read the offsets from metrics that workers published since `since_ms`; the keys of `workers` are worker ids."""
     own: dict[str, float] = {}
     sources: dict[tuple[str, str], float] = {}
-    for worker, (said_ms, text) in sorted(workers.items()):
-        if said_ms < since_ms:
+    for worker, (published_ms, text) in sorted(workers.items()):
+        if published_ms < since_ms:
             continue
         for name, labels, seconds in _samples(text):
             if name == WORKER_CLOCK:

@@ -1,4 +1,4 @@
-"""What the chaos tests share: a small shop, and servers that may be harmed."""
+"""Fixtures of the chaos tests: a small shop, and servers that tests may damage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["rng"]
 
 
 class Recording:
-    """The events of a shop, and the answers that they must give whatever was done meanwhile."""
+    """A shop's events, and the answers that they must give after any fault."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -29,11 +29,11 @@ class Recording:
         self.events = sum(self._totals.values())
 
     def over(self, seconds: float) -> float:
-        """The speed at which its nine days are written in about so many seconds."""
+        """The speed at which its nine days are written in a number of seconds."""
         return 9 * 86_400 / seconds
 
     def check(self, shop: Shop) -> None:
-        """Everything counted exactly once, and every answer right."""
+        """Assert that everything counted exactly once and every answer is right."""
         shop.until_counted()
         assert shop.totals() == self._totals, shop.log()
         check(shop.api, self.expected)
@@ -52,12 +52,12 @@ def recording(event_sets: EventSets) -> Recording:
 
 @pytest.fixture
 def open_shop(recording: Recording) -> Opening:
-    """A shop that takes small batches and rolls often, so that harm meets it at every kind of moment."""
-    return partial(stack, timezone=recording.expected.timezone, batch_records=1000, roll_every_s=1.5)
+    """A shop with small batches and frequent compactions, so that faults hit every phase."""
+    return partial(stack, timezone=recording.expected.timezone, batch_records=1000, compact_every_s=1.5)
 
 
 @pytest.fixture
 def own_redis() -> Iterator[Server]:
-    """A Redis of the test's own that keeps its data over a kill."""
+    """The test's own Redis, which keeps its data over a kill."""
     with redis_server(aof=True) as server:
         yield server

@@ -1,4 +1,4 @@
-"""A broker that dies and comes back, or has thrown records away."""
+"""A broker that crashes and restarts, or has deleted records."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.kafka]
 
 @pytest.fixture
 def own_broker(shared_apache_kafka: Server) -> Iterator[Server]:
-    """An Apache Kafka of the test's own; skipped where there is none."""
+    """The test's own Apache Kafka; skipped without Kafka."""
     with start_apache_kafka() as server:
         yield server
 
@@ -72,7 +72,7 @@ def test_a_worker_stops_while_its_broker_restarts(
 
 
 class TestRecordsDeletedBeforeTheyWereCounted:
-    """Retention has overtaken the position: what is left is counted, and that some is missing is said."""
+    """Retention has overtaken the position: the rest is counted, and the loss is reported."""
 
     def test_lost_records_are_reported_as_incomplete_history(
         self, apache_kafka: Server, redis_server: Server, open_shop: Opening, recording: Recording
@@ -85,15 +85,15 @@ class TestRecordsDeletedBeforeTheyWereCounted:
             before = shop.ends["orders", 0]
             shop.replay(recording.folder / "orders.ndjson.gz")
             delete_before(apache_kafka, "orders", before + 100)
-            shop.start_worker()  # it has no as-of yet when it finds the loss
+            shop.start_worker()  # it finds the loss before it has an as-of
             shop.until_counted()
             assert shop.incomplete() == ["orders/0"]
             assert "history is incomplete" in shop.log()
             assert shop.totals()["duplicates,orders"] > 0
             assert since(shop) == newest_ms
-            assert "orders/0" in said_by_doctor(shop)
+            assert "orders/0" in doctor_output(shop)
 
-            shop.stop_worker()  # a second loss, and more workers, leave the earliest
+            shop.stop_worker()  # a second loss, and more workers, keep the earliest time
             before = shop.ends["orders", 0]
             shop.send(OutgoingMessage(Topic.ORDERS, None, wire(paid(at=30 * 86_400 + i))) for i in range(20))
             delete_before(apache_kafka, "orders", before + 10)
@@ -103,7 +103,7 @@ class TestRecordsDeletedBeforeTheyWereCounted:
 
 
 def since(shop: Shop) -> int | None:
-    """Since when events are missing, by every kind of answer, which are of one mind."""
+    """Event time of the loss by every kind of answer, which must agree."""
     paths = ("kpis", "top?scope=channel", "series/gmv", "promotions", "shipping", "stock")
     answers = [httpx.get(f"{shop.api.url}/api/v1/{path}", timeout=30).json()["incomplete_since"] for path in paths]
     answers.append(httpx.get(f"{shop.api.url}/readyz", timeout=5).json()["incomplete_since"])
@@ -112,8 +112,8 @@ def since(shop: Shop) -> int | None:
     return found
 
 
-def said_by_doctor(shop: Shop) -> str:
-    """What `salepulse doctor` says, which must end with 1."""
+def doctor_output(shop: Shop) -> str:
+    """Output of `salepulse doctor`, which must exit with 1."""
     env = {**os.environ, **environment(shop.settings)}
     argv = [sys.executable, "-m", "streams.cli", "doctor"]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)

@@ -1,6 +1,6 @@
-"""Brokers that fail under a shop that is open: a leader dies, leaders change, a broker is slow, its disk is full.
+"""Faults of brokers under a running shop: a crashed leader, leader changes, a slow broker, a full disk.
 
-At no moment may an answer be live and wrong: `Witness` compares each with what was written.
+No answer may be live and wrong: `Witness` compares each with the events written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NOTICED_S = 15
 
 
 class Brokers:
-    """A cluster, as `stack` wants a broker."""
+    """A cluster, with the interface that `stack` expects of a broker."""
 
     def __init__(self, nodes: list[Server]) -> None:
         self.nodes = nodes
@@ -43,27 +43,27 @@ class Brokers:
         self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     def leaders(self) -> dict[tuple[str, int], int]:
-        """The node that leads each partition of orders, clicks and logistics."""
+        """The leader of each partition of orders, clicks and logistics."""
         topics = self._admin.list_topics(timeout=10).topics
         names = (Topic.ORDERS, Topic.CLICKS, Topic.LOGISTICS)
         return {(name, n): held.leader for name in names for n, held in topics[name].partitions.items()}
 
     def elect_preferred(self) -> None:
-        """Have each partition led by the node that it was given at first, where that is there again."""
+        """Elect the preferred leader of each partition, where it is available."""
         places = [TopicPartition(topic, number) for topic, number in self.leaders()]
         self._admin.elect_leaders(ElectionType.PREFERRED, places).result(20)
 
 
 @contextmanager
 def open_now(broker: Server | Brokers, store: Server, **changes: object) -> Iterator[Shop]:
-    """A shop on the clock of the machine."""
-    with stack(broker, store, clock=Clock.WALL, session_timeout_s=6, roll_every_s=2, **changes) as shop:  # type: ignore[arg-type]
+    """A shop on the machine's clock."""
+    with stack(broker, store, clock=Clock.WALL, session_timeout_s=6, compact_every_s=2, **changes) as shop:  # type: ignore[arg-type]
         yield shop
 
 
 @pytest.fixture
 def brokers(shared_apache_kafka: Server) -> Iterator[Brokers]:
-    """Three nodes; skipped where there is no Kafka."""
+    """Three nodes; skipped without Kafka."""
     with kafka_cluster(3) as nodes:
         yield Brokers(nodes)
 
@@ -97,7 +97,7 @@ def _elected(brokers: Brokers, wanted: dict[tuple[str, int], int]) -> bool:
 
 @pytest.fixture
 def slow_broker(shared_apache_kafka: Server) -> Iterator[tuple[Server, FaultProxy, Listener]]:
-    """A broker that its workers reach through a proxy, and its producers directly; skipped where there is no Kafka."""
+    """A broker that workers reach through a proxy, and producers directly; skipped without Kafka."""
     port, direct = free_port(), Listener("direct", "PLAINTEXT")
     with (
         FaultProxy((LOOPBACK, port)) as proxy,
@@ -118,14 +118,14 @@ def test_a_slow_broker_keeps_counts_exact(
         witness.until_live()
         for each_way_s in (0.5, 1.0):
             proxy.delay(each_way_s)
-            for _ in range(3):  # what waits does not grow
+            for _ in range(3):  # the backlog does not grow
                 shop.until_records_counted(traffic.written(Topic.ORDERS) + traffic.written(Topic.CLICKS), within_s=25)
         proxy.heal()
         witness.until_live()
         traffic.stop()
         until_all_counted(shop, traffic)
         assert not witness.wrong()
-        assert "this worker is stuck" not in shop.log()
+        assert "worker is stuck" not in shop.log()
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 def test_a_full_disk_keeps_counts_exact(shared_apache_kafka: Server, disk: SmallDisk, redis_server: Server) -> None:
-    """The broker halts, as Kafka does where its only disk takes nothing more. What was refused by then waits for its
-    dead letter: it is neither dropped nor passed over."""
+    """The broker halts, as Kafka does if its only disk is full. Messages rejected by then wait for their dead
+    letters: none is dropped or skipped."""
     settings = [f"log.dirs={disk.folder / 'data'}", "log.segment.bytes=4194304", "log.index.size.max.bytes=65536"]
     with (
         apache_kafka(settings=settings) as broker,
@@ -167,7 +167,7 @@ def test_a_full_disk_keeps_counts_exact(shared_apache_kafka: Server, disk: Small
 
 
 def dead_letters(broker: Server) -> int:
-    """How many different messages are on `dead-letters`."""
+    """Number of distinct messages on `dead-letters`."""
 
     async def read() -> int:
         return len([letter async for letter in read_dead_letters(broker.bootstrap)])

@@ -1,4 +1,4 @@
-"""Clocks that are wrong: of a producer, of a worker's or a server's machine. Numbers stay exact, and ages true."""
+"""Wrong clocks of producers, workers and servers: numbers stay exact, and ages are right."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tests.support.wait import eventually
 pytestmark = pytest.mark.slow
 
 FAST_MS = 240_000
-"""A producer's clock, within `future_limit_s`."""
+"""Offset of a producer's clock, within `future_limit_s`."""
 LATE_MS = 1_200_000
-"""How old the events of a late feed are."""
+"""Age of the events of a late feed."""
 ONE_MINUTE_MS = 60_000
 
 
 class Sale:
-    """Orders written in real time by producers with clocks of their own, and what each moment's answers must be."""
+    """Orders written in real time by producers with clocks of their own, and the expected answers over time."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
@@ -65,32 +65,32 @@ def _viewed(event_id: str, at_ms: int, **fields: Any) -> OutgoingMessage:
 
 
 def _asked(shop: Shop) -> httpx.Response:
-    """What the API says of the last minute."""
+    """The API's answer for the last minute."""
     return httpx.get(f"{shop.api.url}/api/v1/kpis", params={"window": "1m"}, timeout=5)
 
 
 def _check(shop: Shop, sale: Sale) -> dict[str, Any]:
-    """An answer is of a moment that has come, says its age right, and is exact at its as-of. It is returned."""
+    """Assert that an answer's as-of is past, its age right and its numbers exact; returns it."""
     asked_ms = now_ms()
-    told = _asked(shop)
+    reported = _asked(shop)
     answered_ms = now_ms()
-    assert told.status_code == httpx.codes.OK, f"{told.status_code} {told.text}; {_standing(shop)}"
-    answer: dict[str, Any] = told.json()
-    assert answer["as_of"] <= answered_ms, "the as-of has passed the clock"
+    assert reported.status_code == httpx.codes.OK, f"{reported.status_code} {reported.text}; {_diagnostics(shop)}"
+    answer: dict[str, Any] = reported.json()
+    assert answer["as_of"] <= answered_ms, "the as-of is ahead of the clock"
     assert 0 <= answer["age_ms"] <= answered_ms - answer["as_of"] + 100
     assert answer["age_ms"] >= asked_ms - answer["as_of"] - 100
     assert answer["values"]["orders_paid"] == sale.in_minute(answer["as_of"]), answer
-    return answer if answer["live"] else answer | {"standing": _standing(shop)}
+    return answer if answer["live"] else answer | {"standing": _diagnostics(shop)}
 
 
-def _standing(shop: Shop) -> str:
-    """Why there may be no answer: what `/readyz` says, and where every partition stands."""
+def _diagnostics(shop: Shop) -> str:
+    """Diagnostics for a missing answer: `/readyz`, and the state of every partition."""
     ready = httpx.get(f"{shop.api.url}/readyz", timeout=5).text
     return "\n".join([ready, f"now {now_ms()}", *(f"{name}: {held}" for name, held in shop.state().partitions.items())])
 
 
 def _assert_live(answers: list[dict[str, Any]]) -> None:
-    """They are, but for a moment in which the machine was too busy to read Redis: of that no partition is stale."""
+    """Assert that answers are live, except at moments when the machine was too busy to poll Redis."""
     stale = [answer["stale"] for answer in answers if answer["stale"]]
     lasting = [two["standing"] for one, two in pairwise(answers) if not (one["live"] or two["live"])]
     assert not stale
@@ -98,9 +98,9 @@ def _assert_live(answers: list[dict[str, Any]]) -> None:
 
 
 def _play(shop: Shop, sale: Sale, *, seconds: float, **fast: Any) -> list[dict[str, Any]]:
-    """A sale in real time, with a producer that is minutes fast; every answer is checked, and returned."""
+    """A sale in real time with a fast producer; checks and returns every answer."""
     sale.clicks([now_ms()])
-    sale.orders([now_ms() - 50_000 + 40 * i for i in range(1200)])  # of the last 50 s, until 2 s ago
+    sale.orders([now_ms() - 50_000 + 40 * i for i in range(1200)])  # from 50 s to 2 s ago
     shop.until_counted_to_the_end()
     started, found = time.monotonic(), []
     while time.monotonic() - started < seconds:
@@ -127,7 +127,7 @@ def _open(broker: Server, redis_server: Server, **how: Any) -> Iterator[tuple[Sh
 
 
 def _doctor(shop: Shop) -> tuple[int, str]:
-    """Its exit code, and what it says."""
+    """Exit code and output of the doctor."""
     done = salepulse("doctor", cwd=shop.folder, env=shop.environment)
     return done.returncode, done.stdout + done.stderr
 
@@ -137,16 +137,16 @@ def test_a_fast_producer_clock_does_not_advance_the_as_of(broker: Server, redis_
         answers = _play(shop, sale, seconds=9, source="till-7")
         assert any(answer["values"]["orders_paid"] >= 1_200 for answer in answers)
         _assert_live(answers)
-        assert max(answer["age_ms"] for answer in answers) < 12_000, "no more than a partition without events waits"
+        assert max(answer["age_ms"] for answer in answers) < 12_000, "at most as old as the idle time of a partition"
         state = shop.state().partitions.values()
         assert all(held.newest_ms is None or held.newest_ms <= now_ms() + 2_000 for held in state)
         text = eventually(lambda: _named(_metrics(shop)), what="who is ahead is named")
         assert 'source="till-7"' in text
         assert 235 < float(text.rpartition(" ")[2]) <= 240
-        code, told = _doctor(shop)
+        code, reported = _doctor(shop)
         assert code == 1
-        assert "till-7" in told
-        assert "NTP" in told
+        assert "till-7" in reported
+        assert "NTP" in reported
         assert not shop.dead_letters()
 
 
@@ -162,8 +162,8 @@ def test_a_wrong_clock_of_a_workers_machine_has_no_effect(broker: Server, redis_
         answers = _play(shop, sale, seconds=8, source="till-7")
         _assert_live(answers)
         assert not shop.dead_letters()
-        code, told = _doctor(shop)
-        assert (code, "clock of worker" in told) == (1, True), told
+        code, reported = _doctor(shop)
+        assert (code, "clock of worker" in reported) == (1, True), reported
         assert shop.log().count("differs from Redis's and is not trusted") == 1
         shop.kill_worker()
         killed_s = time.monotonic()
@@ -198,19 +198,19 @@ def test_a_late_feed_is_reported_with_its_age(broker: Server, redis_server: Serv
             if time.monotonic() - started > 3:
                 answers.append(_check(shop, sale))
         ready = httpx.get(f"{shop.api.url}/readyz", timeout=5).json()
-        code, told = _doctor(shop)
+        code, reported = _doctor(shop)
         if "logistics" in as_of_topics:
             assert not any(answer["live"] for answer in answers)
             assert ready["codes"] == ["feed_late"]
             (reason,) = ready["reasons"]
             assert reason.startswith("logistics/0: its newest event is 20 min old: the feed is late")
             assert "as_of_topics" in reason
-            assert (code, "late feed: logistics/0" in told) == (1, True), told
+            assert (code, "late feed: logistics/0" in reported) == (1, True), reported
             return
         assert all(answer["live"] and answer["not_in_as_of"] == ["logistics"] for answer in answers)
         assert (ready["ready"], ready["not_in_as_of"]) == (True, ["logistics"])
         assert max(answer["age_ms"] for answer in answers) < 5_000
-        assert "late feed" not in told
+        assert "late feed" not in reported
         shop.until_counted_to_the_end()
         hour = httpx.get(f"{shop.api.url}/api/v1/kpis", params={"window": "1h"}, timeout=5).json()
-        assert hour["values"]["dispatched"] == len(dispatched), "what is late corrects the panes it belongs to"
+        assert hour["values"]["dispatched"] == len(dispatched), "late events correct the panes of their time"

@@ -1,4 +1,4 @@
-"""A Redis Cluster of which one node dies: what lies on it waits, and in the end everything has counted once."""
+"""One node of a Redis Cluster crashes: its shards wait, and in the end everything counts once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A topic that holds another team's messages: stopped through kills, told everywhere, and exact once it is accepted."""
+"""A topic with another team's messages: paused through kills, reported everywhere, and exact once accepted."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_foreign_topic_stays_paused_through_kills_and_counts_exactly_once_acce
 
 
 def orders() -> Iterator[OutgoingMessage]:
-    """Five of seven are somebody else's."""
+    """Five of seven messages are foreign."""
     for i in range(FOREIGN + GOOD):
         yield OutgoingMessage(Topic.ORDERS, b"o%d" % i, wire(paid(at=i / 10)) if i % 7 < 2 else DEBEZIUM)
 
@@ -82,14 +82,14 @@ def counted(shop: Shop) -> dict[str, int]:
 
 
 def doctor(shop: Shop, folder: Path) -> dict[str, Any]:
-    """What it found, by what it looked at. It ends with 1 in this test, for letters were refused of late."""
+    """Status of each check. The doctor exits with 1 here, since messages were rejected recently."""
     done = salepulse("doctor", "--json", cwd=folder, env=dict(environment(shop.settings)))
     assert done.returncode == 1, done.stdout
     return {one["check"]: one["status"] for one in json.loads(done.stdout)["checks"]}
 
 
 async def letters(bootstrap: str) -> int:
-    """Records on the dead-letter topic, repeats among them."""
+    """Records on the dead-letter topic, including repeats."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await consumer.start()
     try:

@@ -1,4 +1,4 @@
-"""Orders are joined over two topics while workers die: every shipping number is right all the same."""
+"""Orders are joined over two topics while workers are killed: every shipping number stays right."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parcels(event_sets: EventSets, request: pytest.FixtureRequest) -> Recording:
 def test_kills_during_joins_keep_counts_exact(
     broker: Server, redis_server: Server, parcels: Recording, rng: Random
 ) -> None:
-    small = partial(stack, timezone=parcels.expected.timezone, batch_records=1000, roll_every_s=1.5)
+    small = partial(stack, timezone=parcels.expected.timezone, batch_records=1000, compact_every_s=1.5)
     with small(broker, redis_server, workers=2, session_timeout_s=6) as shop:
         with shop.replaying(parcels.folder, speed=DAYS * 86_400 / 12):
             for _ in range(4):

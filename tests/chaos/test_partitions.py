@@ -1,4 +1,4 @@
-"""Topics that change under a shop that is open: partitions added, deleted and created again, deleted for good."""
+"""Topics that change under a running shop: partitions added, topics deleted, and recreated."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ def ignore(self):
         self.request_rejoin()
 GroupCoordinator._on_metadata_change = ignore
 """
-"""A worker that takes up nothing new once it reads the 7 partitions that there are at first, as with aiokafka's own
-5 minutes."""
+"""A worker that ignores metadata changes once it reads the first 7 partitions, like aiokafka with its default of 5
+min."""
 
 
 @contextmanager
 def open_now(broker: Server, store: Server, **changes: object) -> Iterator[Shop]:
-    """A shop on the clock of the machine."""
-    with stack(broker, store, clock=Clock.WALL, session_timeout_s=6, roll_every_s=2, **changes) as shop:
+    """A shop on the machine's clock."""
+    with stack(broker, store, clock=Clock.WALL, session_timeout_s=6, compact_every_s=2, **changes) as shop:
         yield shop
 
 
 def add_partitions(broker: Server, count: int, *topics: Topic) -> None:
-    """Have topics have so many partitions."""
+    """Raise the number of partitions of topics."""
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     for added in admin.create_partitions([NewPartitions(topic.value, count) for topic in topics]).values():
         added.result(20)
 
 
 def until_all_counted(shop: Shop, traffic: Traffic) -> None:
-    """Until each event counted, and none twice."""
+    """Wait until each event counted, and none twice."""
     wanted = {f"events,{topic}": traffic.written(topic) for topic in (Topic.ORDERS, Topic.CLICKS)}
 
     def counted() -> dict[str, int]:
@@ -95,7 +95,7 @@ def test_unread_partitions_make_answers_not_live(apache_kafka: Server, redis_ser
         assert not witness.wrong(added_s + NOTICED_S)
         later = [one for one in witness.seen if one.at_s > added_s + NOTICED_S]
         assert not any(one.live for one in later)
-        assert not all(one.right for one in later), "events of the new partitions lack in answers, which is the fault"
+        assert not all(one.right for one in later), "answers must lack events of the new partitions here"
         assert all(set(one.stale) == {"clicks/2", "logistics/2", "orders/2"} for one in later)
         assert "partition orders/2 exists on the broker and no worker reads it yet" in witness.reasons()
         blind.stop()
@@ -122,16 +122,22 @@ def test_a_topic_recreated_with_fewer_partitions_does_not_stop_others(
         deleted_s = time.monotonic()
         asyncio.run(delete_topics(apache_kafka.bootstrap, Topic.CLICKS))
         missing = witness.until_not_live(within_s=NOTICED_S)
-        eventually(lambda: "topic clicks does not exist" in witness.reasons(), within_s=NOTICED_S, what="it is named")
+        eventually(
+            lambda: "topic clicks does not exist" in witness.reasons(), within_s=NOTICED_S, what=("it is reported")
+        )
         asyncio.run(create_topics(apache_kafka.bootstrap, default_plans(2)))
         created_s = time.monotonic()
         traffic.resume(Topic.CLICKS)
-        eventually(lambda: {"clicks/0", "clicks/1"} <= set(shop.incomplete()), within_s=NOTICED_S, what="it is noticed")
+        eventually(
+            lambda: {"clicks/0", "clicks/1"} <= set(shop.incomplete()),
+            within_s=NOTICED_S,
+            what=("the loss is reported"),
+        )
         witness.until_live()
         assert missing.at_s < deleted_s + NOTICED_S
         assert not witness.wrong(created_s + NOTICED_S)
         time.sleep(max(0, created_s + NOTICED_S + 2 - time.monotonic()))
-        assert witness.seen[-1].live, "the partition that is no more holds nothing back"
+        assert witness.seen[-1].live, "the removed partition does not delay the as-of"
         traffic.stop()
         until_all_counted(shop, traffic)
         assert not witness.wrong(created_s + NOTICED_S)

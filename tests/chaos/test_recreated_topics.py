@@ -1,4 +1,4 @@
-"""Topics made anew, by hand or by an embedded broker that keeps nothing: offsets begin again, nothing counts twice."""
+"""Recreated topics, by an operator or an embedded broker without storage: offsets restart, nothing counts twice."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.wait import eventually
 pytestmark = pytest.mark.slow
 
 GAP_S = 2.5
-"""Within two seconds no topic is thought to be made anew and filled again."""
+"""Within two seconds a topic cannot have been recreated and filled unnoticed."""
 
 
 def parts(recording: Recording, every: int = 2) -> tuple[list[OutgoingMessage], list[OutgoingMessage]]:
     """Every second event of each topic, or every third, ..., and the rest; promotions first. Both cover the same time.
 
-    With every second, both end at one offset.
+    With every second, both end at the same offset.
     """
     messages = [OutgoingMessage(*line[1:]) for line in read_merged(find_recordings([recording.folder]))]
     by_topic = [[message for message in messages if message.topic is topic] for topic in (Topic.CLICKS, Topic.ORDERS)]
@@ -36,8 +36,8 @@ def parts(recording: Recording, every: int = 2) -> tuple[list[OutgoingMessage], 
     return promotions + first, rest
 
 
-def begin_anew(shop: Shop) -> None:
-    """Restart the broker, which is empty then, and make the topics."""
+def recreate_topics(shop: Shop) -> None:
+    """Restart the broker, which is empty then, and create the topics."""
     shop.broker.restart()
     asyncio.run(create_topics(shop.settings.kafka, default_plans(shop.settings.partitions)))
     shop.ends.clear()
@@ -54,12 +54,10 @@ def test_recreated_topics_are_counted_from_their_first_record(
         counted = shop.counted()
         if worker == "another worker":
             shop.stop_worker()
-        begin_anew(shop)
+        recreate_topics(shop)
         if worker == "another worker":
             shop.start_worker()
-        eventually(
-            lambda: {"clicks/0", "orders/0"} <= set(shop.incomplete()), within_s=30, what="it is noticed and said"
-        )
+        eventually(lambda: {"clicks/0", "orders/0"} <= set(shop.incomplete()), within_s=30, what="the loss is reported")
         shop.send(second)
         eventually(lambda: shop.counted() == 2 * counted, within_s=60, what="the second half is counted too")
         recording.check(shop)
@@ -69,7 +67,7 @@ def test_recreated_topics_are_counted_from_their_first_record(
 def test_a_recreated_topic_that_outgrew_the_position_is_detected(
     broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, worker: str
 ) -> None:
-    """Offsets cannot tell: the id of the topic does."""
+    """Offsets cannot show it; the topic id does."""
     first, rest = parts(recording, every=3)
     with open_shop(broker, redis_server, partitions=1) as shop:
         shop.send(first)
@@ -85,8 +83,8 @@ def test_a_recreated_topic_that_outgrew_the_position_is_detected(
         assert all(end > before[place] for place, end in shop.ends.items())
         time.sleep(max(0, GAP_S - (time.monotonic() - paused)))
         shop.workers[0].resume() if worker == "the same worker" else shop.start_worker()
-        eventually(lambda: {"clicks/0", "orders/0"} <= set(shop.incomplete()), within_s=30, what="it is said")
-        assert "the topic was made anew" in shop.log()
+        eventually(lambda: {"clicks/0", "orders/0"} <= set(shop.incomplete()), within_s=30, what="the loss is reported")
+        assert "topic was recreated" in shop.log()
         recording.check(shop)
         assert shop.counted() == counted + len(rest)
 

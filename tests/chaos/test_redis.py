@@ -1,4 +1,4 @@
-"""A Redis that dies, is wiped, forgets or is away: nothing is counted twice, nothing is lost."""
+"""A Redis that crashes, is wiped, loses writes or is unavailable: nothing counts twice or is lost."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.support.stack import Shop
 pytestmark = pytest.mark.slow
 
 AWAY_S = float(os.environ.get("SALEPULSE_AWAY_S", "20"))
-"""How long Redis is away; `make bench` tries 120."""
+"""Length of the outage; `make bench` uses 120."""
 MEMORY_MB = 400
-"""What a worker may take, with or without Redis."""
+"""Memory limit of a worker, with or without Redis."""
 
 
 def test_killing_redis_keeps_counts_exact(
@@ -88,7 +88,7 @@ def test_an_outage_keeps_counts_exact(
 
 
 def highest_memory_mb(shop: Shop, for_s: float) -> float:
-    """The most that the oldest worker takes while we watch."""
+    """Peak memory of the oldest worker during a time."""
     until, highest = time.monotonic() + for_s, 0.0
     while time.monotonic() < until:
         highest = max(highest, shop.memory_mb())

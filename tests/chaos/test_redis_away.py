@@ -1,7 +1,7 @@
-"""A Redis that is killed and back after 20 s, under load: nobody is paged for what could not be written meanwhile.
+"""Redis is killed and back after 20 s, under load: what could not be written meanwhile does not page.
 
-Two shops share it. In one the leading `alerts` dies meanwhile, so that another process, which has not looked at
-anything before, evaluates first; in the other the only worker dies, and people are told of that.
+Two shops share it. In one the leading `alerts` is killed meanwhile, so that a new process evaluates first; in the other
+the only worker is killed, which does page.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.kafka]
 
 AWAY_S = float(os.environ.get("SALEPULSE_AWAY_S", "20"))
 STALE_S, GRACE_S = 12, 5
-"""After so long without a heartbeat a partition is stale; what workers may take to be back after Redis was away."""
+"""A partition is stale after this long without a heartbeat; time for workers to recover after the outage."""
 OVER = ["store-down firing", "store-down resolved"]
 
 
 @dataclass
 class Watched:
-    """A shop, who watches it, and what people are told."""
+    """A shop, its alerts processes, and the notifications sent."""
 
     shop: Shop
     chat: HttpReceiver
     alerts: Sequence[Server]
 
     @property
-    def told(self) -> list[str]:
+    def notifications(self) -> list[str]:
         held = [got.json for got in self.chat.requests if got.path == "/hook"]
         return [f"{one['data']['rule']} {one['type'].removeprefix('alert.')}" for one in held]
 
     def oldest_heartbeat_s(self) -> float:
-        """Of all partitions, the heartbeat that is longest ago."""
+        """Age of the oldest heartbeat of all partitions."""
         return max(now_ms() - (held.heartbeat_ms or 0) for held in self.shop.state().partitions.values()) / 1000
 
     def kill_leader(self) -> None:
@@ -138,7 +138,7 @@ async def test_an_unavailable_redis_does_not_page_and_does_not_hide_dead_workers
                     await run(one.shop.until_all_partitions_worked)
                 await run(lambda: whole.shop.until_records_counted(600))
                 await anyio.sleep(10)
-                assert (whole.told, hurt.told) == ([], []), whole.logs
+                assert (whole.notifications, hurt.notifications) == ([], []), whole.logs
                 await run(whole.kill_leader)
                 await run(store.kill)
                 await run(hurt.shop.kill_worker)
@@ -148,13 +148,13 @@ async def test_an_unavailable_redis_does_not_page_and_does_not_hide_dead_workers
                 while (passed_s := time.monotonic() - back_s) < STALE_S + GRACE_S + 12:
                     if passed_s > GRACE_S:
                         oldest_s = max(oldest_s, await run(whole.oldest_heartbeat_s))
-                    if not stale_s and "input-stale firing" in hurt.told:
+                    if not stale_s and "input-stale firing" in hurt.notifications:
                         stale_s = passed_s
                     await anyio.sleep(0.5)
             finally:
                 stop.set()
                 await sending
-            assert whole.told == OVER, whole.logs
+            assert whole.notifications == OVER, whole.logs
             assert oldest_s < STALE_S / 2, "every partition has a heartbeat every few seconds"
-            assert sorted(hurt.told) == sorted([*OVER, "input-stale firing"]), hurt.logs
-            assert STALE_S < stale_s < STALE_S + GRACE_S + 5, "the grace, and not more"
+            assert sorted(hurt.notifications) == sorted([*OVER, "input-stale firing"]), hurt.logs
+            assert STALE_S < stale_s < STALE_S + GRACE_S + 5, "the grace period, and not more"

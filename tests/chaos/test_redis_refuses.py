@@ -1,9 +1,7 @@
-"""A Redis that answers and refuses writes for two minutes: each cause in a shop of its own, all at once on one broker.
+"""A Redis that answers but refuses writes for two minutes: each cause in a shop of its own, all at once on one broker.
 
-Beside them one whose Redis is away for 20 s, and one whose Redis is slow for a minute.
-
-The clock is the machine's. All the time every shop is asked whether what it shows is live: where it says so, its
-numbers must be those of what was sent. Events keep coming; a worker is killed in the middle, and another started.
+Also one whose Redis is unavailable for 20 s, and one whose Redis is slow for a minute. All on the machine's clock: each
+shop is polled, and whenever it is live its numbers must equal the events sent. A worker is killed and replaced midway.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ REFUSED_S = float(os.environ.get("SALEPULSE_REFUSED_S", "120"))
 """How long writes are refused."""
 GMV = 700
 NOTICED_S = 5
-"""How soon `/readyz` says that writes are refused."""
+"""How soon `/readyz` reports that writes are refused."""
 BACK_S = 20
 """How soon everything is live after the end."""
 SECRET = "whsec_" + "c2FsZXB1bHNl" * 4
@@ -58,11 +56,11 @@ class Refusing:
 
     cause = ""
     code = "redis_refuses_writes"
-    """What `/readyz` says."""
+    """Code on `/readyz`."""
     rule = "store-refuses-writes"
     lasts_s = REFUSED_S
     alerts = 1
-    """How many processes of this role there are."""
+    """Number of processes of this role."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -103,7 +101,7 @@ class TooFewReplicas(Refusing):
 
 
 class FullDisk(Refusing):
-    """The append-only file cannot grow any more: to Redis a limit of the process is the same as a full disk."""
+    """The append-only file cannot grow: to Redis a process limit is the same as a full disk."""
 
     cause = "misconf"
 
@@ -119,9 +117,9 @@ class FullDisk(Refusing):
 
 
 class Demoted(Refusing):
-    """Behind a stable address the primary becomes a replica; after a while the address leads to the new primary.
+    """Behind a stable address the primary becomes a replica; later the address leads to the new primary.
 
-    Connections to the old one stay open all the time.
+    Connections to the old one stay open.
     """
 
     cause = "readonly"
@@ -143,7 +141,7 @@ class Demoted(Refusing):
 
 
 class Away(Refusing):
-    """It is killed, and comes back with its data."""
+    """It is killed, and restarted with its data."""
 
     cause, code, rule, alerts = "away", "redis_down", "store-down", 2
     lasts_s = 20
@@ -156,7 +154,7 @@ class Away(Refusing):
 
 
 class Slow(Refusing):
-    """It answers after a second and a half, and takes everything."""
+    """It answers after 1.5 s, and accepts everything."""
 
     cause, code, rule = "slow", "", ""
     lasts_s = REFUSED_S / 2
@@ -175,7 +173,7 @@ class Slow(Refusing):
 
 @contextlib.contextmanager
 def disk_limited_redis() -> Iterator[Server]:
-    """A Redis with an append-only file, which survives that its files may not grow: the signal for that is ignored."""
+    """A Redis with an append-only file that ignores the signal of a file size limit."""
     port = free_port()
     with temporary_data_dir() as folder:
         ignoring = ["sh", "-c", 'trap "" XFSZ; exec "$0" "$@"']
@@ -209,7 +207,7 @@ def refusing_redises() -> Iterator[list[Refusing]]:
 
 @dataclass
 class Sent:
-    """What was written to Kafka so far, by event time."""
+    """Events written to Kafka so far, by event time."""
 
     views_ms: list[int] = field(default_factory=list)
     orders_ms: list[int] = field(default_factory=list)
@@ -222,7 +220,7 @@ class Sent:
         return views, orders * GMV
 
     async def send(self, bootstrap: str, stop: asyncio.Event) -> None:
-        """About 16 views and 8 orders a second, each with the time at which it is sent."""
+        """About 16 views and 8 orders a second, with the send time as event time."""
         number = 0
         async with KeyedProducer(bootstrap) as producer:
             while not stop.is_set():
@@ -250,7 +248,7 @@ class Sent:
 
 @dataclass
 class Sample:
-    """What a shop said of itself at one moment."""
+    """A shop's state at one time."""
 
     at_s: float
     live: bool
@@ -261,7 +259,7 @@ class Sample:
 
 @dataclass
 class Case:
-    """One shop, with what refuses in it."""
+    """One shop with its fault."""
 
     refusing: Refusing
     shop: Shop
@@ -271,17 +269,17 @@ class Case:
     began_s: float = 0
     ended_s: float = 0
     refused: int = 0
-    """What a person who silenced something meanwhile was answered."""
+    """HTTP status of a silence created meanwhile."""
     ran_on: bool = False
-    """Whether every process was still there at the end."""
-    told_meanwhile: list[str] = field(default_factory=list)
+    """Whether every process was still running at the end."""
+    notified_meanwhile: list[str] = field(default_factory=list)
 
     @property
     def cause(self) -> str:
         return self.refusing.cause
 
     async def play(self, client: httpx.AsyncClient) -> None:
-        """From the beginning of the fault to its end."""
+        """From the start of the fault to its end."""
         run, lasts_s = anyio.to_thread.run_sync, self.refusing.lasts_s
         await run(self.refusing.begin)
         self.began_s = time.monotonic()
@@ -291,12 +289,12 @@ class Case:
         self.refused = await self.silence(client)
         await anyio.sleep(lasts_s - (time.monotonic() - self.began_s))
         self.ran_on = all(server.running for server in (*self.shop.workers, self.shop.serve, *self.alerts))
-        self.told_meanwhile = self.told()
+        self.notified_meanwhile = self.notifications()
         self.ended_s = time.monotonic()
         await run(self.refusing.end)
 
     async def sample(self, client: httpx.AsyncClient, sent: Sent) -> None:
-        """Ask once, and compare."""
+        """Poll once, and compare."""
         try:
             ready = await client.get(f"{self.shop.api.url}/readyz")
             answer = await client.get(f"{self.shop.api.url}/api/v1/kpis", params={"window": "1m"})
@@ -306,18 +304,18 @@ class Case:
         if answer.status_code != 200:
             self.samples.append(Sample(time.monotonic(), False, 0, ready.json()["codes"]))
             return
-        told = answer.json()
-        found = told["values"]["page_views"], told["values"]["gmv"]
+        reported = answer.json()
+        found = reported["values"]["page_views"], reported["values"]["gmv"]
         wrong = ""
-        if found != sent.expected(told["as_of"]):
-            wrong = f"{found} instead of {sent.expected(told['as_of'])} at {told['as_of']}"
-        self.samples.append(Sample(time.monotonic(), told["live"], told["as_of"], ready.json()["codes"], wrong))
+        if found != sent.expected(reported["as_of"]):
+            wrong = f"{found} instead of {sent.expected(reported['as_of'])} at {reported['as_of']}"
+        self.samples.append(Sample(time.monotonic(), reported["live"], reported["as_of"], ready.json()["codes"], wrong))
 
     def since(self, began_s: float, until_s: float = float("inf")) -> list[Sample]:
         return [sample for sample in self.samples if began_s <= sample.at_s < until_s]
 
-    def told(self) -> list[str]:
-        """What people were told of the store, in turn: `store-refuses-writes firing`."""
+    def notifications(self) -> list[str]:
+        """Notifications about the store, in order: `store-refuses-writes firing`."""
         return [
             f"{one['data']['rule']} {one['type'].removeprefix('alert.')}"
             for one in (got.json for got in self.chat.requests if got.path == "/hook")
@@ -329,7 +327,7 @@ class Case:
         return "\n".join([*texts, self.shop.log()[-6000:]])
 
     async def silence(self, client: httpx.AsyncClient) -> int:
-        """What a person who silences something is answered."""
+        """HTTP status of creating a silence."""
         wish = {"matchers": ["rule=x"], "duration": "1m", "by": "me"}
         answer = await client.post(f"{self.shop.api.url}/api/v1/silences", json=wish)
         if answer.status_code == 503:
@@ -344,16 +342,16 @@ class Case:
         return found == (len(sent.views_ms), len(sent.orders_ms))
 
     def check(self, sent: Sent) -> None:
-        """What holds in every case."""
+        """Assertions of every case."""
         wrong = [sample for sample in self.samples if sample.live and sample.wrong]
         assert not wrong, wrong[:3]
         assert self.ran_on
         if self.cause == "slow":
             assert self.refused == 201
-            assert "store-down firing" not in self.told()
+            assert "store-down firing" not in self.notifications()
         else:
             self._check_refusing()
-        assert "this worker is stuck" not in self.shop.log()
+        assert "worker is stuck" not in self.shop.log()
         assert self.has_counted(sent), (self.shop.totals(), len(sent.views_ms), len(sent.orders_ms))
 
     def _check_refusing(self) -> None:
@@ -362,13 +360,13 @@ class Case:
         assert not [sample for sample in during if self.refusing.code not in sample.codes], during
         assert self.refused == 503
         assert "Redis is not available yet; waiting for it" in self.shop.log()
-        assert self.told_meanwhile == [f"{self.refusing.rule} firing"]
-        assert self.told() == [f"{self.refusing.rule} firing", f"{self.refusing.rule} resolved"]
+        assert self.notified_meanwhile == [f"{self.refusing.rule} firing"]
+        assert self.notifications() == [f"{self.refusing.rule} firing", f"{self.refusing.rule} resolved"]
 
 
 @contextlib.asynccontextmanager
 async def cases(broker: Server, folder: Path) -> AsyncIterator[list[Case]]:
-    """All shops, at work."""
+    """All shops, running."""
     async with contextlib.AsyncExitStack() as ending:
         redises = ending.enter_context(refusing_redises())
         made = []
@@ -402,7 +400,7 @@ async def cases(broker: Server, folder: Path) -> AsyncIterator[list[Case]]:
 
 
 def rules(folder: Path) -> Path:
-    """The default rules, but for when their alerts are over: sooner."""
+    """The default rules with shorter resolve times."""
     path = folder / "rules.yaml"
     path.write_text(default_text().replace("    runbook: ", "    keep_firing_for: 3s\n    runbook: "))
     return path
@@ -423,7 +421,7 @@ async def test_refused_writes_are_reported_retried_and_caught_up(apache_kafka: S
         sending = asyncio.create_task(sent.send(apache_kafka.bootstrap, stop))
 
         async def watch(until: Callable[[], bool], within_s: float) -> bool:
-            """Ask all shops every half second until something holds."""
+            """Poll all shops every half second until a condition holds."""
             began_s = time.monotonic()
             while time.monotonic() - began_s < within_s:
                 await asyncio.gather(*(case.sample(client, sent) for case in shops))
@@ -438,7 +436,7 @@ async def test_refused_writes_are_reported_retried_and_caught_up(apache_kafka: S
         try:
             assert await watch(live, 90), [case.logs() for case in shops]
             await watch(lambda: False, 5)
-            assert [case.told() for case in shops] == [[]] * len(shops)
+            assert [case.notifications() for case in shops] == [[]] * len(shops)
             async with anyio.create_task_group() as group:
                 for case in shops:
                     group.start_soon(case.play, client)

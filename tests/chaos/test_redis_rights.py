@@ -1,6 +1,6 @@
-"""Rights to write that are taken away while all roles run: each is one fact, said by all of them with cause and cure.
+"""Write permissions revoked while all roles run: one fact, reported by every role with cause and fix.
 
-One shop whose roles all come as one user, and one whose server comes as the reading user.
+One shop whose roles share a user, and one whose server has a read-only user.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ RULE = "store-refuses-writes"
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to the user that writes, and undone."""
+    """How the writer's user is changed, and restored."""
 
     reason: str
     begin: tuple[str, ...]
     end: tuple[str, ...]
-    cure: str = "grant the permissions listed in docs/security.md"
+    fix: str = "grant the permissions listed in docs/security.md"
 
 
 FAULTS = {
@@ -60,7 +60,7 @@ FAULTS = {
 
 @dataclass
 class Case:
-    """A shop, and what people are told."""
+    """A shop, and the notifications sent."""
 
     shop: Shop
     alerts: Server
@@ -69,17 +69,17 @@ class Case:
     user: str
 
     @property
-    def told(self) -> list[str]:
+    def notifications(self) -> list[str]:
         held = [got.json["data"] | {"type": got.json["type"]} for got in self.chat.got if got.path == "/hook"]
         return [one["type"].removeprefix("alert.") for one in held if one["rule"] == RULE]
 
     @property
     def others(self) -> list[str]:
-        """What else people were told."""
+        """Notifications about anything else."""
         return [rule for got in self.chat.got if got.path == "/hook" and (rule := got.json["data"]["rule"]) != RULE]
 
     def allow(self, *words: str) -> None:
-        """Change what the user may, and make everybody come in again."""
+        """Change the user's permissions, and disconnect all clients."""
         self.admin.execute_command("ACL", "SETUSER", self.user, *words)
         self.admin.client_kill_filter(_type="normal", skipme=True)
 
@@ -96,7 +96,7 @@ class Case:
 
 
 def password(folder: Path, text: str) -> str:
-    """A file that holds it."""
+    """A file with a password."""
     path = folder / text
     path.write_text(text)
     path.chmod(0o600)
@@ -153,22 +153,22 @@ async def test_a_revoked_permission_is_reported_everywhere(apache_kafka: Server,
             for name, fault in FAULTS.items():
                 if split and name == "all writes":
                     fault = Fault("noperm", ("-hset", "-xadd"), ("+hset", "+xadd"))
-                before = len(case.told)
+                before = len(case.notifications)
                 await run(lambda fault=fault: case.allow(*fault.begin))  # type: ignore[misc]
                 await until(f"{name}: not live", lambda: "redis_refuses_writes" in codes(), case)
                 reasons = httpx.get(f"{shop.api.url}/readyz", timeout=10).json()["reasons"]
-                assert [one for one in reasons if fault.cure in one and one.startswith("Redis ")], reasons
+                assert [one for one in reasons if fault.fix in one and one.startswith("Redis ")], reasons
                 metrics = httpx.get(f"{shop.api.url}/metrics", timeout=10).text
                 line = re.search(rf'salepulse_redis_refuses_writes{{reason="{fault.reason}"}} (\S+)', metrics)
                 assert line
                 assert float(line[1]) == 1, metrics
                 found = await run(case.doctor)
-                assert [one for one in found if one["check"].startswith("redis") and fault.cure in one["fix"]], found
+                assert [one for one in found if one["check"].startswith("redis") and fault.fix in one["fix"]], found
                 assert not [one for one in found if one["fix"].startswith("start one")], found
-                await until(f"{name}: told", lambda before=before: case.told[before:] == ["firing"], case)  # type: ignore[misc]
+                await until(f"{name}: sent", lambda before=before: case.notifications[before:] == ["firing"], case)  # type: ignore[misc]
                 await run(lambda fault=fault: case.allow(*fault.end))  # type: ignore[misc]
                 await until(f"{name}: live", lambda: codes() == [], case)
-                await until(f"{name}: over", lambda before=before: len(case.told) == before + 2, case, 30)  # type: ignore[misc]
+                await until(f"{name}: over", lambda before=before: len(case.notifications) == before + 2, case, 30)  # type: ignore[misc]
             assert case.others == []
             assert shop.workers[0].running
             assert alerts.running

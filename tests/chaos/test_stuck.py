@@ -1,4 +1,4 @@
-"""A worker that reads nothing any more, though its broker is there: it is noticed, and counting goes on soon."""
+"""A worker that stops reading while its broker is available: it is detected, and counting continues soon."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ async def deaf(self, *args, **kwargs):
     return batches if left > 0 else await asyncio.sleep(3600)
 BatchConsumerThread._fetch_records = deaf
 """
-"""A consumer that is handed some batches and then waits for ever, as Faust's has been seen to do."""
+"""A consumer that receives some batches and then waits forever, as Faust was seen to do."""
 
 
 class Linked(NamedTuple):
-    """A broker that is reached through a proxy."""
+    """A broker behind a proxy."""
 
     broker: Server
     proxy: FaultProxy
@@ -42,7 +42,7 @@ class Linked(NamedTuple):
 @pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])
 def linked(request: pytest.FixtureRequest) -> Iterator[Linked]:
     if request.param == "apache":
-        request.getfixturevalue("shared_apache_kafka")  # skips where there is none
+        request.getfixturevalue("shared_apache_kafka")  # skips without Kafka
     start = tansu_broker if request.param == "embedded" else start_apache_kafka
     port = free_port()
     with FaultProxy((LOOPBACK, port)) as proxy, start(port=port, advertised=proxy.address) as broker:
@@ -68,7 +68,7 @@ def test_a_stuck_worker_exits_and_another_continues(
         linked.proxy.silence()
         shop.replay(recording.folder)
         assert shop.workers.pop().ended(within_s=30) == 1
-        assert "this worker is stuck and ends" in shop.log()
+        assert "worker is stuck; exiting" in shop.log()
         shop.start_worker()
         recording.check(shop)
 
@@ -80,7 +80,7 @@ def test_a_consumer_that_never_returns_ends_the_worker(
         shop.replay(recording.folder)
         began = time.monotonic()
         assert shop.start_worker(DEAF + WORKER).ended(within_s=WITHIN_S) == 1
-        assert "this worker is stuck and ends" in shop.log()
+        assert "worker is stuck; exiting" in shop.log()
         shop.workers.clear()
         shop.start_worker()
         recording.check(shop)

@@ -1,4 +1,4 @@
-"""Workers that die, come, go and hang: each event counts once all the same."""
+"""Workers that crash, join, leave and hang: each event counts once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_killing_workers_after_counting_keeps_counts_exact(
     with open_shop(broker, redis_server) as shop:
         shop.replay(recording.folder)
         shop.until_counted()
-        shop.kill_worker()  # Kafka has not heard of its last offsets
+        shop.kill_worker()  # its last offsets are not committed to Kafka
         shop.start_worker()
         shop.until_worker_heartbeats_stop()
         recording.check(shop)
@@ -72,6 +72,6 @@ def test_a_zombie_cannot_write(broker: Server, redis_server: Server, open_shop: 
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
             shop.until_records_counted(0.1 * recording.events)
             shop.workers[0].pause()
-            time.sleep(SESSION_S + 3)  # the other one has its partitions by now
+            time.sleep(SESSION_S + 3)  # the other worker has its partitions by now
             shop.workers[0].resume()
         recording.check(shop)

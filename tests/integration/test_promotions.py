@@ -73,7 +73,7 @@ def season() -> Season:
 def test_a_running_promotion_is_tracked_and_corrected(
     embedded_broker: Server, redis_server: Server, season: Season, tmp_path: Path
 ) -> None:
-    with stack(embedded_broker, redis_server, partitions=2, roll_every_s=2) as shop:
+    with stack(embedded_broker, redis_server, partitions=2, compact_every_s=2) as shop:
         messages = [message for batch in season.batches() for message in batch.messages]
         shop.send(OutgoingMessage(Topic(topic), key, value) for topic, key, _, value in messages)
         shop.until_counted()

@@ -136,7 +136,7 @@ def test_stock_kpis_are_exact_whichever_topic_arrives_first(
 def test_stock_kpis_are_exact_with_repeats_and_sigkill(
     broker: Server, redis_server: Server, sale: Sale, rng: Random
 ) -> None:
-    with stack(broker, redis_server, workers=2, session_timeout_s=6, batch_records=500, roll_every_s=1.5) as shop:
+    with stack(broker, redis_server, workers=2, session_timeout_s=6, batch_records=500, compact_every_s=1.5) as shop:
         with shop.replaying(sale.folder, speed=CONFIG.duration_s / 12):
             for _ in range(3):
                 time.sleep(rng.uniform(1, 4))

@@ -153,4 +153,4 @@ def doctor_names_them(shop: Shop, folder: Path) -> None:
     other = salepulse("doctor", *flags, cwd=folder, env={**env, "SALEPULSE_CURRENCY": "CNY"})
     assert "counts are in JPY, the setting is CNY" in other.stdout
     worker = salepulse("worker", *flags[:6], cwd=folder, env={**env, "SALEPULSE_CURRENCY": "CNY"})
-    assert (worker.returncode, "counted into with currency=JPY" in worker.stderr) == (1, True)
+    assert (worker.returncode, "populated with currency=JPY" in worker.stderr) == (1, True)

@@ -10,7 +10,7 @@ from streams.view.registers import DistinctUnion
 
 
 def estimates(parts: Iterable[Sketches], rows: Ints) -> list[list[int]]:
-    """Of the union of all panes in `parts`: [row][distinct], rows in the order given."""
+    """Of the union of all panes in `parts`: [row][distinct], rows in the given order."""
     union = DistinctUnion(rows)
     union.take(parts)
     return union.counts()

@@ -1,4 +1,4 @@
-"""Panes in plain words: dictionaries that can be compared whatever numbers the rows have, and random deltas."""
+"""Panes as dictionaries that do not depend on row numbers, and random deltas."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plain(delta: PaneDelta, rows: RowIndex) -> Plain:
     for i, (pane, row, distinct) in enumerate(groups):
         register_entries = sketches.register_entries[ends[i] : ends[i + 1]].tolist()
         held = {coupon >> RANK_BITS: coupon & ((1 << RANK_BITS) - 1) for coupon in register_entries}
-        assert len(held) == len(register_entries), "one coupon a register"
+        assert len(held) == len(register_entries), "one register entry per register"
         registers[pane, rows.labels[row], distinct] = held
     assert len(registers) == len(sketches.groups), "groups are distinct"
     return sums, registers
@@ -50,7 +50,7 @@ def numbered(size: int = 40) -> RowIndex:
 def delta_of(
     cells: Iterable[tuple[int, int, int, int]], register_entries: Iterable[tuple[int, int, int, int, int]]
 ) -> PaneDelta:
-    """From (pane, row, counter, amount) and (pane, row, distinct, register, rank), in any order, also repeated."""
+    """From (pane, row, counter, amount) and (pane, row, distinct, register, rank), in any order, with duplicates."""
 
     def columns(found: Iterable[tuple[int, ...]], n: int) -> list[Ints]:
         return list(np.array(list(found), np.int64).reshape(-1, n).T)

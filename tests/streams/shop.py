@@ -1,10 +1,4 @@
-"""A shop's events on their way into Redis, without Kafka: what the worker does with one partition, step by step.
-
-shop = Shop(redis_url)
-await shop.feed(ORDERS_0, [paid(at=5)])
-await shop.roll(ORDERS_0)
-numbers = await ask(await shop.view(), "1m")
-"""
+"""Writes a shop's events to Redis without Kafka: a worker's calls on one partition, step by step."""
 
 from __future__ import annotations
 
@@ -42,10 +36,10 @@ PROMOTIONS_0 = Partition(Topic.PROMOTIONS, 0)
 
 
 class Shop:
-    """The write side, and a record of everything that was counted. The clock is event time unless said otherwise."""
+    """The write side, and a record of everything counted. On the event clock by default."""
 
     def __init__(self, redis_url: str, *, present: Callable[[], int] = now_ms, **settings: Any) -> None:
-        """`present`: the clock that worker and server go by, epoch ms."""
+        """`present`: the clock of worker and server, epoch ms."""
         self.present = present
         self.settings = Settings(
             **{"redis_url": redis_url, "clock": "event", "retain": "all", "overdue_after_h": 0.1, **settings}
@@ -62,10 +56,10 @@ class Shop:
         """The deltas of all batches, rows numbered by `rows`."""
         self.promotions: dict[str, Promotion] = {}
         self.kept = NO_RETAINED_SPANS
-        """What was last said to be kept for years."""
+        """Retained spans as last published."""
 
     async def work(self, partition: Partition) -> OwnedPartition:
-        """The owner's work on a partition, loaded."""
+        """The loaded owner of a partition."""
         work = self.works.get(partition)
         if work is None:
             work = self.works[partition] = OwnedPartition(
@@ -78,7 +72,7 @@ class Shop:
     async def feed(
         self, partition: Partition, events: Sequence[Event], *, lag: int = 0, begins: int = 0
     ) -> OffsetMismatch | None:
-        """Count a batch, and say that `lag` records still wait. `begins`: first offset that Kafka still holds."""
+        """Count a batch, and send a heartbeat with `lag`. `begins`: first offset that Kafka still holds."""
         work = await self.work(partition)
         values = [wire(event) for event in events]
         batch = records(partition.topic, partition.number, begins if work.position is None else work.position, values)
@@ -98,14 +92,14 @@ class Shop:
         )
 
     async def drop(self, as_of_ms: int) -> int:
-        """Say what is kept for years, and delete what is not kept at a moment; returns how many blocks that were."""
+        """Publish retained spans, then delete what has expired; returns the number of blocks."""
         now = event_time_bounds(self.settings, as_of_ms, self.present())
         keeper = RetentionKeeper(self.redis, self.keys, self.levels, self.settings)
         self.kept = await keeper.publish(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
         return await self.writer.expire(now.with_retained(self.kept).oldest_s, self.kept)
 
     async def announce(self, *promotions: Promotion) -> None:
-        """Put promotions in force."""
+        """Apply promotions."""
         held = await self.writer.load(PROMOTIONS_0, self.rows)
         changes = [(promotion.promotion_id, promotion.model_dump_json().encode()) for promotion in promotions]
         at, first = held.position or 0, held.position is None
@@ -113,7 +107,7 @@ class Shop:
         self.promotions |= {promotion.promotion_id: promotion for promotion in promotions}
 
     def restart(self) -> None:
-        """Another worker takes over: everything in memory is gone."""
+        """Another worker takes over: everything in memory is lost."""
         self.works.clear()
         self.rows = RowIndex()
         self.writer = PaneWriter(self.redis, self.keys, self.levels, clock=self.present)
@@ -132,7 +126,7 @@ class Shop:
         return view
 
     def oracle(self) -> Oracle:
-        """What the answers must be, from the events that were counted."""
+        """The expected answers, from the counted events."""
         by_topic: dict[str, list[Event]] = {topic.value: [] for topic in EVENT_TOPICS}
         for partition, events in self.counted.items():
             by_topic[partition.topic].extend(events)
@@ -150,7 +144,7 @@ class Shop:
         )
 
     async def stored(self, level: str) -> dict[Partition, PaneDelta]:
-        """What blocks and logs hold together, in panes of a level, rows numbered by `rows`."""
+        """Content of blocks and logs, in panes of a level, rows numbered by `rows`."""
         step = next(held for held in self.levels if held.name == level)
         reader, state = self.reader(self.rows), await self.reader(self.rows).state()
         starts = [
@@ -169,7 +163,7 @@ class Shop:
         }
 
     async def everything(self) -> dict[bytes, bytes]:
-        """All that Redis holds, to see that nothing changed."""
+        """The whole content of Redis, to verify that nothing changed."""
         return {key: await self.redis.dump(key) for key in await self.redis.keys("*")}
 
 
@@ -193,7 +187,7 @@ async def ask(
     promotion: str | None = None,
     now: int | None = None,
 ) -> Mapping[str, Number]:
-    """The numbers of one value; `at` is the as-of in epoch ms, by default the newest; `now` the clock, epoch ms."""
+    """The KPIs of one value; `at` is the as-of in epoch ms, by default the newest; `now` the clock, epoch ms."""
     question = KpiQuery(Window(window), Scope(scope), at, promotion)
     return (await view.one(question, value, now_ms() if now is None else now)).items[0].values
 
@@ -201,6 +195,6 @@ async def ask(
 async def listed(
     view: RollingView, window: str, scope: str, *, at: int | None = None, promotion: str | None = None
 ) -> dict[str, Mapping[str, Number]]:
-    """All values of a scope with their numbers, in the order given."""
+    """All values of a scope with their KPIs, in the given order."""
     question = KpiQuery(Window(window), Scope(scope), at, promotion)
     return {item.value: item.values for item in (await view.every(question, now_ms())).items}

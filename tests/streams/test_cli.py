@@ -1,4 +1,4 @@
-"""What holds for every command."""
+"""Behaviour of every command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_every_command_warns_of_a_misspelt_variable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         (("serve", "--http-port", "abc"), "'--http-port': write a whole number"),
         (("topics", "create", "--partitions", "0"), "'--partitions': it must be at least 1"),
@@ -35,11 +35,11 @@ def test_every_command_warns_of_a_misspelt_variable(tmp_path: Path) -> None:
     ],
 )
 def test_an_invalid_option_value_is_rejected_in_plain_words(
-    tmp_path: Path, command: tuple[str, ...], said: str
+    tmp_path: Path, command: tuple[str, ...], message: str
 ) -> None:
     ended = salepulse(*command, cwd=tmp_path)
     assert ended.returncode == 2
-    assert said in ended.stderr
+    assert message in ended.stderr
     assert "Input should" not in ended.stderr
 
 

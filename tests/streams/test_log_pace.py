@@ -1,4 +1,4 @@
-"""Trouble that lasts is logged when it begins, when it changes, and now and then."""
+"""Lasting problems are logged at once, on changes and periodically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that do not fit together are refused: nothing that protects a connection is given in vain."""
+"""Contradictory settings are rejected, above all those that protect a connection."""
 
 from __future__ import annotations
 

@@ -47,9 +47,9 @@ from tests.support.wait import eventually
 REPOSITORY = Path(__file__).parents[2]
 WORKER = """
 import sys
-from streams import app, partition
+from streams.worker import app, partition
 from streams.settings import Settings
-partition.ROLL_EVERY_S = float(sys.argv[1])
+partition.COMPACT_EVERY_S = float(sys.argv[1])
 app.run(Settings())
 """
 SERVE = """
@@ -90,7 +90,13 @@ class Shop:
     """The processes that `stack` started."""
 
     def __init__(
-        self, broker: Server, store: Store, settings: Settings, folder: Path, roll_every_s: float, serve_clock: str = ""
+        self,
+        broker: Server,
+        store: Store,
+        settings: Settings,
+        folder: Path,
+        compact_every_s: float,
+        serve_clock: str = "",
     ) -> None:
         self.broker, self.redis, self.settings = broker, store, settings
         self.api = HttpApi(f"http://{settings.http_host}:{settings.http_port}")
@@ -99,7 +105,7 @@ class Shop:
         self.ends: EndOffsets = {}
         """The end offsets of written messages, by topic and partition."""
         self.folder = folder
-        self._roll_every_s = roll_every_s
+        self._compact_every_s = compact_every_s
         self._started = 0
         self.environment = environment(settings)
         """Of its processes."""
@@ -142,7 +148,7 @@ class Shop:
         `clock`: the error of its machine's clock, such as `+90s`.
         """
         self._started += 1
-        argv = [sys.executable, "-c", program, str(self._roll_every_s)]
+        argv = [sys.executable, "-c", program, str(self._compact_every_s)]
         env = {**self.environment, **wrong_clock(clock)}
         worker = Server(f"worker-{self._started}", argv, 0, always_ready(), self.folder, env=env)
         worker.start()
@@ -287,7 +293,7 @@ def stack(
     *,
     workers: int = 1,
     partitions: int = 4,
-    roll_every_s: float = 5,
+    compact_every_s: float = 5,
     serve_clock: str = "",
     **changes: object,
 ) -> Iterator[Shop]:
@@ -299,7 +305,7 @@ def stack(
     settings = Settings(bootstrap=broker.bootstrap, redis_url=store.url, **chosen)
     asyncio.run(create_topics(settings.kafka, default_plans(partitions, settings.topic_names)))
     with temporary_data_dir() as folder, contextlib.ExitStack() as ending:
-        shop = Shop(broker, store, settings, folder, roll_every_s, serve_clock)
+        shop = Shop(broker, store, settings, folder, compact_every_s, serve_clock)
         ending.callback(shop.close)
         shop.serve.spawn()
         for _ in range(workers):

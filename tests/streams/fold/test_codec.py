@@ -1,4 +1,4 @@
-"""What one process wrote, another reads, though every row has another number there."""
+"""Deltas round-trip between processes with different row numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AWKWARD = ["\x00", "a\x00b", '"', "'", "\\", "\n", "é", "漢字", "🛒", "\u20
 
 
 def elsewhere() -> RowIndex:
-    """Another process: it met other labels first, and some of ours in another order."""
+    """Another process, with other labels first and some of ours in another order."""
     rows = RowIndex()
     for i in range(50, 20, -1):
         rows.row(SCOPES[i % len(SCOPES)], f"v{i}")
@@ -58,7 +58,7 @@ def test_values_may_hold_any_character(few: int, values: list[str]) -> None:
     rows, there = RowIndex(), elsewhere()
     cells = [(60, rows.row(Scope.CHANNEL, value), 0, 1 + i) for i, value in enumerate(values)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codec, "_FEW", few)  # both forms, however little there is to write
+        patch.setattr(codec, "_FEW", few)  # both forms, even for few numbers
         again = decode(encode(delta_of(cells, []), rows), there)
     assert plain(again, there) == plain(delta_of(cells, []), rows)
     assert {value for (_, (_, value), _) in plain(again, there)[0]} == set(values)

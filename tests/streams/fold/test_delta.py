@@ -1,4 +1,4 @@
-"""Deltas are an algebra: how a stream was cut into batches, and in which order they came, cannot be seen in a sum."""
+"""Deltas are an algebra: results do not depend on batches and their order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROWS = numbered()
 few = settings(max_examples=60)
 
 
-def said(delta: PaneDelta) -> Plain:
+def as_plain(delta: PaneDelta) -> Plain:
     return plain(delta, ROWS)
 
 
@@ -23,7 +23,7 @@ def test_merging_adds_counters_and_keeps_the_greatest_rank_per_register() -> Non
     one = delta_of([(60, 1, 0, 5), (60, 1, 0, 6), (61, 1, 0, 1)], [(60, 1, 2, 7, 3), (60, 1, 2, 7, 9)])
     two = delta_of([(60, 1, 0, 1), (60, 2, 0, 1)], [(60, 1, 2, 7, 4), (60, 1, 2, 8, 1)])
     label, other = ROWS.labels[1], ROWS.labels[2]
-    assert said(merge([one, two])) == (
+    assert as_plain(merge([one, two])) == (
         {(60, label, 0): 12, (60, other, 0): 1, (61, label, 0): 1},
         {(60, label, 2): {7: 9, 8: 1}},
     )
@@ -34,13 +34,13 @@ def test_merging_adds_counters_and_keeps_the_greatest_rank_per_register() -> Non
 def test_merging_is_commutative(parts: list[PaneDelta], chance: object) -> None:
     shuffled = list(parts)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert said(merge(shuffled)) == said(merge(parts))
+    assert as_plain(merge(shuffled)) == as_plain(merge(parts))
 
 
 @few
 @given(deltas, deltas, deltas)
 def test_merging_is_associative(a: PaneDelta, b: PaneDelta, c: PaneDelta) -> None:
-    assert said(merge([merge([a, b]), c])) == said(merge([a, merge([b, c])])) == said(merge([a, b, c]))
+    assert as_plain(merge([merge([a, b]), c])) == as_plain(merge([a, merge([b, c])])) == as_plain(merge([a, b, c]))
 
 
 @few
@@ -56,7 +56,9 @@ def test_the_size_of_union_steps_does_not_matter(parts: list[PaneDelta], at_once
 @few
 @given(deltas)
 def test_zero_is_neutral(delta: PaneDelta) -> None:
-    assert said(merge([delta, ZERO])) == said(merge([ZERO, delta])) == said(merge([delta])) == said(delta)
+    assert (
+        as_plain(merge([delta, ZERO])) == as_plain(merge([ZERO, delta])) == as_plain(merge([delta])) == as_plain(delta)
+    )
 
 
 def test_only_zero_is_false() -> None:
@@ -69,7 +71,7 @@ def test_only_zero_is_false() -> None:
 @few
 @given(deltas)
 def test_merging_sketches_is_idempotent(delta: PaneDelta) -> None:
-    assert said(merge([delta, delta]))[1] == said(delta)[1]
+    assert as_plain(merge([delta, delta]))[1] == as_plain(delta)[1]
 
 
 @few
@@ -78,7 +80,7 @@ def test_coarsening_commutes_with_merging(a: PaneDelta, b: PaneDelta) -> None:
     for counters_s, distincts_s in ((1, 10), (60, 600), (3600, 3600)):
         whole = merge([a, b]).coarsen(counters_s, distincts_s)
         parts = merge([a.coarsen(counters_s, distincts_s), b.coarsen(counters_s, distincts_s)])
-        assert said(whole) == said(parts)
+        assert as_plain(whole) == as_plain(parts)
         assert not (whole.cells.panes % counters_s).any()
         assert not (whole.sketches.panes % distincts_s).any()
 
@@ -86,7 +88,7 @@ def test_coarsening_commutes_with_merging(a: PaneDelta, b: PaneDelta) -> None:
 @few
 @given(deltas)
 def test_coarsening_twice_equals_coarsening_once(delta: PaneDelta) -> None:
-    assert said(delta.coarsen(60, 600).coarsen(3600, 3600)) == said(delta.coarsen(3600, 3600))
+    assert as_plain(delta.coarsen(60, 600).coarsen(3600, 3600)) == as_plain(delta.coarsen(3600, 3600))
 
 
 @few
@@ -94,9 +96,9 @@ def test_coarsening_twice_equals_coarsening_once(delta: PaneDelta) -> None:
 def test_adjacent_spans_partition_a_delta(delta: PaneDelta, edges: list[int]) -> None:
     bounds = [0, *sorted(edges), 2**34]
     parts = [delta.between(start, end) for start, end in itertools.pairwise(bounds)]
-    assert said(merge(parts[::-1])) == said(delta)
+    assert as_plain(merge(parts[::-1])) == as_plain(delta)
     for (start, end), part in zip(itertools.pairwise(bounds), parts, strict=True):
-        assert all(start <= pane < end for pane, _, _ in [*said(part)[0], *said(part)[1]])
+        assert all(start <= pane < end for pane, _, _ in [*as_plain(part)[0], *as_plain(part)[1]])
 
 
 @few
@@ -104,21 +106,21 @@ def test_adjacent_spans_partition_a_delta(delta: PaneDelta, edges: list[int]) ->
 def test_cut_partitions_a_delta_into_aligned_spans(delta: PaneDelta, length_s: int) -> None:
     parts = dict(delta.cut(length_s))
     assert list(parts) == sorted(parts)
-    assert said(merge(list(parts.values()))) == said(delta)
+    assert as_plain(merge(list(parts.values()))) == as_plain(delta)
     for start, part in parts.items():
         assert start % length_s == 0
         assert part
-        assert said(part) == said(delta.between(start, start + length_s))
+        assert as_plain(part) == as_plain(delta.between(start, start + length_s))
 
 
 @few
 @given(deltas)
 def test_in_one_pane_holds_the_union_of_all_panes(delta: PaneDelta) -> None:
     expected: dict[tuple[object, int], dict[int, int]] = {}
-    for (_, label, distinct), ranks in said(delta)[1].items():
+    for (_, label, distinct), ranks in as_plain(delta)[1].items():
         union = expected.setdefault((label, distinct), {})
         for register, rank in ranks.items():
             union[register] = max(rank, union.get(register, 0))
-    united = said(PaneDelta(sketches=delta.sketches.in_one_pane()))[1]
+    united = as_plain(PaneDelta(sketches=delta.sketches.in_one_pane()))[1]
     assert {(label, distinct): ranks for (_, label, distinct), ranks in united.items()} == expected
     assert {pane for pane, _, _ in united} <= {0}

@@ -1,4 +1,4 @@
-"""What events add to the panes: the counters of the metric dictionary, whatever batches the events came in."""
+"""The contribution of events to the counters of the metric dictionary, for any batches."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def folded(topic: Topic, events: list[Event], rows: RowIndex) -> PaneDelta:
 
 
 def total(delta: PaneDelta, rows: RowIndex, scope: str = "all", value: str = "") -> dict[str, object]:
-    """Every number of one value over all panes."""
+    """All sums of one value over all panes."""
     row = rows.row(Scope(scope), value)
     sums: dict[str, int] = defaultdict(int)
     for at in np.flatnonzero(delta.cells.rows == row).tolist():
@@ -140,7 +140,7 @@ def test_an_order_counts_once_per_category_and_sku() -> None:
     ("amount", "worths", "shares"),
     [
         (100, [300, 100], [75, 25]),
-        (1, [1, 1], [1, 1]),  # half each, and halves go up
+        (1, [1, 1], [1, 1]),  # half each, rounded up
         (3, [1, 1], [2, 2]),
         (100, [1, 1, 1], [33, 33, 33]),
         (200, [1, 1, 1], [67, 67, 67]),
@@ -216,7 +216,7 @@ def test_ad_impressions_are_no_visits() -> None:
     delta = folded(Topic.CLICKS, events, rows)
     assert [total(delta, rows)[name] for name in ("visitors", "sessions", "ad_impressions")] == [2, 2, 2]
     assert [total(delta, rows, "channel", "app")[name] for name in ("visitors", "ad_impressions")] == [0, 1]
-    assert folded(Topic.CLICKS, events[:1], rows), "nothing but impressions"
+    assert folded(Topic.CLICKS, events[:1], rows), "impressions only"
 
 
 def test_an_event_without_member_does_not_count_in_scope_member() -> None:

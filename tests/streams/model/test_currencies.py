@@ -1,4 +1,4 @@
-"""What money is: the currency, its decimal places, and what a code is taken for that is none."""
+"""Currencies, their decimal places, and suggestions for invalid codes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_rejects_unknown_currencies_with_an_example(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "places", "shown", "said"),
+    ("chosen", "places", "shown", "warning"),
     [
         ({}, 2, "12,345.67", None),
         ({"currency": "JPY"}, 0, "1,234,567", None),
@@ -58,11 +58,11 @@ def test_rejects_unknown_currencies_with_an_example(given: str) -> None:
     ],
 )
 def test_decimal_places_follow_iso_4217_unless_the_setting_says_otherwise(
-    chosen: dict[str, object], places: int, shown: str, said: str | None
+    chosen: dict[str, object], places: int, shown: str, warning: str | None
 ) -> None:
     settings = Settings(**chosen)  # type: ignore[arg-type]
     assert settings.money_exponent == places
     assert format_number("gmv", 1_234_567, currency_exponent=settings.money_exponent) == shown
     found = list(check_currency_exponent(settings))
-    assert [finding.status for finding in found] == ([] if said is None else [CheckStatus.WARNING])
-    assert said is None or said in found[0].message
+    assert [finding.status for finding in found] == ([] if warning is None else [CheckStatus.WARNING])
+    assert warning is None or warning in found[0].message

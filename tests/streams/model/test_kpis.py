@@ -1,4 +1,4 @@
-"""KPIs out of sums: null where there is nothing to divide by, and the one promotion that a question is about."""
+"""KPIs from sums: null for a denominator of zero; and the current promotion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phases, and how much of a promotion is over: pure functions of a definition and a moment."""
+"""Phases and progress of promotions: pure functions of a definition and a time."""
 
 from __future__ import annotations
 

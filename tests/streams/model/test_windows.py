@@ -1,4 +1,4 @@
-"""Which stretch of event time a window covers, and the fewest panes that make it up."""
+"""Spans of windows, and the fewest panes that cover them."""
 
 from __future__ import annotations
 

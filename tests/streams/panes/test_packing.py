@@ -1,4 +1,4 @@
-"""Columns come back as they were, whatever the numbers, and rising ones compress."""
+"""Columns round-trip for any numbers, and ascending ones compress."""
 
 from __future__ import annotations
 

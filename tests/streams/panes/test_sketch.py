@@ -1,4 +1,4 @@
-"""Distinct counts are within 2 %, or 1 where that is more, whatever the ids, their order and repeats."""
+"""Distinct counts are within 2 %, or 1 if that is more, for any ids, order and repetition."""
 
 from __future__ import annotations
 

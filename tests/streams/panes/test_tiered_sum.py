@@ -1,4 +1,4 @@
-"""A tiered sum is the sum of its parts, in few parts that were merged few times."""
+"""A tiered sum has few parts, each merged few times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random lives of a few orders, and the shipping answers by adding up deltas."""
+"""Random lives of orders, and shipping answers computed from deltas."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHIPMENT_KINDS = ("shipment_dispatched", "shipment_delivered", "shipment_delayed
 _labels = st.sampled_from((None, "a", "b"))
 _prices = st.sampled_from((0, 1, 2))
 _refunds = st.sampled_from((0, 1, 2, 3))
-"""Of orders of a few units that cost 0 to 12 together: some reach that at once, some in parts, some never."""
+"""Refunds of orders that cost 0 to 12: some reach the amount at once, some in parts, some never."""
 _lines = st.builds(lambda qty, price: line(qty=qty, unit_price=price), st.integers(1, 3), _prices)
 _items = st.lists(_lines, min_size=1, max_size=2)
 _at = st.integers(0, 240).map(lambda quarter: quarter / 4)
@@ -61,8 +61,8 @@ def _lives(draw: Any) -> list[Event]:
 lives = _lives()
 
 
-def told(events: Sequence[Event]) -> list[tuple[str, OrderFacts]]:
-    """What events tell, by order."""
+def facts_by_order(events: Sequence[Event]) -> list[tuple[str, OrderFacts]]:
+    """Facts by order."""
     found: list[tuple[str, OrderFacts]] = []
     for topic, kinds in ((Topic.ORDERS, ORDER_KINDS), (Topic.LOGISTICS, SHIPMENT_KINDS)):
         decoded = decode_batch(topic, [wire(event) for event in events if event["type"] in kinds])
@@ -74,7 +74,7 @@ def told(events: Sequence[Event]) -> list[tuple[str, OrderFacts]]:
 def answer(
     delta: ShippingDelta, rows: RowIndex, start_s: int, end_s: int, as_of_s: int, scope: Scope, value: str
 ) -> Mapping[str, int | float | None]:
-    """The KPIs of one value, by looking at every cell."""
+    """The KPIs of one value, computed from every cell."""
     row = rows.find(scope, value)
     windowed, from_now_on, waiting = [0] * N_SHIPPING_COUNTERS, [0] * N_SHIPPING_COUNTERS, 0
 
@@ -89,7 +89,7 @@ def answer(
     for (pane, of_row, counter, amount), valid_s in zip(
         plain(delta.corrections.cells), delta.corrections.valid_s.tolist(), strict=True
     ):
-        assert valid_s > pane, "an amendment is late"
+        assert valid_s > pane, "a correction is valid after its pane"
         if of_row == row:
             windowed[counter] += amount * (start_s <= pane < end_s and valid_s < as_of_s)
     for pane, of_row, counter, amount in plain(delta.waiting):

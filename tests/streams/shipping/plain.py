@@ -1,4 +1,4 @@
-"""Shipping deltas in plain words: dictionaries that can be compared whatever numbers the rows have."""
+"""Shipping deltas as dictionaries that do not depend on row numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from streams.panes.scopes import Dimension
 from streams.shipping.delta import ShippingDelta
 
 Place = tuple[int, int, tuple[Dimension, str], int]
-"""(pane, valid from, label, counter); what is no amendment is valid from its pane on."""
+"""(pane, valid from, label, counter); without a correction, valid from its pane on."""
 
 
 def plain(delta: ShippingDelta, rows: RowIndex) -> dict[Place, int]:
-    """Every amount by its place; `WAITING` is a counter of its own, so the three parts never meet."""
+    """Every amount by its place; `WAITING` is a counter of its own, so the three parts never overlap."""
     found: dict[Place, int] = {}
     late = delta.corrections
     for cells, valid_s in (

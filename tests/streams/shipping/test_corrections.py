@@ -1,4 +1,4 @@
-"""Amendments add up in any order, and those that cancel out are gone."""
+"""Corrections add up in any order, and those that cancel out disappear."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.panes.cells import cell_keys
 from streams.shipping.corrections import RetroactiveCorrections, merge_corrections
 
 Plain = dict[tuple[int, int, int, int], int]
-"""{(pane, row, counter, valid from): amount}"""
+"""# <(pane, row, counter, valid from): amount>"""
 
 _one = st.tuples(st.integers(0, 9), st.integers(0, 3), st.integers(0, 2), st.integers(0, 9), st.integers(-2, 2))
 lists = st.lists(_one, max_size=12)

@@ -1,4 +1,4 @@
-"""What orders add to the panes gives the dictionary's numbers at every as-of, however their events came."""
+"""Entries of orders give the dictionary's numbers at every as-of, for any order of events."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
 from streams.shipping.duration_histogram import COUNTERS_PER_ROW
 from streams.shipping.expansion import Entry, Labels, change, expand
 from streams.shipping.facts import NO_FACTS, UNKNOWN, OrderFacts, OrderLabels, PartialRefund, Payment, Shipment, merge
-from tests.streams.shipping.orders import LIMITS, answer, lives, told
+from tests.streams.shipping.orders import LIMITS, answer, facts_by_order, lives
 from tests.support.events import T0, Event
 from tests.support.shipping_oracle import ShippingOracle
 
 
 def joined(batches: list[list[tuple[str, OrderFacts]]], rows: RowIndex) -> list[ShippingDelta]:
-    """What each batch adds, with a record of each order as the store keeps it."""
+    """The delta of each batch, with a record per order as in the store."""
     records: dict[str, OrderFacts] = {}
     deltas = []
     for batch in batches:
@@ -36,7 +36,7 @@ def joined(batches: list[list[tuple[str, OrderFacts]]], rows: RowIndex) -> list[
 
 
 def split(facts: list[tuple[str, OrderFacts]], chance: Random) -> list[list[tuple[str, OrderFacts]]]:
-    """In any order, with repeats, in batches of any size."""
+    """In any order, with duplicates, in batches of any size."""
     facts = facts + chance.sample(facts, len(facts) // 2)
     chance.shuffle(facts)
     batches: list[list[tuple[str, OrderFacts]]] = [[]]
@@ -51,7 +51,7 @@ def split(facts: list[tuple[str, OrderFacts]], chance: Random) -> list[list[tupl
 @given(lives, st.randoms(use_true_random=False), st.data())
 def test_every_answer_at_every_as_of_equals_the_oracles(events: list[Event], chance: Random, data: Any) -> None:
     rows = RowIndex()
-    whole = merge_shipping(joined(split(told(events), chance), rows))
+    whole = merge_shipping(joined(split(facts_by_order(events), chance), rows))
     oracle = ShippingOracle(events, limit_ms=LIMITS.overdue_ms, horizon_ms=LIMITS.horizon_s * 1000)
     for _ in range(12):
         as_of_s = T0 + data.draw(st.integers(0, 110))
@@ -66,9 +66,9 @@ def test_every_answer_at_every_as_of_equals_the_oracles(events: list[Event], cha
 @settings(max_examples=100, deadline=None)
 @given(lives, st.randoms(use_true_random=False), st.randoms(use_true_random=False))
 def test_order_batches_and_repeats_do_not_matter(events: list[Event], chance: Random, other: Random) -> None:
-    rows, facts = RowIndex(), told(events)
+    rows, facts = RowIndex(), facts_by_order(events)
     for order_id, fact in facts:
-        delta_of(change(NO_FACTS, fact, LIMITS), rows)  # so that both number rows alike
+        delta_of(change(NO_FACTS, fact, LIMITS), rows)  # so that both assign the same row numbers
         assert order_id
     one, two = (merge_shipping(joined(split(facts, how), rows)) for how in (chance, other))
     for name in ("sums", "waiting"):
@@ -94,7 +94,7 @@ def shipped(at: float, promised: float = -0.001, **labels: str) -> Shipment:
 
 
 def summed(facts: OrderFacts) -> dict[tuple[int, int, Labels, ShippingCounter], int]:
-    """Entries by what they are, histograms left out; ordinary cells are valid from their own pane on."""
+    """Entries without histograms; ordinary cells are valid from their own pane on."""
     found: dict[tuple[int, int, Labels, ShippingCounter], int] = {}
     for pane_s, valid_s, labels, counter, amount in expand(facts, LIMITS):
         if counter >= COUNTERS_PER_ROW:

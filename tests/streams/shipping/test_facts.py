@@ -1,4 +1,4 @@
-"""Facts are the first event of each kind, whatever order they come in."""
+"""Facts are the first event of each kind, in any order of arrival."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def test_all_but_the_first_of_a_kind_are_repeats_in_any_order(events: list[Payme
     known, found = NO_FACTS, []
     while events:
         batch, events = events[: (count := chance.randint(1, 3))], events[count:]
-        told = NO_FACTS
+        batch_facts = NO_FACTS
         for fact in map(facts_with, batch):
-            found += repeated_events(told, fact)
-            told = merge(told, fact)
-        found += repeated_events(known, told)
-        known = merge(known, told)
+            found += repeated_events(batch_facts, fact)
+            batch_facts = merge(batch_facts, fact)
+        found += repeated_events(known, batch_facts)
+        known = merge(known, batch_facts)
     kept = [fact for fact in (known.paid, known.created) if fact is not None]
     assert sorted(map(repr, found + kept)) == sorted(map(repr, {*found, *kept}))
     for first in kept:

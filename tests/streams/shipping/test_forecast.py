@@ -1,4 +1,4 @@
-"""The forecast of breaches is what the hazard says, and its interval holds on a shop that ships as it assumes."""
+"""The forecast of breaches follows the hazard, and its interval holds on a shop that ships as assumed."""
 
 from __future__ import annotations
 

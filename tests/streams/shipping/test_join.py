@@ -1,4 +1,4 @@
-"""Joining what a batch tells with records gives what its orders add, however many are joined at once."""
+"""Joining facts with records gives the orders' entries, however many are joined at once."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _times, _ids = st.integers(0, 90_000), st.sampled_from(("e-1", "e-2"))
 payments = st.builds(Payment, _times, _ids, _labels, st.integers(0, 9), st.integers(1, 2))
 creations = st.builds(Creation, _times, _ids, _labels)
 refunds = st.builds(lambda ts, size: OrderFacts(refunds=(PartialRefund(ts, 1, size),)), _times, st.integers(0, 9))
-told = payments | creations | refunds
+single_facts = payments | creations | refunds
 known = (
     st.none()
-    | told.map(facts_with)
+    | single_facts.map(facts_with)
     | st.builds(lambda paid, created: OrderFacts(paid, created=created), payments, creations)
 )
 
 
 @settings(deadline=None)
-@given(st.lists(told, max_size=6), st.lists(known, min_size=6, max_size=6))
+@given(st.lists(single_facts, max_size=6), st.lists(known, min_size=6, max_size=6))
 def test_joining_many_orders_equals_joining_each(facts: list[Fact], known: list[OrderFacts | None]) -> None:
     rows, keys = RowIndex(), keys_of([f"o-{i}" for i in range(len(facts))])
     records = {key: None if held is None else encode(held) for key, held in zip(keys, known, strict=False)}

@@ -1,4 +1,4 @@
-"""A record gives back the facts that it was made of, in few bytes."""
+"""Records round-trip in few bytes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ _SHIPPED = "94ce02faf080c40474652d37ce0ee6b28093a465617374a364686ca3772d31"
     ],
 )
 def test_reads_records_without_sizes_and_creations(record: str, facts: OrderFacts) -> None:
-    """Bytes as an earlier version wrote them: what they know counts as it did then."""
+    """Bytes of an earlier version keep their meaning."""
     assert decode(bytes.fromhex(record)) == facts
     assert decode(encode(facts)) == facts
 

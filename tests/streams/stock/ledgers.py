@@ -1,4 +1,4 @@
-"""Random stock events, and the ledger that they make, written apart from the product's fold."""
+"""Random stock events, and their ledger, independent of the product's fold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROMOTIONS = ("spring", "autumn")
 times = (
     st.integers(1, 40).map(lambda i: i * 500) | st.integers(1, 20_000) | st.integers(1, 40).map(lambda i: 60_000 * i)
 )
-"""Epoch ms: often the same, often neighbours, sometimes hours apart."""
+"""Epoch ms: often equal, often adjacent, sometimes hours apart."""
 
 
 def _logistics(kind: str, field: str, amounts: st.SearchStrategy[int]) -> st.SearchStrategy[Event]:
@@ -56,7 +56,7 @@ events = st.lists(orders | logistics, max_size=30)
 
 
 def ledger_of(happened: Sequence[Event], names: StockNames) -> Ledger:
-    """What events say of stock."""
+    """The ledger of stock events."""
     moves, levels, sales = [], [], []
     for event in map(without_bad_labels, happened):
         kind, ts = event["type"], event["ts"]
@@ -81,7 +81,7 @@ def _columns(found: Sequence[tuple[int, int, int, int]]) -> tuple[Ints, Ints, In
 
 
 def numbered() -> StockNames:
-    """Every name with a number."""
+    """Names with assigned numbers."""
     names = StockNames()
     for sku in SKUS:
         names.skus[sku]

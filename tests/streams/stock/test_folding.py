@@ -1,4 +1,4 @@
-"""What events say of stock, read off columns as the worker makes them."""
+"""The ledger of events, from columns as the worker makes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.streams.stock.test_wire import named
 from tests.support.events import Event, columns_of, line, ms, order, paid, shipment, some_events, stock_level
 
 
-def said(topic: Topic, events: list[Event]) -> list[list[tuple[str, str | None, int, int]]]:
+def folded(topic: Topic, events: list[Event]) -> list[list[tuple[str, str | None, int, int]]]:
     rows = RowIndex()
     columns = columns_of(topic, events, rows)
     ledger: Ledger = (ledger_of_orders if topic is Topic.ORDERS else ledger_of_logistics)(columns, rows)
@@ -24,7 +24,7 @@ def said(topic: Topic, events: list[Event]) -> list[list[tuple[str, str | None, 
 
 def test_orders_reserve_and_cancellations_release_units() -> None:
     items = [line("a", qty=2), line("b", qty=1), line("a", qty=3)]
-    moves, levels, sales = said(
+    moves, levels, sales = folded(
         Topic.ORDERS,
         [order("order_created", at=1, items=items), order("order_cancelled", at=2, items=items[:1]), paid(at=3)],
     )
@@ -35,14 +35,14 @@ def test_orders_reserve_and_cancellations_release_units() -> None:
 def test_promotion_sales_are_summed_per_second() -> None:
     items = [line("a", qty=2)]
     orders = [paid(at=at, items=items, promotion_id=name) for at, name in ((1.2, "p"), (1.9, "p"), (1, "q"), (1, None))]
-    moves, _, sales = said(Topic.ORDERS, orders)
+    moves, _, sales = folded(Topic.ORDERS, orders)
     assert moves == []
     assert sales == [("a", "p", ms(1), 4), ("a", "q", ms(1), 2)]
 
 
 def test_folds_counts_receipts_and_adjustments() -> None:
     at = {"at": 1.0, "sku": "a", "warehouse": "w"}
-    moves, levels, _ = said(
+    moves, levels, _ = folded(
         Topic.LOGISTICS,
         [
             stock_level(7, **at),
@@ -61,10 +61,10 @@ def test_folds_counts_receipts_and_adjustments() -> None:
 def test_random_batches_equal_the_oracle(topic: Topic, seed: int) -> None:
     events = some_events(topic, 3000, Random(seed).randrange(10**6))
     rows = RowIndex()
-    assert said(topic, events) == named(ledger_of(events, rows.stock), rows.stock)
+    assert folded(topic, events) == named(ledger_of(events, rows.stock), rows.stock)
 
 
 @pytest.mark.parametrize("topic", [Topic.ORDERS, Topic.LOGISTICS])
 def test_other_events_are_ignored(topic: Topic) -> None:
     other = [order("payment_failed", promotion_id="p"), paid()] if topic is Topic.ORDERS else [shipment()]
-    assert said(topic, other) == [[], [], []]
+    assert folded(topic, other) == [[], [], []]

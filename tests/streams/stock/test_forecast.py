@@ -1,4 +1,4 @@
-"""When a SKU runs out: the dictionary's formula, and what the interval says."""
+"""When a SKU runs out: the dictionary's formula and the interval."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_orders_of_several_units_widen_the_interval() -> None:
 
 
 def test_the_interval_has_its_nominal_coverage_at_a_steady_rate() -> None:
-    """No drift in the sale, so the interval holds it more often than it says, and not by everything."""
+    """Sales do not drift here, so the interval covers somewhat more than its nominal share."""
     rng, held, cases = np.random.default_rng(7), 0, 400
     for _ in range(cases):
         rate, stock = rng.uniform(0.5, 4), int(rng.integers(5, 60))

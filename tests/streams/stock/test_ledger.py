@@ -1,4 +1,4 @@
-"""The ledger adds up in any order, and can be cut and put together again."""
+"""Ledgers merge in any order, and can be cut and merged again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = numbered()
 parts = st.lists(events, min_size=1, max_size=4)
 
 
-def said(ledger: Ledger) -> list[list[tuple[int, int, int]]]:
+def as_plain(ledger: Ledger) -> list[list[tuple[int, int, int]]]:
     return [
         list(zip(part.pairs.tolist(), part.times.tolist(), part.amounts.tolist(), strict=True))
         for part in (ledger.moves, ledger.levels, ledger.sales)
@@ -36,20 +36,20 @@ def test_splits_merge_to_the_whole_in_any_order(happened: list[list[Event]], cha
     while len(split) > 1:
         merged = merge_ledgers(split[:2])
         split = [*split[2:], merged]
-    assert said(split[0]) == said(ledger_of([event for part in happened for event in part], NAMES))
+    assert as_plain(split[0]) == as_plain(ledger_of([event for part in happened for event in part], NAMES))
 
 
 @given(events)
 def test_the_empty_ledger_is_neutral(happened: list[Event]) -> None:
     ledger = ledger_of(happened, NAMES)
-    assert said(merge_ledgers([EMPTY_LEDGER, ledger])) == said(merge_ledgers([ledger])) == said(ledger)
-    assert bool(ledger) == any(said(ledger))
-    assert ledger.size == sum(map(len, said(ledger)))
+    assert as_plain(merge_ledgers([EMPTY_LEDGER, ledger])) == as_plain(merge_ledgers([ledger])) == as_plain(ledger)
+    assert bool(ledger) == any(as_plain(ledger))
+    assert ledger.size == sum(map(len, as_plain(ledger)))
 
 
 @given(events)
 def test_entries_are_sorted_and_distinct(happened: list[Event]) -> None:
-    for entries in said(ledger_of(happened, NAMES)):
+    for entries in as_plain(ledger_of(happened, NAMES)):
         keys = [(pair, time) for pair, time, _ in entries]
         assert keys == sorted(set(keys))
 
@@ -59,17 +59,17 @@ def test_cut_partitions_a_ledger(happened: list[Event], length_ms: int) -> None:
     ledger = ledger_of(happened, NAMES)
     stretches = dict(ledger.cut(length_ms))
     assert list(stretches) == sorted(stretches)
-    assert said(merge_ledgers(list(stretches.values()))) == said(ledger)
+    assert as_plain(merge_ledgers(list(stretches.values()))) == as_plain(ledger)
     for start, stretch in stretches.items():
         assert stretch
-        assert all(start <= time < start + length_ms for part in said(stretch) for _, time, _ in part)
+        assert all(start <= time < start + length_ms for part in as_plain(stretch) for _, time, _ in part)
 
 
 @given(events, st.sets(st.integers(0, 4)))
 def test_of_skus_selects_skus(happened: list[Event], skus: set[int]) -> None:
     ledger = ledger_of(happened, NAMES)
     mine = ledger.of_skus(np.array(sorted(skus), np.int64))
-    assert said(mine) == [[entry for entry in part if entry[0] >> OTHER_BITS in skus] for part in said(ledger)]
+    assert as_plain(mine) == [[entry for entry in part if entry[0] >> OTHER_BITS in skus] for part in as_plain(ledger)]
 
 
 def test_of_two_counts_at_the_same_time_the_smaller_applies() -> None:

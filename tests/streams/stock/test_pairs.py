@@ -1,4 +1,4 @@
-"""Pairs are found again, whatever the order they came in."""
+"""Pairs are found in any order of insertion."""
 
 from __future__ import annotations
 

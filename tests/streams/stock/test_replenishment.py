@@ -1,4 +1,4 @@
-"""What follows from stock and sales: what to order, what lies too long, what is at risk, which SKUs matter."""
+"""Decisions from stock and sales: orders, overstock, GMV at risk, ABC classes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ moves = st.lists(st.tuples(st.integers(11, 20), st.integers(-5, 5)), max_size=8)
 
 @given(st.integers(-3, 6), moves)
 def test_out_of_stock_since_the_last_fall_to_zero(counted: int, happened: list[tuple[int, int]]) -> None:
-    """Counted at 10; the stock is followed moment by moment."""
+    """Counted at 10; the expected stock is tracked event by event."""
     since = 10 if counted <= 0 else None
     stock = counted
     for at in range(11, 21):

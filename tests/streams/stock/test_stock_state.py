@@ -1,4 +1,4 @@
-"""The book says what all events before its as-of come to, whatever the order of arrival and the way of the as-of."""
+"""The stock at an as-of is that of all events before it, for any order of arrival and any moves of the as-of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one process wrote of stock, another reads, though every name has another number there."""
+"""Ledgers round-trip between processes with different numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Named = list[tuple[str, str | None, int, int]]
 
 
 def named(ledger: Ledger, names: StockNames) -> list[Named]:
-    """The ledger in plain words."""
+    """The ledger with names instead of numbers."""
 
     def words(entries: LedgerEntries, others: Numbering) -> Named:
         rows = zip(
@@ -37,7 +37,7 @@ def named(ledger: Ledger, names: StockNames) -> list[Named]:
 
 
 def elsewhere() -> StockNames:
-    """Another process: it met other names first, and some of ours in another order."""
+    """Another process, with other names first and some of ours in another order."""
     names = StockNames()
     for sku in ("z", "c", "a"):
         names.skus[sku]

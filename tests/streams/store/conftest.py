@@ -1,4 +1,4 @@
-"""What these tests share."""
+"""Fixtures of the store's tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
-    """A shop on an empty Redis; where the parameter says so, on a cluster."""
+    """A shop on an empty Redis, or on a cluster if parametrized so."""
     on_cluster = getattr(request, "param", "one") == "cluster"
     url = request.getfixturevalue("cluster").url if on_cluster else request.getfixturevalue("redis_url")
     async with opened(url, redis_cluster=on_cluster) as shop:
@@ -25,4 +25,4 @@ async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
 
 
 ON_BOTH = pytest.mark.parametrize("shop", ["one", "cluster"], indirect=True)
-"""Tried on one Redis and on a cluster."""
+"""Runs on a single Redis and on a cluster."""

@@ -1,4 +1,4 @@
-"""Up to which event time answers count: the slowest partition that still has something to say."""
+"""The as-of: the event time of the slowest active partition."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ def state(
     arrived: float | None = None,
     void: float | None = None,
 ) -> PartitionState:
-    """Newest event at `newest` seconds after T0; last new event and last word from the worker so many seconds ago.
-
-    `arrived`: what had arrived so many seconds ago is counted. `void`: when a batch without such an event was counted.
-    """
+    """Newest event at `newest` seconds after T0; last new event and last heartbeat this many seconds ago."""
 
     def ago(seconds: float | None) -> int | None:
         return None if seconds is None else NOW - round(seconds * 1000)
@@ -58,7 +55,7 @@ def test_a_partition_without_new_events_for_ten_seconds_is_idle(fresh: float, ex
 
 
 def test_missing_heartbeats_do_not_make_a_partition_idle() -> None:
-    """Its broker is gone: that it brings nothing new says nothing about the shop, already before it is stale."""
+    """Its broker is down: missing events say nothing about the shop, even before it is stale."""
     assert at(state(900), state(880, fresh=STALE_S - 2, seen=STALE_S - 5)).ms == ms(880)
 
 
@@ -69,12 +66,12 @@ def test_idleness_is_measured_by_the_clock_rather_than_event_time() -> None:
 def test_it_is_never_ahead_of_the_clock() -> None:
     assert at(state(1_230), state(1_240)).ms == NOW
     assert at(state(1_230), state(900)).ms == ms(900)
-    assert at(state(1_230), state(1_240), clock=Clock.EVENT).ms == ms(1_240), "which is no clock to be ahead of"
+    assert at(state(1_230), state(1_240), clock=Clock.EVENT).ms == ms(1_240), "there is no clock to be ahead of"
 
 
 def test_a_partition_with_constant_traffic_of_old_events_is_idle() -> None:
     busy = state(100, fresh=60, lag=3, seen=1, arrived=2, void=1.5)
-    assert at(state(900), busy).ms == ms(900), "such as events that are ahead of the clock, or repeats"
+    assert at(state(900), busy).ms == ms(900), "such as duplicates or events ahead of the clock"
     assert at(state(900), replace(busy, counted_through_ms=NOW - 7_000)).ms == ms(100), "its worker is behind"
     assert at(state(900), replace(busy, last_counted_ms=NOW - 1_000)).ms == ms(100)
     assert at(state(900), replace(busy, last_empty_batch_ms=NOW - 7_000)).ms == ms(100), (
@@ -87,13 +84,13 @@ def test_a_partition_with_constant_traffic_of_old_events_is_idle() -> None:
 @pytest.mark.parametrize("ahead", [90, 600])
 def test_ignores_times_of_a_wrong_clock(ahead: float) -> None:
     assert at(state(900, seen=-ahead)).stale == (Partition(Topic.CLICKS, 0),)
-    assert at(state(900), state(100, fresh=-ahead)).ms == ms(900), "when it was fresh is not known: it is quiet"
-    assert at(state(900, seen=-1)).stale == (), "written after the clock was looked at"
+    assert at(state(900), state(100, fresh=-ahead)).ms == ms(900), "the time of its last event is unknown: it is idle"
+    assert at(state(900, seen=-1)).stale == (), "written after the clock was read"
 
 
 @pytest.mark.parametrize("silent", [1, 4, 6, 8, 12])
 def test_events_counted_before_a_new_owners_first_heartbeat_are_recent(silent: float) -> None:
-    """Its old owner fell silent with nothing left to count; then the new one counts, and has not sent a heartbeat."""
+    """Its old owner fell silent without a backlog; the new owner counts before its first heartbeat."""
     before = state(890, fresh=silent + 1, seen=silent)
     assert at(state(990), before).ms == ms(890)
     assert at(state(990), replace(before, newest_ms=ms(895), last_counted_ms=NOW)).ms == ms(895)

@@ -1,4 +1,4 @@
-"""What holds the as-of back is named: a feed that is late is not a worker that is behind."""
+"""Partitions that delay the as-of: late feeds and slow workers differ by their lag."""
 
 from __future__ import annotations
 
@@ -59,4 +59,4 @@ def test_idle_recent_and_excluded_partitions_do_not_block() -> None:
 @pytest.mark.parametrize("clock_s", [16, 60, 600])
 def test_a_stale_partition_is_not_a_late_feed(clock_s: float) -> None:
     silent = {LOGISTICS: state(1_200, seen_s=clock_s, fresh_s=clock_s + 1), ORDERS: state(60, seen_s=clock_s)}
-    assert not [*blocking_as_of(silent, NOW, Settings(stale_after_s=15))], "records may wait that nobody knows of"
+    assert not [*blocking_as_of(silent, NOW, Settings(stale_after_s=15))], "the backlog is unknown"

@@ -1,4 +1,4 @@
-"""A Redis that another takes over from behind one address, while connections to the old one stay open."""
+"""Failover behind one address while connections to the old primary stay open."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Pair:
         return Settings(redis_url=f"redis://{self.proxy.address}/0")
 
     def fail_over(self) -> None:
-        """The replica becomes the primary of the old one; the address leads there for new connections only."""
+        """Promote the replica; new connections to the address reach it, existing ones stay with the old primary."""
         sync_redis.Redis.from_url(self.new.url).replicaof("NO", "ONE")
         sync_redis.Redis.from_url(self.old.url).replicaof(self.new.host, self.new.port)
 
@@ -52,17 +52,17 @@ async def test_a_refused_command_is_sent_to_the_new_primary(pair: Pair) -> None:
     try:
         script = redis.register_script("return redis.call('INCR', KEYS[1])")
         assert await script(keys=["n"]) == 1
-        await asyncio.gather(*(redis.get("n") for _ in range(20)))  # many connections are open to the old one
+        await asyncio.gather(*(redis.get("n") for _ in range(20)))  # many connections to the old primary are open
         with sync_redis.Redis.from_url(pair.new.url) as new:
             deadline = time.monotonic() + 10
             while new.get("n") != b"1":
                 assert time.monotonic() < deadline
         pair.fail_over()
         pair.move_address()
-        assert await script(keys=["n"]) == 2, "sent once more, over a new connection"
+        assert await script(keys=["n"]) == 2, "sent once more on a new connection"
         await asyncio.gather(*(redis.incr("n") for _ in range(30)))
         with sync_redis.Redis.from_url(pair.new.url) as new:
-            assert new.get("n") == b"32", "each was done once"
+            assert new.get("n") == b"32", "each command was executed once"
     finally:
         await redis.aclose()
 

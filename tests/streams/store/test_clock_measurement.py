@@ -1,4 +1,4 @@
-"""Redis's clock, as it is known elsewhere: as exact as the round trip, and never wrong by more."""
+"""Measurements of Redis's clock are as exact as the round trip."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T0_MS = 1_700_000_000_000
 
 
 def measured(at_s: float, *, ahead_ms: float = 0, round_trip_s: float = 0.001, skewed: float = 0.5) -> ClockMeasurement:
-    """Redis's clock is T0 + `ahead_ms` at the monotonic 0; its answer was made at this share of the round trip."""
+    """Redis's clock is T0 + `ahead_ms` at monotonic 0; `skewed` is the share of the round trip at which it was read."""
     server_ms = T0_MS + ahead_ms + (at_s + skewed * round_trip_s) * 1000
     return ClockMeasurement.between(at_s, at_s + round_trip_s, server_ms)
 
@@ -54,5 +54,5 @@ def test_a_clock_is_off_beyond_the_measurement_error() -> None:
     assert is_off(MAX_CLOCK_OFFSET_MS + 1, 0, was_off=False)
     assert is_off(-MAX_CLOCK_OFFSET_MS - 1, 0, was_off=False)
     assert not is_off(MAX_CLOCK_OFFSET_MS + 400, 500, was_off=False), "Redis took a second to answer"
-    assert is_off(CLOCK_RECOVERED_MS + 1, 0, was_off=True), "at the limit it does not change all the time"
+    assert is_off(CLOCK_RECOVERED_MS + 1, 0, was_off=True), "hysteresis at the limit"
     assert not is_off(CLOCK_RECOVERED_MS, 0, was_off=True)

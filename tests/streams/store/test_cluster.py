@@ -1,4 +1,4 @@
-"""A Redis Cluster of several nodes: the keys are spread, and whatever becomes of nodes and slots, all counts once."""
+"""A Redis Cluster: keys are spread over the nodes, and counts stay exact through failures and slot migrations."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ AGAIN_S = 30
 
 @pytest.fixture
 async def shop(cluster: Cluster) -> AsyncIterator[Shop]:
-    """A shop whose shards lie on all three nodes."""
+    """A shop whose shards are spread over all three nodes."""
     async with opened(cluster.url, redis_cluster=True, shards=SHARDS) as shop:
         yield shop
 
 
 @pytest.fixture
 def own_cluster() -> Iterator[Cluster]:
-    """A cluster of the test's own: three nodes that hold keys, and one that holds none."""
+    """The test's own cluster: three nodes with slots, and one without."""
     with redis_cluster(idle=1) as cluster:
         yield cluster
 
@@ -52,7 +52,7 @@ def some(partition: Partition, seed: int = 0) -> list[Event]:
 
 
 async def feed_at_last(shop: Shop, partition: Partition, events: list[Event]) -> None:
-    """Count a batch as a worker does: again and again until Redis takes it."""
+    """Count a batch as a worker does, retrying until Redis accepts it."""
     async with asyncio.timeout(AGAIN_S):
         while True:
             try:
@@ -159,7 +159,7 @@ async def test_the_documented_users_have_all_permissions(cluster: Cluster) -> No
     try:
         async with opened(cluster.url, redis_cluster=True, shards=SHARDS, **login, **reading) as shop:
             await check(shop.redis)
-            for partition, owner in product(ALL, range(2)):  # the second takes over what the first has stored
+            for partition, owner in product(ALL, range(2)):  # the second owner loads what the first stored
                 shop.works.pop(partition, None)
                 await shop.feed(partition, some(partition, owner))
                 assert await shop.compact(partition)
@@ -198,7 +198,7 @@ async def test_rejects_a_redis_that_is_no_cluster(redis_url: str) -> None:
 
 @pytest.mark.parametrize("url", ["redis://a/1", "unix:///run/redis.sock", "redis://a/?db=2", "redis://a?x=1&db=2"])
 def test_rejects_an_address_that_cannot_be_a_cluster(url: str) -> None:
-    with pytest.raises(ValueError, match="a Redis Cluster is reached by"):
+    with pytest.raises(ValueError, match="a Redis Cluster needs"):
         Settings(redis_url=url, redis_cluster=True)
 
 
@@ -209,9 +209,9 @@ def test_any_node_may_be_configured(url: str) -> None:
 
 async def test_reports_the_address_if_no_node_answers() -> None:
     redis = connect(Settings(redis_url="redis://127.0.0.1:1/0", redis_cluster=True))
-    with pytest.raises(SalepulseError, match=r"no Redis answers at 127\.0\.0\.1:1 ") as told:
+    with pytest.raises(SalepulseError, match=r"no Redis answers at 127\.0\.0\.1:1 ") as answered:
         await check(redis)
-    assert told.value.retriable
+    assert answered.value.retriable
     await redis.aclose()
 
 
@@ -231,8 +231,8 @@ async def test_uses_tls_on_every_node(tmp_path: Path) -> None:
         return ("--tls-port", str(free_port()), "--tls-cluster", "yes", "--tls-auth-clients", "no", *files)
 
     with redis_cluster(tls=tls) as cluster:
-        told = cluster.ask(cluster.nodes[0], "CONFIG", "GET", "tls-port")
-        port = (told[b"tls-port"] if isinstance(told, dict) else told[1]).decode()  # type: ignore[index]
+        answered = cluster.ask(cluster.nodes[0], "CONFIG", "GET", "tls-port")
+        port = (answered[b"tls-port"] if isinstance(answered, dict) else answered[1]).decode()  # type: ignore[index]
         url = f"rediss://127.0.0.1:{port}/0"
         async with opened(url, redis_cluster=True, shards=SHARDS, redis_ca_file=str(authority.ca)) as shop:
             for partition in ALL:

@@ -1,4 +1,4 @@
-"""Rolling moves deltas from the log into blocks: at any moment blocks and log together hold each batch exactly once."""
+"""Compaction moves deltas from the log into blocks, which together hold each batch exactly once at any time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DAY_S = 86_400
 
 
 async def everything(shop: Shop, level: str) -> dict[Partition, Plain]:
-    """Blocks and logs together; distinct counts of SKUs are not kept in the finest level."""
+    """Blocks and logs together; the finest level has no distinct counts of SKUs."""
     held = {partition: plain(delta, shop.rows) for partition, delta in (await shop.stored(level)).items()}
     return held if level != "s" else {partition: _less_skus(content) for partition, content in held.items()}
 
@@ -173,7 +173,7 @@ async def test_parts_of_earlier_owners_are_adopted_with_their_sizes(
         event_time_bounds(shop.settings, None, now_ms())
     )
     assert planned is not None
-    assert not any(write.merge.parts for write in planned.writes), "they count against what may be merged at once"
+    assert not any(write.merge.parts for write in planned.writes), "they count towards the limit of a merge"
 
 
 async def test_ids_are_kept_until_the_as_of_passes_them_by_the_horizon(shop: Shop) -> None:
@@ -231,11 +231,11 @@ async def test_an_order_sent_again_hours_later_counts_once(shop: Shop) -> None:
     shop.restart()
     await shop.feed(ORDERS_0, [events[0], events[-1]])
     totals = await shop.reader(shop.rows).totals()
-    assert (totals["events,orders,order_paid"], totals["duplicates,orders"]) == (26, 25), "the oldest is forgotten"
+    assert (totals["events,orders,order_paid"], totals["duplicates,orders"]) == (26, 25), "the oldest id is dropped"
 
 
 async def test_the_first_compaction_joins_ids_of_an_earlier_version(shop: Shop) -> None:
-    """It kept one entry a batch in one stream, also of what was rolled."""
+    """It stored one entry per batch in one stream, including compacted ones."""
     events = [paid(at=at) for at in range(30)]
     for event in events[:20]:
         await shop.feed(ORDERS_0, [event])
@@ -375,7 +375,7 @@ def test_writes_of_years_are_split_into_portions_quickly() -> None:
     writes = [SimpleNamespace(merge=SimpleNamespace(size=100 * (i % 2))) for i in range(300_000)]
     began = process_time()
     portions = list(compactor._portions(writes))  # type: ignore[arg-type]
-    assert process_time() - began < 5  # the event loop waits for it
+    assert process_time() - began < 5  # the event loop is blocked meanwhile
     assert [write for portion in portions for write in portion] == writes
     sizes = [sum(write.merge.size for write in portion) for portion in portions]
     assert max(sizes) <= merging.LARGEST_MERGE

@@ -1,4 +1,4 @@
-"""Redis with TLS and users, tried against a real one: who is let in, and what is said to who is not."""
+"""TLS and users on a real Redis: access, and messages on refusal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.secure_redis import (
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Whom clients trust."""
+    """The CA that clients trust."""
     return Authority(tmp_path_factory.mktemp("authority"))
 
 
@@ -57,7 +57,7 @@ def settings(server: SecureRedis, authority: Authority, **changes: Any) -> Setti
 
 
 async def look(settings: Settings, access: Access = Access.WRITE) -> str:
-    """The server's idea of who we are, once it has passed the checks."""
+    """The user name according to the server, after all checks."""
     redis = connect(settings, access)
     try:
         await check(redis)
@@ -69,11 +69,11 @@ async def look(settings: Settings, access: Access = Access.WRITE) -> str:
 def refusal(settings: Settings, access: Access = Access.WRITE) -> str:
     with pytest.raises(SalepulseError) as caught:
         asyncio.run(look(settings, access))
-    said = str(caught.value)
-    assert "\n" not in said
-    assert WRITE_PASSWORD not in said
-    assert READ_PASSWORD not in said
-    return said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert WRITE_PASSWORD not in message
+    assert READ_PASSWORD not in message
+    return message
 
 
 class TestLetIn:
@@ -94,7 +94,7 @@ class TestLetIn:
 
 
 class TestRefused:
-    """One line each: what was wrong, where, and what to do."""
+    """One line each: the problem, where, and the fix."""
 
     def test_reports_a_wrong_password(self, server: SecureRedis, authority: Authority) -> None:
         assert refusal(settings(server, authority, redis_password="something else")) == (
@@ -103,8 +103,8 @@ class TestRefused:
         )
 
     def test_reports_a_missing_password(self, server: SecureRedis, authority: Authority) -> None:
-        said = refusal(settings(server, authority, redis_user="", redis_password=""))
-        assert said.startswith(f"Redis at localhost:{server.tls_port} requires a password; see redis_user")
+        message = refusal(settings(server, authority, redis_user="", redis_password=""))
+        assert message.startswith(f"Redis at localhost:{server.tls_port} requires a password; see redis_user")
 
     def test_reports_an_expired_certificate(self, authority: Authority, tmp_path: Path) -> None:
         with showing(authority, tmp_path, days=-1) as server:
@@ -126,22 +126,22 @@ class TestRefused:
         )
 
     def test_hints_at_redis_scheme_if_the_server_has_no_tls(self) -> None:
-        """Such a Redis says nothing, until the client has no patience left."""
-        said = str(
+        """Such a Redis does not answer until the client times out."""
+        message = str(
             to_user_error(
                 RedisTimeoutError("Timeout connecting to server"), RedisEndpoint("cache:6379", "", TlsFiles())
             )
         )
-        assert said == (
+        assert message == (
             "no Redis answers at cache:6379 (Timeout connecting to server); start one, or name another with "
             "--redis-url, or use redis:// if it does not use TLS"
         )
 
     def test_hints_at_rediss_scheme_if_the_server_expects_tls(self, server: SecureRedis, authority: Authority) -> None:
         url = f"redis://localhost:{server.tls_port}/0"
-        said = refusal(settings(server, authority, redis_url=url, redis_ca_file=""))
-        assert said.startswith(f"no Redis answers at localhost:{server.tls_port} (")
-        assert said.endswith("or use rediss:// if it expects TLS")
+        message = refusal(settings(server, authority, redis_url=url, redis_ca_file=""))
+        assert message.startswith(f"no Redis answers at localhost:{server.tls_port} (")
+        assert message.endswith("or use rediss:// if it expects TLS")
 
     def test_denies_writes_to_the_reader(self, server: SecureRedis, authority: Authority) -> None:
         async def write() -> None:
@@ -163,7 +163,7 @@ class TestDocumentedUsers:
         assert documented_users()[0] == "user default off"
 
     def test_documented_users_have_exactly_the_permissions_that_the_code_needs(self) -> None:
-        """By the code, not by a run: what is done only once in a while counts, too."""
+        """Derived from the code rather than from a run, to cover rare commands."""
         granted = {word[1:] for line in documented_users() for word in re.findall(r"\+[a-z|]+", line)}
         scripts, modules = _sources("*.lua"), _sources("*.py")
         called = {name.lower() for text in scripts for name in re.findall(r"redis\.call\('(\w+)'", text)}

@@ -1,4 +1,4 @@
-"""A topic is judged by its first thousand messages, whatever batches they come in."""
+"""A topic is checked by its first thousand messages, however they are batched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of event ids are joined into few, and none is forgotten before its time."""
+"""Entries of event ids are joined into few, and none is dropped early."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HORIZON_MS = ENTRIES_PER_HORIZON * 100
 
 
 def spans(held: list[tuple[int, int, int]]) -> list[IdSpan]:
-    """(oldest, how much later the newest is, how many) of each entry, at the positions from 1 on."""
+    """(oldest, newest minus oldest, number) of each entry, at the positions from 1 on."""
     return [IdSpan(i, oldest, oldest + more, count) for i, (oldest, more, count) in enumerate(held, 1)]
 
 

@@ -1,4 +1,4 @@
-"""All keys that are touched in one call share a hash tag: tried on a cluster, which refuses anything else."""
+"""All keys of a call share a hash tag: a cluster rejects anything else."""
 
 from __future__ import annotations
 

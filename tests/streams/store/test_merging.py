@@ -1,4 +1,4 @@
-"""Which parts of a block become one, and when: pure, no Redis."""
+"""Which parts of a block are merged, and when. Pure, without Redis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ OVER_S = 600 + LEVEL.block_s + LEVEL.settle_s
 
 
 def rolled(blocks: OpenBlocks, sizes: list[int]) -> list[BlockPart]:
-    """The parts of the block after rolls that each added so many bytes; a merged part is as large as what it holds."""
+    """The parts of a block after compactions that each added a number of bytes; a merged part has the size of its
+    content."""
     held: dict[str, BlockPart] = {}
     for i, size in enumerate(sizes):
         merge = blocks.to_merge(BLOCK)
@@ -29,7 +30,7 @@ def rolled(blocks: OpenBlocks, sizes: list[int]) -> list[BlockPart]:
 
 
 def left_behind(blocks: OpenBlocks) -> list[int]:
-    """The sizes of what is merged, roll after roll, once the block is over."""
+    """Sizes of the merges of each compaction after the block is closed."""
     merged = []
     while found := blocks.left_behind(LEVEL, OVER_S, set()):
         [(block, merge)] = found
@@ -77,11 +78,11 @@ def test_a_closed_block_is_merged_into_one_part_and_dropped() -> None:
     assert blocks.left_behind(LEVEL, OVER_S - 1, set()) == []
     assert blocks.left_behind(LEVEL, OVER_S, {BLOCK}) == [], "it is being written to"
     blocks.forget({LEVEL.name: LEVEL}, OVER_S)
-    assert left_behind(blocks) == [6], "what is still to be merged is not forgotten"
+    assert left_behind(blocks) == [6], "what remains to be merged is kept"
     assert blocks.to_merge(BLOCK).parts == ()
     blocks.forget({LEVEL.name: LEVEL}, OVER_S)
     rolled(blocks, [1])
-    assert left_behind(blocks) == [], "its one part is not known any more"
+    assert left_behind(blocks) == [], "its single part is dropped"
 
 
 @given(st.lists(st.integers(1, LARGEST_MERGE), max_size=30))

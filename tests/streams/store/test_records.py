@@ -1,4 +1,4 @@
-"""What events tell of orders is joined in Redis, whatever partition, batch and owner it comes by."""
+"""Facts about orders are joined in Redis for any partitions, batches and owners."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from streams.store.levels import shipping_levels
 from streams.store.writer import BatchUpdate, OffsetMismatch, PaneWriter, RecordConflict
 from streams.worker.lateness import event_time_bounds
 from streams.worker.partition import OwnedPartition
-from tests.streams.shipping.orders import told
+from tests.streams.shipping.orders import facts_by_order
 from tests.streams.shipping.plain import Place, plain
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, ask, opened
 from tests.support.events import T0, Event, click, line, ms, order, paid, records, refunded, shipment, wire
@@ -40,7 +40,7 @@ WAITING_IN_ALL = (Scope.ALL, ""), ShippingCounter.WAITING
 
 
 def some_lives(chance: Random, orders: int) -> list[tuple[Partition, Event]]:
-    """Events of orders over five days, each with its partition, in no order."""
+    """Events of orders over five days with their partitions, in random order."""
     made: list[tuple[Partition, Event]] = []
     for number in range(orders):
         at = chance.uniform(0, 24 * HOUR)
@@ -59,9 +59,9 @@ def some_lives(chance: Random, orders: int) -> list[tuple[Partition, Event]]:
 
 
 def expected(shop: Shop, rows: RowIndex) -> ShippingDelta:
-    """What all counted events add, joined in memory."""
+    """The contribution of all counted events, joined in memory."""
     records: dict[str, OrderFacts] = {}
-    for order_id, fact in told([event for events in shop.counted.values() for event in events]):
+    for order_id, fact in facts_by_order([event for events in shop.counted.values() for event in events]):
         records[order_id] = merge(records.get(order_id, NO_FACTS), fact)
     entries: list[tuple[int, Entry]] = []
     for facts in records.values():
@@ -131,7 +131,7 @@ def _shipping_sums(shop: Shop) -> ShippingDelta:
 
 
 async def test_a_call_without_an_answer_counts_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made again it is told that it is in, and what this worker rolls later is what it sent."""
+    """The repeated call learns that the batch is applied, and later compactions write what was sent."""
     work, apply, lost = await shop.work(ORDERS_0), shop.writer.apply, []
 
     async def apply_and_lose(*args: Any) -> Any:
@@ -173,7 +173,7 @@ async def test_waiting_orders_that_cancel_out_disappear_after_their_day_across_o
     for number in range(5):
         await shop.feed(ORDERS_0, [order("order_cancelled", at=10, order_id=f"o-{number}")])
     await shop.compact(ORDERS_0)
-    for days in (11, 12):  # ten days after its end a block is settled
+    for days in (11, 12):  # a block is settled ten days after its end
         await shop.feed(ORDERS_0, [order("order_created", at=days * 24 * HOUR)])
         await shop.compact(ORDERS_0)
     assert await shop.redis.hlen(parts) == 1
@@ -182,12 +182,12 @@ async def test_waiting_orders_that_cancel_out_disappear_after_their_day_across_o
 
 
 async def waiting(shop: Shop, level: str) -> int:
-    """Orders that wait, by the blocks and logs of a level."""
+    """Waiting orders in the blocks and logs of a level."""
     return sum(n for (_, _, label, leg), n in (await held(shop, level)).items() if (label, leg) == WAITING_IN_ALL)
 
 
 async def two_owners(shop: Shop) -> OwnedPartition:
-    """Four orders that wait, in several blocks that an earlier owner wrote, and one in the log of a new owner."""
+    """Four waiting orders, in several blocks of an earlier owner, and one in the log of a new owner."""
     for number in range(4):
         await shop.feed(ORDERS_0, [paid(at=number * DAY, order_id=f"o-{number}")])
     await shop.compact(ORDERS_0)
@@ -197,7 +197,7 @@ async def two_owners(shop: Shop) -> OwnedPartition:
 
 
 async def leave_behind(shop: Shop) -> None:
-    """Let all blocks be over, so that each is merged to one part."""
+    """Close all blocks, so that each is merged into one part."""
     for days in (45, 46, 75, 76):
         await shop.feed(ORDERS_0, [order("order_created", at=days * DAY)])
         assert await shop.compact(ORDERS_0)
@@ -231,7 +231,7 @@ async def test_concurrent_compactions_adopt_each_part_once(shop: Shop) -> None:
 
 
 class Stopped(PaneWriter):
-    """A worker that is stopped after it read the records of its orders, and goes on when `meanwhile` has happened."""
+    """A worker that is suspended after reading the records of its orders, until `meanwhile` has run."""
 
     meanwhile: Callable[[], Awaitable[None]]
 
@@ -263,7 +263,7 @@ async def test_fences_a_zombie_that_would_reach_the_same_position_with_old_recor
 
 
 async def test_a_worker_whose_last_batch_differs_cannot_compact(shop: Shop) -> None:
-    """A Redis that was set back to a moment before both: each has applied its own batch."""
+    """After Redis was reset to an earlier state: each worker has applied its own batch."""
     await shop.feed(ORDERS_0, [order("order_created", order_id="o-1")])
     before = await shop.everything()
     await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1", region="east")])
@@ -273,20 +273,21 @@ async def test_a_worker_whose_last_batch_differs_cannot_compact(shop: Shop) -> N
         await shop.redis.restore(key, 0, dumped)
     await shop.feed(LOGISTICS_0, [shipment(at=2, order_id="o-1", region="west")])
     await shop.feed(ORDERS_0, [paid(at=1, order_id="o-1", region="east")])
-    stands = await shop.everything()
+    before = await shop.everything()
     assert not await zombie.compact(event_time_bounds(shop.settings, None, now_ms()))
-    assert await shop.everything() == stands
+    assert await shop.everything() == before
     assert await shop.compact(ORDERS_0)
 
 
 def some_repeats(chance: Random, orders: int) -> list[Event]:
-    """Creations and payments of orders, some of them more than once, with labels of their own, in no order."""
+    """Creations and payments of orders, some repeated with other labels, in random order."""
     made: list[Event] = []
     for number in range(orders):
         for make in (paid, partial(order, "order_created")):
             for _ in range(chance.choice((1, 1, 2, 3))):
                 labels = {"region": chance.choice(("east", "west", None)), "campaign": chance.choice(("spring", None))}
-                at = chance.choice((number, number + 0.25, chance.uniform(0, 50)))  # some of one order at one moment
+                # some events of an order at the same time
+                at = chance.choice((number, number + 0.25, chance.uniform(0, 50)))
                 made.append(make(at=at, order_id=f"o-{number}", member=chance.choice((True, False)), **labels))
     chance.shuffle(made)
     return made
@@ -316,12 +317,12 @@ async def test_repeats_equal_the_oracles_for_any_batches_and_owners(redis_url: s
                 )
                 for name in ("repeat_creations", "repeat_payments", "orders_paid"):
                     assert answer[name] == right[name], (name, window, at, scope, value)
-        assert (await ask(view, "5m"))["repeat_payments"], "some are"
+        assert (await ask(view, "5m"))["repeat_payments"], "there are repeats"
         assert (await ask(view, "5m", "category", "c-1"))["repeat_payments"] is None
 
 
 async def test_a_repeat_counts_once_after_a_record_conflict(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Orders whose number of partitions has grown: two owners tell of one order at once."""
+    """After the number of partitions has grown, two owners have events of one order."""
     await shop.feed(ORDERS_0, [order("order_created", at=1)])
     read = shop.writer.records
 
@@ -342,7 +343,7 @@ async def test_a_repeat_counts_once_after_a_record_conflict(shop: Shop, monkeypa
 
 
 async def test_a_creation_after_its_payment_joins_the_record(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of created orders are not read, until one turns out to be there: then all are, for a while."""
+    """Records of created orders are not read until a conflict shows one; then all are read for a while."""
     read, asked = shop.writer.records, []
 
     async def read_and_remember(*args: Any) -> Any:
@@ -369,7 +370,7 @@ async def test_a_creation_after_its_payment_joins_the_record(shop: Shop, monkeyp
 
 
 async def test_an_event_sent_again_after_its_id_expired_ends_no_order(redis_url: str) -> None:
-    """It counts again, as any such event; of the order's life it tells nothing new."""
+    """It counts again, like any such event, but adds no fact to the order."""
     async with opened(redis_url, dedup_orders_s=60) as shop:
         half = refunded(600, at=2, order_id="o-1", items=[line(qty=2, unit_price=500)])
         first = paid(at=1, order_id="o-1", items=[line(qty=2, unit_price=500)])
@@ -388,7 +389,7 @@ async def test_an_event_sent_again_after_its_id_expired_ends_no_order(redis_url:
 
 
 def as_before(record: bytes) -> bytes:
-    """As an earlier version wrote it: neither creations nor sizes, and the first refund or cancellation was the end."""
+    """As an earlier version wrote it: without creations and sizes; the first refund or cancellation ended the order."""
     facts = decode(record)
     ends = [part.ts_ms for parts in (facts.refunds, facts.cancellations) for part in parts]
     old = facts._replace(created=None, refunds=(), cancellations=(), called_off_ms=min(ends, default=None))
@@ -399,7 +400,7 @@ def as_before(record: bytes) -> bytes:
 
 
 async def test_records_of_an_earlier_version_keep_their_meaning(shop: Shop) -> None:
-    """Paid before: any refund ends it. Refunded before: it had ended. Paid since: by what was paid."""
+    """Paid before: any refund ends it. Refunded before: it had ended. Paid since: by its amount."""
     whole = [line(qty=2, unit_price=500)]
     await shop.feed(
         ORDERS_0, [paid(at=1, order_id=name, items=whole, channel="app") for name in ("paid", "refunded", "both")]

@@ -1,4 +1,4 @@
-"""Every process goes by Redis's clock, whatever its machine's says."""
+"""Every process uses Redis's clock, whatever its machine's clock says."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def present_ms() -> float:
 async def test_the_machines_clock_does_not_matter(redis_settings: Settings, wrong_s: float) -> None:
     redis = connect(redis_settings)
     clock = ReferenceClock(redis, KEYS, MachineClock(time=lambda: time.time() + wrong_s))
-    with capture_logs() as said:
+    with capture_logs() as logged:
         for _ in range(3):
             await clock.measure()
             assert clock.now_ms() == pytest.approx(present_ms(), abs=20)
     assert clock.offset_ms == pytest.approx(wrong_s * 1000, abs=20)
     assert clock.is_off is (wrong_s != 0)
-    assert [one["ahead_s"] for one in said] == ([] if wrong_s == 0 else [wrong_s]), "said once"
+    assert [one["ahead_s"] for one in logged] == ([] if wrong_s == 0 else [wrong_s]), "logged once"
     await redis.aclose()
 
 
 async def test_a_step_of_the_machines_clock_is_logged_and_has_no_effect(redis_url: str) -> None:
     redis, wrong = connect(Settings(redis_url=redis_url)), [0.0]
     clock = ReferenceClock(redis, KEYS, MachineClock(time=lambda: time.time() + wrong[0]))
-    with capture_logs() as said:
+    with capture_logs() as logged:
         await clock.measure()
         wrong[0] = 3_600
         assert clock.now_ms() == pytest.approx(present_ms(), abs=20)
@@ -52,7 +52,7 @@ async def test_a_step_of_the_machines_clock_is_logged_and_has_no_effect(redis_ur
         wrong[0] = 0
         await clock.measure()
         assert not clock.is_off
-    assert [one["log_level"] for one in said] == ["warning", "info"]
+    assert [one["log_level"] for one in logged] == ["warning", "info"]
     await redis.aclose()
 
 

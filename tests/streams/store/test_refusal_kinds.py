@@ -1,4 +1,4 @@
-"""Each way in which a real Redis refuses: it is known as what it is, to commands, scripts and the probe."""
+"""Each kind of refusal of a real Redis is classified for commands, scripts and the probe."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_detects_refusals_by_configuration(server: Server, setting: tuple[
         assert await refused(lambda: redis.hset("k", "a", "b")) is code  # type: ignore[arg-type]
         assert await refused(lambda: script(keys=["{x}:k"])) is code
         assert await probe.refusal() is code
-        assert await redis.ping(), "PING does not tell"
+        assert await redis.ping(), "PING does not show it"
         await redis.config_set(setting[0], "0")
         assert await probe.refusal() is None
         assert await redis.exists(KEYS.probe(0), KEYS.silences) == 0, "nothing was written"
@@ -86,13 +86,13 @@ async def test_detects_refusals_as_a_read_only_user(server: Server, setting: tup
             assert await probe.refusal() is None
             admin.config_set(*setting)
             seen = await probe.refusal()
-            told_by_info = setting[0] == "maxmemory"
+            shown_by_info = setting[0] == "maxmemory"
             assert seen is (
-                RedisRefusal.OOM if told_by_info else RedisRefusal.NOREPLICAS if rights == "documented" else None
+                RedisRefusal.OOM if shown_by_info else RedisRefusal.NOREPLICAS if rights == "documented" else None
             )
             admin.config_set(setting[0], "0")
             assert await probe.refusal() is None
-        assert len(admin.acl_log()) == (0 if rights == "documented" else 1), "what is not allowed is tried only once"
+        assert len(admin.acl_log()) == (0 if rights == "documented" else 1), "a denied command is tried only once"
 
 
 def test_the_probe_uses_a_key_that_readers_may_write() -> None:
@@ -142,7 +142,7 @@ async def test_detects_a_busy_script(server: Server) -> None:
 
 
 async def test_detects_a_loading_redis(server: Server) -> None:
-    """Few keys, each of which takes long: written at once, read for half a minute. Who has it do so waits for it."""
+    """A few keys that each load slowly: written at once, loaded for half a minute."""
     async with Redis.from_url(server.url) as redis:
         await redis.execute_command("DEBUG", "POPULATE", "20000")
         await redis.config_set("key-load-delay", "2000")
@@ -210,7 +210,7 @@ COUNTING = [
     *("hstrlen", "hset", "hsetnx", "hdel", "hincrby", "xadd", "xrange", "xtrim", "zadd", "zrem", "zrangebyscore"),
     *("time", "evalsha"),
 ]
-"""What counting needs of Redis, each a right of its own."""
+"""Permissions that counting needs."""
 
 
 async def test_detects_each_missing_permission_that_counting_needs(server: Server) -> None:
@@ -308,7 +308,7 @@ async def test_permanent_refusals_are_raised_at_once(server: Server) -> None:
         await redis.config_set("maxmemory-policy", "allkeys-lru")
         with pytest.raises(SalepulseError, match="may evict keys"):
             await asyncio.wait_for(wait_for_redis(redis, lambda: check(redis)), 5)
-    async with connected(server.url.replace("redis://", "redis://nobody:wrong@")) as stranger:
+    async with connected(server.url.replace("redis://", "redis://stranger:wrong@")) as stranger:
         with pytest.raises(SalepulseError, match="wrong user name or password") as caught:
             await asyncio.wait_for(wait_for_redis(stranger, lambda: check(stranger)), 5)
         assert not caught.value.retriable

@@ -1,4 +1,4 @@
-"""What minutes are kept for years, as a game: nothing is dropped that was said to be kept, and nothing else is kept."""
+"""Retained spans as a stateful test: nothing published as retained expires, and nothing else is retained."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def test_retained_blocks_are_never_droppable(asked: list[Span], oldest_s: int, a
         dropped = {s for s in starts for first, last in kept.droppable(level, block_s, oldest_s) if first <= s <= last}
         old = {start for start in starts if start + block_s <= oldest_s}
         assert dropped == {start for start in old if not kept.retains(level, start, block_s)}
-    assert list(kept.droppable("h", 3_600, oldest_s)) == [(0, oldest_s - 3_600)], "hours have a time of their own"
+    assert list(kept.droppable("h", 3_600, oldest_s)) == [(0, oldest_s - 3_600)], "hours have a retention of their own"
 
 
 @dataclass
 class Store:
-    """Blocks as they are there, and what was said; some of what workers do, in any order."""
+    """Existing blocks and published spans, with steps of workers in any order."""
 
     there: set[int] = field(default_factory=lambda: blocks(T0 - 4 * DAY_S, T0 + 4 * DAY_S))
     kept: RetainedSpans = NO_RETAINED_SPANS
@@ -100,7 +100,7 @@ class Store:
 def test_published_spans_are_complete_for_any_announcements(
     turns: list[tuple[list[Span], int]],
 ) -> None:
-    """Also where a worker's as-of is behind that of another."""
+    """Also with a worker whose as-of is behind."""
     store = Store()
     for asked, hours in turns:
         as_of_s = T0 + hours * 3_000
@@ -124,7 +124,7 @@ def test_spans_round_trip_through_json(asked: list[Span], oldest_s: int, as_of_s
     again = from_json(to_json(kept))
     assert (again.dropped_s, again.spans, again.by_s) == (kept.dropped_s, kept.spans, as_of_s)
     assert from_json(None) == NO_RETAINED_SPANS
-    assert from_json('{"dropped_s": 7, "spans": []}') == RetainedSpans(7), "as versions before wrote it"
+    assert from_json('{"dropped_s": 7, "spans": []}') == RetainedSpans(7), "as earlier versions wrote it"
 
 
 def test_the_latest_expiry_time_never_decreases() -> None:

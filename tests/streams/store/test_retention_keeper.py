@@ -1,4 +1,4 @@
-"""Kept blocks outlive others in Redis, whoever wrote them and whenever the promotion was announced."""
+"""Retained blocks outlive others, whoever wrote them and whenever the promotion was announced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DAY_S, YEAR_S = 86_400, 365 * 86_400
 
 
 async def minutes(shop: Shop) -> dict[int, int]:
-    """Seconds to live by start of the minute blocks there are, seconds after T0."""
+    """# <start of an existing minute block, seconds after T0: TTL>"""
     starts = [int(start) for start in await shop.redis.zrange(shop.keys.blocks(0, "m"), 0, -1)]
     return {start - T0: await shop.redis.ttl(shop.keys.pane(0, "m", start)) for start in starts}
 
@@ -35,7 +35,7 @@ async def test_after_a_year_only_minutes_of_promotions_remain(redis_url: str) ->
         assert await shop.drop(ms(YEAR_S)) > 0
         left = await minutes(shop)
         assert set(left) == set(range(DAY_S - 3_600, DAY_S + 7_200, 600))
-        assert min(left.values()) > 3 * YEAR_S - DAY_S, "nor does Redis forget them by itself"
+        assert min(left.values()) > 3 * YEAR_S - DAY_S, "their TTL is long"
         assert await shop.drop(ms(YEAR_S)) == 0
 
 
@@ -70,7 +70,7 @@ async def test_a_deleted_promotion_keeps_its_retained_minutes(redis_url: str) ->
         await shop.drop(ms(YEAR_S))
         assert set(await minutes(shop)) == set(range(0, DAY_S, 600))
         await shop.drop(ms(3 * YEAR_S + 3 * DAY_S))
-        assert await minutes(shop) == {}, "and goes with its time"
+        assert await minutes(shop) == {}, "and expires after its retention"
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -90,12 +90,12 @@ async def test_concurrent_workers_publish_the_same_spans(redis_url: str) -> None
     async with opened(redis_url, retain="") as shop:
         await shop.announce(*(promotion(f"p{i}", starts=i * DAY_S, ends=i * DAY_S + 600) for i in range(5)))
         keepers = [RetentionKeeper(shop.redis, shop.keys, shop.levels, shop.settings) for _ in range(8)]
-        said = await asyncio.gather(
+        published = await asyncio.gather(
             *(keeper.publish(oldest_s=T0 - DAY_S + i, as_of_s=T0 + i) for i, keeper in enumerate(keepers))
         )
         stored = await shop.reader(shop.rows).kept()
-        assert stored.dropped_s == max(one.dropped_s for one in said) == T0 - DAY_S + 7
-        assert {one.spans for one in said} == {stored.spans}
+        assert stored.dropped_s == max(one.dropped_s for one in published) == T0 - DAY_S + 7
+        assert {one.spans for one in published} == {stored.spans}
         assert len(stored.spans) == 5
 
 

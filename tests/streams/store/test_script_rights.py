@@ -1,4 +1,4 @@
-"""A right that is taken away while scripts write: each script does all or nothing."""
+"""Scripts are atomic even if a permission is revoked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 def held(redis: sync_redis.Redis) -> dict[bytes, bytes]:
-    """All that is in it."""
+    """The whole content of Redis."""
     return {key: redis.dump(key) for key in redis.scan_iter()}
 
 

@@ -1,4 +1,4 @@
-"""What was counted under other settings cannot be corrected, so such settings are refused."""
+"""Settings that differ from the store's are rejected, since counts cannot be corrected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_rejects_another_currency(shop: Shop) -> None:
     await require_same_settings(shop.redis, shop.settings, ALIKE)
     await require_same_settings(shop.redis, shop.settings.model_copy(update={"currency_exponent": 0}), ALIKE)
     yen = shop.settings.model_copy(update={"currency": "JPY"})
-    with pytest.raises(SalepulseError, match="counted into with currency=CNY, not with currency=JPY"):
+    with pytest.raises(SalepulseError, match="populated with currency=CNY, not with currency=JPY"):
         await require_same_settings(shop.redis, yen, ALIKE)
     noted = await shop.redis.hget(shop.keys.state(0), CURRENCY)
     (found,) = check_currency(noted, yen)

@@ -1,4 +1,4 @@
-"""What the broker has beside what is read: partitions that no worker reads, and those that are no more."""
+"""Partitions of the broker that no worker reads, and partitions that no longer exist."""
 
 from __future__ import annotations
 

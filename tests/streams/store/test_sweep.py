@@ -1,4 +1,4 @@
-"""Orders that nothing was heard of for longer than the horizon are forgotten, and only those."""
+"""Orders without events for longer than the horizon are deleted, and only those."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_deletes_an_order_after_its_last_event(shop: Shop, monkeypatch: py
     assert await remembered(shop, "old", "alive", "new") == ["alive", "new"]
     await shop.feed(CLICKS_0, [click(at=2 * DAY)])
     await shop.feed(ORDERS_0, [paid(at=2 * DAY)])
-    assert (await ask(await shop.view(), "1m"))["unshipped_orders"] == 3, "what it added stays"
+    assert (await ask(await shop.view(), "1m"))["unshipped_orders"] == 3, "its sums stay"
     assert BUCKETS == 1 << 17
 
 

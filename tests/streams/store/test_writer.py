@@ -1,4 +1,4 @@
-"""The fence: a batch is applied if and only if it follows what was applied before, results and position together."""
+"""The fence: a batch is applied only if it starts at the stored position, results and position together."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.anyio, ON_BOTH]
 def batch(
     shop: Shop, start_offset: int, end_offset: int, *, first: bool = False, partition: Partition = ORDERS_0
 ) -> BatchUpdate:
-    """A batch that counts one page view for each of its records."""
+    """A batch with one page view per record."""
     row = shop.rows.row(Scope.ALL, "")
     hashes = hash_ids([f"{partition}-{i}" for i in range(start_offset, end_offset)])
     return BatchUpdate(
@@ -163,7 +163,7 @@ async def test_loads_ids_with_their_batches(shop: Shop) -> None:
 
 async def test_a_reset_marks_the_history_as_incomplete(shop: Shop) -> None:
     await apply(shop, 0, 10, first=True)
-    assert not await shop.writer.reset_position(ORDERS_0, 10, 500, ms(10))  # its log is not rolled yet
+    assert not await shop.writer.reset_position(ORDERS_0, 10, 500, ms(10))  # its log is not compacted yet
     await (await shop.work(ORDERS_0)).compact(EventTimeBounds(None, None, None))
     assert await shop.writer.reset_position(ORDERS_0, 10, 500, ms(3))
     assert await shop.redis.hget(shop.keys.state(0), f"incomplete:{ORDERS_0}") == str(ms(10)).encode()
@@ -182,7 +182,7 @@ async def test_marks_lost_records_from_the_newest_event_counted(shop: Shop) -> N
     assert await since() == str(ms(10)).encode()
     await apply(shop, 10, 20)
     assert await shop.writer.mark_incomplete(ORDERS_0, 20, ms(99))
-    assert await since() == str(ms(10)).encode(), "the earliest is kept"
+    assert await since() == str(ms(10)).encode(), "the earliest mark is kept"
 
 
 async def test_marks_records_lost_before_any_event_from_the_given_time(shop: Shop) -> None:
@@ -233,12 +233,12 @@ async def test_stores_since_when_a_position_with_a_backlog_has_not_moved(shop: S
         "which is no heartbeat"
     )
     at_s += 1
-    assert await waits(8, steps=1) == ("10", 0, 8), "a large record is read on"
+    assert await waits(8, steps=1) == ("10", 0, 8), "reading a large record is progress"
     await apply(shop, 10, 12)
     at_s += 40
     assert await waits(6, position=12) == ("12", 0, 6)
     at_s += 61
-    assert await waits(6, position=12) == ("12", 0, 6), "nobody was there meanwhile"
+    assert await waits(6, position=12) == ("12", 0, 6), "no worker was running meanwhile"
     at_s += 1
     assert await waits(0, position=12) is None
 
@@ -247,7 +247,7 @@ async def test_replaces_a_newest_event_time_in_the_future(shop: Shop) -> None:
     async def newest_ms() -> int | None:
         return (await shop.reader(shop.rows).state()).partitions[ORDERS_0].newest_ms
 
-    old = replace(batch(shop, 0, 10, first=True), newest_ms=ms(240))  # as versions before wrote it
+    old = replace(batch(shop, 0, 10, first=True), newest_ms=ms(240))  # as earlier versions wrote it
     assert await shop.writer.apply(old, shop.rows) is None
     assert await shop.writer.apply(replace(batch(shop, 10, 20), newest_ms=ms(9)), shop.rows) is None
     assert await newest_ms() == ms(240), "on the event clock any time may be right"

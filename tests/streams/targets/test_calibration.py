@@ -1,4 +1,4 @@
-"""The script that shows the calibration: on a few shops it gives whole tables that are not absurd."""
+"""The calibration script prints complete, plausible tables for a few shops."""
 
 from __future__ import annotations
 

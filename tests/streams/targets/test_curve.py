@@ -1,4 +1,4 @@
-"""A curve is what was sold until each moment; between two it is a straight line."""
+"""A curve holds cumulative sales, linearly interpolated."""
 
 from __future__ import annotations
 

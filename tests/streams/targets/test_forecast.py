@@ -1,4 +1,4 @@
-"""Where a promotion will end: from the curves of earlier ones, else from the usual day; less uncertain with time."""
+"""Forecasts from curves of earlier promotions, or else from the day shape; certainty grows with time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LAST = EarlierPromotion("last", smooth())
 MOMENTS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
 
 
-def said(now: Curve, *earlier: EarlierPromotion) -> Forecast:
+def forecast_of(now: Curve, *earlier: EarlierPromotion) -> Forecast:
     found = forecast(now, earlier, DAY)
     assert found is not None
     return found
 
 
 def sold(share: float) -> float:
-    """By the last one when a share of it was over."""
+    """Sales of the last promotion up to an elapsed share."""
     return float(LAST.curve.at(np.array([share]))[0])
 
 
@@ -33,28 +33,28 @@ class TestByEarlierPromotions:
     @pytest.mark.parametrize("until", MOMENTS)
     @pytest.mark.parametrize("scale", [300.0, 1_000.0, 9_000.0])
     def test_a_promotion_like_the_last_is_expected_to_end_like_it(self, until: float, scale: float) -> None:
-        found = said(smooth(scale=scale, until=until), LAST)
+        found = forecast_of(smooth(scale=scale, until=until), LAST)
         assert found.expected == pytest.approx(smooth(scale=scale).last, rel=1e-3)
 
     def test_promotions_of_other_lengths_are_scaled(self) -> None:
         half = Curve(LAST.curve.minutes / 2, LAST.curve.until, MINUTES / 2)
-        found = said(smooth(until=0.4), EarlierPromotion("half", half))
+        found = forecast_of(smooth(until=0.4), EarlierPromotion("half", half))
         assert found.expected == pytest.approx(LAST.curve.last, rel=1e-3)
 
     def test_certainty_grows_with_time(self) -> None:
-        widths = [found.high - found.low for until in MOMENTS for found in [said(smooth(until=until), LAST)]]
+        widths = [found.high - found.low for until in MOMENTS for found in [forecast_of(smooth(until=until), LAST)]]
         assert widths == sorted(widths, reverse=True)
         assert widths[-1] < widths[0] / 20
 
     def test_recent_sales_weigh_more(self) -> None:
-        """The opening was twice as strong as last time, but since then all goes as it went."""
+        """The opening was twice as strong as last time; since then sales are equal."""
         now = smooth(lambda share: falling(share) * (2 if share < 0.1 else 1), until=0.7)
         by_total = now.last / sold(0.7) * LAST.curve.last
-        assert said(now, LAST).expected < (by_total + now.last + LAST.curve.last - sold(0.7)) / 2
+        assert forecast_of(now, LAST).expected < (by_total + now.last + LAST.curve.last - sold(0.7)) / 2
 
     def test_agreeing_promotions_increase_certainty(self) -> None:
         now = smooth(until=0.5)
-        one, three = said(now, LAST), said(now, LAST, LAST, LAST)
+        one, three = forecast_of(now, LAST), forecast_of(now, LAST, LAST, LAST)
         assert three.high - three.low < one.high - one.low
 
     def test_disagreeing_promotions_decrease_certainty(self) -> None:
@@ -62,30 +62,30 @@ class TestByEarlierPromotions:
             return falling(share) * (3 if share > 0.5 else 1)
 
         now = smooth(until=0.5)
-        alike, apart = said(now, LAST, LAST), said(now, LAST, EarlierPromotion("steep", smooth(steep)))
+        alike, apart = forecast_of(now, LAST, LAST), forecast_of(now, LAST, EarlierPromotion("steep", smooth(steep)))
         assert apart.high - apart.low > 2 * (alike.high - alike.low)
         assert LAST.curve.last < apart.expected < smooth(steep).last
 
     def test_few_large_orders_decrease_certainty(self) -> None:
         last = EarlierPromotion("last", orders(count=20_000, seed=1))
-        few, many = (said(orders(count=count, seed=2, until=0.5), last) for count in (60, 20_000))
+        few, many = (forecast_of(orders(count=count, seed=2, until=0.5), last) for count in (60, 20_000))
         assert (few.high - few.low) / few.expected > 1.5 * (many.high - many.low) / many.expected
 
     def test_uninformative_promotions_are_ignored(self) -> None:
         unsold = EarlierPromotion("unsold", Curve.of([(MINUTES, 0)], MINUTES))
         over = EarlierPromotion("over at once", Curve.of([(1, 100), (MINUTES, 100)], MINUTES))
         now = smooth(until=0.5)
-        assert said(now, unsold, LAST, over).expected == said(now, LAST).expected
+        assert forecast_of(now, unsold, LAST, over).expected == forecast_of(now, LAST).expected
 
 
 class TestByTheUsualDay:
     def test_the_day_shape_is_far_less_certain(self) -> None:
         now = smooth(until=0.5)
-        alone, after = said(now), said(now, LAST)
+        alone, after = forecast_of(now), forecast_of(now, LAST)
         assert alone.high - alone.low > 2 * (after.high - after.low)
 
     def test_certainty_grows_with_time(self) -> None:
-        found = [said(smooth(until=until)) for until in MOMENTS[1:]]
+        found = [forecast_of(smooth(until=until)) for until in MOMENTS[1:]]
         widths = [(one.high - one.low) / one.expected for one in found]
         assert widths == sorted(widths, reverse=True)
 
@@ -106,24 +106,24 @@ class TestByTheUsualDay:
 class TestProbability:
     @given(st.sampled_from(MOMENTS), st.floats(0.2, 5), st.floats(0.2, 5))
     def test_a_higher_target_is_less_probable(self, until: float, one: float, other: float) -> None:
-        found, final = said(smooth(until=until), LAST), LAST.curve.last
+        found, final = forecast_of(smooth(until=until), LAST), LAST.curve.last
         low, high = sorted((one * final, other * final))
         assert 0 <= found.probability(high) <= found.probability(low) <= 1
 
     @given(st.sampled_from(MOMENTS), st.floats(0.02, 0.98))
     def test_quantiles_and_probabilities_agree(self, until: float, probability: float) -> None:
-        found = said(smooth(until=until), LAST)
+        found = forecast_of(smooth(until=until), LAST)
         assert found.probability(found.quantile(probability)) == pytest.approx(1 - probability, abs=0.01)
 
     def test_reached_targets_are_certain_and_distant_ones_improbable(self) -> None:
-        found = said(smooth(until=0.5), LAST)
+        found = forecast_of(smooth(until=0.5), LAST)
         assert found.probability(smooth(until=0.5).last * 0.99) == pytest.approx(1)
         assert found.probability(LAST.curve.last * 3) < 0.001
         assert found.probability(found.expected) == pytest.approx(0.5, abs=0.01)
         assert found.low < found.expected < found.high
 
     def test_at_the_end_the_forecast_is_the_result(self) -> None:
-        found = said(smooth())
+        found = forecast_of(smooth())
         assert found.expected == pytest.approx(smooth().last)
         assert (found.probability(smooth().last), found.probability(smooth().last + 1)) == (1, 0)
 

@@ -1,4 +1,4 @@
-"""Student's t near enough: held against the density summed up, and against itself turned round."""
+"""Student's t distribution against numerical integration and its own inverse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker on a real Redis, reading topics that are lists."""
+"""A worker on a real Redis that reads in-memory topics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.streams.worker.topics import Topics
 
 
 class Office:
-    """One worker, and what it works on."""
+    """One worker with its topics, settings and Redis."""
 
     def __init__(self, redis_url: str, machine: MachineClock = MACHINE, **changes: Any) -> None:
         self.settings = Settings(**{"redis_url": redis_url, "clock": "event", "retain": "all", **changes})
@@ -34,7 +34,7 @@ class Office:
         self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
 
     async def count(self, batch: RecordBatch) -> None:
-        """Have a batch handled to its end."""
+        """Handle a batch to completion."""
         await self.worker._process_batch(batch)
 
     async def state(self) -> StoreState:

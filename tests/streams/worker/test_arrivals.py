@@ -1,4 +1,4 @@
-"""Up to which moment everything that had arrived is counted."""
+"""The time up to which all arrived records are counted."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_long_backlog_keeps_few_samples_and_is_never_underestimated() -> None:
     for second in range(1, 10_000):
         held.note(ORDERS, 100 * second, 1_000 * second)
         assert held.counted_ms(ORDERS, 50) is None
-    assert held.counted_ms(ORDERS, 100 * 9_999) == 60_000, "the ends after that were not remembered"
+    assert held.counted_ms(ORDERS, 100 * 9_999) == 60_000, "later ends were not stored"
     held.note(ORDERS, 1_000_000, 10_000_000)
     assert held.counted_ms(ORDERS, 1_000_000) == 10_000_000
 

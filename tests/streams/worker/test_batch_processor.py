@@ -1,4 +1,4 @@
-"""A batch is counted if it follows where its partition stands, and is told in metrics only then."""
+"""A batch counts if it starts at the stored position, and only then appears in the metrics."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_counts_batches_of_a_partition_in_order(office: Office) -> None:
 
 
 async def test_counts_partitions_concurrently(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two partitions, one waits for Redis and the other is prepared."""
+    """Of two partitions, one waits for Redis while the other is prepared."""
     begun: list[str] = []
     apply, going = OwnedPartition.apply, asyncio.Event()
 
@@ -64,7 +64,7 @@ async def test_counts_partitions_concurrently(office: Office, monkeypatch: pytes
 async def test_skips_a_batch_with_another_start_offset_and_seeks_to_the_position(office: Office) -> None:
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(4)))
     await office.count(office.topics.fetch(CLICKS_0, most=1))
-    office.topics.fetch(CLICKS_0, most=1)  # lost on the way
+    office.topics.fetch(CLICKS_0, most=1)  # lost in transit
     await office.count(office.topics.fetch(CLICKS_0))
     assert (await office.position(CLICKS_0), office.topics.sought) == (1, [(CLICKS_0, 1)])
     assert office.metric("batch_records_sum", topic="clicks") == 1
@@ -140,11 +140,11 @@ async def test_rejected_promotions_are_dead_letters_in_the_totals(embedded_broke
 
 
 class Letters:
-    """Dead letters that are written nowhere."""
+    """Dead letters that are not written."""
 
     written: ClassVar[list[DeadLetter]] = []
     failing: ClassVar[list[Exception]] = []
-    """What the next calls end with."""
+    """Exceptions of the next calls."""
 
     def __init__(self, bootstrap: str) -> None:
         self.written.clear()
@@ -220,7 +220,7 @@ async def test_an_unreadable_record_batch_is_one_dead_letter_and_marks_records_a
             "rejected,clicks,unreadable_batch": 1,
             "records_lost,clicks": 7,
         }
-        assert await office.field("incomplete:clicks/0") == str(ms(1)), "from what was counted before"
+        assert await office.field("incomplete:clicks/0") == str(ms(1)), "the newest event counted before"
         (letter,) = Letters.written
         assert (letter.id, letter.last_offset, letter.value) == ("clicks/0/2", 8, b"\x00raw")
 

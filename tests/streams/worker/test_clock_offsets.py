@@ -1,4 +1,4 @@
-"""What workers report of clocks is read from the metrics that they leave."""
+"""Clock offsets are read from the metrics that workers publish."""
 
 from __future__ import annotations
 

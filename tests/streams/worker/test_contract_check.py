@@ -1,4 +1,4 @@
-"""A topic of another team is not copied into the dead-letter topic: its partitions are paused, and nothing is lost."""
+"""A foreign topic is not copied to the dead-letter topic: its partitions are paused, without loss."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ async def test_pauses_a_foreign_topic_before_any_dead_letter_while_others_contin
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(10)))
     await office.count(office.topics.fetch(ORDERS_0, most=5_000))
     assert (letters.written, await office.position(ORDERS_0), office.topics.paused) == ([], None, {ORDERS_0})
-    assert office.topics.reads[ORDERS_0] == 0, "it is read again from where it was left"
+    assert office.topics.reads[ORDERS_0] == 0, "seeks back to the first uncounted record"
     (why,) = (await paused(office)).values()
     assert why.startswith("topic orders is not read: 1000 of its first 1000 messages break the contract: 1000 ")
     await office.count(office.topics.fetch(CLICKS_0))
     assert await office.totals() == {"events,clicks,page_view": 10}
-    assert office.worker._stuck_monitor._assigned() == {CLICKS_0}, "what is not read on purpose is not stuck"
+    assert office.worker._stuck_monitor._assigned() == {CLICKS_0}, "a paused partition is not stuck"
     await office.worker.tick()
     held = (await office.state()).partitions[ORDERS_0]
-    assert (held.lag, held.heartbeat_ms is not None) == (5_000, True), "it is attended, and all of it waits"
+    assert (held.lag, held.heartbeat_ms is not None) == (5_000, True), "it has a heartbeat and its whole backlog"
 
 
 async def test_small_batches_write_at_most_half_the_check(office: Office, letters: type[Letters]) -> None:
@@ -89,7 +89,7 @@ async def test_a_new_owner_continues_the_check_and_an_accepting_worker_counts_al
         assert (totals["events,orders,order_paid"], await office.position(ORDERS_0)) == (500, 1_500)
         assert sum(count for name, count in totals.items() if name.startswith("rejected,orders,")) == 1_000
         assert await paused(office) == {}
-    assert written == 0, "the second worker wrote none"
+    assert written == 0, "the second worker wrote no dead letter"
 
 
 async def test_a_paused_partition_resumes_after_a_while_or_when_its_topic_changes(
@@ -108,11 +108,12 @@ async def test_a_paused_partition_resumes_after_a_while_or_when_its_topic_change
     await office.count(office.topics.fetch(ORDERS_0, most=2_000))
     assert office.topics.paused == {ORDERS_0}
     monkeypatch.setattr("streams.worker.position_tracker.ASK_EVERY_S", 0)
-    office.topics.make_anew(ORDERS_0, paid(at=2))
+    office.topics.recreate(ORDERS_0, paid(at=2))
     for _ in range(3):
         await office.worker.tick()
     assert (office.topics.paused, await paused(office)) == (set(), {})
-    for _ in range(2):  # the first does not follow, and has reading go to the new topic's first record
+    # the first batch does not start at the position and makes the worker seek to the new topic's first record
+    for _ in range(2):
         await office.count(office.topics.fetch(ORDERS_0))
     assert (await office.totals())["events,orders,order_paid"] == 2
     assert letters.written == []

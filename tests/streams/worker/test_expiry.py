@@ -1,4 +1,4 @@
-"""What a worker deletes as time goes on, and what it keeps for years."""
+"""What a worker deletes over time, and what it retains for years."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Producers whose clocks are ahead are named, and few of them."""
+"""Producers with fast clocks are reported, up to a limit."""
 
 from __future__ import annotations
 

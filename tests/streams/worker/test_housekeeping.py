@@ -1,4 +1,4 @@
-"""What is done every second: word of each partition, reading led to where it stands, own metrics."""
+"""Work of every second: heartbeats, seeking idle partitions, metrics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_sends_a_heartbeat_with_the_lag_of_each_partition(office: Office) 
 
 
 async def test_an_empty_partition_is_counted_through_the_last_fetch(office: Office) -> None:
-    """So its first records take no as-of away; a partition that was found with records waiting has none to give."""
+    """Its first records then do not delay the as-of; a partition found with a backlog has no such time."""
     office.topics.write(CLICKS_0)
     office.topics.write(ORDERS_0, paid(at=1))
     await office.worker.tick()
@@ -45,14 +45,14 @@ async def test_an_empty_partition_is_counted_through_the_last_fetch(office: Offi
 async def test_sends_a_heartbeat_when_the_position_moves_during_the_turn(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under load it always is: the position of a moment ago is not the stored one any more."""
+    """Under load the position always moves between sampling and the heartbeat."""
     look_at, heartbeat = Housekeeping._look_at, PaneWriter.heartbeat
     calls = []
 
     async def looked(self: Housekeeping, partition: Partition) -> Any:
-        said = await look_at(self, partition)
+        reported = await look_at(self, partition)
         await office.count(office.topics.fetch(partition, most=1))
-        return said
+        return reported
 
     async def late(self: PaneWriter, *args: Any) -> Any:
         calls.append(args)
@@ -90,7 +90,7 @@ async def test_sends_a_heartbeat_while_an_applied_batch_is_unacknowledged(
         before = now_ms()
         await office.worker.tick()
         held = (await office.state()).partitions[CLICKS_0]
-        assert (held.position, held.lag) == (3, 4), "not less waits than when it was sent"
+        assert (held.position, held.lag) == (3, 4), "not less than the backlog when it was sampled"
         assert (held.heartbeat_ms or 0) >= before
         going.set()
         while office.worker._housekeeping._busy(CLICKS_0):
@@ -119,7 +119,7 @@ async def test_seeks_an_idle_partition_whose_read_position_differs(clock: Clock,
     await office.count(office.topics.fetch(CLICKS_0, most=2))
     office.topics.reads[CLICKS_0] = 5
     await office.worker.tick()
-    assert office.topics.sought == []  # what was fetched may be on its way
+    assert office.topics.sought == []  # fetched batches may still be queued
     clock.advance(6)
     await office.worker.tick()
     assert office.topics.sought == [(CLICKS_0, 2)]
@@ -149,14 +149,14 @@ async def test_releases_revoked_partitions(office: Office) -> None:
 
 async def test_deletes_metrics_of_gone_workers_once_a_minute(clock: Clock, office: Office) -> None:
     at = now_ms()
-    said = {b"gone": b"%d\nx 1\n" % (at - 601_000), b"away": b"%d\nx 1\n" % (at - 599_000)}
-    await office.redis.hset(office.keys.workers, mapping=said)
+    reported = {b"gone": b"%d\nx 1\n" % (at - 601_000), b"away": b"%d\nx 1\n" % (at - 599_000)}
+    await office.redis.hset(office.keys.workers, mapping=reported)
     for _ in range(3):
         await office.worker.tick()
-    assert set(said) < set(await office.redis.hkeys(office.keys.workers))
+    assert set(reported) < set(await office.redis.hkeys(office.keys.workers))
     clock.advance(61)
     await office.worker.tick()
-    assert set(await office.redis.hkeys(office.keys.workers)) & set(said) == {b"away"}
+    assert set(await office.redis.hkeys(office.keys.workers)) & set(reported) == {b"away"}
 
 
 async def test_a_failed_turn_does_not_end_the_worker(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:

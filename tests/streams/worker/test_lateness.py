@@ -1,4 +1,4 @@
-"""What is too late or too early, and that no batch's end can be seen in what is refused and what repeats."""
+"""What is too late or too early; results do not depend on batch boundaries."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def columns(events: list[tuple[np.uint64, int]]) -> tuple[Hashes, Ints]:
 
 
 def verdicts(events: list[tuple[np.uint64, int]], cuts: list[int]) -> tuple[list[int], Counter[RejectionReason], int]:
-    """Places of what counts, how many were refused by reason, and how many repeat, if batches are cut there."""
+    """Indexes of counted events, rejections by reason, and number of duplicates, for batches cut there."""
     ids, ts = columns(events)
     seen = SeenIds(1000)
     counted: list[int] = []

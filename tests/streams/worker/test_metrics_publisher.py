@@ -1,4 +1,4 @@
-"""What a worker says of itself where its memory for event ids is full, and what the doctor makes of it."""
+"""What a worker reports when its memory for event ids is full, and what the doctor says about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One partition's work: what is refused, what repeats, and what a new owner takes over, on a real Redis."""
+"""One partition: rejections, duplicates, and what a new owner loads, on a real Redis."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def shop(redis_url: str) -> AsyncIterator[Shop]:
 
 
 async def page_views(shop: Shop) -> object:
-    """Of all that was counted; an event at the end lets the as-of pass the others."""
+    """Of all counted events; an event at the end moves the as-of past the others."""
     await shop.feed(CLICKS_0, [click("search", at=80_000)])
     return (await ask(await shop.view(), "24h"))["page_views"]
 
@@ -114,7 +114,7 @@ async def test_counts_negative_amounts_by_a_bounded_number_of_channel_and_coupon
     assert len(await shop.redis.hgetall(shop.keys.totals(0))) < MAX_CHANNEL_COUPON_PAIRS + 10
     await shop.work(ORDERS_0)
     state = await shop.reader(RowIndex()).state()
-    assert state.partitions.keys() == {ORDERS_0}, "the state is read as before"
+    assert state.partitions.keys() == {ORDERS_0}, "the state reads as before"
 
 
 async def test_rejects_events_beyond_the_late_and_future_limits(shop: Shop) -> None:
@@ -142,7 +142,7 @@ async def test_events_ahead_of_the_clock_count_without_advancing_the_as_of(shop:
     in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[:2]), clock)
     assert (in_time.ahead, in_time.depends_on_clock) == ({}, False)
     refused = work.prepare(records(CLICKS_0.topic, 0, 0, [wire(click(at=401, source="till-8"))]), clock)
-    assert (len(refused.rejected), refused.ahead) == (1, {("clicks", "till-8"): 301_000}), "it is named all the same"
+    assert (len(refused.rejected), refused.ahead) == (1, {("clicks", "till-8"): 301_000}), "it is reported as well"
 
 
 async def test_preparing_changes_nothing(shop: Shop) -> None:

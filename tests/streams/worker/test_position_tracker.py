@@ -1,4 +1,4 @@
-"""Where a partition stands when its records are gone, or its topic is another: said aloud, never silently."""
+"""Positions after records were deleted or the topic was recreated: the loss is always reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def counted(office: Office, n: int) -> None:
-    """A partition of which n clicks were counted, and the topic noted."""
+    """A partition with n counted clicks, and its topic id stored."""
     office.topics.ids = {Topic.CLICKS: "a", Topic.ORDERS: "o"}
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(n)))
     await office.count(office.topics.fetch(CLICKS_0))
@@ -30,7 +30,7 @@ async def test_reads_a_recreated_topic_that_grew_beyond_the_position_from_its_be
     clock: Clock, office: Office
 ) -> None:
     await counted(office, 3)
-    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    office.topics.recreate(CLICKS_0, *(click(at=100 + at) for at in range(10)))
     clock.advance(6)
     await office.worker.tick()
     assert (await office.position(CLICKS_0), await office.field("incomplete:clicks/0")) == (0, str(ms(2)))
@@ -56,7 +56,7 @@ async def test_records_of_a_recreated_topic_counted_before_its_detection_count_o
     clock: Clock, office: Office
 ) -> None:
     await counted(office, 3)
-    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    office.topics.recreate(CLICKS_0, *(click(at=100 + at) for at in range(10)))
     await office.count(office.topics.fetch(CLICKS_0, most=4))  # offsets 3 to 6
     clock.advance(6)
     for _ in range(2):
@@ -66,9 +66,9 @@ async def test_records_of_a_recreated_topic_counted_before_its_detection_count_o
 
 
 async def test_does_not_seek_to_an_old_position_in_a_recreated_topic(office: Office) -> None:
-    """Who is reset to the first record of a new topic must not go back to where the old one stood."""
+    """A consumer that was reset to the first record of a new topic must not return to the old position."""
     await counted(office, 3)
-    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    office.topics.recreate(CLICKS_0, *(click(at=100 + at) for at in range(10)))
     office.topics.reads[CLICKS_0] = 0
     await office.count(office.topics.fetch(CLICKS_0, most=2))
     assert (await office.position(CLICKS_0), office.topics.sought) == (0, [])
@@ -77,7 +77,7 @@ async def test_does_not_seek_to_an_old_position_in_a_recreated_topic(office: Off
 
 async def test_counts_nothing_after_a_gap_until_the_topic_id_is_known(office: Office) -> None:
     await counted(office, 3)
-    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    office.topics.recreate(CLICKS_0, *(click(at=100 + at) for at in range(10)))
     office.topics.heard[CLICKS_0] = now_ms() + 2_500
     await office.count(office.topics.fetch(CLICKS_0))
     assert await office.totals() == {"events,clicks,page_view": 3}
@@ -86,9 +86,9 @@ async def test_counts_nothing_after_a_gap_until_the_topic_id_is_known(office: Of
 
 async def test_ignores_a_broker_with_old_metadata(clock: Clock, office: Office) -> None:
     await counted(office, 3)
-    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
-    for told in ("a+", "a", "a+"):
-        office.topics.ids[Topic.CLICKS] = told
+    office.topics.recreate(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    for topic_id in ("a+", "a", "a+"):
+        office.topics.ids[Topic.CLICKS] = topic_id
         clock.advance(6)
         await office.worker.tick()
         await office.worker.tick()
@@ -101,7 +101,7 @@ async def test_resets_only_the_recreated_topic(clock: Clock, office: Office) -> 
     office.topics.write(ORDERS_0, paid(at=1))
     await office.count(office.topics.fetch(ORDERS_0))
     await office.worker.tick()
-    office.topics.make_anew(CLICKS_0, *(click(at=100 + at) for at in range(10)))
+    office.topics.recreate(CLICKS_0, *(click(at=100 + at) for at in range(10)))
     clock.advance(6)
     await office.worker.tick()
     assert (await office.position(CLICKS_0), await office.position(ORDERS_0)) == (0, 1)
@@ -117,7 +117,7 @@ async def test_without_topic_ids_only_offsets_decide(clock: Clock, office: Offic
     office.topics.write(CLICKS_0, click(at=100))
     clock.advance(6)
     await office.worker.tick()
-    assert await office.position(CLICKS_0) == 0  # the end lies before the position
+    assert await office.position(CLICKS_0) == 0  # the end is before the position
 
 
 async def test_records_deleted_before_counting_make_the_history_incomplete(clock: Clock, office: Office) -> None:
@@ -135,7 +135,7 @@ async def test_records_deleted_before_counting_make_the_history_incomplete(clock
 async def test_a_worker_that_starts_after_retention_marks_the_start_of_the_loss(
     clock: Clock, office: Office, redis_url: str
 ) -> None:
-    """It has no as-of yet when it finds the loss."""
+    """It finds the loss before it has an as-of."""
     await counted(office, 3)
     async with opened(redis_url) as other:
         other.topics.ids = office.topics.ids
@@ -146,7 +146,7 @@ async def test_a_worker_that_starts_after_retention_marks_the_start_of_the_loss(
 
 
 async def test_a_partition_without_events_is_incomplete_since_its_last_heartbeat(office: Office) -> None:
-    """All that it had was refused, so that no event time is known of it."""
+    """All of its records were rejected, so that no event time is known."""
     state = office.keys.state(office.keys.shard(CLICKS_0))
     await office.redis.hset(state, mapping={"pos:clicks/0": 2, "rolled:clicks/0": 2, "seen:clicks/0": ms(1)})
     office.topics.write(CLICKS_0, *(click(at=at) for at in range(20)))

@@ -1,4 +1,4 @@
-"""What a worker holds of its partitions stays within memory, whatever labels come."""
+"""Memory of a worker is bounded, whatever labels arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker that reads nothing ends itself only where the broker answers somebody else."""
+"""A worker that reads nothing exits only if the broker answers other consumers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Watched:
-    """Looks once a second, for as long as asked; the broker answers others or does not."""
+    """Checks once a second; the broker answers other consumers, or does not."""
 
     def __init__(self, office: Office, clock: Clock) -> None:
         self.office, self.clock = office, clock
@@ -34,7 +34,7 @@ class Watched:
         return self.answers and partition not in self.unreadable
 
     async def check(self, seconds: int) -> str:
-        """What it says at last, at once if it has something to say."""
+        """The first reason to exit within some seconds, or an empty string."""
         for _ in range(seconds):
             self.clock.advance(1)
             if why := await self.stuck_monitor.check():
@@ -90,7 +90,7 @@ async def test_suspects_a_partition_without_fetch_responses(watched: Watched) ->
 async def test_does_not_suspect_idle_and_never_counted_partitions(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0)
     watched.office.topics.write(ORDERS_0, click(at=1))
-    watched.office.topics.begins[ORDERS_0] = watched.office.topics.reads[ORDERS_0] = 1  # deleted before anybody read it
+    watched.office.topics.begins[ORDERS_0] = watched.office.topics.reads[ORDERS_0] = 1  # deleted before it was read
     assert await watched.check(100) == ""
     assert watched.asked == []
 
@@ -100,7 +100,7 @@ async def test_waits_while_the_broker_answers_no_consumer(watched: Watched) -> N
     watched.answers = False
     assert await watched.check(300) == ""
     watched.answers = True
-    assert await watched.check(30) == ""  # our own connections have as long as ever from now on
+    assert await watched.check(30) == ""  # the timers start again
     assert await watched.check(10) != ""
 
 
@@ -128,7 +128,7 @@ async def test_does_not_end_the_worker_while_redis_refuses_writes(watched: Watch
             assert await watched.check(1000) == ""
         finally:
             admin.config_set("maxmemory", "0")
-    assert await watched.check(30) == "", "from then on it has as long as ever"
+    assert await watched.check(30) == "", "the timers start again"
     assert "clicks/0" in await watched.check(5)
 
 

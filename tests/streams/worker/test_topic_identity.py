@@ -1,4 +1,4 @@
-"""What topics the broker has is asked once for all partitions, and by a question that is put late enough."""
+"""Topic metadata is requested once for all partitions, and late enough."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTITIONS = [Partition(Topic.CLICKS, number) for number in range(8)]
 
 
 class SlowTopics(Topics):
-    """A broker that answers one question after the other, each after `takes_s`: also those that were given up."""
+    """A broker that answers requests sequentially, each after `takes_s`, even those that timed out."""
 
     takes_s = 0.1
 
@@ -38,14 +38,14 @@ class SlowTopics(Topics):
 
     async def _answer(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
         async with self._line:
-            told = await super().fetch_topic_metadata(topics)
+            metadata = await super().fetch_topic_metadata(topics)
             await asyncio.sleep(self.takes_s)
             if self.fails:
                 raise KafkaConnectionError
-            return told
+            return metadata
 
     def fetched(self) -> None:
-        """A fetch is answered for all partitions, longer after the one before than any gap that is overlooked: 0 ms."""
+        """A fetch response for all partitions, after a gap larger than the tolerated one, which is 0 ms here."""
         for partition in PARTITIONS:
             self.heard[partition] = max(now_ms(), (self.heard.get(partition) or 0) + 1)
 
@@ -58,7 +58,7 @@ async def topics(monkeypatch: pytest.MonkeyPatch) -> SlowTopics:
 
 
 async def test_one_request_serves_all_partitions_of_a_slow_broker(topics: SlowTopics) -> None:
-    """With a question of each partition the last of them would wait for 0.8 s, and for longer each time."""
+    """With one request per partition, the last would wait for 0.8 s, and longer each time."""
     asking = TopicIdentity(topics, MACHINE)
     for _ in range(5):
         topics.fetched()

@@ -1,4 +1,4 @@
-"""When a worker that reads nothing is in doubt, and when there is a reason for it."""
+"""When a worker that reads nothing is suspect, and what excuses it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def seen(partitions: dict[Partition, PartitionSample] | None = None, **changes: 
 
 
 def in_doubt(*sights: WorkerSample, dog: Watchdog | None = None) -> list[int]:
-    """The seconds at which something was in doubt, of looking once a second."""
+    """The seconds at which a partition was suspect, checking once a second."""
     dog = dog or Watchdog(AFTER_S)
     return [second for second, sight in enumerate(sights) if dog.check(second, sight)]
 

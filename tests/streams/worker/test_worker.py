@@ -1,4 +1,4 @@
-"""Batches of one partition in order, those of different partitions side by side."""
+"""Batches of one partition are handled in order, those of different partitions concurrently."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def batch(partition: int, start_offset: int) -> RecordBatch:
 
 
 class Counter:
-    """Notes what it was handed, and is done with a partition's batch when told so."""
+    """Records its batches, and finishes each when the test says so."""
 
     def __init__(self) -> None:
         self.begun: list[tuple[int, int]] = []

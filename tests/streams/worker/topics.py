@@ -1,4 +1,4 @@
-"""Topics that are not there: what a worker asks of its consumer, answered from lists of records."""
+"""A fake consumer that reads from lists of records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.events import Event, records, wire
 
 
 class Topics(WorkerConsumer):
-    """Partitions with their records, and where they are read. Offsets below `begins` are deleted."""
+    """Partitions with their records and read positions. Offsets below `begins` are deleted."""
 
     def __init__(self) -> None:
         self.values: dict[Partition, list[bytes | None]] = {}
@@ -23,11 +23,11 @@ class Topics(WorkerConsumer):
         self.sought: list[tuple[Partition, int]] = []
         self.committed: dict[Partition, int] = {}
         self.heard: dict[Partition, int | None] = {}
-        """# <epoch ms>; where nothing is set, the broker answers all the time"""
+        """# <epoch ms>; by default the broker always answers"""
         self.ids: dict[Topic, str] = {}
         self.in_rebalance = False
         self.stepped: dict[Partition, int] = {}
-        """# <steps through a large record>"""
+        """# <reads of a large record>"""
         self.paused: set[Partition] = set()
 
     def write(self, partition: Partition, *events: Event | bytes) -> None:
@@ -35,20 +35,21 @@ class Topics(WorkerConsumer):
         values += [event if isinstance(event, bytes) else wire(event) for event in events]
         self.reads.setdefault(partition, 0)
 
-    def make_anew(self, partition: Partition, *events: Event) -> None:
-        """Delete a topic of one partition and make it again with other records; reading stays where it was."""
+    def recreate(self, partition: Partition, *events: Event) -> None:
+        """Delete a topic of one partition and recreate it with other records; the read position stays."""
         self.ids[partition.topic] += "+"
         self.values[partition] = []
         self.write(partition, *events)
 
     def fetch(self, partition: Partition, most: int = 1000) -> RecordBatch:
-        """The next batch from where reading stands."""
+        """The next batch from the read position."""
         at = self.reads[partition]
         batch = records(partition.topic, partition.number, at, self.values[partition][at : at + most])
         self.reads[partition] = batch.end_offset
         return batch
 
-    # As the worker sees it -------------------------------------------------------------------------------------------
+    # Consumer interface
+    # --------------------------------------------------------------------------------------------------
 
     def assigned(self) -> set[Partition]:
         return set(self.values)
