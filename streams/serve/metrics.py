@@ -45,8 +45,8 @@ FORGET_AFTER_MS = 60_000
 def worker_families(workers: Mapping[str, tuple[int, str]], now_ms: int) -> Iterator[Metric]:
     """The metric families of all running workers, merged by name."""
     families: dict[str, Metric] = {}
-    for worker, (said_ms, text) in sorted(workers.items()):
-        if now_ms - said_ms > FORGET_AFTER_MS:
+    for worker, (reported_ms, text) in sorted(workers.items()):
+        if now_ms - reported_ms > FORGET_AFTER_MS:
             continue
         try:
             for family in text_string_to_metric_families(text):

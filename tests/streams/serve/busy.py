@@ -1,4 +1,4 @@
-"""A shop with much to add up, and readers that ask for the costliest answers again and again."""
+"""A shop with many panes, and clients that send the most expensive queries in a loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PER_BATCH = 4_000
 
 
 async def fill(shop: Shop, events: int = 24_000, seed: int = 1) -> None:
-    """Orders and clicks over three hours, all of it rolled."""
+    """Compacted orders and clicks over three hours."""
     chance = random.Random(seed)
     moments = sorted(chance.uniform(0, HOURS * 3600) for _ in range(events))
     for i in range(0, events, _PER_BATCH):
@@ -41,7 +41,7 @@ async def fill(shop: Shop, events: int = 24_000, seed: int = 1) -> None:
 
 
 def costly(chance: random.Random) -> str:
-    """A path whose answer takes long, and is not the same twice."""
+    """A path with a slow answer, different each time."""
     end = at(HOURS * 3600 - chance.randrange(3600))
     window = chance.choice(("24h", "1h", "day"))
     return chance.choice(
@@ -57,7 +57,7 @@ def costly(chance: random.Random) -> str:
 
 
 def read(port: int, seed: int, seconds: float) -> Counter[int]:
-    """Ask for that long; how often each status came."""
+    """Send queries for some seconds; returns the count of each status."""
     chance, statuses = random.Random(seed), Counter[int]()
     ends_s = time.monotonic() + seconds
     while time.monotonic() < ends_s:
@@ -68,7 +68,7 @@ def read(port: int, seed: int, seconds: float) -> Counter[int]:
             answer.read()
             statuses[answer.status] += 1
             if answer.status == 429:
-                time.sleep(0.05)  # and so sooner than it was told to
+                time.sleep(0.05)  # earlier than Retry-After
     return statuses
 
 
@@ -89,7 +89,7 @@ print(json.dumps(total))
 
 @contextlib.contextmanager
 def readers(port: int, how_many: int, seconds: float) -> Iterator[subprocess.Popen[str]]:
-    """Costly readers in a process of their own; what they print at their end is how often each status came."""
+    """Clients in a process of their own, which print the count of each status."""
     argv = [sys.executable, "-c", _READERS, str(port), str(how_many), str(seconds)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -100,7 +100,7 @@ def readers(port: int, how_many: int, seconds: float) -> Iterator[subprocess.Pop
 
 @dataclass
 class Watched:
-    """What came back of one path: milliseconds, and whatever `note` made of the bodies."""
+    """Responses of one path: milliseconds, and the result of `note` for each body."""
 
     ms: list[float] = field(default_factory=list)
     bodies: list[tuple[int, bytes]] = field(default_factory=list)
@@ -111,7 +111,7 @@ class Watched:
 
 
 def watch(port: int, paths: tuple[str, ...], seconds: float, every_s: float = 0.25) -> dict[str, Watched]:
-    """Ask for each path in turn, on connections of their own."""
+    """Request each path in turn, on connections of their own."""
     found = {path: Watched() for path in paths}
     ends_s = time.monotonic() + seconds
     while time.monotonic() < ends_s:

@@ -1,4 +1,4 @@
-"""A shop with a few events whose numbers can be counted by hand, and a running app over it."""
+"""A shop with few events that can be counted by hand, and a running app over it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def settings(redis_url: str) -> Settings:
 
 @pytest.fixture
 async def open_shop(settings: Settings) -> AsyncIterator[Shop]:
-    """As of second 60: three visitors, two of whom buy; a repeat and a message that is none."""
+    """As of second 60: three visitors, two of whom buy; a duplicate and a malformed message."""
     async with shop(settings) as made:
         await made.promote("spring", 0, 3600)
         await made.send(
@@ -53,14 +53,14 @@ async def open_shop(settings: Settings) -> AsyncIterator[Shop]:
 
 @pytest.fixture
 async def api(open_shop: Shop, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an app that has caught up with the shop."""
+    """A client of an app that is ready."""
     async with client(settings) as made:
         await ready(made)
         yield made
 
 
 async def soon(condition: Callable[[], Awaitable[bool]], within_s: float = 15) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     with anyio.fail_after(within_s):
         while not await condition():
             await anyio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Following a server in tests: events as they come over HTTP, and a log of changes in memory."""
+"""SSE events as a client gets them, and an alert log in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streams.settings import Settings
 
 @dataclass(frozen=True)
 class Event:
-    """One event as a client gets it."""
+    """One event."""
 
     name: str
     id: str | None
@@ -28,7 +28,7 @@ class Event:
 
 
 def events(text: str) -> list[Event]:
-    """All events of a part of a stream."""
+    """The events in a part of a stream."""
     return [found for block in text.split("\n\n") if (found := _event(block))]
 
 
@@ -38,7 +38,7 @@ def _event(block: str) -> Event | None:
 
 
 async def received(answer: httpx.Response) -> AsyncIterator[Event]:
-    """The events of a stream as they come."""
+    """The events of a stream."""
     block: list[str] = []
     async for line in answer.aiter_lines():
         block.append(line)
@@ -50,24 +50,24 @@ async def received(answer: httpx.Response) -> AsyncIterator[Event]:
 
 @dataclass
 class Log:
-    """Changes in memory; `fault`: what every call raises."""
+    """An alert log in memory; `fault`: the error that every call raises."""
 
     held: list[AlertStreamEntry] = field(default_factory=list)
     fault: Exception | None = None
     failed: int = 0
-    """How many calls raised it."""
+    """Number of calls that raised it."""
     given: int = 0
-    """How many changes were asked for so far."""
+    """Number of changes requested."""
 
     def add(self, *numbers: int, size: int = 0) -> None:
-        """Changes, each at (number, 0)."""
+        """Add changes, each with the id (number, 0)."""
         self.held += [
             AlertStreamEntry((number, 0), json.dumps({"number": number, "much": "x" * size}).encode())
             for number in numbers
         ]
 
     async def is_read(self) -> bool:
-        """Whether somebody was given changes."""
+        """Whether any changes were read."""
         return self.given > 0
 
     async def end(self) -> StreamEntryId:
@@ -92,7 +92,7 @@ class Log:
 
 @contextlib.asynccontextmanager
 async def served(settings: Settings, log: Log | None = None) -> AsyncIterator[str]:
-    """A server on a port of its own, and its URL; it has ended after the block. `log`: changes that it passes on."""
+    """A server on a port of its own, stopped after the block. `log`: alert changes to relay."""
     settings = settings.model_copy(update={"http_port": free_port()})
     app = create_app(settings)
     with bind(settings) as bound:

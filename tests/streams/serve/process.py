@@ -1,4 +1,4 @@
-"""`serve` as a process of its own, and raw connections to it."""
+"""A `serve` process, and raw connections to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ app.run(Settings())
 
 @contextlib.contextmanager
 def serving(settings: Mapping[str, object], *, files: int = 0) -> Iterator[Server]:
-    """A server; `files`: its limit of open files, soft and hard."""
+    """A server; `files`: its soft and hard limit of open files."""
     port = free_port()
     env = {f"SALEPULSE_{name.upper()}": str(value) for name, value in settings.items()}
     with temporary_data_dir() as folder:
@@ -43,7 +43,7 @@ def serving(settings: Mapping[str, object], *, files: int = 0) -> Iterator[Serve
 
 @contextlib.contextmanager
 def connected(port: int, how_many: int = 1) -> Iterator[list[socket.socket]]:
-    """Connections that say nothing by themselves."""
+    """Idle connections."""
     held: list[socket.socket] = []
     try:
         for _ in range(how_many):
@@ -55,7 +55,7 @@ def connected(port: int, how_many: int = 1) -> Iterator[list[socket.socket]]:
 
 
 def answered(one: socket.socket, request: bytes = b"") -> bytes:
-    """Send something, and read until the connection ends or is quiet for its time-out."""
+    """Send bytes, and read until the connection closes or times out."""
     received = b""
     with contextlib.suppress(ConnectionError, TimeoutError):
         one.sendall(request)

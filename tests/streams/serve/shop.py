@@ -1,4 +1,4 @@
-"""A small shop for tests: hand-made events written to Redis the way a worker does, and an app over them."""
+"""A small shop for tests: events written to Redis as a worker does, and an app over them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from streams.worker.lateness import event_time_bounds
 from streams.worker.partition import OwnedPartition
 
 T0 = 1_764_590_400_000
-"""2025-12-01T12:00:00Z: events are given in seconds after it."""
+"""2025-12-01T12:00:00Z; events are given in seconds after it."""
 
 QUIET_S = 600
-"""So long after its last word a worker is not stale yet: tests say it once, and may take a while then."""
+"""Heartbeats are not stale for this long, so that slow tests need only one."""
 
 CLICKS, ORDERS, LOGISTICS = (Partition(topic, 0) for topic in (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS))
 
@@ -46,13 +46,13 @@ class Message:
 
 
 def shop_settings(redis_url: str, **changes: Any) -> Settings:
-    """The event clock: numbers do not depend on when a test runs, nor on how long it takes after `attend`."""
+    """On the event clock, so that answers do not depend on the time of the run."""
     usual = {"redis_url": redis_url, "clock": Clock.EVENT, "poll_ms": 20, "stale_after_s": QUIET_S}
     return Settings(**{**usual, **changes})
 
 
 def at(seconds: float) -> int:
-    """Epoch ms of a moment of the shop."""
+    """Epoch ms of a second of the shop."""
     return T0 + int(seconds * 1000)
 
 
@@ -73,7 +73,7 @@ def order(
 
 
 class Shop:
-    """Writes events partition by partition, each `send` one batch."""
+    """Writes events; each `send` is one batch of a partition."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -86,7 +86,7 @@ class Shop:
         self._ids = 0
 
     async def send(self, partition: Partition, *events: dict[str, Any] | bytes) -> None:
-        """Count events (bytes: as they are, for poison)."""
+        """Count events; bytes are written as they are."""
         work = self.works.get(partition)
         if work is None:
             made = OwnedPartition(partition, self.settings, self.writer, self._compactor, self._rows)
@@ -105,12 +105,12 @@ class Shop:
             assert await work.compact(event_time_bounds(self.settings, None, now_ms()))
 
     async def attend(self, lag: int = 0, *only: Partition) -> None:
-        """Say that partitions are attended; those that nothing was sent to as well."""
+        """Write a heartbeat for all partitions, also for empty ones."""
         works = {partition: self.works.get(partition) for partition in only or (CLICKS, ORDERS, LOGISTICS)}
         await self.writer.heartbeat({partition: (work and work.position, lag) for partition, work in works.items()})
 
     async def silent_since(self, partition: Partition, seconds: float) -> None:
-        """As if a worker had last spoken so long ago."""
+        """Set the last heartbeat of a partition back."""
         state = self.keys.state(self.keys.shard(partition))
         await self.redis.hset(state, f"seen:{partition}", str(now_ms() - int(seconds * 1000)))
 
@@ -145,7 +145,7 @@ async def shop(settings: Settings) -> AsyncIterator[Shop]:
 
 @contextlib.asynccontextmanager
 async def client(settings: Settings, app: FastAPI | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    """An app that runs, and a client of it."""
+    """A running app and its client."""
     app = app or create_app(settings)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (

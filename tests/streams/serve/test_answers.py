@@ -1,4 +1,4 @@
-"""What every answer is made from."""
+"""Dependencies of routes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fastapi.routing import APIRoute, APIRouter
 from streams.serve.app import ROUTERS, declared_routers
 
 
-def test_no_request_waits_for_a_thread() -> None:
-    """The framework calls plain functions in a pool of threads, each way past whatever else is computed."""
+def test_no_route_needs_the_thread_pool() -> None:
+    """FastAPI calls plain functions in a thread pool, behind other work."""
     plain = [
         (path, dependant.call)
         for router in (*ROUTERS, *declared_routers())
@@ -24,7 +24,7 @@ def test_no_request_waits_for_a_thread() -> None:
 
 
 def _dependants(router: APIRouter) -> Iterator[tuple[str, Dependant]]:
-    """Of each route what answers it, and what that depends on."""
+    """Each route's endpoint and its dependencies."""
     for route in router.routes:
         if isinstance(route, APIRoute):
             yield route.path, route.dependant

@@ -1,4 +1,4 @@
-"""`/api/v1/compare`, and `compare=` on series: two answers of /api/v1/kpis beside each other."""
+"""`/api/v1/compare`, and `compare=` of series: two answers of /api/v1/kpis."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY_S, APART_S = 86_400, 3 * 86_400
 
 @pytest.fixture
 async def api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """The sale `this` of which 90 s are over; `last` was three days before. Everything is kept."""
+    """The sale `this` is 90 s old; `last` was three days before. All panes are kept."""
     async with shop(settings.model_copy(update={"retain": "all"})) as made:
         for start, name, amount in ((-APART_S, "last", 500), (-DAY_S, None, 40), (0, "this", 1000)):
             labels = {"promotion_id": name} if name else {}
@@ -52,7 +52,7 @@ async def refused(api: httpx.AsyncClient, **query: str | int) -> str:
     return answer.json()["error"]["message"]
 
 
-async def test_now_and_then_difference_and_ratio(api: httpx.AsyncClient) -> None:
+async def test_compare_answers_both_moments_with_difference_and_ratio(api: httpx.AsyncClient) -> None:
     answer = await get(api, "compare", against="baseline", window="promotion")
     CompareOne.model_validate(answer)
     assert (answer["as_of"], answer["promotion"], answer["against"]) == (at(90), "this", "baseline")
@@ -67,7 +67,9 @@ async def test_now_and_then_difference_and_ratio(api: httpx.AsyncClient) -> None
 @pytest.mark.parametrize("against", ["baseline", "yesterday", "last_week"])
 @pytest.mark.parametrize("cut", [{}, {"scope": "channel", "value": "app"}, {"scope": "sku", "value": "sku-1"}])
 @pytest.mark.parametrize("window", ["1m", "1h", "day", "promotion"])
-async def test_both_sides_are_what_kpis_answers(api: httpx.AsyncClient, against: str, cut: dict, window: str) -> None:
+async def test_both_sides_equal_the_answers_of_kpis(
+    api: httpx.AsyncClient, against: str, cut: dict, window: str
+) -> None:
     answer = await get(api, "compare", against=against, window=window, **cut)
     now = await get(api, "kpis", window=window, as_of=answer["as_of"], **cut)
     whose = "last" if against == "baseline" else "this"
@@ -77,7 +79,7 @@ async def test_both_sides_are_what_kpis_answers(api: httpx.AsyncClient, against:
     assert answer["compared_value"] == answer["value"]
 
 
-async def test_each_value_of_a_scope(api: httpx.AsyncClient) -> None:
+async def test_each_value_of_a_scope_is_answered(api: httpx.AsyncClient) -> None:
     answer = await get(api, "compare", against="yesterday", window="5m", scope="channel")
     CompareEach.model_validate(answer)
     assert [item["value"] for item in answer["items"]] == ["app", "web"]
@@ -86,7 +88,7 @@ async def test_each_value_of_a_scope(api: httpx.AsyncClient) -> None:
     assert (web["values"]["refunds"], web["compared"]["refunds"], web["ratio"]["refunds"]) == (100, 0, None)
 
 
-async def test_a_promotion_beside_its_baseline(api: httpx.AsyncClient) -> None:
+async def test_a_promotion_is_compared_with_its_baseline(api: httpx.AsyncClient) -> None:
     answer = await get(api, "compare", against="baseline", window="promotion", scope="promotion")
     CompareEach.model_validate(answer)
     this, last = answer["items"]
@@ -97,7 +99,7 @@ async def test_a_promotion_beside_its_baseline(api: httpx.AsyncClient) -> None:
     assert {name: one[name] for name in ("compared", "ratio")} == {name: this[name] for name in ("compared", "ratio")}
 
 
-async def test_a_series_with_that_of_the_baseline_on_its_axis(api: httpx.AsyncClient) -> None:
+async def test_a_series_includes_the_baseline_on_the_same_axis(api: httpx.AsyncClient) -> None:
     query = {"window": "promotion", "start": at(0), "end": at(90), "step": 10_000}
     answer = await get(api, "series/gmv", compare="baseline", **query)
     SeriesAnswer.model_validate(answer)
@@ -111,7 +113,7 @@ async def test_a_series_with_that_of_the_baseline_on_its_axis(api: httpx.AsyncCl
     assert "compared" not in await get(api, "series/gmv", **query)
 
 
-async def test_what_cannot_be_compared_is_a_422_that_says_why(api: httpx.AsyncClient) -> None:
+async def test_an_impossible_comparison_is_a_422_with_the_reason(api: httpx.AsyncClient) -> None:
     assert "known: baseline, yesterday, last_week" in await refused(api, against="christmas")
     assert "against" in await refused(api)
     assert "'last' has no baseline" in await refused(api, against="baseline", promotion="last")
@@ -122,11 +124,11 @@ async def test_what_cannot_be_compared_is_a_422_that_says_why(api: httpx.AsyncCl
     assert series.json()["error"]["code"] == "not_answerable"
 
 
-async def test_the_baseline_is_on_metrics(api: httpx.AsyncClient) -> None:
+async def test_the_baseline_is_exported_on_metrics(api: httpx.AsyncClient) -> None:
     lines = (await api.get("/metrics")).text.splitlines()
     found = dict(line.rsplit(" ", 1) for line in lines if line.startswith("salepulse_promotion_baseline{"))
     by_kpi = {name.split('kpi="')[1].split('"')[0]: float(number) for name, number in found.items()}
     then = await get(api, "kpis", window="promotion", scope="promotion", value="last", as_of=at(60 - APART_S))
-    told = {name: number for name, number in then["values"].items() if number is not None}
-    assert set(by_kpi) == set(told)
-    assert (by_kpi["gmv"], by_kpi["orders_paid"]) == (told["gmv"] / 100, told["orders_paid"]) == (10.0, 2)
+    known = {name: number for name, number in then["values"].items() if number is not None}
+    assert set(by_kpi) == set(known)
+    assert (by_kpi["gmv"], by_kpi["orders_paid"]) == (known["gmv"] / 100, known["orders_paid"]) == (10.0, 2)

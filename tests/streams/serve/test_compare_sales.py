@@ -1,5 +1,4 @@
-"""Two simulated sales, the second with the first as its baseline, over a real Redis: `/api/v1/compare` against the
-oracle."""
+"""`/api/v1/compare` of two simulated sales, the first the baseline of the second, equals the oracle."""
 
 from __future__ import annotations
 
@@ -32,7 +31,7 @@ CUTS = (("all", None), ("channel", "live"), ("region", "east"), ("category", "ph
 
 @dataclass(frozen=True)
 class Sale:
-    """An hour's sale: a whole day's course, compressed."""
+    """A sale of one hour with the course of a whole day."""
 
     definition: Promotion
     events: Mapping[Topic, list[dict[str, Any]]]
@@ -65,7 +64,7 @@ def sale(start_ms: int, promotion_id: str, baseline: str | None) -> Sale:
 
 
 async def count(shop: Shop, sold: Sale) -> int:
-    """Count a sale; returns the newest event's time."""
+    """Count a sale; returns its newest event time."""
     for topic, events in sold.events.items():
         await shop.feed(Partition(topic, 0), events)
         await shop.compact(Partition(topic, 0))
@@ -74,7 +73,7 @@ async def count(shop: Shop, sold: Sale) -> int:
 
 @asynccontextmanager
 async def two_sales(redis_url: str, apart_ms: int) -> AsyncIterator[tuple[httpx.AsyncClient, Oracle, Sale, Sale]]:
-    """Counted one after the other, with everything dropped that is not kept."""
+    """Both sales, with all expired panes dropped."""
     first, second = sale(START_MS - apart_ms, "last", None), sale(START_MS, "this", "last")
     async with opened(redis_url, retain="", poll_ms=20) as shop:
         for sold in (first, second):
@@ -100,7 +99,7 @@ def moments(second: Sale) -> list[int]:
     return [starts + (ends - starts) * tenth // 10 // 1000 * 1000 for tenth in (1, 4, 9)]
 
 
-async def test_against_the_sale_two_hours_before(redis_url: str) -> None:
+async def test_a_sale_is_compared_with_one_two_hours_before(redis_url: str) -> None:
     async with two_sales(redis_url, 7_000_000) as (api, oracle, first, second):
         for at in moments(second):
             then_at = first.definition.starts_at + at - second.definition.starts_at
@@ -113,7 +112,7 @@ async def test_against_the_sale_two_hours_before(redis_url: str) -> None:
                     assert at - 60_000 < now_ms <= at
                     assert now_ms - then_ms == at - then_at, "both as long after their start"
                     other = "last" if value == "this" else value or ""
-                    gone = DISTINCTS if then_ms != then_at else ()  # in which case only minutes are kept
+                    gone = DISTINCTS if then_ms != then_at else ()  # then only minutes are kept
                     expected = oracle.ask(window, now_ms, scope, value or "", promotion="this")
                     assert_agree(answer["values"], without(expected, *STOCK_NAMES), scope, window, at)
                     expected = oracle.ask(window, then_ms, scope, other, promotion="last")
@@ -121,7 +120,7 @@ async def test_against_the_sale_two_hours_before(redis_url: str) -> None:
                     assert_agree(answer["compared"], kept, scope, window, then_ms)
 
 
-async def test_against_the_sale_a_year_before(redis_url: str) -> None:
+async def test_a_sale_is_compared_with_one_a_year_before(redis_url: str) -> None:
     unknown = (*STOCK_NAMES, *DISTINCTS, "conversion_rate", "unshipped_orders", "overdue_shipments")
     async with two_sales(redis_url, YEAR_MS) as (api, oracle, _, second):
         for at in moments(second):
@@ -145,14 +144,14 @@ async def test_against_the_sale_a_year_before(redis_url: str) -> None:
             assert item["compared"]["gmv"] == expected["gmv"]
 
 
-async def test_a_forecast_goes_by_the_sale_a_year_before(redis_url: str) -> None:
+async def test_a_forecast_uses_the_sale_a_year_before(redis_url: str) -> None:
     async with two_sales(redis_url, YEAR_MS) as (api, _, _, second):
         starts, ends = second.definition.starts_at, second.definition.ends_at
         answer = await api.get("/api/v1/promotions/this", params={"as_of": (starts + ends) // 2})
         assert (answer.json()["forecast"]["basis"], answer.json()["forecast"]["earlier"]) == ("earlier", ["last"])
 
 
-async def test_the_curves_of_both_on_one_axis(redis_url: str) -> None:
+async def test_series_of_both_sales_share_an_axis(redis_url: str) -> None:
     async with two_sales(redis_url, YEAR_MS) as (api, oracle, first, second):
         start, end = (at // 60_000 * 60_000 for at in (second.definition.starts_at, second.definition.ends_at))
         query = {"window": "promotion", "scope": "promotion", "value": "this", "compare": "baseline"}

@@ -1,4 +1,4 @@
-"""Silent, slow and greedy connections: whoever asks is answered nevertheless, and memory stays bounded."""
+"""Idle, slow and greedy connections: other clients are served, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MB = 2**20
 
 @pytest.fixture(scope="module")
 def many_files() -> Iterator[None]:
-    """Enough files for the connections of this process."""
+    """A limit of open files high enough for this test's connections."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert raise_file_limit() > 2 * IDLE
     yield
@@ -42,7 +42,7 @@ def many_files() -> Iterator[None]:
 
 @pytest.fixture
 def server(redis_url: str) -> Iterator[Server]:
-    """A server that may have 1,024 files open, and no more."""
+    """A server with a limit of 1,024 open files."""
     with serving({"redis_url": redis_url}, files=1024) as made:
         yield made
 
@@ -55,7 +55,7 @@ def get(server: Server, path: str) -> tuple[int, float, bytes]:
 
 
 @pytest.mark.usefixtures("many_files")
-def test_idle_connections_shut_nobody_out(server: Server) -> None:
+def test_idle_connections_do_not_block_other_clients(server: Server) -> None:
     with connected(server.port, IDLE) as idle:
         assert len(idle) == IDLE
         for _ in range(20):
@@ -70,8 +70,8 @@ def test_idle_connections_shut_nobody_out(server: Server) -> None:
 
 
 @pytest.mark.usefixtures("many_files")
-def test_connections_that_keep_sending_heads_or_bodies_shut_nobody_out(server: Server) -> None:
-    """1,100 of them, each within its request: those that are slowest to finish it are closed."""
+def test_connections_that_send_slowly_do_not_block_other_clients(server: Server) -> None:
+    """Hold 1,100 connections, each with an incomplete request."""
     head = b"POST /api/v1/silences HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     with connected(server.port, IDLE) as slow:
         for at, one in enumerate(slow):
@@ -82,7 +82,7 @@ def test_connections_that_keep_sending_heads_or_bodies_shut_nobody_out(server: S
             assert (status, took_s < 1.0) == (200, True), took_s
 
 
-def test_a_large_body_is_refused_and_not_held(server: Server) -> None:
+def test_a_large_body_is_rejected_without_buffering(server: Server) -> None:
     process = psutil.Process(server.pid)
     before = process.memory_info().rss
     block, length = b" " * MB, 150 * MB
@@ -93,13 +93,13 @@ def test_a_large_body_is_refused_and_not_held(server: Server) -> None:
             for _ in range(150):
                 one.sendall(block)
                 most = max(most, process.memory_info().rss)
-        said = answered(one)
-    assert said.startswith(b"HTTP/1.1 413 "), said
-    assert json.loads(said.partition(b"\r\n\r\n")[2])["error"]["code"] == "body_too_large"
+        reply = answered(one)
+    assert reply.startswith(b"HTTP/1.1 413 "), reply
+    assert json.loads(reply.partition(b"\r\n\r\n")[2])["error"]["code"] == "body_too_large"
     assert most - before < 20 * MB
 
 
-def test_a_large_body_in_chunks_is_too(server: Server) -> None:
+def test_a_large_chunked_body_is_rejected_without_buffering(server: Server) -> None:
     process = psutil.Process(server.pid)
     before = process.memory_info().rss
     with connected(server.port) as (one,):
@@ -108,15 +108,15 @@ def test_a_large_body_in_chunks_is_too(server: Server) -> None:
             for _ in range(30):
                 one.sendall(b"100000\r\n" + b" " * MB + b"\r\n")
             one.sendall(b"0\r\n\r\n")
-        said = answered(one)
-    assert said.startswith(b"HTTP/1.1 413 "), said
+        reply = answered(one)
+    assert reply.startswith(b"HTTP/1.1 413 "), reply
     assert process.memory_info().rss - before < 20 * MB
 
 
-def test_a_client_that_waits_to_be_told_to_go_on_is_told_at_once(server: Server) -> None:
+def test_a_large_body_with_expect_100_continue_is_rejected_at_once(server: Server) -> None:
     with connected(server.port) as (one,):
-        said = answered(one, _post(f"content-length: {150 * MB}\r\nexpect: 100-continue"))
-    assert said.startswith(b"HTTP/1.1 413 "), said
+        reply = answered(one, _post(f"content-length: {150 * MB}\r\nexpect: 100-continue"))
+    assert reply.startswith(b"HTTP/1.1 413 "), reply
 
 
 def _post(*headers: str) -> bytes:
@@ -133,15 +133,15 @@ def _number(scraped: str, series: str) -> float:
 
 @pytest.fixture
 async def port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    """Of a server that waits half a second."""
+    """A server with timeouts of half a second."""
     monkeypatch.setattr(connections, "REQUEST_WITHIN_S", 0.5)
     monkeypatch.setattr(request_limits, "BODY_WITHIN_S", 0.5)
     async with served(settings) as url:
         yield int(url.rpartition(":")[2])
 
 
-async def said_to(port: int, *parts: bytes, every_s: float = 0.0, within_s: float = 3.0) -> tuple[bytes, float]:
-    """What comes back until the end of the connection, and how long that took; `parts` are sent one by one."""
+async def talk_to(port: int, *parts: bytes, every_s: float = 0.0, within_s: float = 3.0) -> tuple[bytes, float]:
+    """All bytes until the connection closes, and the seconds until then; `parts` are sent one by one."""
     began = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
@@ -164,36 +164,36 @@ async def said_to(port: int, *parts: bytes, every_s: float = 0.0, within_s: floa
 
 
 @pytest.mark.anyio
-async def test_a_connection_that_says_nothing_is_closed(port: int) -> None:
-    said, took_s = await said_to(port)
-    assert (said, 0.3 < took_s < 2) == (b"", True)
+async def test_a_silent_connection_is_closed(port: int) -> None:
+    reply, took_s = await talk_to(port)
+    assert (reply, 0.3 < took_s < 2) == (b"", True)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"])
-async def test_a_head_that_comes_byte_by_byte_is_cut_off_also_after_a_request(port: int, first: bytes) -> None:
+async def test_slow_headers_are_cut_off_also_after_a_request(port: int, first: bytes) -> None:
     head = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: " + b"s" * 100
     parts = [bytes([byte]) for byte in head]
-    said, took_s = await said_to(port, first, *parts, every_s=0.02)
+    reply, took_s = await talk_to(port, first, *parts, every_s=0.02)
     assert took_s < 2
-    assert b"HTTP/1.1 408 " in said
-    assert said.startswith(b"HTTP/1.1 200 ") is bool(first)
+    assert b"HTTP/1.1 408 " in reply
+    assert reply.startswith(b"HTTP/1.1 200 ") is bool(first)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("framing", ["content-length: 100", "transfer-encoding: chunked"])
-async def test_a_body_that_comes_byte_by_byte_is_cut_off(port: int, framing: str) -> None:
+async def test_a_slow_body_is_cut_off(port: int, framing: str) -> None:
     parts = [b"1\r\n \r\n" if "chunked" in framing else b" "] * 90
-    said, took_s = await said_to(port, _post(framing), *parts, every_s=0.02)
-    assert (said.startswith(b"HTTP/1.1 408 "), took_s < 2) == (True, True), said
+    reply, took_s = await talk_to(port, _post(framing), *parts, every_s=0.02)
+    assert (reply.startswith(b"HTTP/1.1 408 "), took_s < 2) == (True, True), reply
 
 
 @pytest.mark.anyio
-async def test_a_body_after_the_answer_keeps_no_connection(port: int) -> None:
+async def test_a_slow_body_after_the_response_is_cut_off(port: int) -> None:
     get = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
-    said, took_s = await said_to(port, get, *[b"1\r\n \r\n"] * 200, every_s=0.02)
+    reply, took_s = await talk_to(port, get, *[b"1\r\n \r\n"] * 200, every_s=0.02)
     assert took_s < 2
-    assert said.startswith(b"HTTP/1.1 408 ")
+    assert reply.startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.anyio
@@ -208,34 +208,34 @@ async def test_a_body_after_the_answer_keeps_no_connection(port: int) -> None:
         (b"GET / HTTP/1.1\r\nhost: localhost\r\nhost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404),  # HTTP/2 begins with what is a request of HTTP/1.1, too
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404),  # the preface of HTTP/2 is a valid request line
         (_post("content-length: -1"), 400),
         (_post("content-length: 99999999999999999999"), 413),
     ],
 )
-async def test_requests_out_of_all_bounds(port: int, request_: bytes, status: int) -> None:
-    said, _ = await said_to(port, request_)
-    assert said.startswith(f"HTTP/1.1 {status} ".encode()), said[:200]
-    first, _ = json.JSONDecoder().raw_decode(said.partition(b"\r\n\r\n")[2].decode())
+async def test_oversized_requests_are_rejected(port: int, request_: bytes, status: int) -> None:
+    reply, _ = await talk_to(port, request_)
+    assert reply.startswith(f"HTTP/1.1 {status} ".encode()), reply[:200]
+    first, _ = json.JSONDecoder().raw_decode(reply.partition(b"\r\n\r\n")[2].decode())
     assert set(first["error"]) == {"code", "message"}
 
 
 @pytest.mark.anyio
-async def test_requests_one_after_the_other_without_waiting_are_answered_in_turn(port: int) -> None:
+async def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     one = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
-    said, _ = await said_to(port, one * 50)
-    assert said.count(b"HTTP/1.1 200 ") == 50
+    reply, _ = await talk_to(port, one * 50)
+    assert reply.count(b"HTTP/1.1 200 ") == 50
 
 
 @pytest.mark.anyio
-async def test_asked_for_a_websocket_it_answers_in_http(port: int) -> None:
+async def test_a_websocket_upgrade_is_answered_in_http(port: int) -> None:
     upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: x"
-    said, _ = await said_to(port, f"GET /healthz HTTP/1.1\r\nhost: localhost\r\n{upgrade}\r\n\r\n".encode())
-    assert said.startswith(b"HTTP/1.1 200 ")
+    reply, _ = await talk_to(port, f"GET /healthz HTTP/1.1\r\nhost: localhost\r\n{upgrade}\r\n\r\n".encode())
+    assert reply.startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.anyio
-async def test_answers_that_nobody_reads_are_bounded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unread_responses_are_bounded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "MAX_UNREAD", 3)
     async with served(settings) as url, httpx.AsyncClient(base_url=url) as http:
         port = int(url.rpartition(":")[2])
@@ -256,34 +256,34 @@ async def test_answers_that_nobody_reads_are_bounded(settings: Settings, monkeyp
 
 
 @pytest.mark.anyio
-async def test_a_handshake_of_tls_that_does_not_come_is_cut_off(
+async def test_a_missing_tls_handshake_is_cut_off(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "_HANDSHAKE_WITHIN_S", 0.5)
     pair = Authority(tmp_path).issue("serve")
     files = {"http_cert_file": str(pair.cert), "http_key_file": str(pair.key)}
     async with served(settings.model_copy(update=files)) as url:
-        said, took_s = await said_to(int(url.rpartition(":")[2]))
-        assert (said, 0.3 < took_s < 2) == (b"", True)
+        reply, took_s = await talk_to(int(url.rpartition(":")[2]))
+        assert (reply, 0.3 < took_s < 2) == (b"", True)
 
 
 class TestWhoIsClosed:
-    """Of the client with the most connections, the one that has waited longest for it."""
+    """Which connection is closed over the limit."""
 
-    def test_the_client_with_the_most_pays(self) -> None:
+    def test_a_connection_of_the_client_with_the_most_is_dropped(self) -> None:
         held = Connections(4, HttpLimitCounts())
         few, many = [_Fake(held, "a")], [_Fake(held, "b") for _ in range(3)]
         _Fake(held, "c")
         assert [one.closed for one in (*few, *many)] == ["", "connection_dropped", "", ""]
 
-    def test_one_that_is_being_answered_stays(self) -> None:
+    def test_a_busy_connection_is_not_dropped(self) -> None:
         held = Connections(2, HttpLimitCounts())
         first, second = _Fake(held, "a"), _Fake(held, "a")
         held.answer(first)  # type: ignore[arg-type]
         third = _Fake(held, "a")
         assert [one.closed for one in (first, second, third)] == ["", "connection_dropped", ""]
 
-    def test_where_all_are_being_answered_the_new_one_is_refused(self) -> None:
+    def test_a_new_connection_is_refused_when_all_are_busy(self) -> None:
         held = Connections(1, HttpLimitCounts())
         held.answer(_Fake(held, "a"))  # type: ignore[arg-type]
         assert _Fake(held, "b").closed == "connections_full"
@@ -291,7 +291,7 @@ class TestWhoIsClosed:
 
 
 class _Fake:
-    """A connection that only knows how it was closed."""
+    """A connection that records how it was closed."""
 
     def __init__(self, held: Connections, address: str) -> None:
         self.address, self.closed, self._held = address, "", held
@@ -305,7 +305,7 @@ class _Fake:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_soft_limit_of_files_is_raised(redis_url: str) -> None:
+def test_the_soft_limit_of_open_files_is_raised(redis_url: str) -> None:
     with serving({"redis_url": redis_url}) as server:
         limits = Path(f"/proc/{server.pid}/limits").read_text()
         soft, hard = next(line for line in limits.splitlines() if line.startswith("Max open files")).split()[3:5]

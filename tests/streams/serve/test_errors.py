@@ -1,4 +1,4 @@
-"""Every error has one shape, the fitting status, and says what can be asked instead."""
+"""Every error has the same shape, the right status, and a message with the fix."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("path", "status", "code", "message"), CASES)
-async def test_an_error(api: httpx.AsyncClient, path: str, status: int, code: str, message: str) -> None:
+async def test_an_error_has_its_status_code_and_message(
+    api: httpx.AsyncClient, path: str, status: int, code: str, message: str
+) -> None:
     answer = await api.get(path)
     assert answer.status_code == status
     assert set(answer.json()) == {"error"}
@@ -56,16 +58,16 @@ async def test_an_error(api: httpx.AsyncClient, path: str, status: int, code: st
 
 
 @pytest.mark.parametrize("path", ["/metrics?collect[]=a", "/healthz?probe=1", "/?series=gmv&since=1&utm_source=chat"])
-async def test_what_is_no_question_of_the_api_may_have_any_parameter(api: httpx.AsyncClient, path: str) -> None:
+async def test_paths_outside_the_api_accept_any_parameter(api: httpx.AsyncClient, path: str) -> None:
     assert (await api.get(path)).status_code == 200
 
 
-async def test_nothing_can_be_written(api: httpx.AsyncClient) -> None:
+async def test_the_api_of_numbers_is_read_only(api: httpx.AsyncClient) -> None:
     answer = await api.post("/api/v1/kpis")
     assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
 
 
-async def test_before_anything_is_counted(settings: Settings) -> None:
+async def test_queries_before_the_first_event_are_503(settings: Settings) -> None:
     async with client(settings) as api:
 
         async def redis_answers() -> bool:

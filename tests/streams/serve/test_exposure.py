@@ -1,4 +1,4 @@
-"""Nobody else than this machine is served without tokens."""
+"""Other machines are served only with tokens."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from tests.streams.tokens.making import token, write
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_needs_none(host: str) -> None:
+def test_loopback_needs_no_tokens(host: str) -> None:
     assert is_loopback(host)
     check_exposure(Settings(http_host=host))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.7", "::ffff:127.0.0.2"])
-def test_any_other_address_is_refused_without(host: str) -> None:
+def test_other_addresses_are_rejected_without_tokens(host: str) -> None:
     assert not is_loopback(host)
     with pytest.raises(UsageError, match="is reachable from other machines, and there are no tokens: create one with"):
         check_exposure(Settings(http_host=host))
 
 
-def test_any_other_address_is_served_with_a_token(tmp_path: Path) -> None:
+def test_other_addresses_are_served_with_a_token(tmp_path: Path) -> None:
     check_exposure(Settings(http_host="0.0.0.0", tokens_file=str(write(tmp_path / "tokens.json", token("one")))))
 
 
 @pytest.mark.parametrize("tokens", [[], [token("old", expires_ms=1)]])
-def test_a_file_without_a_valid_one_will_not_do(tmp_path: Path, tokens: list[object]) -> None:
+def test_a_tokens_file_without_a_valid_token_is_rejected(tmp_path: Path, tokens: list[object]) -> None:
     path = write(tmp_path / "tokens.json", *tokens)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="has no valid token"):
         check_exposure(Settings(http_host="0.0.0.0", tokens_file=str(path)))
 
 
-def test_a_file_that_is_named_has_to_be_there_even_on_loopback(tmp_path: Path) -> None:
+def test_a_missing_tokens_file_is_rejected_also_on_loopback(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not there"):
         check_exposure(Settings(tokens_file=str(tmp_path / "tokens.json")))
 
 
-def test_a_name_that_nobody_knows() -> None:
+def test_an_unknown_host_name_is_rejected() -> None:
     with pytest.raises(SalepulseError, match=r"cannot serve at no\.such\.host\.invalid"):
         is_loopback("no.such.host.invalid")

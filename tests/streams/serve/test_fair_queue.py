@@ -1,4 +1,4 @@
-"""Questions take turns, are charged for what they take, and wait for what keeps the view current."""
+"""Queries take turns, use their client's budget, and wait for polls."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ pytestmark = pytest.mark.anyio
 
 
 def many() -> Budgets:
-    """Of tokens that may use as much as they like."""
+    """For clients with unlimited budgets."""
     return Budgets(rate=1, capacity_s=1e9)
 
 
 def compute(seconds: float) -> None:
-    """Keep this thread busy."""
+    """Use CPU time."""
     ends_s = time.thread_time() + seconds
     while time.thread_time() < ends_s:
         pass
 
 
 class TestAllowance:
-    def test_what_is_used_comes_back_with_time_and_no_more_than_is_kept(self) -> None:
+    def test_used_time_is_refilled_up_to_the_capacity(self) -> None:
         held = TokenBucket(rate=0.5, capacity_s=5)
         assert (held.left_s(100), held.wait_s(100)) == (5, 0)
         held.use(8, 100)
@@ -36,19 +36,19 @@ class TestAllowance:
         assert (held.left_s(104), held.wait_s(106)) == (-1, 0)
         assert held.left_s(1_000) == 5
 
-    def test_a_clock_that_goes_back_gives_nothing(self) -> None:
+    def test_a_clock_that_goes_back_refills_nothing(self) -> None:
         held = TokenBucket(rate=1, capacity_s=5)
         held.use(5, 100)
         assert held.left_s(90) == 0
 
-    def test_each_token_has_its_own(self) -> None:
+    def test_each_client_has_a_budget(self) -> None:
         accounts = Budgets(rate=1, capacity_s=1)
         accounts.of("a").use(2, 0)
         assert (accounts.of("a").wait_s(0), accounts.of("b").wait_s(0)) == (1, 0)
 
 
 class TestPaced:
-    async def test_it_gives_the_answer_and_charges_for_computing_and_not_for_waiting(self) -> None:
+    async def test_computing_is_measured_and_waiting_is_not(self) -> None:
         async def query() -> str:
             compute(0.02)
             await asyncio.sleep(0.2)
@@ -60,7 +60,7 @@ class TestPaced:
         assert len(used) == 2
         assert 0.04 <= sum(used) < 0.1
 
-    async def test_a_failure_comes_through_and_is_charged(self) -> None:
+    async def test_a_failure_is_raised_and_measured(self) -> None:
         async def query() -> None:
             await asyncio.sleep(0)
             compute(0.02)
@@ -71,7 +71,7 @@ class TestPaced:
             await TimedCoroutine(query(), used.append)
         assert sum(used) >= 0.02
 
-    async def test_given_up_it_ends_in_order(self) -> None:
+    async def test_a_cancelled_coroutine_is_closed(self) -> None:
         ended = []
 
         async def query() -> None:
@@ -93,7 +93,7 @@ async def _await(paced: TimedCoroutine[None]) -> None:
 
 
 class TestTurns:
-    async def test_tokens_take_turns_however_many_questions_one_has(self) -> None:
+    async def test_clients_take_turns_regardless_of_their_number_of_queries(self) -> None:
         turns, order = FairQueue(many()), []
 
         def asks(who: str) -> asyncio.Task[None]:
@@ -106,7 +106,7 @@ class TestTurns:
         await asyncio.gather(*(asks("greedy") for _ in range(5)), *(asks("modest") for _ in range(2)))
         assert order == ["greedy", "greedy", "modest", "greedy", "modest", "greedy", "greedy"]
 
-    async def test_one_at_a_time(self) -> None:
+    async def test_queries_run_one_at_a_time(self) -> None:
         turns, at_once, most = FairQueue(many()), [0], [0]
 
         async def query() -> None:
@@ -118,7 +118,7 @@ class TestTurns:
         await asyncio.gather(*(turns.run(str(i % 3), query) for i in range(20)))
         assert (most[0], at_once[0]) == (1, 0)
 
-    async def test_nothing_is_asked_while_the_view_is_made_current_but_not_for_ever(self) -> None:
+    async def test_queries_pause_while_the_view_polls_for_a_limited_time(self) -> None:
         turns, steps = FairQueue(many()), []
 
         async def query() -> None:
@@ -137,7 +137,7 @@ class TestTurns:
         turns.pause()
         await asyncio.wait_for(turns.run("", query), 2)
 
-    async def test_who_has_spent_its_time_is_told_when_to_ask_again_and_others_are_answered(self) -> None:
+    async def test_a_client_over_budget_gets_retry_after_and_others_are_answered(self) -> None:
         turns = FairQueue(Budgets(rate=0.01, capacity_s=0.03))
 
         async def query() -> None:
@@ -153,7 +153,7 @@ class TestTurns:
             await turns.run(SERVER_CLIENT, query)
         await turns.run("b", query)
 
-    async def test_those_that_wait_when_it_is_spent_are_not_computed(self) -> None:
+    async def test_waiting_queries_of_a_client_over_budget_are_not_computed(self) -> None:
         turns, computed = FairQueue(Budgets(rate=0.01, capacity_s=0.03)), []
 
         async def query() -> None:
@@ -161,11 +161,11 @@ class TestTurns:
             compute(0.05)
             await asyncio.sleep(0)
 
-        told = await asyncio.gather(*(turns.run("a", query) for _ in range(10)), return_exceptions=True)
+        results = await asyncio.gather(*(turns.run("a", query) for _ in range(10)), return_exceptions=True)
         assert len(computed) == 1
-        assert [type(one) for one in told[1:]] == [OverloadedError] * 9
+        assert [type(one) for one in results[1:]] == [OverloadedError] * 9
 
-    async def test_a_queue_has_an_end(self) -> None:
+    async def test_the_queue_is_bounded(self) -> None:
         turns, let = FairQueue(many()), asyncio.Event()
         asked = [asyncio.create_task(turns.run("a", let.wait)) for _ in range(turns_module.MAX_WAITING_PER_CLIENT + 1)]
         await asyncio.sleep(0)
@@ -177,17 +177,17 @@ class TestTurns:
         await asyncio.gather(*asked, other)
 
     @pytest.mark.parametrize("which", [0, 1, 2])
-    async def test_one_that_is_given_up_keeps_no_turn(self, which: int) -> None:
+    async def test_a_cancelled_query_gives_up_its_turn(self, which: int) -> None:
         turns, let = FairQueue(many()), asyncio.Event()
         asked = [asyncio.create_task(turns.run("a", let.wait)) for _ in range(3)]
         await asyncio.sleep(0)
         asked[which].cancel()
         let.set()
-        told = await asyncio.gather(*asked, return_exceptions=True)
-        assert [isinstance(one, asyncio.CancelledError) for one in told] == [at == which for at in range(3)]
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        assert [isinstance(one, asyncio.CancelledError) for one in results] == [at == which for at in range(3)]
         assert await asyncio.wait_for(turns.run("a", _one), 1) == 1
 
-    async def test_given_up_in_the_moment_that_its_turn_comes(self) -> None:
+    async def test_a_query_cancelled_as_its_turn_comes_passes_it_on(self) -> None:
         turns, let = FairQueue(many()), asyncio.Event()
         first = asyncio.create_task(turns.run("a", let.wait))
         second, third = (asyncio.create_task(turns.run("a", _one)) for _ in range(2))

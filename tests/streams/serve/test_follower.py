@@ -1,4 +1,4 @@
-"""One who follows is told everything once, or told what is not told."""
+"""A subscriber gets every event once, or a gap event."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ OTHER = OneValueQuery(KpiQuery(Window.M5, Scope.ALL, None, None), "")
 
 @pytest.fixture
 async def broadcast(open_shop: Shop, settings: Settings) -> AsyncIterator[Broadcast]:
-    """Of an app that has caught up with the shop, as of second 60."""
+    """The broadcast of an app that is at second 60."""
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         made: Broadcast = app.state.broadcast
-        made.alerts = None  # tests say what becomes of alerts
+        made.alerts = None  # tests relay a log of their own
         await reached(made, 60)
         yield made
 
@@ -49,11 +49,11 @@ async def reached(broadcast: Broadcast, second: int) -> None:
         return broadcast.live.snapshot.as_of_ms == at(second)
 
     await soon(so)
-    await asyncio.sleep(0)  # what the thread of the view has called for is done
+    await asyncio.sleep(0)  # callbacks of the view's thread have run
 
 
 async def move(shop: Shop, broadcast: Broadcast, second: int) -> None:
-    """The as-of moves on."""
+    """Advance the as-of."""
     await shop.send(CLICKS, click(second, user="u9"))
     await shop.send(ORDERS, paid(second, 500, f"u{second}"))
     await shop.send(LOGISTICS, {"type": "shipment_dispatched", "ts": at(second), "order_id": "o-u2"})
@@ -61,12 +61,12 @@ async def move(shop: Shop, broadcast: Broadcast, second: int) -> None:
 
 
 async def new_events(of: SseSubscriber) -> list[Event]:
-    return events("".join([told.decode() async for told in of.new_events()]))
+    return events("".join([received.decode() async for received in of.new_events()]))
 
 
-def kpis(told: list[Event]) -> list[float]:
-    """The seconds of the as-ofs, and gaps as what they are."""
-    return [(one.data["as_of"] - at(0)) / 1000 for one in told if one.name == "kpis"]
+def kpis(received: list[Event]) -> list[float]:
+    """Seconds of the as-ofs of `kpis` events."""
+    return [(one.data["as_of"] - at(0)) / 1000 for one in received if one.name == "kpis"]
 
 
 def seconds(gap: Event) -> tuple[str, float, float]:
@@ -74,7 +74,9 @@ def seconds(gap: Event) -> tuple[str, float, float]:
 
 
 class TestNumbers:
-    async def test_the_newest_at_once_and_then_each_new_as_of(self, open_shop: Shop, broadcast: Broadcast) -> None:
+    async def test_a_subscriber_gets_the_newest_answer_and_each_new_as_of(
+        self, open_shop: Shop, broadcast: Broadcast
+    ) -> None:
         one = SseSubscriber(broadcast, ASK, None)
         first = await new_events(one)
         assert kpis(first) == [60]
@@ -85,7 +87,7 @@ class TestNumbers:
             assert kpis(await new_events(one)) == [second]
             assert await new_events(one) == []
 
-    async def test_late_events_make_no_new_as_of(self, open_shop: Shop, broadcast: Broadcast) -> None:
+    async def test_late_events_cause_no_new_kpis_event(self, open_shop: Shop, broadcast: Broadcast) -> None:
         one = SseSubscriber(broadcast, ASK, None)
         await new_events(one)
         await open_shop.send(CLICKS, click(30, "search"))
@@ -96,12 +98,12 @@ class TestNumbers:
         await soon(taken_in)
         assert await new_events(one) == []
 
-    async def test_of_each_value_of_a_scope(self, broadcast: Broadcast) -> None:
+    async def test_a_subscription_may_be_for_each_value_of_a_scope(self, broadcast: Broadcast) -> None:
         ask = EachValueQuery(KpiQuery(Window.M5, Scope.CHANNEL, None, None))
-        (told,) = await new_events(SseSubscriber(broadcast, ask, None))
-        assert [item["value"] for item in told.data["items"]] == ["app", "web"]
+        (received,) = await new_events(SseSubscriber(broadcast, ask, None))
+        assert [item["value"] for item in received.data["items"]] == ["app", "web"]
 
-    async def test_who_was_slow_gets_the_newest_and_is_told_of_the_others(
+    async def test_a_slow_subscriber_gets_the_newest_answer_and_a_gap_event(
         self, open_shop: Shop, broadcast: Broadcast
     ) -> None:
         one = SseSubscriber(broadcast, ASK, None)
@@ -111,12 +113,14 @@ class TestNumbers:
         gap, newest = await new_events(one)
         assert (gap.name, seconds(gap), kpis([newest])) == ("gap", ("kpis", 60, 63), [63])
 
-    @pytest.mark.parametrize(("resumed", "told"), [(60, []), (59, ["kpis"]), (55, ["gap", "kpis"])])
-    async def test_after_what_was_seen_elsewhere(self, broadcast: Broadcast, resumed: int, told: list[str]) -> None:
+    @pytest.mark.parametrize(("resumed", "received"), [(60, []), (59, ["kpis"]), (55, ["gap", "kpis"])])
+    async def test_a_resumed_subscriber_gets_what_it_missed(
+        self, broadcast: Broadcast, resumed: int, received: list[str]
+    ) -> None:
         one = SseSubscriber(broadcast, ASK, StreamPosition(at(resumed), None))
-        assert [event.name for event in await new_events(one)] == told
+        assert [event.name for event in await new_events(one)] == received
 
-    async def test_a_server_that_is_behind_the_one_before_tells_nothing_twice(
+    async def test_a_server_behind_the_previous_one_repeats_no_event(
         self, open_shop: Shop, broadcast: Broadcast
     ) -> None:
         one = SseSubscriber(broadcast, ASK, StreamPosition(at(61), None))
@@ -126,15 +130,17 @@ class TestNumbers:
         await move(open_shop, broadcast, 62)
         assert kpis(await new_events(one)) == [62]
 
-    async def test_an_as_of_that_has_gone_back(self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_an_as_of_that_went_back_is_sent_after_a_while(
+        self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(stream, "BEHIND_S", 0)
         assert kpis(await new_events(SseSubscriber(broadcast, ASK, StreamPosition(at(3600), None)))) == [60]
 
-    async def test_an_answer_is_made_once_for_all(self, broadcast: Broadcast) -> None:
-        one, other = await broadcast.newest_kpis(ASK), await broadcast.numbers(ASK)
+    async def test_an_answer_is_encoded_once_for_all_subscribers(self, broadcast: Broadcast) -> None:
+        one, other = await broadcast.newest_kpis(ASK), await broadcast.newest_kpis(ASK)
         assert one is other
 
-    async def test_so_however_many_questions_there_are(
+    async def test_each_of_many_queries_is_computed_once(
         self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asks = [OneValueQuery(KpiQuery(Window.M1, Scope.SKU, None, None), f"sku-{number}") for number in range(100)]
@@ -151,9 +157,9 @@ class TestNumbers:
                 places.enter_context(broadcast.subscription(ask))
             await asyncio.gather(*map(broadcast.newest_kpis, asks * 2))
         assert (len(made), set(made)) == (100, set(asks))
-        assert not broadcast._made, "nothing is held of what nobody follows"
+        assert not broadcast._made, "answers of ended subscriptions are dropped"
 
-    async def test_only_so_many_different_questions(
+    async def test_the_number_of_different_queries_is_limited(
         self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(broadcasts, "MAX_SUBSCRIBED_QUERIES", 1)
@@ -168,7 +174,7 @@ class TestNumbers:
 class TestAlerts:
     @pytest.fixture
     async def log(self, broadcast: Broadcast, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Log]:
-        """One with change 1, that the server passes on."""
+        """A relayed log with change 1."""
         monkeypatch.setattr(changes, "_EVERY_S", 0.01)
         log = Log()
         log.add(1)
@@ -185,10 +191,10 @@ class TestAlerts:
         await soon(so)
 
     @staticmethod
-    def numbers(told: list[Event]) -> list[int]:
-        return [one.data["number"] for one in told if one.name == "alert"]
+    def numbers(received: list[Event]) -> list[int]:
+        return [one.data["number"] for one in received if one.name == "alert"]
 
-    async def test_each_once_in_order_from_now_on(self, broadcast: Broadcast, log: Log) -> None:
+    async def test_new_alert_changes_arrive_once_and_in_order(self, broadcast: Broadcast, log: Log) -> None:
         one = SseSubscriber(broadcast, ASK, None)
         assert self.numbers(await new_events(one)) == []
         log.add(2, 3)
@@ -196,32 +202,32 @@ class TestAlerts:
         assert self.numbers(await new_events(one)) == [2, 3]
         assert await new_events(one) == []
 
-    async def test_after_any_event_the_rest_comes_and_nothing_twice(
+    async def test_resuming_after_any_event_repeats_and_loses_nothing(
         self, broadcast: Broadcast, log: Log, open_shop: Shop
     ) -> None:
         one = SseSubscriber(broadcast, ASK, None)
-        told = await new_events(one)
+        received = await new_events(one)
         log.add(*range(2, 6))
         await self.read_to(broadcast, 5)
         await move(open_shop, broadcast, 61)
-        told += await new_events(one)
-        assert [event.name for event in told] == ["kpis", *["alert"] * 4, "kpis"]
-        for place, event in enumerate(told):
+        received += await new_events(one)
+        assert [event.name for event in received] == ["kpis", *["alert"] * 4, "kpis"]
+        for place, event in enumerate(received):
             rest = await new_events(SseSubscriber(broadcast, ASK, parse_event_id(event.id or "")))
-            assert [(one.name, one.id) for one in rest] == [(one.name, one.id) for one in told[place + 1 :]]
+            assert [(one.name, one.id) for one in rest] == [(one.name, one.id) for one in received[place + 1 :]]
 
-    async def test_further_back_than_the_server_remembers(
+    async def test_a_subscriber_further_behind_than_memory_reads_the_log(
         self, broadcast: Broadcast, log: Log, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(changes, "_MOST_HELD", 3)
         log.add(*range(2, 1000))
         await self.read_to(broadcast, 999)
         for seen in (1, 500, 995, 996, 998):
-            told = await new_events(SseSubscriber(broadcast, ASK, StreamPosition(at(60), (seen, 0))))
-            assert self.numbers(told) == list(range(seen + 1, 1000))
-            assert {event.name for event in told} == {"alert"}
+            received = await new_events(SseSubscriber(broadcast, ASK, StreamPosition(at(60), (seen, 0))))
+            assert self.numbers(received) == list(range(seen + 1, 1000))
+            assert {event.name for event in received} == {"alert"}
 
-    async def test_what_is_no_longer_kept_is_told_of(self, broadcast: Broadcast, log: Log) -> None:
+    async def test_trimmed_changes_are_reported_as_a_gap(self, broadcast: Broadcast, log: Log) -> None:
         del log.held[0]
         log.add(5, 6)
         async with broadcast.relay_alerts(log):
@@ -230,11 +236,9 @@ class TestAlerts:
             assert (gap.name, gap.data) == ("gap", {"of": "alerts", "after": 1, "before": 6})
             assert self.numbers(rest) == [5, 6]
 
-    async def test_whatever_fails_is_said_once_and_changes_come_afterwards(
-        self, broadcast: Broadcast, log: Log
-    ) -> None:
+    async def test_errors_are_logged_once_and_changes_follow_later(self, broadcast: Broadcast, log: Log) -> None:
         one = SseSubscriber(broadcast, ASK, StreamPosition(at(60), (1, 0)))
-        with capture_logs() as said:
+        with capture_logs() as logs:
             log.fault = RedisClusterException("slot 5 is not covered")
             failed = log.failed
 
@@ -245,16 +249,16 @@ class TestAlerts:
             log.fault = None
             log.add(2)
             await self.read_to(broadcast, 2)
-        (line,) = [line for line in said if line["log_level"] == "warning"]
+        (line,) = [line for line in logs if line["log_level"] == "warning"]
         assert line["error"] == "RedisClusterException: slot 5 is not covered"
         assert self.numbers(await new_events(one)) == [2]
 
-    async def test_while_redis_is_away_nothing_is_lost(self, broadcast: Broadcast, log: Log) -> None:
+    async def test_no_change_is_lost_while_redis_is_down(self, broadcast: Broadcast, log: Log) -> None:
         one = SseSubscriber(broadcast, ASK, StreamPosition(at(60), (0, 1)))
         log.fault = RedisDown("away")
         assert await new_events(one) == []
         log.add(2)
         log.fault = None
         await self.read_to(broadcast, 2)
-        told = await new_events(one)
-        assert self.numbers(told) == [1, 2]
+        received = await new_events(one)
+        assert self.numbers(received) == [1, 2]

@@ -1,4 +1,4 @@
-"""What is not live is never called so, and says why."""
+"""Answers that are not live have a reason."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def reasons(api: httpx.AsyncClient) -> list[str]:
 
 
 @pytest.mark.parametrize(("wall", "age_s", "live"), [(True, 29, True), (True, 7_200, False), (False, 7_200, True)])
-def test_events_of_the_past_are_not_the_present_on_the_machines_clock(wall: bool, age_s: int, live: bool) -> None:
+def test_old_events_are_not_live_on_the_wall_clock(wall: bool, age_s: int, live: bool) -> None:
     now, counted = 10_000_000, PartitionState(9, 0, 1, 1, 10_000_000, 0)
     facts = ServerState(AsOf(now - 1000 * age_s, (), 0), {CLICKS: counted}, (), now, None, wall=wall)
     found = answer_status(facts, now)
@@ -43,7 +43,7 @@ def test_events_of_the_past_are_not_the_present_on_the_machines_clock(wall: bool
     assert live or "incoming events are old" in found.reasons[0]
 
 
-def test_an_answer_that_is_old_is_never_live_whatever_else_is_right() -> None:
+def test_an_old_answer_is_never_live() -> None:
     now, counted = 10_000_000, PartitionState(9, 0, 9_999_000, 9_999_000, 10_000_000, 0)
     facts = ServerState(AsOf(now - 1_000, (), 0), {CLICKS: counted}, (), now, None, wall=True)
     for answer_as_of_ms, codes in (
@@ -63,13 +63,11 @@ def test_an_answer_that_is_old_is_never_live_whatever_else_is_right() -> None:
     ), "a cause that is known is enough"
 
 
-async def test_answers_of_before_are_not_live_when_the_as_of_has_moved_on(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answers_behind_the_newest_as_of_are_not_live(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, ahead, held = shop_settings(redis_url, clock=Clock.WALL), FollowerThread._refresh_snapshot, False
 
     async def answer_ahead(self: FollowerThread) -> None:
-        if not held:  # else answers stay those of before, as where the server still makes others
+        if not held:  # otherwise answers would be older than the as-of
             await ahead(self)
 
     def second(ago: float) -> float:
@@ -150,19 +148,19 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
         assert all(found.reasons)
 
 
-def test_a_topic_that_is_not_read_is_told_once_with_what_to_do() -> None:
+def test_a_paused_topic_is_reported_once_with_its_fix() -> None:
     found = {partition: f"topic {partition.topic} is not read: by {partition}" for partition in (ORDERS, CLICKS)}
     found[Partition(Topic.ORDERS, 1)] = "topic orders is not read: by orders/1"
     clicks, orders = answer_status(ServerState(AsOf(1_000, (), 0), {}, (), 1_000, None, paused=found), 1_000).reasons
     assert clicks.startswith("topic clicks is not read: by clicks/0; if these are the shop's messages")
     assert orders.startswith("topic orders is not read: by orders/0; ")
-    assert all(said in orders for said in ("--accept orders", "`accept`", "`topic_orders`", "`topic_prefix`"))
+    assert all(fix in orders for fix in ("--accept orders", "`accept`", "`topic_orders`", "`topic_prefix`"))
 
 
-def test_a_late_feed_and_counting_that_is_behind_are_told_apart() -> None:
+def test_a_late_feed_is_distinguished_from_slow_counting() -> None:
     now = 10_000_000_000
     states = {
-        CLICKS: PartitionState(9, 9, now - 1_000, now - 500, now, 1, now - 100),  # as always: something is under way
+        CLICKS: PartitionState(9, 9, now - 1_000, now - 500, now, 1, now - 100),  # a poll is always in progress
         ORDERS: PartitionState(9, 9, now - 1_200_000, now - 500, now, 0, now),
     }
     late, behind = BlockingPartition(ORDERS, 1_200_000, 0, True), BlockingPartition(ORDERS, 1_200_000, 70_000, False)
@@ -191,14 +189,12 @@ def test_an_age_is_never_negative() -> None:
     assert answer_status(facts, 9_000).age_ms == 0
 
 
-async def test_ready_when_all_is_counted(api: httpx.AsyncClient) -> None:
+async def test_the_server_is_ready_when_all_is_counted(api: httpx.AsyncClient) -> None:
     assert await reasons(api) == []
     assert (await api.get("/healthz")).json() == {"alive": True}
 
 
-async def test_what_was_read_is_in_every_answer_though_late_events_move_no_as_of(
-    api: httpx.AsyncClient, open_shop: Shop
-) -> None:
+async def test_late_events_are_in_every_answer_after_read_at(api: httpx.AsyncClient, open_shop: Shop) -> None:
     for count in range(1, 4):
         await open_shop.send(CLICKS, click(30, type_="search", user=f"late-{count}"))
         counted_ms = now_ms()
@@ -211,7 +207,7 @@ async def test_what_was_read_is_in_every_answer_though_late_events_move_no_as_of
         assert (answer["as_of"], answer["values"]["searches"]) == (at(60), count)
 
 
-async def test_the_positions_that_answers_hold(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_readyz_has_the_positions_of_answers(api: httpx.AsyncClient, open_shop: Shop) -> None:
     async def until(**positions: int) -> None:
         expected = {f"{topic}/0": position for topic, position in positions.items()}
 
@@ -242,13 +238,13 @@ async def test_a_partition_without_a_worker_is_stale(api: httpx.AsyncClient, ope
     assert (await api.get("/api/v1/kpis")).json()["live"]
 
 
-async def test_partitions_that_lost_records_are_named_and_keep_nobody_from_being_ready(
+async def test_partitions_that_lost_records_are_listed_and_do_not_affect_readiness(
     api: httpx.AsyncClient, open_shop: Shop
 ) -> None:
     losses = {"incomplete:orders/0": at(5), "incomplete:promotions/0": at(3)}
     await open_shop.redis.hset(open_shop.keys.state(0), mapping=losses)
 
-    async def told() -> bool:
+    async def reported() -> bool:
         answer = await api.get("/readyz")
         found = answer.json()
         return (answer.status_code, found["incomplete_since"], found["incomplete"]) == (
@@ -257,13 +253,13 @@ async def test_partitions_that_lost_records_are_named_and_keep_nobody_from_being
             {"orders/0": at(5), "promotions/0": at(3)},
         )
 
-    await soon(told)
+    await soon(reported)
 
 
-async def test_partitions_that_no_worker_reads(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_partitions_without_a_worker_are_reported(api: httpx.AsyncClient, open_shop: Shop) -> None:
     await open_shop.redis.hset(open_shop.keys.state(0), "broker,orders", "a 2")
 
-    async def told() -> bool:
+    async def reported() -> bool:
         answer = await api.get("/api/v1/kpis")
         found = (await api.get("/readyz")).json()
         return (answer.json()["live"], answer.json()["stale"], found["codes"]) == (
@@ -272,10 +268,10 @@ async def test_partitions_that_no_worker_reads(api: httpx.AsyncClient, open_shop
             ["partition_unread"],
         )
 
-    await soon(told)
+    await soon(reported)
 
 
-async def test_records_that_wait_to_be_counted(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_waiting_records_are_reported(api: httpx.AsyncClient, open_shop: Shop) -> None:
     await open_shop.attend(12, CLICKS)
 
     async def behind() -> bool:
@@ -285,19 +281,19 @@ async def test_records_that_wait_to_be_counted(api: httpx.AsyncClient, open_shop
     assert not (await api.get("/api/v1/kpis")).json()["live"]
 
 
-async def test_a_partition_never_read_holds_the_as_of_back(settings: Settings) -> None:
+async def test_a_partition_that_was_never_read_blocks_the_as_of(settings: Settings) -> None:
     async with shop(settings) as made, client(settings) as api:
         await made.send(CLICKS, click(1))
         await made.attend(5, ORDERS)
 
-        async def told() -> bool:
+        async def reported() -> bool:
             return any("nothing was counted yet of" in reason and "orders/0" in reason for reason in await reasons(api))
 
-        await soon(told)
+        await soon(reported)
         assert (await api.get("/api/v1/kpis")).status_code == 503
 
 
-async def test_a_redis_that_is_killed_and_comes_back() -> None:
+async def test_the_server_recovers_after_redis_was_killed() -> None:
     with redis_server(aof=True) as server:
         settings = shop_settings(server.url)
         async with shop(settings) as made, client(settings) as api:
@@ -332,7 +328,7 @@ async def test_a_redis_that_is_killed_and_comes_back() -> None:
             await ready(api)
 
 
-async def test_a_redis_that_refuses_writes_is_said_at_once_and_with_its_cause() -> None:
+async def test_refused_writes_are_reported_at_once_with_their_reason() -> None:
     with redis_server() as server:
         settings = shop_settings(server.url)
         async with shop(settings) as made, client(settings) as api:
@@ -357,7 +353,7 @@ async def test_a_redis_that_refuses_writes_is_said_at_once_and_with_its_cause() 
             await ready(api)
 
 
-async def test_a_redis_that_takes_no_more_clients_is_said_with_its_cure() -> None:
+async def test_a_redis_at_maxclients_is_reported_with_its_fix() -> None:
     with redis_server() as server:
         settings = shop_settings(server.url)
         async with shop(settings) as made:
@@ -372,7 +368,7 @@ async def test_a_redis_that_takes_no_more_clients_is_said_with_its_cure() -> Non
             await made.redis.config_set("maxclients", "1000")
 
 
-async def test_a_server_that_starts_before_redis() -> None:
+async def test_the_server_starts_before_redis() -> None:
     with redis_server() as server:
         settings = shop_settings(server.url)
         server.kill()
@@ -386,12 +382,14 @@ async def test_a_server_that_starts_before_redis() -> None:
             await ready(api)
 
 
-async def test_not_alive_when_nothing_is_followed(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_server_is_not_alive_when_its_thread_ended(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Live, "alive", False)
     assert (await api.get("/healthz")).status_code == 503
 
 
-def test_a_taken_port_is_said_in_one_line(redis_url: str) -> None:
+def test_a_port_in_use_is_reported_in_one_line(redis_url: str) -> None:
     with bind(shop_settings(redis_url, http_port=0)) as bound:
         bound.listen()
         port = bound.getsockname()[1]

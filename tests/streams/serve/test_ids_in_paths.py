@@ -1,4 +1,4 @@
-"""Whatever characters an id has, its percent-encoded form in a path leads to it."""
+"""Ids of any characters work percent-encoded in paths."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ IDS = [
 
 @contextlib.asynccontextmanager
 async def asked(settings: Settings) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
-    """A real server over a shop that sold one unit of each id, with a promotion of each."""
+    """A server over a shop with one unit sold and one promotion for each id."""
     async with shop(settings) as made:
         for at, name in enumerate(IDS):
             await made.promote(name, 0, 3600)
@@ -57,9 +57,9 @@ async def test_ids_round_trip(settings: Settings) -> None:
     async with asked(settings) as (url, http):
         api = ApiClient(url)
         for at, name in enumerate(IDS):
-            told = await http.get(f"/api/v1/promotions/{path_segment(name)}")
-            assert (told.status_code, told.json()["promotion_id"]) == (200, name)
-            assert told.json()["values"]["gmv"] == 100 + at
+            answer = await http.get(f"/api/v1/promotions/{path_segment(name)}")
+            assert (answer.status_code, answer.json()["promotion_id"]) == (200, name)
+            assert answer.json()["values"]["gmv"] == 100 + at
             status, stock = await api.get(f"/api/v1/stock/{path_segment(name)}")
             assert (status, stock["sku"], stock["units_per_hour"]) == (200, name, 1)
             status, error = await api.get(f"/api/v1/series/{path_segment(name)}")
@@ -75,8 +75,8 @@ async def test_a_slash_that_is_not_encoded_ends_the_id(api: httpx.AsyncClient, p
     assert (await api.get(path)).status_code == 404
 
 
-async def test_an_encoded_slash_leads_to_no_other_route(api: httpx.AsyncClient) -> None:
-    """What a token of scope `ack` may do is seen by the path that is routed."""
+async def test_an_encoded_slash_does_not_reach_another_route(api: httpx.AsyncClient) -> None:
+    """Token scopes are checked against the routed path."""
     assert (await api.post("/api/v1/alerts%2F0123456789abcdef%2Fack")).status_code == 404
     assert (await api.get("/api/v1/stock%2Fsku-1")).status_code == 404
 

@@ -20,7 +20,7 @@ async def kpis(api: httpx.AsyncClient, **query: str | int) -> dict:
     return answer.json()
 
 
-async def test_every_number_of_the_whole_shop(api: httpx.AsyncClient) -> None:
+async def test_kpis_answers_every_number_of_the_shop(api: httpx.AsyncClient) -> None:
     answer = await kpis(api, window="5m")
     KpisOfOne.model_validate(answer)
     assert (answer["as_of"], answer["window"], answer["scope"], answer["value"]) == (at(60), "5m", "all", None)
@@ -56,14 +56,12 @@ async def test_the_newest_answer_is_live(api: httpx.AsyncClient) -> None:
         "shipping",
     ],
 )
-async def test_every_answer_says_since_when_it_may_lack_something(
-    api: httpx.AsyncClient, open_shop: Shop, path: str
-) -> None:
+async def test_every_answer_has_incomplete_since(api: httpx.AsyncClient, open_shop: Shop, path: str) -> None:
     async def answers(since_ms: int | None) -> bool:
         answer = await api.get(f"/api/v1/{path}")
         assert answer.status_code == 200, answer.text
-        told = answer.json()
-        return told["incomplete_since"] == since_ms and told["live"] is True
+        body = answer.json()
+        return body["incomplete_since"] == since_ms and body["live"] is True
 
     await soon(lambda: answers(None))
     state = open_shop.keys.state(0)
@@ -72,13 +70,13 @@ async def test_every_answer_says_since_when_it_may_lack_something(
     await soon(lambda: answers(at(40)))
 
 
-async def test_a_loss_at_a_time_that_an_earlier_version_did_not_write(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_a_loss_stored_without_its_time_is_reported_as_1(api: httpx.AsyncClient, open_shop: Shop) -> None:
     await open_shop.redis.hset(open_shop.keys.state(0), "incomplete:orders/0", "0")
 
-    async def told() -> bool:
+    async def reported() -> bool:
         return (await kpis(api))["incomplete_since"] == 1
 
-    await soon(told)
+    await soon(reported)
 
 
 @pytest.mark.parametrize("query", [{"value": ""}, {"scope": "all"}, {"scope": "all", "value": ""}])
@@ -86,7 +84,7 @@ async def test_scope_all_has_no_value(api: httpx.AsyncClient, query: dict[str, s
     assert (await kpis(api, **query))["value"] is None
 
 
-async def test_one_value_of_a_scope(api: httpx.AsyncClient) -> None:
+async def test_one_value_of_a_scope_is_answered(api: httpx.AsyncClient) -> None:
     answer = await kpis(api, scope="channel", value="app")
     assert (answer["value"], answer["values"]["gmv"], answer["values"]["visitors"]) == ("app", 1000, 1)
 
@@ -95,18 +93,18 @@ async def test_a_value_never_seen_counts_nothing(api: httpx.AsyncClient) -> None
     assert (await kpis(api, scope="channel", value="fax"))["values"]["gmv"] == 0
 
 
-async def test_each_value_of_a_scope_the_largest_first(api: httpx.AsyncClient) -> None:
+async def test_values_of_a_scope_are_listed_by_gmv(api: httpx.AsyncClient) -> None:
     answer = await kpis(api, scope="channel")
     KpisOfEach.model_validate(answer)
     assert [(item["value"], item["values"]["gmv"]) for item in answer["items"]] == [("app", 1000), ("web", 300)]
 
 
-async def test_an_earlier_moment(api: httpx.AsyncClient) -> None:
+async def test_an_earlier_as_of_is_answered(api: httpx.AsyncClient) -> None:
     answer = await kpis(api, as_of=at(15) + 7)
     assert (answer["as_of"], answer["values"]["gmv"], answer["live"]) == (at(15), 1000, False)
 
 
-async def test_a_promotions_own_window(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_window_promotion_covers_the_promotion(api: httpx.AsyncClient, open_shop: Shop) -> None:
     assert (await kpis(api, window="promotion"))["promotion"] == "spring"
     answer = await kpis(api, window="promotion", scope="promotion", value="spring")
     assert answer["values"]["gmv"] == 1000
@@ -121,13 +119,13 @@ async def test_each_promotion_counts_in_its_own_window(open_shop: Shop, settings
         await ready(api)
         answer = await kpis(api, window="promotion", scope="promotion")
         of_one = await kpis(api, window="promotion", scope="promotion", promotion="spring")
-    # A promotion's window begins with the minute of its start.
+    # Window `promotion` begins at the full minute of its start.
     assert [(item["value"], item["values"]["gmv"]) for item in answer["items"]] == [("spring", 1000), ("flash", 12)]
     assert answer["promotion"] is None
     assert of_one["promotion"] == "spring"
 
 
-async def test_the_largest_and_the_rest(api: httpx.AsyncClient) -> None:
+async def test_top_answers_the_largest_values_and_the_rest(api: httpx.AsyncClient) -> None:
     answer = (await api.get("/api/v1/top", params={"n": 1})).json()
     TopAnswer.model_validate(answer)
     assert (answer["as_of"], answer["window"], answer["scope"], answer["by"]) == (at(60), "15m", "sku", "gmv")
@@ -137,21 +135,21 @@ async def test_the_largest_and_the_rest(api: httpx.AsyncClient) -> None:
     assert other["values"]["buyers"] is None
 
 
-async def test_nothing_is_left_out_when_all_fit(api: httpx.AsyncClient) -> None:
+async def test_top_has_no_rest_when_all_values_fit(api: httpx.AsyncClient) -> None:
     answer = (await api.get("/api/v1/top", params={"scope": "channel", "by": "net_gmv", "window": "5m"})).json()
     assert [(item["value"], item["values"]["net_gmv"]) for item in answer["items"]] == [("app", 1000), ("web", 200)]
     assert (answer["other"]["count"], answer["other"]["values"]["gmv"]) == (0, 0)
     assert answer["items"][1]["values"]["visitors"] == 2
 
 
-async def test_ties_are_in_the_order_of_names(api: httpx.AsyncClient) -> None:
+async def test_ties_are_ordered_by_name(api: httpx.AsyncClient) -> None:
     answer = (await api.get("/api/v1/top", params={"by": "orders_paid", "n": 1})).json()
     assert [item["value"] for item in answer["items"]] == ["sku-1"]
 
 
-async def test_two_servers_answer_the_same(api: httpx.AsyncClient, settings: Settings, open_shop: Shop) -> None:
+async def test_two_servers_give_equal_answers(api: httpx.AsyncClient, settings: Settings, open_shop: Shop) -> None:
     await open_shop.compact()
-    async with client(settings) as other:  # one read the log as it grew, this one finds blocks
+    async with client(settings) as other:  # the first server followed the log, this one reads blocks
         await ready(other)
         for window in ("1m", "5m", "24h", "promotion"):
             for scope in ("all", "channel", "sku"):
@@ -159,7 +157,7 @@ async def test_two_servers_answer_the_same(api: httpx.AsyncClient, settings: Set
                 assert one | {"age_ms": 0} == two | {"age_ms": 0}
 
 
-async def test_answers_follow_what_is_counted(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_answers_include_new_events(api: httpx.AsyncClient, open_shop: Shop) -> None:
     await open_shop.send(ORDERS, paid(62, 50))
     await open_shop.send(CLICKS, click(65))
     await open_shop.send(LOGISTICS, {"type": "shipment_delayed", "ts": at(65), "order_id": "o"})
@@ -172,7 +170,7 @@ async def test_answers_follow_what_is_counted(api: httpx.AsyncClient, open_shop:
     assert answer["values"]["gmv"] == 1350
 
 
-async def test_an_answer_that_leaves_values_out_says_how_many_there_are(settings: Settings) -> None:
+async def test_a_truncated_list_has_the_full_count(settings: Settings) -> None:
     async with shop(settings) as made:
         await made.send(ORDERS, *(paid(10, 100 + n, f"u{n}", f"sku-{n}", channel=f"c{n % 3}") for n in range(1_003)))
         await made.send(ORDERS, paid(60, 1, "last", "sku-0", channel="c0"))

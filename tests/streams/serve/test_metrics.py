@@ -1,4 +1,4 @@
-"""`/metrics`: the API's numbers as gauges within the budget, the totals, and the workers' own metrics."""
+"""`/metrics`: KPI gauges within the budget, totals, and metrics of workers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def scrape(api: httpx.AsyncClient) -> Samples:
 
 
 def once(found: Iterable[Any]) -> Samples:
-    """Samples by name and labels. Each must be there once, as Prometheus tells series apart: an empty label is none."""
+    """Samples by name and labels, each unique as for Prometheus, where an empty label is no label."""
     samples = list(found)
     series = Counter((sample.name, frozenset(pair for pair in sample.labels.items() if pair[1])) for sample in samples)
     assert [one for one, many in series.items() if many > 1] == []
@@ -45,7 +45,7 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return f"salepulse_{name}", frozenset(labels.items())
 
 
-async def test_gauges_are_the_apis_numbers_in_base_units(api: httpx.AsyncClient) -> None:
+async def test_gauges_equal_the_api_in_base_units(api: httpx.AsyncClient) -> None:
     samples = await scrape(api)
     for window in ("1m", "5m", "15m", "1h", "24h", "day", "promotion"):
         values = (await api.get("/api/v1/kpis", params={"window": window})).json()["values"]
@@ -61,7 +61,7 @@ async def test_gauges_are_the_apis_numbers_in_base_units(api: httpx.AsyncClient)
     assert key("gmv", window="1h", scope="channel", value="app") not in samples
 
 
-async def test_totals_are_there_from_the_start(api: httpx.AsyncClient) -> None:
+async def test_totals_start_at_0(api: httpx.AsyncClient) -> None:
     samples = await scrape(api)
     assert samples[key("events_total", topic="clicks", type="page_view")] == 5
     assert samples[key("events_total", topic="logistics", type="stock_level")] == 0
@@ -71,15 +71,15 @@ async def test_totals_are_there_from_the_start(api: httpx.AsyncClient) -> None:
     assert samples[key("duplicates_total", topic="orders")] == 0
 
 
-async def test_how_things_stand(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_status_metrics_are_exported(api: httpx.AsyncClient, open_shop: Shop) -> None:
     await open_shop.redis.hset(open_shop.keys.state(0), "incomplete:orders/0", str(at(5)))
     await open_shop.attend(7, ORDERS)
 
-    async def told() -> bool:
+    async def exported() -> bool:
         samples = await scrape(api)
         return samples.get(key("incomplete_since_seconds", topic="orders", partition="0")) == at(5) / 1000
 
-    await soon(told)
+    await soon(exported)
     samples = await scrape(api)
     assert samples[key("as_of_seconds")] == at(60) / 1000
     assert samples[key("as_of_age_seconds")] > 0
@@ -87,38 +87,38 @@ async def test_how_things_stand(api: httpx.AsyncClient, open_shop: Shop) -> None
     assert (samples[key("partitions_stale")], samples[key("redis_up")], samples[key("ready")]) == (0, 1, 0)
 
 
-async def test_what_runs_and_what_it_takes(api: httpx.AsyncClient) -> None:
+async def test_build_and_process_metrics_are_exported(api: httpx.AsyncClient) -> None:
     samples = await scrape(api)
     assert samples[key("build_info", version=version("salepulse"))] == 1
     assert samples[key("serve_process_resident_memory_bytes")] > 10_000_000
     assert samples[key("serve_process_cpu_seconds_total")] > 0
 
 
-async def test_workers_own_metrics(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_metrics_of_workers_are_exported(api: httpx.AsyncClient, open_shop: Shop) -> None:
     own = WorkerMetrics()
     own.batch_records.labels("orders").observe(5)
     own.rebalances.inc()
     text = generate_latest(own.registry)
     minute_ago = now_ms() - 61_000
-    said: Mapping[str, bytes] = {
+    reports: Mapping[str, bytes] = {
         "w1": b"%d\n" % now_ms() + text,
         "w2": b"%d\n" % now_ms() + text,
         "ended": b"%d\n" % minute_ago + text,
         "strange": b"%d\n{{{" % now_ms(),
     }
-    await open_shop.redis.hset(open_shop.keys.workers, mapping=said)
+    await open_shop.redis.hset(open_shop.keys.workers, mapping=reports)
 
-    async def told() -> bool:
+    async def exported() -> bool:
         return key("rebalances_total", worker="w2") in await scrape(api)
 
-    await soon(told)
+    await soon(exported)
     samples = await scrape(api)
     assert samples[key("worker_process_resident_memory_bytes", worker="w1")] > 10_000_000
     assert samples[key("batch_records_bucket", topic="orders", le="10.0", worker="w1")] == 1
     assert {dict(labels).get("worker") for _, labels in samples} == {None, "w1", "w2"}
 
 
-async def test_openmetrics_for_those_who_accept_it(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_openmetrics_is_served_if_accepted(api: httpx.AsyncClient, open_shop: Shop) -> None:
     text = generate_latest(WorkerMetrics().registry)
     await open_shop.redis.hset(open_shop.keys.workers, "w1", b"%d\n" % now_ms() + text)
     answer = await api.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
@@ -128,17 +128,17 @@ async def test_openmetrics_for_those_who_accept_it(api: httpx.AsyncClient, open_
     assert "salepulse_events" in names
 
 
-async def test_the_largest_skus_and_the_rest_as_other(api: httpx.AsyncClient, open_shop: Shop) -> None:
+async def test_the_top_skus_and_the_rest_are_exported(api: httpx.AsyncClient, open_shop: Shop) -> None:
     await open_shop.send(ORDERS, *(paid(60, 100 * k, user=f"b{k}", sku=f'"n{k}"\\') for k in range(1, 61)))
     await open_shop.attend()
 
-    async def told() -> bool:
+    async def exported() -> bool:
         samples = await scrape(api)
         skus = {dict(labels)["value"] for _, labels in samples if {("window", "5m"), ("scope", "sku")} <= labels}
         return len(skus) == 51
 
     await open_shop.send(ORDERS, paid(61, 0))
-    await soon(told)
+    await soon(exported)
     samples = await scrape(api)
     assert samples[key("gmv", window="5m", scope="sku", value='"n60"\\')] == 60.0
     rest = (await api.get("/api/v1/top", params={"window": "5m", "n": 50})).json()["other"]
@@ -152,11 +152,11 @@ HOSTILE = (
     *("\ufeff", '"', "\\", "\n", "\\n", '\\"', '",rest="true', 'a"} 1\nsalepulse_gmv{value="b', "e\u0301", "\u00e9"),
     *("漢字", "😀" * 128),
 )
-"""Channels that a shop may really have: any character is one."""
+"""Channel names with any characters."""
 
 
 @pytest.mark.parametrize("rest", [False, True])
-async def test_every_series_is_there_once_whatever_values_are_called(open_shop: Shop, rest: bool) -> None:
+async def test_series_are_unique_for_any_label_values(open_shop: Shop, rest: bool) -> None:
     names = [*HOSTILE, *(f"c-{i}" for i in range(60 if rest else 0))]
     labels = ("channel", "region", "campaign", "variant", "live_room", "promotion_id")
     for i, name in enumerate(names):
@@ -201,9 +201,7 @@ async def test_every_series_is_there_once_whatever_values_are_called(open_shop: 
     ("chosen", "exponent"),
     [({"currency": "JPY"}, 0), ({"currency": "KWD"}, 3), ({"currency": "JPY", "currency_exponent": 2}, 2)],
 )
-async def test_money_has_the_decimal_places_of_its_currency(
-    open_shop: Shop, chosen: dict[str, Any], exponent: int
-) -> None:
+async def test_money_is_exported_in_major_units(open_shop: Shop, chosen: dict[str, Any], exponent: int) -> None:
     await open_shop.send(ORDERS, paid(55, 123_456, channel="app"))
     await open_shop.promote("sale", 0, 3_600, targets={"base": 1_000, "sprint": 2_000, "challenge": 3_000})
     await open_shop.attend()
@@ -220,7 +218,7 @@ async def test_money_has_the_decimal_places_of_its_currency(
 
 
 @pytest.mark.parametrize("budget", [100, 1000])
-async def test_the_budget_holds(open_shop: Shop, budget: int) -> None:
+async def test_the_number_of_series_is_within_the_budget(open_shop: Shop, budget: int) -> None:
     settings = shop_settings(open_shop.settings.redis_url.get_secret_value(), series_budget=budget)
     orders = (paid(59, 100 * k, sku=f"n{k}", channel=f"c{k}", region=f"r{k}") for k in range(40))
     await open_shop.send(ORDERS, *orders)
@@ -233,7 +231,7 @@ async def test_the_budget_holds(open_shop: Shop, budget: int) -> None:
     assert samples[key("series_dropped", scope="channel")] > 0
 
 
-def test_what_is_short_is_shared_evenly() -> None:
+def test_scarce_rows_are_shared_evenly() -> None:
     assert share_evenly({"a": 3, "b": 100, "c": 50}, 43) == {"a": 3, "b": 20, "c": 20}
     assert share_evenly({"a": 3, "b": 4}, 100) == {"a": 3, "b": 4}
     assert share_evenly({"a": 3, "b": 4}, 0) == {"a": 0, "b": 0}

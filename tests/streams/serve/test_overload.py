@@ -1,4 +1,4 @@
-"""Costly readers: whatever tells how things stand goes first and is true, and each token pays for what it asks."""
+"""Expensive queries do not delay status answers, and each client has its own budget."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SECONDS = 8.0
 
 @contextlib.contextmanager
 def busy_shop(settings: Settings) -> Iterator[None]:
-    """A shop with a past, that goes on meanwhile."""
+    """A shop with three hours of events, and new ones while the test runs."""
     filled, stop, failed = threading.Event(), threading.Event(), []
 
     async def work() -> None:
@@ -77,7 +77,7 @@ def busy_shop(settings: Settings) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_sixteen_costly_readers_hold_up_neither_scrapes_nor_health_nor_the_stream(redis_url: str) -> None:
+def test_sixteen_expensive_readers_delay_neither_scrapes_nor_probes_nor_streams(redis_url: str) -> None:
     with busy_shop(shop_settings(redis_url)), serving({"redis_url": redis_url, "clock": "event"}) as server:
         eventually(lambda: _status(server.port, "/readyz") == 200, within_s=30)
         with readers(server.port, READERS, SECONDS) as asking, _followed(server.port, SECONDS) as as_ofs:
@@ -86,19 +86,20 @@ def test_sixteen_costly_readers_hold_up_neither_scrapes_nor_health_nor_the_strea
     slowest = {path: max(held.ms) for path, held in seen.items()}
     assert max(slowest.values()) < 2_000, slowest
     assert max(held.percentile(90) for held in seen.values()) < 1_000, slowest
-    said = [json.loads(body) for _, body in seen["/readyz"].bodies]
-    assert not [told for told in said if any("Redis" in reason and "busy" not in reason for reason in told["reasons"])]
-    assert sum(told["ready"] for told in said) > 0.9 * len(said), said
+    readiness = [json.loads(body) for _, body in seen["/readyz"].bodies]
+    reasons = [reason for one in readiness for reason in one["reasons"]]
+    assert not [reason for reason in reasons if "Redis" in reason and "busy" not in reason]
+    assert sum(one["ready"] for one in readiness) > 0.9 * len(readiness), readiness
     last = seen["/metrics"].bodies[-1][1].decode()
     assert "salepulse_redis_up 1.0" in last
     assert len(as_ofs) > SECONDS / 2, "an as-of for each of the two seconds that pass in one"
-    assert statuses.get("200", 0) > 10, "they are answered, too"
+    assert statuses.get("200", 0) > 10, "their clients are answered, too"
     assert set(statuses) <= {"200", "429", "503"}
 
 
 @contextlib.contextmanager
 def _followed(port: int, seconds: float) -> Iterator[set[int]]:
-    """As-ofs that a stream tells meanwhile."""
+    """As-ofs of a stream's events."""
     as_ofs: set[int] = set()
 
     def follow() -> None:
@@ -130,7 +131,7 @@ def _status(port: int, path: str) -> int:
 
 
 @pytest.mark.anyio
-async def test_a_token_that_has_spent_its_time_is_told_so_and_another_is_answered(
+async def test_a_token_over_budget_is_rejected_and_another_is_answered(
     redis_url: str, open_shop: Shop, tmp_path: Path
 ) -> None:
     tokens = write(tmp_path / "tokens.json", token("greedy", TokenScope.READ), token("modest", TokenScope.READ))
@@ -145,10 +146,10 @@ async def test_a_token_that_has_spent_its_time_is_told_so_and_another_is_answere
             return (await ask("greedy", "x")).status_code == 429
 
         await soon(spent)
-        told = await ask("greedy", "y")
-        assert (told.status_code, told.json()["error"]["code"]) == (429, "budget_spent")
-        assert int(told.headers["retry-after"]) >= 1
-        assert "the computing time of token 'greedy' is spent" in told.json()["error"]["message"]
+        answer = await ask("greedy", "y")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "budget_spent")
+        assert int(answer.headers["retry-after"]) >= 1
+        assert "the computing time of token 'greedy' is spent" in answer.json()["error"]["message"]
         assert (await ask("modest", "y")).status_code == 200
         bearer = {"authorization": "Bearer sp_greedy"}
         assert (await api.get("/api/v1/kpis", headers=bearer)).status_code == 200, "what was made ahead is free"
@@ -163,9 +164,7 @@ async def _for_ever(_: RollingView, __: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_what_takes_too_long_is_given_up_and_no_longer_computed(
-    open_shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_query_over_the_deadline_is_cancelled(open_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_module, "DEADLINE_S", 0.3)
     live = Live(open_shop.settings)
     await live.start()
@@ -198,7 +197,7 @@ async def _is_live(live: Live) -> bool:
 
 
 @pytest.mark.anyio
-async def test_what_nobody_waits_for_any_more_is_not_computed(
+async def test_queries_of_disconnected_clients_are_cancelled(
     open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, ended = threading.Event(), threading.Event()
@@ -219,7 +218,7 @@ async def test_what_nobody_waits_for_any_more_is_not_computed(
         assert await asyncio.to_thread(ended.wait, 2)
 
 
-# What is said ---------------------------------------------------------------------------------------------------------
+# Status --------------------------------------------------------------------------------------------------------------
 
 NOW_MS = 1_764_590_400_000
 OF_CLICKS = PartitionState(
@@ -234,7 +233,7 @@ STATE = {Partition(Topic.CLICKS, 0): OF_CLICKS}
 
 
 def causes(**changes: Any) -> list[NotLiveReason]:
-    """Of a server that last read 5 s ago."""
+    """A server whose last poll was 5 s ago."""
     facts: dict[str, Any] = {
         "newest": AsOf(NOW_MS - 5_000, (), 0),
         "partitions": STATE,
@@ -259,13 +258,13 @@ def causes(**changes: Any) -> list[NotLiveReason]:
         ({"polled_ms": None}, [NotLiveReason.PREPARING]),
     ],
 )
-def test_a_redis_that_answers_is_not_said_to_be_away(changes: dict[str, Any], codes: list[NotLiveReason]) -> None:
+def test_a_responsive_redis_is_not_reported_down(changes: dict[str, Any], codes: list[NotLiveReason]) -> None:
     assert causes(**changes) == codes
 
 
 @pytest.mark.anyio
-async def test_a_view_that_is_kept_busy_says_so_and_blames_neither_redis_nor_workers(open_shop: Shop) -> None:
-    """A step that never waits keeps even the look into Redis from its turn."""
+async def test_a_busy_view_reports_busy_and_neither_redis_down_nor_stale_partitions(open_shop: Shop) -> None:
+    """A step that does not await delays even polls."""
     live = Live(open_shop.settings.model_copy(update={"stale_after_s": 2.0}))
     await live.start()
     try:
@@ -278,9 +277,9 @@ async def test_a_view_that_is_kept_busy_says_so_and_blames_neither_redis_nor_wor
 
         asked = asyncio.create_task(live.ask(stubborn))
         await asyncio.sleep(3.5)
-        told = live.answer_status()
-        assert told.codes == (NotLiveReason.BUSY,), told.reasons
-        assert (told.redis_up, told.stale) == (True, ())
+        status = live.answer_status()
+        assert status.codes == (NotLiveReason.BUSY,), status.reasons
+        assert (status.redis_up, status.stale) == (True, ())
         await asked
     finally:
         await live.stop()

@@ -1,4 +1,4 @@
-"""The page: self-contained, locked down, and true in a real browser."""
+"""The page is self-contained, has a strict CSP, and shows the current state in a real browser."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ fetch = async (path, how) => {
 """
 
 
-async def test_everything_that_it_needs_is_here_and_nothing_else_is_let_in(api: httpx.AsyncClient) -> None:
+async def test_the_page_is_self_contained_and_its_csp_is_strict(api: httpx.AsyncClient) -> None:
     text = (await api.get("/")).text
     for name in page._TYPES:
         answer = await api.get(f"/page/{name}")
@@ -62,7 +62,7 @@ async def test_everything_that_it_needs_is_here_and_nothing_else_is_let_in(api: 
     assert (await api.get("/page/app.py")).status_code == 404
 
 
-async def test_with_tokens_the_browser_asks_for_one(redis_url: str, open_shop: Shop, tmp_path: Path) -> None:
+async def test_with_tokens_the_page_asks_for_one(redis_url: str, open_shop: Shop, tmp_path: Path) -> None:
     tokens = write(tmp_path / "tokens.json", token("read", TokenScope.READ))
     async with client(shop_settings(redis_url, tokens_file=str(tokens))) as made:
         await ready(made)
@@ -73,10 +73,10 @@ async def test_with_tokens_the_browser_asks_for_one(redis_url: str, open_shop: S
 
 
 @pytest.mark.slow
-async def test_a_browser_shows_what_is_true(
+async def test_the_page_shows_the_current_state_in_a_browser(
     settings: Settings, redis_url: str, open_shop: Shop, tmp_path: Path
 ) -> None:
-    """Somebody follows the link of an alert, whose texts are hostile, and keeps the page open."""
+    """A user follows the link of an alert with hostile texts and keeps the page open."""
     link = {"series": "gmv", "window": "1m", "scope": "channel", "value": EVIL}
     with browser(tmp_path) as chromium:
 
@@ -120,7 +120,7 @@ def numbers(html: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
-async def test_what_is_not_heard_of_is_not_called_live(
+async def test_the_page_is_not_live_without_a_server_or_stream(
     settings: Settings, open_shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.2)
@@ -131,12 +131,12 @@ async def test_what_is_not_heard_of_is_not_called_live(
             def play() -> None:
                 chromium.open(url)
                 chromium.until(lambda html: LIVE in html)
-                # Somebody between us and the server answers in its place.
+                # A proxy answers instead of the server.
                 chromium.run('real = fetch; fetch = async () => new Response(\'{"message": "no"}\', {status: 502})')
                 chromium.until(lambda html: LIVE not in html and "the server does not answer" in html)
                 chromium.run("fetch = real")
                 chromium.until(lambda html: LIVE in html)
-                # The stream stays open and brings nothing, nor does the one that is opened instead.
+                # The stream stays open without events, and so does its replacement.
                 monkeypatch.setattr(stream, "HEARTBEAT_S", 3600)
                 chromium.run("EventSource = class extends EventTarget { close() {} }")
                 chromium.until(lambda html: LIVE not in html and "the stream of numbers is interrupted" in html)
@@ -145,10 +145,10 @@ async def test_what_is_not_heard_of_is_not_called_live(
 
 
 @pytest.mark.slow
-async def test_what_fires_is_not_known_before_it_was_read(
+async def test_the_page_shows_no_alerts_before_they_were_read(
     settings: Settings, redis_url: str, open_shop: Shop, tmp_path: Path
 ) -> None:
-    """Reading it fails at first; then an answer comes that is older than a change."""
+    """The first read fails; the next answer is older than a change."""
     with browser(tmp_path) as chromium:
 
         async def seen(so: Callable[[str], object]) -> str:
@@ -159,7 +159,7 @@ async def test_what_fires_is_not_known_before_it_was_read(
             chromium.run(BETWEEN, before_pages=True)
             await anyio.to_thread.run_sync(chromium.open, url)
             await seen(lambda html: "Alerts unknown: broken" in html)
-            await process.evaluate(60, APP)  # web is over, app is not
+            await process.evaluate(60, APP)  # web has resolved, app still fires
             await process.evaluate(61, APP, SMS)
             html = await seen(lambda html: html.count("<li data-severity") == 1)
             assert "Alerts unknown: broken" in html
@@ -173,7 +173,7 @@ async def test_what_fires_is_not_known_before_it_was_read(
 
 
 @pytest.mark.slow
-async def test_a_chart_of_nothing_but_one_negative_number(settings: Settings, open_shop: Shop, tmp_path: Path) -> None:
+async def test_a_chart_may_have_only_one_negative_number(settings: Settings, open_shop: Shop, tmp_path: Path) -> None:
     points, form = [[0, -500], [1000, -500]], "{number: String, hour: String}"
     with browser(tmp_path) as chromium:
         async with served(settings) as url:
@@ -190,7 +190,7 @@ async def test_a_chart_of_nothing_but_one_negative_number(settings: Settings, op
 
 
 def quick(name: str) -> bytes:
-    """A part of the page, for which a stream is silent sooner."""
+    """A file of the page, with a shorter timeout for silent streams."""
     found = files("streams.serve").joinpath("assets", name).read_text()
     assert ("SILENT_MS = 25000" in found) == (name == "main.js")
     return found.replace("SILENT_MS = 25000", "SILENT_MS = 2000").encode()

@@ -1,4 +1,4 @@
-"""Whatever is only asked, `serve` answers for the reading user of docs/security.md."""
+"""All reading routes work with the read-only Redis user of docs/security.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.secure_redis import READER, documented_rules
 pytestmark = pytest.mark.anyio
 
 
-async def test_every_question_is_answered_for_a_user_who_may_only_read(open_shop: Shop, settings: Settings) -> None:
+async def test_every_route_works_with_the_read_only_redis_user(open_shop: Shop, settings: Settings) -> None:
     rules = documented_rules(READER, "secret")
     await open_shop.redis.execute_command("ACL", "SETUSER", "reader", *rules)
     await open_shop.redis.acl_log_reset()
@@ -43,7 +43,7 @@ async def test_every_question_is_answered_for_a_user_who_may_only_read(open_shop
         await open_shop.redis.execute_command("ACL", "DELUSER", "reader")
 
 
-async def test_definitions_name_every_number(api: httpx.AsyncClient) -> None:
+async def test_definitions_list_every_number(api: httpx.AsyncClient) -> None:
     answer = (await api.get("/api/v1/definitions")).json()
     assert [definition["name"] for definition in answer["definitions"]] == list(NAMES)
     by_name = {definition["name"]: definition for definition in answer["definitions"]}
@@ -53,7 +53,7 @@ async def test_definitions_name_every_number(api: httpx.AsyncClient) -> None:
     assert len(list(definitions())) == len(NAMES)
 
 
-async def test_docs_need_nothing_from_elsewhere(api: httpx.AsyncClient) -> None:
+async def test_docs_load_nothing_from_elsewhere(api: httpx.AsyncClient) -> None:
     page = (await api.get("/docs")).text
     document = (await api.get("/openapi.json")).json()
     assert "http://" not in page

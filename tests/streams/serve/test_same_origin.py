@@ -1,4 +1,4 @@
-"""What pages of other sites have a browser send is refused; programs, proxies and our own page are not."""
+"""Cross-site requests of browsers are rejected; scripts, proxies and the own page are not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WRITES = [
 
 
 async def refused(api: httpx.AsyncClient, method: str, path: str, **headers: str) -> tuple[int, str]:
-    """Status and code of a request with a JSON body where the method has one."""
+    """Status and error code of a request, with a JSON body if the method has one."""
     body = None if method in ("GET", "DELETE") else SILENCE
     answer = await api.request(
         method, path, json=body, headers={name.replace("_", "-"): v for name, v in headers.items()}
@@ -40,10 +40,10 @@ async def refused(api: httpx.AsyncClient, method: str, path: str, **headers: str
 
 @pytest.mark.parametrize("host", ["rebound.example", "rebound.example:8080", "127.0.0.1.rebound.example", "10.0.0.7"])
 @pytest.mark.parametrize("method_path", [("GET", "/api/v1/kpis"), ("GET", "/"), ("GET", "/readyz"), *WRITES])
-async def test_a_name_that_was_rebound_to_loopback_reaches_nothing(
+async def test_requests_with_a_rebound_host_name_are_rejected(
     api: httpx.AsyncClient, host: str, method_path: tuple[str, str]
 ) -> None:
-    # What a browser sends to a rebound name: to it, Origin and Host agree.
+    # A browser on a rebound name sends equal Origin and Host.
     origin = {} if method_path[0] == "GET" else {"origin": f"http://{host}", "sec_fetch_site": "same-origin"}
     assert await refused(api, *method_path, host=host, **origin) == (421, "unknown_host")
 
@@ -51,18 +51,18 @@ async def test_a_name_that_was_rebound_to_loopback_reaches_nothing(
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:8080", "localhost.", "127.0.0.1:8080", "127.8.9.1", "[::1]:8080", "shop.localhost"]
 )
-async def test_names_of_this_machine_are_known(api: httpx.AsyncClient, host: str) -> None:
+async def test_loopback_names_are_accepted(api: httpx.AsyncClient, host: str) -> None:
     assert (await api.get("/api/v1/kpis", headers={"host": host})).status_code == 200
 
 
 @pytest.mark.parametrize(
     "host", ["", "[", "[::1", "::1", "localhost:8080:1", "evil@localhost", "localhost,evil", "a b"]
 )
-def test_what_is_no_host_is_not_taken_for_ours(host: str) -> None:
-    assert is_known_host(host, ()) == (host in ("[::1", "localhost:8080:1"))  # of these the name is ours
+def test_malformed_hosts_are_rejected(host: str) -> None:
+    assert is_known_host(host, ()) == (host in ("[::1", "localhost:8080:1"))  # these have our host name
 
 
-async def test_names_of_settings_are_known(redis_url: str, open_shop: Shop) -> None:
+async def test_host_names_of_settings_are_accepted(redis_url: str, open_shop: Shop) -> None:
     settings = shop_settings(
         redis_url, public_url="https://pulse.example.com/x", http_allowed_hosts="serve, Other:9000"
     )
@@ -71,12 +71,12 @@ async def test_names_of_settings_are_known(redis_url: str, open_shop: Shop) -> N
         for host in ("pulse.example.com", "serve:8080", "other"):
             assert (await api.get("/healthz", headers={"host": host})).status_code == 200
         assert (await api.get("/healthz", headers={"host": "example.com"})).status_code == 421
-        # Behind a proxy that names us by another Host than people do.
+        # A proxy may pass another Host than the public one.
         wish = {"json": SILENCE, "headers": {"host": "serve:8080", "origin": "https://pulse.example.com"}}
         assert (await api.post("/api/v1/silences", **wish)).status_code == 201
 
 
-async def test_any_name_can_be_allowed(redis_url: str, open_shop: Shop) -> None:
+async def test_all_host_names_can_be_allowed(redis_url: str, open_shop: Shop) -> None:
     async with client(shop_settings(redis_url, http_allowed_hosts="*")) as api:
         assert (await api.get("/healthz", headers={"host": "anything"})).status_code == 200
 
@@ -95,7 +95,7 @@ async def test_any_name_can_be_allowed(redis_url: str, open_shop: Shop) -> None:
         {"sec_fetch_site": "same-site"},
     ],
 )
-async def test_another_site_changes_nothing(
+async def test_writes_from_other_sites_are_rejected(
     api: httpx.AsyncClient, method_path: tuple[str, str], headers: dict[str, str]
 ) -> None:
     assert await refused(api, *method_path, **headers) == (403, "foreign_origin")
@@ -111,27 +111,29 @@ async def test_another_site_changes_nothing(
         {"origin": "http://localhost:8080", "host": "localhost:8080", "sec_fetch_site": "same-origin"},
     ],
 )
-async def test_our_own_page_and_programs_write(api: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_writes_from_the_own_page_and_from_scripts_are_accepted(
+    api: httpx.AsyncClient, headers: dict[str, str]
+) -> None:
     assert await refused(api, "POST", "/api/v1/silences", **headers) == (201, "")
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", None])
-async def test_what_is_not_named_as_json_is_refused(api: httpx.AsyncClient, kind: str | None) -> None:
+async def test_bodies_without_a_json_content_type_are_rejected(api: httpx.AsyncClient, kind: str | None) -> None:
     headers = {} if kind is None else {"content-type": kind}
     answer = await api.post("/api/v1/silences", content=b'{"by": "me"}', headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (415, "not_json")
 
 
-async def test_reading_from_another_site_is_answered_without_leave_to_read_it(api: httpx.AsyncClient) -> None:
+async def test_reads_from_other_sites_get_no_cors_headers(api: httpx.AsyncClient) -> None:
     answer = await api.get("/api/v1/kpis", headers={"origin": "http://evil.example", "sec-fetch-site": "cross-site"})
     assert answer.status_code == 200
     assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-async def test_with_tokens_any_name_will_do_unless_names_are_set(
+async def test_with_tokens_any_host_is_accepted_unless_hosts_are_set(
     redis_url: str, open_shop: Shop, tmp_path: Path
 ) -> None:
-    """A browser gives its token to no other name, and Prometheus asks each server by its address."""
+    """Browsers send a token only to its host, and Prometheus scrapes by address."""
     tokens = write(tmp_path / "tokens.json", token("reader", TokenScope.READ))
     bearer = {"authorization": "Bearer sp_reader", "host": "10.0.0.7:8080"}
     async with client(shop_settings(redis_url, tokens_file=str(tokens))) as api:
@@ -147,7 +149,7 @@ async def test_with_tokens_any_name_will_do_unless_names_are_set(
         assert (await api.get("/healthz", headers={"host": "10.0.0.7:8080"})).status_code == 200, "a probe of a pod"
 
 
-async def test_a_client_of_http_1_0_sends_no_host(settings: Settings) -> None:
+async def test_http_1_0_requests_without_host_are_accepted(settings: Settings) -> None:
     from streams.serve.same_origin import SameOrigin
 
     reached = []
@@ -174,7 +176,7 @@ async def test_a_client_of_http_1_0_sends_no_host(settings: Settings) -> None:
         ("http://localhost/nothing", "localhost", 404),
     ],
 )
-async def test_a_request_in_absolute_form_is_answered_by_the_name_in_its_target(
+async def test_the_host_of_an_absolute_form_target_is_checked(
     open_shop: Shop, settings: Settings, target: str, header: str, status: int
 ) -> None:
     async with served(settings) as url:

@@ -1,4 +1,4 @@
-"""`/api/v1/series/{name}`: each point is what /api/v1/kpis answers at that as-of."""
+"""`/api/v1/series/{name}`: each point equals the answer of /api/v1/kpis at its as-of."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ async def series(api: httpx.AsyncClient, name: str, **query: str | int) -> dict:
     return answer.json()
 
 
-async def test_a_counter_over_time(api: httpx.AsyncClient) -> None:
+async def test_a_series_of_a_counter_is_answered(api: httpx.AsyncClient) -> None:
     answer = await series(api, "gmv", start=at(5), end=at(35), step=10_000)
     assert answer["as_of"] == at(60)
     assert answer["points"] == [[at(5), 0], [at(15), 1000], [at(25), 1300], [at(35), 1300]]
 
 
-async def test_by_default_the_last_hour_by_the_minute(api: httpx.AsyncClient) -> None:
+async def test_a_series_covers_the_last_hour_by_minute_by_default(api: httpx.AsyncClient) -> None:
     points = (await series(api, "page_views"))["points"]
     assert (len(points), points[0], points[-1]) == (61, [at(60 - 3600), 0], [at(60), 4])
 
@@ -35,7 +35,7 @@ async def test_a_ratio_over_nothing_is_null(api: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("window", ["1m", "5m", "1h", "24h", "day", "promotion"])
-async def test_points_are_what_kpis_answers_then(api: httpx.AsyncClient, open_shop: Shop, window: str) -> None:
+async def test_points_equal_the_answers_of_kpis(api: httpx.AsyncClient, open_shop: Shop, window: str) -> None:
     for k in range(40):
         await open_shop.send(CLICKS, click(61 + 30 * k, user=f"v{k % 7}", channel="web", sku="sku-1"))
         await open_shop.send(ORDERS, paid(61 + 30 * k, k, user=f"v{k % 5}", channel="web"))

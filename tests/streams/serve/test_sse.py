@@ -1,4 +1,4 @@
-"""Ids of events say the same at every server."""
+"""Event ids are valid at every server."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from streams.serve.sse import HEARTBEAT, StreamPosition, event, parse_event_id
         StreamPosition(1_764_590_400_000, (8, 9)),
     ],
 )
-def test_an_id_says_what_was_seen(seen: StreamPosition) -> None:
+def test_an_event_id_round_trips(seen: StreamPosition) -> None:
     assert parse_event_id(str(seen)) == seen
 
 
 @pytest.mark.parametrize("text", ["", "5", "5.7", "5.7-", "a.1-1", "5.1-1\n", "-5.", "5.1-1 ", "٥.", f"{'9' * 99}."])
-def test_what_is_no_id_of_ours(text: str) -> None:
+def test_malformed_event_ids_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is not an event id"):
         parse_event_id(text)
 
 
-def test_an_event_as_it_is_sent() -> None:
+def test_an_event_is_encoded_for_sse() -> None:
     assert event("kpis", b"{}", StreamPosition(5, (7, 0))) == b"event: kpis\nid: 5.7-0\ndata: {}\n\n"
     assert event("heartbeat", b"{}") == HEARTBEAT
     assert event("gap", b"{}") == b"event: gap\ndata: {}\n\n"

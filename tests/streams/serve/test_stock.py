@@ -1,4 +1,4 @@
-"""/api/v1/stock: one SKU, and what runs out next."""
+"""`/api/v1/stock`: one SKU, and the SKUs that run out next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def stock(seconds: float, type_: str, sku: str, warehouse: str = "east", **amoun
 
 
 async def sold_out_and_not(to: Shop) -> None:
-    """At 1,000 s: `gone` ran out at 600 s after 900 of GMV in 15 minutes, `soon` has 4 left and sells 15 in 15 min."""
+    """At 1,000 s: `gone` ran out at 600 s after 900 of GMV in 15 minutes; `soon` has 4 left and sells 15 in 15
+    minutes."""
     await to.promote("sale", 0, 5000, skus=["gone", "soon", "never"])
     await to.send(
         LOGISTICS,
@@ -44,7 +45,7 @@ async def sold_out_and_not(to: Shop) -> None:
     await to.attend()
 
 
-async def test_one_sku_that_is_running_out(redis_url: str) -> None:
+async def test_a_sku_that_is_running_out_is_answered(redis_url: str) -> None:
     settings = shop_settings(redis_url)
     async with shop(settings) as made, client(settings) as api:
         await sold_out_and_not(made)
@@ -65,7 +66,7 @@ async def test_one_sku_that_is_running_out(redis_url: str) -> None:
         assert answer["abc"] == "B"
 
 
-async def test_one_sku_that_ran_out(redis_url: str) -> None:
+async def test_a_sku_that_ran_out_is_answered(redis_url: str) -> None:
     settings = shop_settings(redis_url)
     async with shop(settings) as made, client(settings) as api:
         await sold_out_and_not(made)
@@ -75,7 +76,7 @@ async def test_one_sku_that_ran_out(redis_url: str) -> None:
         assert answer["outage"] == {"since": at(600), "gmv_at_risk_per_hour": 4 * 900}
 
 
-async def test_an_earlier_moment(redis_url: str) -> None:
+async def test_an_earlier_as_of_is_answered(redis_url: str) -> None:
     settings = shop_settings(redis_url)
     async with shop(settings) as made, client(settings) as api:
         await sold_out_and_not(made)
@@ -84,7 +85,7 @@ async def test_an_earlier_moment(redis_url: str) -> None:
         assert (answer["as_of"], answer["available"], answer["sold"]) == (at(450), 2, 1)
 
 
-async def test_a_sku_that_was_never_counted(redis_url: str) -> None:
+async def test_a_sku_that_was_never_counted_is_null(redis_url: str) -> None:
     settings = shop_settings(redis_url)
     async with shop(settings) as made, client(settings) as api:
         await sold_out_and_not(made)
@@ -95,7 +96,7 @@ async def test_a_sku_that_was_never_counted(redis_url: str) -> None:
         assert (answer["sold"], answer["abc"], answer["warehouses"]) == (0, "C", [])
 
 
-async def test_what_runs_out_next(redis_url: str) -> None:
+async def test_skus_that_run_out_next_are_listed(redis_url: str) -> None:
     settings = shop_settings(redis_url)
     async with shop(settings) as made, client(settings) as api:
         await sold_out_and_not(made)
@@ -106,7 +107,7 @@ async def test_what_runs_out_next(redis_url: str) -> None:
         assert [held["value"] for held in answer["soon"]] == ["soon"]
 
 
-async def test_the_promotions_skus_count_in_its_own_row(redis_url: str) -> None:
+async def test_a_promotions_row_counts_its_own_skus(redis_url: str) -> None:
     settings = shop_settings(redis_url)
     async with shop(settings) as made, client(settings) as api:
         await sold_out_and_not(made)
@@ -116,7 +117,7 @@ async def test_the_promotions_skus_count_in_its_own_row(redis_url: str) -> None:
         assert (values["stockout_skus"], values["stock_fill_rate"]) == (1, 0.5)
 
 
-async def test_metrics_hold_the_skus_on_promotion_that_run_out(redis_url: str) -> None:
+async def test_skus_on_promotion_that_run_out_are_exported_on_metrics(redis_url: str) -> None:
     settings = shop_settings(redis_url)
     async with shop(settings) as made, client(settings) as api:
         await made.send(ORDERS, *(paid(990, 10**6, f"u{i}", f"best-{i}") for i in range(60)))
@@ -137,7 +138,7 @@ async def test_metrics_hold_the_skus_on_promotion_that_run_out(redis_url: str) -
 
 
 async def until_counted(api: Any, path: str, name: str) -> Any:
-    """The answer, once the view has caught up with what was sent."""
+    """The answer once the view has read all events."""
     for _ in range(200):
         answer = await api.get(path)
         if answer.status_code == 200 and answer.json()[name] is not None and answer.json()["as_of"] == at(1000):

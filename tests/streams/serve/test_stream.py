@@ -1,4 +1,4 @@
-"""Following over HTTP."""
+"""The SSE stream over HTTP."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ pytestmark = pytest.mark.anyio
 
 PATH = "/api/v1/stream"
 HELD_S = 4
-"""How long a place is held by who reads nothing: long enough to be seen on a busy machine."""
+"""Lifetime of a stream that is not read: long enough for a busy machine."""
 OneUnread = Callable[[], contextlib.AbstractAsyncContextManager[Callable[[], Awaitable[int]]]]
 
 
 @contextlib.contextmanager
 def unread(url: str) -> Iterator[socket.socket]:
-    """A connection that has asked for every change since the first, and of which nothing is read."""
+    """A connection that requested all changes and reads nothing."""
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as made:
         made.sendall(f"GET {PATH} HTTP/1.0\r\nHost: localhost\r\nLast-Event-ID: {at(60)}.0-1\r\n\r\n".encode())
@@ -50,7 +50,7 @@ async def move(shop: Shop, second: int) -> None:
     await shop.send(LOGISTICS, {"type": "shipment_dispatched", "ts": at(second), "order_id": "o-u2"})
 
 
-async def test_new_numbers_as_they_come_and_on_at_another_server(open_shop: Shop, settings: Settings) -> None:
+async def test_a_stream_can_be_resumed_at_another_server(open_shop: Shop, settings: Settings) -> None:
     async with served(settings) as url, served(settings) as other, httpx.AsyncClient(timeout=15) as http:
         async with http.stream("GET", url + PATH) as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
@@ -68,8 +68,8 @@ async def test_new_numbers_as_they_come_and_on_at_another_server(open_shop: Shop
 
 
 @pytest.mark.parametrize("query", ["", "?scope=channel", "?scope=channel&value=app&window=15m"])
-async def test_events_say_since_when_the_shop_is_incomplete(open_shop: Shop, settings: Settings, query: str) -> None:
-    """From the first event after it is known, at whichever moment one begins to follow, until somebody clears it."""
+async def test_kpis_events_have_incomplete_since(open_shop: Shop, settings: Settings, query: str) -> None:
+    """From the first event after the loss on, until it is cleared."""
     state = open_shop.keys.state(0)
     async with (
         served(settings) as url,
@@ -90,7 +90,7 @@ async def test_events_say_since_when_the_shop_is_incomplete(open_shop: Shop, set
 
 
 @pytest.mark.parametrize(
-    ("query", "last", "said"),
+    ("query", "last", "message"),
     [
         ("window=2m", "", "unknown window '2m'; known: 1m, 5m"),
         ("scope=planet", "", "unknown scope 'planet'; known: all, "),
@@ -98,18 +98,18 @@ async def test_events_say_since_when_the_shop_is_incomplete(open_shop: Shop, set
         ("", "yesterday", "Last-Event-ID: 'yesterday' is no id of an event of this stream; leave it out"),
     ],
 )
-async def test_what_cannot_be_followed(api: httpx.AsyncClient, query: str, last: str, said: str) -> None:
+async def test_an_invalid_stream_is_a_422(api: httpx.AsyncClient, query: str, last: str, message: str) -> None:
     answer = await api.get(f"{PATH}?{query}", headers={"last-event-id": last} if last else {})
-    assert (answer.status_code, said in answer.json()["error"]["message"]) == (422, True), answer.text
+    assert (answer.status_code, message in answer.json()["error"]["message"]) == (422, True), answer.text
 
 
-async def test_no_more_than_a_server_can_take(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_streams_is_limited(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcast, "MAX_SUBSCRIBERS", 0)
     answer = await api.get(PATH)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_streams")
 
 
-async def test_no_more_though_all_come_at_once(
+async def test_the_limit_of_streams_holds_for_concurrent_requests(
     open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get_answer = Live.get_answer
@@ -124,14 +124,14 @@ async def test_no_more_though_all_come_at_once(
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
     async with served(settings) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
         await ready(http)
-        told = await asyncio.gather(*(http.get(PATH) for _ in range(5)))
-        assert sorted(answer.status_code for answer in told) == [200, 200, 503, 503, 503]
+        answers = await asyncio.gather(*(http.get(PATH) for _ in range(5)))
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 503, 503, 503]
         assert (await http.get(PATH)).status_code == 200, "places are free again"
 
 
 @pytest.fixture
 def one_unread(open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> OneUnread:
-    """A server for one follower, which it has and which reads nothing; how it answers another one."""
+    """A server that allows one stream, which is taken and not read; yields the status of another request."""
     monkeypatch.setattr(broadcast, "MAX_SUBSCRIBERS", 1)
     log = Log()
     log.add(*range(1, 4001), size=5000)
@@ -152,9 +152,7 @@ def one_unread(open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPa
     return opened
 
 
-async def test_a_place_is_not_for_ever_though_nothing_is_read(
-    one_unread: OneUnread, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_stream_whose_client_does_not_read_ends(one_unread: OneUnread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "_LONGEST_S", 0.1)
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(stream, "_TAKEN_WITHIN_S", HELD_S)
@@ -164,14 +162,14 @@ async def test_a_place_is_not_for_ever_though_nothing_is_read(
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="what a connection takes is watched on Linux only")
-async def test_a_connection_that_takes_nothing_is_ended(one_unread: OneUnread, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_without_progress_is_closed(one_unread: OneUnread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "_UNTAKEN_MS", 1000 * HELD_S)
     async with one_unread() as status:
         assert await status() == 503
         await soon(lambda: is_it(status, 200))
 
 
-async def test_a_failure_that_nobody_foresaw_ends_each_stream_and_is_said_once(
+async def test_an_unexpected_error_ends_each_stream_and_is_logged_once(
     open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def fails(*_: object) -> None:
@@ -184,11 +182,11 @@ async def test_a_failure_that_nobody_foresaw_ends_each_stream_and_is_said_once(
         for _ in range(3):
             answer = await http.get(PATH)
             assert answer.status_code == 200, "it began, and has an end"
-    said = capfd.readouterr()
-    assert (said.out + said.err).count("SSE stream failed") == 1
+    output = capfd.readouterr()
+    assert (output.out + output.err).count("SSE stream failed") == 1
 
 
-async def test_before_there_is_anything_there_are_signs_of_life(
+async def test_a_stream_before_the_first_event_sends_heartbeats(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "HEARTBEAT_S", 0.05)
@@ -197,7 +195,7 @@ async def test_before_there_is_anything_there_are_signs_of_life(
         assert [await anext(lines) for _ in range(6)] == ["event: heartbeat", "data: {}", ""] * 2
 
 
-async def test_it_ends_some_time_so_that_tokens_are_looked_at_anew(
+async def test_a_stream_ends_after_a_while_so_that_tokens_are_checked_again(
     open_shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "_LONGEST_S", 0.1)
@@ -206,7 +204,7 @@ async def test_it_ends_some_time_so_that_tokens_are_looked_at_anew(
         assert (await http.get(url + PATH)).status_code == 200
 
 
-async def test_with_a_token_that_may_read(redis_url: str, open_shop: Shop, tmp_path: Path) -> None:
+async def test_a_read_token_can_stream(redis_url: str, open_shop: Shop, tmp_path: Path) -> None:
     tokens = write(tmp_path / "tokens.json", token("read", TokenScope.READ))
     bearer = {"authorization": "Bearer sp_read"}
     async with served(shop_settings(redis_url, tokens_file=str(tokens))) as url, httpx.AsyncClient() as http:
@@ -215,7 +213,7 @@ async def test_with_a_token_that_may_read(redis_url: str, open_shop: Shop, tmp_p
             assert (await anext(received(answer))).name == "kpis"
 
 
-async def test_a_server_that_ends_lets_everybody_go(open_shop: Shop, settings: Settings) -> None:
+async def test_a_stopping_server_ends_all_streams(open_shop: Shop, settings: Settings) -> None:
     async with httpx.AsyncClient(timeout=15) as http:
         async with served(settings) as url:
             answer = await http.send(http.build_request("GET", url + PATH), stream=True)
@@ -227,16 +225,14 @@ async def test_a_server_that_ends_lets_everybody_go(open_shop: Shop, settings: S
             await anext(coming)
 
 
-async def test_one_that_does_not_read_holds_nothing_up_and_gets_everything_later(
-    open_shop: Shop, settings: Settings
-) -> None:
+async def test_a_slow_client_delays_no_other_and_gets_everything_later(open_shop: Shop, settings: Settings) -> None:
     log = Log()
     log.add(*range(1, 4001), size=5000)
     async with served(settings, log) as url, httpx.AsyncClient(base_url=url, timeout=15) as http:
         await ready(http)
         with unread(url) as slow:
             given = 0
-            while log.given > given or not given:  # page by page, until nothing more goes out
+            while log.given > given or not given:  # page by page, until the buffers are full
                 given = log.given
                 await asyncio.sleep(0.3)
             assert given < 3000
@@ -246,5 +242,5 @@ async def test_one_that_does_not_read_holds_nothing_up_and_gets_everything_later
             loop = asyncio.get_running_loop()
             while b'"number": 4000,' not in text[-20_000:]:
                 text += await asyncio.wait_for(loop.sock_recv(slow, 1 << 20), 10)
-    told = events(text.partition(b"\r\n\r\n")[2].decode().rpartition("\n\n")[0])
-    assert [one.data["number"] for one in told if one.name == "alert"] == list(range(1, 4001))
+    sent = events(text.partition(b"\r\n\r\n")[2].decode().rpartition("\n\n")[0])
+    assert [one.data["number"] for one in sent if one.name == "alert"] == list(range(1, 4001))

@@ -1,4 +1,4 @@
-"""A view's answers held against the oracle's, or against those of another view."""
+"""Comparisons of a view's answers with the oracle, and with another view."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def assert_true(
     scopes: Iterable[str] = SCOPES,
     promotion: str | None = None,
 ) -> None:
-    """Every window and scope is what the oracle says, each value by itself and in the list."""
+    """Every window and scope equals the oracle, for each value and in lists."""
     oracle = shop.oracle()
     as_of_ms = view.as_of(now_ms()).ms if at is None else at
     assert as_of_ms is not None
@@ -41,7 +41,7 @@ async def assert_true(
 
 
 async def assert_same(one: RollingView, other: RollingView, *, at: int | None = None) -> None:
-    """Two views give equal answers, distinct counts too."""
+    """Two views give equal answers, with equal distinct counts."""
     for window in WINDOWS:
         for scope in SCOPES:
             assert await listed(one, window, scope, at=at) == await listed(other, window, scope, at=at), (window, scope)

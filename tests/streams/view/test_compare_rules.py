@@ -1,4 +1,4 @@
-"""Which moment a moment is compared with, and by how much numbers differ."""
+"""The moment compared with, and the difference of two numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def utc(text: str) -> int:
 
 
 @given(moments, st.sampled_from(ZONES), st.sampled_from([1, 7]))
-def test_days_before_shows_the_same_local_time(at_ms: int, timezone: str, days: int) -> None:
+def test_days_before_keeps_the_local_time(at_ms: int, timezone: str, days: int) -> None:
     zone = ZoneInfo(timezone)
     then_ms = days_before(at_ms, days, timezone)
     now, then = (datetime.fromtimestamp(at // 1000, zone).replace(tzinfo=None) for at in (at_ms, then_ms))
@@ -49,7 +49,7 @@ def _does_not_exist(local: datetime, zone: ZoneInfo) -> bool:
 
 
 @given(moments, st.sampled_from([1, 7]))
-def test_without_clock_changes_it_is_so_many_times_24_hours(at_ms: int, days: int) -> None:
+def test_without_clock_changes_a_day_has_24_hours(at_ms: int, days: int) -> None:
     assert at_ms - days_before(at_ms, days, "UTC") == days * DAY_MS
 
 
@@ -64,14 +64,12 @@ def test_without_clock_changes_it_is_so_many_times_24_hours(at_ms: int, days: in
     ],
     ids=["after 23 h", "after 25 h", "a time that was left out", "a time that came twice", "from its second coming"],
 )
-def test_where_clocks_change(now: str, then: str) -> None:
+def test_days_before_across_clock_changes(now: str, then: str) -> None:
     assert days_before(utc(now), 1, "Europe/Berlin") == utc(then)
 
 
 @given(st.integers(1, 10**8), st.integers(0, 999), st.integers(0, 999), st.integers(0, 10**9))
-def test_with_a_baseline_both_are_as_long_after_their_start(
-    apart_s: int, first: int, second: int, elapsed: int
-) -> None:
+def test_a_baseline_is_compared_at_the_same_elapsed_time(apart_s: int, first: int, second: int, elapsed: int) -> None:
     earlier, present = promotion("d11-24"), promotion("d11")
     earlier = earlier.model_copy(update={"starts_at": ms(0) + first})
     present = present.model_copy(update={"starts_at": ms(apart_s) + second})
@@ -89,7 +87,7 @@ def test_difference_and_ratio_are_null_where_undefined(now: float | None, then: 
         assert then + apart.difference == now, "whole numbers differ exactly"
 
 
-def test_whatever_names_there_are_is_compared() -> None:
+def test_all_names_are_compared() -> None:
     apart = differences({"gmv": 3, "new": 1, "rate": None}, {"gmv": 2, "gone": 5, "rate": 0.5})
     assert {name: one.difference for name, one in apart.items()} == {"gmv": 1, "new": None, "rate": None}
 
@@ -106,7 +104,7 @@ KNOWN = {
 }
 
 
-def test_a_promotion_and_its_baseline() -> None:
+def test_a_promotion_is_paired_with_its_baseline() -> None:
     assert promotion_pair(KNOWN["this"], KNOWN, ms(DAY_S)) == PromotionPair(KNOWN["this"], KNOWN["last"])
 
 
@@ -120,6 +118,6 @@ def test_a_promotion_and_its_baseline() -> None:
         ("this", DAY_S - 1, "starts at .*nothing to compare yet"),
     ],
 )
-def test_what_cannot_be_compared_is_said(name: str | None, at: float, why: str) -> None:
+def test_an_impossible_pair_is_an_error_with_the_reason(name: str | None, at: float, why: str) -> None:
     with pytest.raises(NotAnswerableError, match=why):
         promotion_pair(None if name is None else KNOWN[name], KNOWN, ms(at))

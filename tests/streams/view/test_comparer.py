@@ -1,4 +1,4 @@
-"""A comparison is two questions: each side is what the oracle says of its own moment."""
+"""A comparison is two queries: each side equals the oracle at its own moment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TARGETS = {"base": 5_000, "sprint": 50_000, "challenge": 500_000}
 
 
 async def two_sales(shop: Shop, *, apart_s: int = DAY_S) -> RollingView:
-    """A sale of 15 minutes, and the same so much later, at random."""
+    """Random events of a sale of 15 minutes, and of the same sale later."""
     for seed, start in enumerate((0, apart_s)):
         for partition, n in ((CLICKS_0, 300), (ORDERS_0, 150), (LOGISTICS_0, 40)):
             await shop.feed(partition, some_events(partition.topic, n, seed, start=start))
@@ -43,7 +43,7 @@ def comparer(view: RollingView, timezone: str = "UTC") -> Comparer:
 
 
 def asked_about(against: str, window: str) -> str | None:
-    """The promotion that the question about then names: the baseline; else the present, where it decides the window."""
+    """The promotion of the query for then: the baseline, or the current one if it decides the window."""
     return "d12" if against == "baseline" else ("d11" if window == "promotion" else None)
 
 
@@ -61,7 +61,7 @@ def anyio_backend() -> str:
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("against", ComparisonPeriod)
-async def test_both_sides_are_what_the_oracle_says_of_their_moments(shop: Shop, against: str, window: str) -> None:
+async def test_both_sides_equal_the_oracle(shop: Shop, against: str, window: str) -> None:
     view = await two_sales(shop)
     oracle = shop.oracle()
     cuts = (
@@ -89,7 +89,7 @@ async def test_both_sides_are_what_the_oracle_says_of_their_moments(shop: Shop, 
             assert item.then.values == await ask(view, window, scope, value, at=then_at, promotion=then_promotion)
 
 
-async def test_a_promotion_s_own_numbers_stand_beside_its_baseline_s(shop: Shop) -> None:
+async def test_a_promotions_row_is_compared_with_its_baselines_row(shop: Shop) -> None:
     view = await two_sales(shop)
     oracle = shop.oracle()
     at, then_at = ms(DAY_S + 400), ms(340)
@@ -108,7 +108,7 @@ async def test_every_number_of_the_registry_is_compared(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("scope", ["channel", "category", "sku", "member"])
-async def test_a_list_holds_the_values_of_now_and_the_same_values_then(shop: Shop, scope: str) -> None:
+async def test_a_list_compares_the_values_of_now(shop: Shop, scope: str) -> None:
     view = await two_sales(shop)
     await shop.feed(ORDERS_0, [paid(at=DAY_S + 100, items=[], channel="new")])
     await shop.feed(CLICKS_0, [click(at=DAY_S + 200, channel="new", category="new", sku="new")])
@@ -123,7 +123,7 @@ async def test_a_list_holds_the_values_of_now_and_the_same_values_then(shop: Sho
 
 
 @pytest.mark.parametrize("window", ["5m", "promotion"])
-async def test_in_a_list_of_promotions_each_follows_its_own_clock(shop: Shop, window: str) -> None:
+async def test_each_listed_promotion_is_compared_on_its_own_clock(shop: Shop, window: str) -> None:
     view = await two_sales(shop)
     oracle, at = shop.oracle(), ms(DAY_S + 300)
     await shop.feed(CLICKS_0, [click(at=DAY_S + 200, promotion_id="d12")])
@@ -143,7 +143,7 @@ async def test_in_a_list_of_promotions_each_follows_its_own_clock(shop: Shop, wi
     against=st.sampled_from(ComparisonPeriod),
     cut=st.sampled_from([("all", ""), ("channel", "app"), ("sku", "s-2"), ("promotion", "d11")]),
 )
-async def test_compare_is_two_independent_questions(
+async def test_compare_equals_two_independent_queries(
     shop: Shop, at: int, apart_s: int, window: str, against: ComparisonPeriod, cut: tuple[str, str]
 ) -> None:
     await shop.redis.flushdb()
@@ -162,8 +162,8 @@ async def test_compare_is_two_independent_questions(
     assert item.then.values == await ask(view, window, scope, own, at=then_at, promotion=whose)
 
 
-async def test_yesterday_is_the_same_local_time_though_clocks_were_changed(redis_url: str) -> None:
-    """On 2023-10-29 at 03:00 clocks in Berlin went back by an hour."""
+async def test_yesterday_is_the_same_local_time_across_a_clock_change(redis_url: str) -> None:
+    """On 2023-10-29 at 03:00, clocks in Berlin went back an hour."""
     change = -13 * DAY_S + 3_600  # 2023-10-29 01:00 UTC
     async with opened(redis_url, timezone="Europe/Berlin") as shop:
         await shop.feed(CLICKS_0, [click(at=at) for at in range(change - 40 * 3_600, change + 30 * 3_600, 600)])
@@ -179,7 +179,7 @@ async def test_yesterday_is_the_same_local_time_though_clocks_were_changed(redis
 
 @pytest.mark.parametrize("against", ComparisonPeriod)
 @pytest.mark.parametrize("name", ["gmv", "visitors", "aov"])
-async def test_a_series_has_the_points_that_were_asked_at_their_own_times(
+async def test_a_compared_series_equals_queries_at_each_moment(
     shop: Shop, against: ComparisonPeriod, name: str
 ) -> None:
     view = await two_sales(shop)
@@ -193,7 +193,7 @@ async def test_a_series_has_the_points_that_were_asked_at_their_own_times(
             assert (item.then.values[name], item.at.offset_ms) == (number, compared.offset_ms)
 
 
-async def test_where_the_past_is_kept_by_the_minute_both_sides_are_of_the_full_minute(redis_url: str) -> None:
+async def test_both_sides_are_at_full_minutes_if_only_minutes_are_kept(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         view = await two_sales(shop)
         found = await compare(view, "yesterday", "5m", at=ms(DAY_S + 400 + 13))
@@ -206,7 +206,7 @@ async def test_where_the_past_is_kept_by_the_minute_both_sides_are_of_the_full_m
         assert_agree(found.items[0].now.values, shop.oracle().ask("5m", ms(DAY_S + 360)))
 
 
-async def test_without_a_baseline_or_before_the_start_it_is_refused(shop: Shop) -> None:
+async def test_comparing_without_baseline_or_before_the_start_is_rejected(shop: Shop) -> None:
     view = await two_sales(shop)
     with pytest.raises(NotAnswerableError, match="'d12' has no baseline"):
         await compare(view, "baseline", "5m", promotion="d12")
@@ -218,7 +218,7 @@ async def test_without_a_baseline_or_before_the_start_it_is_refused(shop: Shop) 
         await compare(view, "baseline", "5m", "promotion", "never")
 
 
-async def test_what_is_no_longer_kept_is_refused(redis_url: str) -> None:
+async def test_comparing_with_expired_panes_is_rejected(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         view = await two_sales(shop)
         with pytest.raises(NotAnswerableError, match="further back"):

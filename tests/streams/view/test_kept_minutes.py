@@ -1,4 +1,4 @@
-"""A year later: every question about a promotion's time is answered to the minute, exactly, and others are refused."""
+"""A year later, queries within a promotion are exact to the minute, and others are rejected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCOPES = (("all", ""), ("channel", "live"), ("category", "c-1"), ("sku", "s-1"),
 
 
 async def sold(shop: Shop, seed: int, start: float) -> None:
-    """Ten hours of events, at random, rolled."""
+    """Random events of ten hours, compacted."""
     for topic in EVENT_TOPICS:
         partition = Partition(topic, 0)
         await shop.feed(partition, some_events(topic, 1_500, seed, start=start, length=10 * HOUR_S))
@@ -36,7 +36,7 @@ async def sold(shop: Shop, seed: int, start: float) -> None:
 
 
 async def a_year_later(shop: Shop, *, later_s: int = YEAR_S) -> RollingView:
-    """The sale d11 in the midst of ten hours, and d12, whose baseline it is, so much later."""
+    """The sale d11 within ten hours of events, and later d12, whose baseline it is."""
     await shop.announce(promotion("d11", starts=START, ends=END))
     await sold(shop, 1, 0)
     await shop.drop(ms(10 * HOUR_S))
@@ -48,12 +48,12 @@ async def a_year_later(shop: Shop, *, later_s: int = YEAR_S) -> RollingView:
 
 
 def but_distincts(numbers: dict) -> dict:
-    """Distinct counts of old are kept by ten minutes."""
+    """Old distinct counts are kept by ten minutes."""
     return {name: number for name, number in numbers.items() if name not in (*DISTINCTS, "conversion_rate")}
 
 
 @pytest.mark.parametrize("later_s", [YEAR_S, 2 * YEAR_S + 100 * DAY_S], ids=["a year", "when hours are gone"])
-async def test_every_minute_of_the_promotion_is_answered(redis_url: str, later_s: int) -> None:
+async def test_every_minute_of_an_old_promotion_is_answered(redis_url: str, later_s: int) -> None:
     async with opened(redis_url, retain="") as shop:
         view, oracle, chance = await a_year_later(shop, later_s=later_s), shop.oracle(), Random(1)
         for at in (START, START + 60, *(60 * chance.randrange(START // 60, END // 60) for _ in range(6)), END):
@@ -65,12 +65,12 @@ async def test_every_minute_of_the_promotion_is_answered(redis_url: str, later_s
 
 
 def _of_panes(expected: dict) -> dict:
-    """What panes answer: stock and the orders that wait are known for weeks, and null after that."""
+    """Numbers from panes: stock and waiting orders are kept for weeks, and null after that."""
     gone = dict.fromkeys(("unshipped_orders", "overdue_shipments", *STOCK_NAMES))
     return but_distincts({name: number for name, number in expected.items() if name not in gone}) | gone
 
 
-async def test_distinct_counts_are_there_every_ten_minutes(redis_url: str) -> None:
+async def test_old_distinct_counts_are_answered_every_ten_minutes(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         view, oracle = await a_year_later(shop), shop.oracle()
         for at in range(START + 600, END, 2_400):
@@ -81,7 +81,7 @@ async def test_distinct_counts_are_there_every_ten_minutes(redis_url: str) -> No
         assert (await ask(view, "promotion", at=ms(START + 660), promotion="d11"))["visitors"] is None
 
 
-async def test_the_whole_of_it_at_any_time_after_it(redis_url: str) -> None:
+async def test_an_old_promotion_is_answered_as_a_whole_at_any_later_as_of(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         view, oracle = await a_year_later(shop), shop.oracle()
         expected = but_distincts(oracle.ask("promotion", ms(END), promotion="d11"))
@@ -91,7 +91,7 @@ async def test_the_whole_of_it_at_any_time_after_it(redis_url: str) -> None:
                 assert numbers[name] == expected[name]
 
 
-async def test_windows_that_begin_before_what_is_kept_are_whole_or_refused(redis_url: str) -> None:
+async def test_windows_that_begin_before_the_kept_minutes_are_exact_or_rejected(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         view, oracle = await a_year_later(shop), shop.oracle()
         for at in range(START, END + 1, 600):
@@ -107,7 +107,7 @@ async def test_windows_that_begin_before_what_is_kept_are_whole_or_refused(redis
                 await ask(view, "1m", at=ms(at))
 
 
-async def test_a_series_of_the_promotion_is_what_was_asked_minute_by_minute(redis_url: str) -> None:
+async def test_a_series_of_an_old_promotion_equals_queries_at_each_minute(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         view, oracle = await a_year_later(shop), shop.oracle()
         for window, scope, value in (
@@ -145,8 +145,8 @@ async def test_comparison_with_the_last_sale_works_a_year_later(redis_url: str, 
             assert_agree(item.then.values, _of_panes(then))
 
 
-async def test_what_became_of_orders_is_kept_by_the_minute_too(redis_url: str) -> None:
-    """Beside a store that keeps everything."""
+async def test_shipping_of_old_promotions_is_kept_by_the_minute(redis_url: str) -> None:
+    """Compared with a store that keeps everything."""
     chance, rates = Random(7), ("ship_within_48h_rate", "on_time_delivery_rate", "ship_hours", "delivery_hours")
     orders, shipments = [], []
     for number in range(300):
@@ -187,7 +187,7 @@ async def test_what_became_of_orders_is_kept_by_the_minute_too(redis_url: str) -
                     assert (numbers["unshipped_orders"], expected["unshipped_orders"] is None) == (None, False)
 
 
-async def test_a_promotion_that_was_announced_after_its_minutes_were_dropped_is_refused(redis_url: str) -> None:
+async def test_a_promotion_announced_after_its_minutes_expired_is_rejected(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await sold(shop, 1, 0)
         await shop.feed(CLICKS_0, [click(at=5 * DAY_S)])
@@ -199,7 +199,7 @@ async def test_a_promotion_that_was_announced_after_its_minutes_were_dropped_is_
             await ask(view, "promotion", promotion="d11")
 
 
-async def test_one_whose_end_is_moved_while_it_runs_is_kept_to_its_new_end(redis_url: str) -> None:
+async def test_a_promotion_extended_while_it_runs_is_kept_to_its_new_end(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await shop.announce(promotion("d11", starts=START, ends=START + HOUR_S))
         await sold(shop, 1, 0)

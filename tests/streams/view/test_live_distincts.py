@@ -1,4 +1,4 @@
-"""Distinct counts that are kept moving are those of a view that never saw the past, whatever is kept and dropped."""
+"""Cached distinct counts equal those of a new view, whatever is evicted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SCOPES = ("all", "channel", "sku")
 
 
 @pytest.mark.parametrize("limit", [1, 300_000, 10**9])
-async def test_rows_that_are_dropped_and_taken_up_again(
+async def test_dropped_rows_are_rebuilt_with_equal_counts(
     shop: Shop, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A small limit drops all rows but those of the question; a little longer than a pane passes between questions."""
+    """A small limit drops all rows but those of the query; a little more than a pane passes between queries."""
     monkeypatch.setattr(live_distincts.LiveDistincts.__init__, "__defaults__", (limit,))
     chance = Random(limit)
     view = await shop.view()

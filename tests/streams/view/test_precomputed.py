@@ -1,4 +1,4 @@
-"""Answers that are made ahead: those of one as-of, never older than told, and in nobody's way."""
+"""Precomputed answers are of one as-of, never go back, and do not delay other queries."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ QUERIES = (
 )
 
 
-async def test_an_answer_mixes_no_two_as_ofs(settings: Settings) -> None:
-    """While events come in, every answer is what is said of its as-of when all is over."""
+async def test_an_answer_is_of_a_single_as_of(settings: Settings) -> None:
+    """During ingestion, every answer equals the final answer at its as-of."""
     async with shop(settings) as made, client(settings) as api:
         await made.send(CLICKS, click(0))
         await made.send(ORDERS, paid(0, 1))
         await made.attend(1, CLICKS, ORDERS)
         await made.attend(0, LOGISTICS)
-        told: dict[tuple[int, int], dict[str, object]] = {}
+        answers: dict[tuple[int, int], dict[str, object]] = {}
 
         async def ask() -> None:
             while True:
                 for i, query in enumerate(QUERIES):
                     answer = (await api.get("/api/v1/kpis", params=query)).json()
                     if "as_of" in answer:
-                        told[answer["as_of"], i] = answer
+                        answers[answer["as_of"], i] = answer
                 await anyio.sleep(0.005)
 
         async with anyio.create_task_group() as asking:
@@ -56,15 +56,15 @@ async def test_an_answer_mixes_no_two_as_ofs(settings: Settings) -> None:
                 await made.send(ORDERS, paid(second, second, user=f"u{second}", channel="web"))
                 await anyio.sleep(0.03)
             asking.cancel_scope.cancel()
-        assert len({as_of for as_of, _ in told}) > 5
-        for (as_of, i), answer in told.items():
+        assert len({as_of for as_of, _ in answers}) > 5
+        for (as_of, i), answer in answers.items():
             then = (await api.get("/api/v1/kpis", params={**QUERIES[i], "as_of": as_of})).json()
             content = "items" if "items" in answer else "values"
             assert answer[content] == then[content], (as_of, QUERIES[i])
 
 
-async def test_no_as_of_comes_after_a_later_one(settings: Settings) -> None:
-    """Whether or not a question was asked before."""
+async def test_as_ofs_of_answers_never_go_back(settings: Settings) -> None:
+    """Whether or not a query was used before."""
     async with shop(settings) as made, client(settings) as api:
         await made.send(CLICKS, click(0))
         await made.attend()
@@ -80,7 +80,7 @@ async def test_no_as_of_comes_after_a_later_one(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Endless:
-    """A question that is answered when it is let."""
+    """A query that is answered when the test allows it."""
 
     let: threading.Event
     began: threading.Event
@@ -100,7 +100,7 @@ class EndlessAndSlow(Endless):
 
 
 @pytest.mark.parametrize("endless", [Endless, EndlessAndSlow])
-async def test_others_are_answered_while_a_snapshot_takes_long(open_shop: Shop, endless: type[Endless]) -> None:
+async def test_queries_are_answered_while_a_snapshot_is_built(open_shop: Shop, endless: type[Endless]) -> None:
     ask = endless(threading.Event(), threading.Event())
     live = Live(open_shop.settings)
     live.precompute(ask)
@@ -132,7 +132,7 @@ async def test_others_are_answered_while_a_snapshot_takes_long(open_shop: Shop, 
 
 @dataclass(frozen=True)
 class LongCount(EndlessAndSlow):
-    """Says what was counted when it began."""
+    """Its answer is the count at its start."""
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
         views = (await view.one(KpiQuery(Window.M5), "", at_ms)).items[0].values["page_views"]
@@ -140,7 +140,7 @@ class LongCount(EndlessAndSlow):
         return str(views)
 
 
-async def test_what_took_long_is_not_told_once_a_late_event_is_in(open_shop: Shop) -> None:
+async def test_a_slow_answer_is_not_used_after_a_late_event(open_shop: Shop) -> None:
     ask = LongCount(threading.Event(), threading.Event())
     live = Live(open_shop.settings)
     live.precompute(ask)
@@ -169,7 +169,7 @@ async def test_what_took_long_is_not_told_once_a_late_event_is_in(open_shop: Sho
 
 @dataclass(frozen=True)
 class Count(Endless):
-    """Says what was counted when it began, and is made only when it is asked."""
+    """Its answer is the count at its start; it is not precomputed."""
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> str:
         views = (await view.one(KpiQuery(Window.M5), "", at_ms)).items[0].values["page_views"]
@@ -177,7 +177,7 @@ class Count(Endless):
         return str(views)
 
 
-async def test_an_answer_that_began_before_a_late_event_is_not_kept_beside_those_made_after_it(open_shop: Shop) -> None:
+async def test_an_answer_started_before_a_late_event_is_not_cached_after_it(open_shop: Shop) -> None:
     ask = Count(threading.Event(), threading.Event())
     live = Live(open_shop.settings)
 
@@ -210,7 +210,7 @@ async def test_an_answer_that_began_before_a_late_event_is_not_kept_beside_those
         await live.stop()
 
 
-async def test_what_was_asked_once_is_found_while_nothing_changes(open_shop: Shop) -> None:
+async def test_an_answer_is_cached_while_the_state_does_not_change(open_shop: Shop) -> None:
     live = Live(open_shop.settings)
     await live.start()
     try:
@@ -221,20 +221,20 @@ async def test_what_was_asked_once_is_found_while_nothing_changes(open_shop: Sho
         await soon(is_live)
         ask = EachValueQuery(KpiQuery(Window.M15))
         assert live.snapshot.answer(ask) is None
-        told = await live.get_answer(ask)
-        assert live.snapshot.answer(ask) is told
+        answers = await live.get_answer(ask)
+        assert live.snapshot.answer(ask) is answers
         read_ms = live.snapshot.read_ms
 
         async def was_read_again() -> bool:
             return live.snapshot.read_ms > read_ms
 
         await soon(was_read_again)
-        assert await live.get_answer(ask) is told
+        assert await live.get_answer(ask) is answers
     finally:
         await live.stop()
 
 
-async def test_earlier_moments_are_answered_though_a_partition_never_had_an_event(settings: Settings) -> None:
+async def test_earlier_as_ofs_are_answered_with_a_partition_without_events(settings: Settings) -> None:
     async with shop(settings) as made, client(settings) as api:
         await made.send(CLICKS, *(click(second) for second in range(30)))
         await made.attend()
@@ -254,7 +254,7 @@ async def test_earlier_moments_are_answered_though_a_partition_never_had_an_even
         assert (beyond.status_code, beyond.json()["error"]["code"]) == (422, "not_answerable")
 
 
-async def test_a_series_of_a_value_never_seen_counts_nothing(api: httpx.AsyncClient) -> None:
+async def test_a_series_of_an_unknown_value_is_zero(api: httpx.AsyncClient) -> None:
     query = {"scope": "channel", "value": "fax", "start": at(10), "end": at(20), "step": 10_000}
     for name, number in (("gmv", 0), ("visitors", 0), ("aov", None)):
         points = (await api.get(f"/api/v1/series/{name}", params=query)).json()["points"]
@@ -262,15 +262,15 @@ async def test_a_series_of_a_value_never_seen_counts_nothing(api: httpx.AsyncCli
 
 
 class TestHot:
-    def test_what_was_asked_lately_is_answered_ahead_and_the_whole_shop_always(self) -> None:
+    def test_recent_queries_are_precomputed_and_the_shop_always(self) -> None:
         hot, ask = HotQueries(), OneValueQuery(KpiQuery(Window.H1), "x")
         hot.record_use(ask, 100)
-        assert hot.fast_queries(100, 1) == [*ALWAYS_HOT], "nobody has been charged for an answer yet"
+        assert hot.fast_queries(100, 1) == [*ALWAYS_HOT], "no cost is known yet"
         hot.record_cost(ask, 0.1)
         assert hot.fast_queries(100, 1) == [*ALWAYS_HOT, ask]
         assert hot.fast_queries(100 + STAYS_HOT_S + 0.1, 1) == [*ALWAYS_HOT]
 
-    def test_what_takes_long_is_kept_warm_for_a_while(self) -> None:
+    def test_slow_queries_are_kept_warm_for_a_while(self) -> None:
         hot, ask = HotQueries(), EndlessAndSlow(threading.Event(), threading.Event())
         hot.record_use(ask, 100)
         hot.record_cost(ask, 0.1)
@@ -280,7 +280,7 @@ class TestHot:
         assert (hot.slow_queries(later_s, 1, warm=False), hot.slow_queries(later_s, 1, warm=True)) == ([], [ask])
         assert hot.slow_queries(100 + ask.warm_s + 0.1, 1, warm=True) == []
 
-    def test_what_does_not_fit_is_left_and_followers_come_first(self) -> None:
+    def test_queries_over_the_budget_are_skipped_and_subscribed_ones_come_first(self) -> None:
         hot = HotQueries()
         asks = {name: OneValueQuery(KpiQuery(Window.H1), name) for name in ("dear", "cheap", "followed", "cheapest")}
         for name, took_s in (("dear", 0.5), ("cheap", 0.2), ("followed", 0.3), ("cheapest", 0.1)):
@@ -289,7 +289,7 @@ class TestHot:
         assert hot.fast_queries(0, 0.65) == [*ALWAYS_HOT, asks["followed"], asks["cheapest"], asks["cheap"]]
         assert hot.fast_queries(0, -0.1) == [*ALWAYS_HOT]
 
-    def test_a_followed_one_that_never_fits_keeps_no_cheap_one_from_being_made(self) -> None:
+    def test_a_subscribed_query_over_the_budget_does_not_block_cheap_ones(self) -> None:
         hot = HotQueries()
         asks = {name: OneValueQuery(KpiQuery(Window.H1), name) for name in ("dear", "followed", "cheap")}
         for name, took_s in (("dear", 0.6), ("followed", 0.2), ("cheap", 0.1)):
@@ -300,7 +300,7 @@ class TestHot:
         hot.record_cost(asks["followed"], 0.7)
         assert hot.fast_queries(0, 0.5) == [*ALWAYS_HOT, asks["cheap"]]
 
-    def test_the_servers_own_come_first_and_are_crowded_out_by_nobody(self) -> None:
+    def test_the_servers_own_queries_come_first_and_always_fit(self) -> None:
         hot, ours, theirs = HotQueries(), *(EndlessAndSlow(threading.Event(), threading.Event()) for _ in range(2))
         hot.precompute(ours, 0)
         for number in range(100):
@@ -310,7 +310,7 @@ class TestHot:
         assert (hot.slow_queries(0, 1, warm=False), hot.slow_queries(0, 0.1, warm=False)) == ([ours, theirs], [ours])
         assert (hot.is_internal(ours), hot.is_internal(theirs)) == (True, False)
 
-    def test_no_question_is_answered_twice(self) -> None:
+    def test_no_query_is_listed_twice(self) -> None:
         hot = HotQueries()
         for now in range(3):
             for ask in (OneValueQuery(KpiQuery(Window.M1), ""), OneValueQuery(KpiQuery(Window.H1), "x")):
@@ -318,7 +318,7 @@ class TestHot:
                 hot.record_cost(ask, 0.01)
         assert len(hot.fast_queries(2, 1)) == len(ALWAYS_HOT) + 1
 
-    def test_it_is_bounded(self) -> None:
+    def test_the_number_of_hot_queries_is_bounded(self) -> None:
         hot, snapshot = HotQueries(), AnswerSnapshot()
         for number in range(1_000):
             ask = OneValueQuery(KpiQuery(Window.H1), str(number))

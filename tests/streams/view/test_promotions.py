@@ -1,4 +1,4 @@
-"""Window `promotion`: whose time it is, before, during and after."""
+"""Window `promotion` before, during and after promotions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.oracle import assert_agree
 pytestmark = pytest.mark.anyio
 
 
-async def test_each_promotion_is_counted_in_its_own_time(shop: Shop) -> None:
+async def test_each_promotion_counts_in_its_own_time(shop: Shop) -> None:
     await shop.announce(promotion("d11", starts=60, ends=600), promotion("d12", starts=120, ends=300))
     await shop.feed(
         CLICKS_0, [click(at=at, promotion_id=name) for at in (61, 299, 301, 599) for name in ("d11", "d12")]
@@ -28,7 +28,7 @@ async def test_each_promotion_is_counted_in_its_own_time(shop: Shop) -> None:
     assert alone == [4, 1]
 
 
-async def test_in_the_list_of_promotions_too_each_is_counted_in_its_own_time(shop: Shop) -> None:
+async def test_each_listed_promotion_counts_in_its_own_time(shop: Shop) -> None:
     await shop.announce(promotion("d11", starts=60, ends=600), promotion("d12", starts=120, ends=300))
     await shop.feed(
         CLICKS_0, [click(at=at, promotion_id=name) for at in (61, 299, 301, 599) for name in ("d11", "d12")]
@@ -39,7 +39,7 @@ async def test_in_the_list_of_promotions_too_each_is_counted_in_its_own_time(sho
     assert {item.value: item.values["page_views"] for item in found.items} == {"d11": 4, "d12": 1}
 
 
-async def test_elsewhere_it_is_the_one_asked_for_or_the_one_that_started_last(shop: Shop) -> None:
+async def test_other_scopes_use_the_named_or_the_latest_promotion(shop: Shop) -> None:
     await shop.announce(promotion("d11", starts=60, ends=600), promotion("d12", starts=120, ends=300))
     await shop.feed(CLICKS_0, [click(at=at, user=f"u-{at}") for at in range(0, 700, 10)])
     view = await shop.view()
@@ -64,7 +64,7 @@ async def test_without_any_promotion_all_is_zero_or_null(shop: Shop) -> None:
     assert set((await ask(await shop.view(), "promotion")).values()) == {0, None}
 
 
-async def test_a_promotion_that_is_moved_or_deleted_is_counted_anew(shop: Shop) -> None:
+async def test_a_moved_or_deleted_promotion_is_recounted(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=at) for at in range(0, 900, 10)])
     await shop.announce(promotion("d11", starts=60, ends=600))
     view = await shop.view()
@@ -96,7 +96,7 @@ async def test_attainment_is_of_a_promotions_own_row_in_its_own_window(shop: Sho
     assert [elsewhere[name]["target_attainment.base"] for name in ("d11", "d12")] == [None, 2.0]
 
 
-async def test_attainment_over_time_is_what_was_asked_at_each_moment(shop: Shop) -> None:
+async def test_a_series_of_attainment_equals_queries_at_each_moment(shop: Shop) -> None:
     await shop.announce(promotion("d11", starts=60, ends=600, targets=TARGETS))
     await shop.feed(ORDERS_0, [paid(at=at, promotion_id="d11") for at in range(0, 700, 7)])
     view, moments = await shop.view(), [ms(at) for at in range(0, 690, 30)]

@@ -1,4 +1,4 @@
-"""Following and asking at the same time: what is applied while a question waits for Redis is counted once."""
+"""Polling and queries at the same time: a batch applied while a query waits for Redis is counted once."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ pytestmark = pytest.mark.anyio
 
 
 class Slow(PaneReader):
-    """Something happens between Redis's answer and its being taken in."""
+    """A reader that runs an action between Redis's answer and its return."""
 
     meanwhile: ClassVar[dict[int, Callable[[], Awaitable[None]]]] = {}
-    """# {how many more reads: what happens}"""
+    """# {number of further reads: action}"""
 
     async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
         found = await super().blocks(wanted, partitions)
@@ -38,7 +38,7 @@ class Slow(PaneReader):
 
 @pytest.mark.parametrize("rolled", [False, True])
 @pytest.mark.parametrize("window", ["1m", "1h"])
-async def test_what_is_applied_while_blocks_are_read_is_counted_once(shop: Shop, window: str, rolled: bool) -> None:
+async def test_a_batch_applied_while_blocks_are_read_is_counted_once(shop: Shop, window: str, rolled: bool) -> None:
     await shop.feed(CLICKS_0, [click(at=at) for at in range(30)])
     view = await shop.view(reader=Slow)
 
@@ -54,7 +54,7 @@ async def test_what_is_applied_while_blocks_are_read_is_counted_once(shop: Shop,
 
 
 @pytest.mark.parametrize("reads", [0, 1])
-async def test_a_view_that_starts_over_while_it_is_asked_answers_all_the_same(shop: Shop, reads: int) -> None:
+async def test_a_view_that_restarts_during_a_query_still_answers(shop: Shop, reads: int) -> None:
     await shop.feed(CLICKS_0, [click(at=at) for at in range(3_600, 4_200)])
     view = await shop.view(reader=Slow)
 
@@ -70,7 +70,7 @@ async def test_a_view_that_starts_over_while_it_is_asked_answers_all_the_same(sh
     await assert_true(shop, view, scopes=["all"])
 
 
-async def test_many_questions_at_once_while_following(shop: Shop) -> None:
+async def test_concurrent_queries_during_polling_are_exact(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=at) for at in range(0, 7_200, 7)])
     view = await shop.view()
 

@@ -1,4 +1,4 @@
-"""What is no longer kept is either answered from coarser panes, exactly, or not at all; never wrongly."""
+"""Expired panes are replaced by coarser ones, exactly, or the query is rejected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOUR_S, DAY_S = 3600, 86_400
 
 
 async def counted(shop: Shop, *times: float) -> None:
-    """Page views at these seconds, rolled, with everything dropped that is no longer kept at the newest of them."""
+    """Page views at these seconds, compacted, with all panes dropped that are expired at the newest."""
     for at in times:
         await shop.feed(CLICKS_0, [click(at=at, user=f"u-{at}")])
         await shop.compact(CLICKS_0, ms(at))
@@ -37,7 +37,7 @@ async def test_windows_at_the_newest_as_of_are_whole(redis_url: str) -> None:
         await assert_true(shop, await shop.view(), scopes=["all"])
 
 
-async def test_a_moment_with_minutes_only_is_answered_to_the_minute(redis_url: str) -> None:
+async def test_a_moment_with_only_minutes_is_answered_at_the_minute(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await counted(shop, *every(600, 0, DAY_S))
         view = await shop.view()
@@ -47,7 +47,7 @@ async def test_a_moment_with_minutes_only_is_answered_to_the_minute(redis_url: s
             assert numbers["page_views"] == shop.oracle().ask(window, ms(at - at % 60))["page_views"]
 
 
-async def test_a_moment_that_is_not_kept_cannot_be_asked_about(redis_url: str) -> None:
+async def test_an_expired_moment_is_rejected(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await counted(shop, 0, 4 * DAY_S)
         view = await shop.view()
@@ -55,7 +55,7 @@ async def test_a_moment_that_is_not_kept_cannot_be_asked_about(redis_url: str) -
             await ask(view, "1h", at=ms(HOUR_S))
 
 
-async def test_a_promotion_that_began_within_an_hour_is_refused_after_its_minutes_are_gone(redis_url: str) -> None:
+async def test_a_promotion_that_began_within_an_hour_is_rejected_after_its_minutes_expired(redis_url: str) -> None:
     async with opened(redis_url, retain="") as shop:
         await shop.announce(promotion(starts=1_800, ends=9 * DAY_S))
         await counted(shop, 600, 2_000, 3_000, 4_000, 3.2 * DAY_S)
@@ -64,7 +64,7 @@ async def test_a_promotion_that_began_within_an_hour_is_refused_after_its_minute
 
 
 @pytest.mark.parametrize("window", ["24h", "day"])
-async def test_a_window_of_an_old_moment_is_whole_or_refused(redis_url: str, window: str) -> None:
+async def test_a_window_at_an_old_moment_is_exact_or_rejected(redis_url: str, window: str) -> None:
     async with opened(redis_url, retain="", timezone="Asia/Kolkata") as shop:
         await counted(shop, *every(900, 300, int(4.5 * DAY_S)))
         view = await shop.view()
@@ -77,8 +77,8 @@ async def test_a_window_of_an_old_moment_is_whole_or_refused(redis_url: str, win
         assert numbers["page_views"] == expected
 
 
-async def test_a_backlog_older_than_the_seconds_kept_is_counted_right(redis_url: str) -> None:
-    """A worker that was away for three hours: the as-of is three hours old, its windows are asked about."""
+async def test_a_backlog_older_than_kept_seconds_is_exact(redis_url: str) -> None:
+    """A worker was down for three hours: windows at an as-of three hours ago."""
     behind_s = now_ms() // 1000 - 3 * HOUR_S - T0
     async with opened(redis_url, retain="", clock="wall") as shop:
         await shop.feed(CLICKS_0, [click(at=behind_s + at) for at in range(100)], lag=1_000)
@@ -89,10 +89,10 @@ async def test_a_backlog_older_than_the_seconds_kept_is_counted_right(redis_url:
         assert (await ask(await shop.view(), "1m"))["page_views"] == 60
 
 
-async def test_blocks_that_expired_while_no_worker_was_at_work_are_refused_and_not_taken_for_silence(
+async def test_blocks_that_expired_without_workers_are_rejected_and_not_counted_as_zero(
     redis_url: str,
 ) -> None:
-    """As after three hours without workers: what a block held is gone from Redis, that it was there is not."""
+    """After three hours without workers, a block has expired in Redis, but its existence is still known."""
     now_s = now_ms() // 1000 - T0
     async with opened(redis_url, retain="", clock="wall") as shop:
         await shop.feed(CLICKS_0, [click(at=now_s - 10 * HOUR_S + at) for at in range(1_000)], lag=1)
@@ -108,7 +108,7 @@ async def test_blocks_that_expired_while_no_worker_was_at_work_are_refused_and_n
 
 
 class Quiet:
-    """A shop whose last event came five hours ago. The clock is ours: time passes where a test says so."""
+    """A shop whose last event was five hours ago, on a clock that the test advances."""
 
     def __init__(self, redis_url: str, now_s: int) -> None:
         self.now_s = now_s
@@ -116,14 +116,14 @@ class Quiet:
         self.shop = Shop(redis_url, present=lambda: ms(self.now_s), retain="", clock="wall")
 
     async def counted(self) -> None:
-        """A page view a minute for a day, three days ago, and for the last minutes before it fell quiet."""
+        """A page view each minute of a day three days ago, and of the last minutes before the shop fell quiet."""
         last_s = self.now_s - 5 * HOUR_S
         await self.shop.feed(CLICKS_0, [click(at=last_s - 3 * DAY_S + 60 * at) for at in range(24 * 60)])
         await self.shop.feed(CLICKS_0, [click(at=last_s - 60 * at) for at in reversed(range(10))])
         await self.shop.compact(CLICKS_0)
 
-    async def said(self) -> None:
-        """The worker speaks, as it does each second, and drops what is no longer kept."""
+    async def heartbeat(self) -> None:
+        """Write a heartbeat and drop expired panes."""
         position = (await self.shop.work(CLICKS_0)).position
         await self.shop.writer.heartbeat({CLICKS_0: (position, 0)})
         await self.shop.drop(ms(self.now_s))
@@ -131,28 +131,28 @@ class Quiet:
 
 @pytest.fixture(params=["00:00:00", "00:00:01", "07:39:59", "12:40:00", "12:59:59", "23:59:30"])
 async def quiet(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Quiet]:
-    """At several times of the day, an hour's last minute and the day's first second among them."""
+    """At several times of day, among them the last minute of an hour and the first second of a day."""
     hours, minutes, seconds = map(int, request.param.split(":"))
     quiet = Quiet(redis_url, 9 * DAY_S + hours * HOUR_S + 60 * minutes + seconds)
     await quiet.counted()
     quiet.now_s += 60
-    await quiet.said()
+    await quiet.heartbeat()
     yield quiet
     await quiet.shop.redis.aclose()
 
 
-async def test_a_shop_that_is_quiet_lets_go_of_its_panes_by_the_clock(quiet: Quiet) -> None:
-    """Workers drop what is old by now, and servers know it, though the newest event is hours old."""
+async def test_panes_of_a_quiet_shop_expire_by_the_clock(quiet: Quiet) -> None:
+    """Workers drop panes by the clock, and servers notice, though the newest event is hours old."""
     view, now = await quiet.shop.view(), ms(quiet.now_s)
     oldest_s = quiet.now_s - quiet.now_s % 60 - 3 * DAY_S
     assert (await ask(view, "1h", at=ms(oldest_s + 6_000), now=now))["page_views"] == 60
-    whole_hour = (oldest_s + 1_200) % HOUR_S == 0  # that one is answered by its pane of an hour, which is kept
+    whole_hour = (oldest_s + 1_200) % HOUR_S == 0  # answered from the pane of an hour, which is kept
     with pytest.raises(NotAnswerableError):
         await ask(view, "1h", at=ms(oldest_s + (1_260 if whole_hour else 1_200)), now=now)
 
 
-async def test_what_was_dropped_is_missed_by_nobody_when_the_as_of_goes_back(quiet: Quiet) -> None:
-    """The worker of a quiet shop dies: the as-of is that of the last event again, and seconds of then were dropped."""
+async def test_expired_panes_are_rejected_after_the_as_of_went_back(quiet: Quiet) -> None:
+    """The worker of a quiet shop dies: the as-of goes back to the last event, whose seconds have expired."""
     following, now = await quiet.shop.view(), ms(quiet.now_s + 60)
     await following.poll(now)
     last_s = quiet.now_s - 60 - 5 * HOUR_S

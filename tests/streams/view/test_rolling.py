@@ -1,4 +1,4 @@
-"""The view gives the dictionary's numbers for every window and scope, however its events came to it."""
+"""The view's numbers equal the metric dictionary for every window and scope, however events arrive."""
 
 from __future__ import annotations
 
@@ -26,16 +26,14 @@ SHORT = ("1m", "5m", "15m")
 async def feed_some(shop: Shop, chance: Random, now: float, *, n: int = 8, late: float = 30) -> Partition:
     """A few events around `now` on one partition, each up to `late` seconds late."""
     partition = chance.choice(PARTITIONS)
-    orders = f"o-{partition.number}"  # as keyed events are: all of an order in partitions of one number
+    orders = f"o-{partition.number}"  # like keyed events: all of an order in one partition
     events = some_events(partition.topic, n, chance.randrange(10**9), start=now - late, length=late, orders=orders)
     await shop.feed(partition, events)
     return partition
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_any_interleaving_of_applying_rolling_and_polling_gives_the_oracles_numbers(
-    shop: Shop, seed: int
-) -> None:
+async def test_any_interleaving_of_apply_compaction_and_poll_equals_the_oracle(shop: Shop, seed: int) -> None:
     chance = Random(seed)
     await shop.announce(promotion("d11", starts=120, ends=5_000), promotion("d12", starts=1_800, ends=2_400))
     now = 3_600.0
@@ -60,7 +58,7 @@ async def test_any_interleaving_of_applying_rolling_and_polling_gives_the_oracle
 
 
 @pytest.mark.parametrize("shards", [1, 4])
-async def test_a_view_asked_every_second_says_what_a_fresh_one_says(redis_url: str, shards: int) -> None:
+async def test_a_view_queried_every_second_equals_a_fresh_one(redis_url: str, shards: int) -> None:
     chance = Random(shards)
     async with opened(redis_url, shards=shards) as shop:
         await shop.announce(promotion("d11", starts=3_700, ends=3_760))
@@ -78,7 +76,7 @@ async def test_a_view_asked_every_second_says_what_a_fresh_one_says(redis_url: s
         await assert_true(shop, view)
 
 
-async def test_a_view_started_late_finds_everything_in_the_blocks(shop: Shop) -> None:
+async def test_a_view_started_late_reads_everything_from_blocks(shop: Shop) -> None:
     for partition in PARTITIONS:
         for part in range(3):
             await shop.feed(partition, some_events(partition.topic, 40, part, length=5_000))
@@ -86,12 +84,12 @@ async def test_a_view_started_late_finds_everything_in_the_blocks(shop: Shop) ->
     await assert_true(shop, await shop.view())
 
 
-async def test_a_view_that_fell_behind_the_log_starts_over(shop: Shop) -> None:
+async def test_a_view_behind_the_log_restarts(shop: Shop) -> None:
     chance = Random(1)
     await feed_some(shop, chance, 1_000, n=50, late=900)
     view = await shop.view()
     await assert_true(shop, view, scopes=["all"])
-    for round_ in range(4):  # the log keeps what was rolled last, and nothing older
+    for round_ in range(4):  # the log keeps only the last compaction
         for partition in PARTITIONS:
             await shop.feed(partition, some_events(partition.topic, 20, round_, start=1_000, length=300))
             await shop.compact(partition)
@@ -115,7 +113,7 @@ async def test_a_small_cache_of_blocks_gives_the_same_answers(
         await assert_true(shop, view, scopes=("all", "region"))
 
 
-async def test_late_events_correct_windows_that_were_already_asked(shop: Shop) -> None:
+async def test_late_events_correct_cached_windows(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=at, user=f"u-{at}", region="east") for at in range(0, 1_200, 10)])
     view = await shop.view()
     await assert_true(shop, view, scopes=("all", "region"))
@@ -135,8 +133,8 @@ async def test_a_partition_that_appears_later_is_counted(shop: Shop) -> None:
     await assert_true(shop, view, scopes=["all"])
 
 
-async def test_a_partition_that_begins_at_a_later_offset_is_counted(shop: Shop) -> None:
-    """Kafka deleted its first records; before the first batch there is only the word of its worker."""
+async def test_a_partition_whose_first_records_were_deleted_is_counted(shop: Shop) -> None:
+    """Kafka deleted its first records; before the first batch, only its worker's heartbeat exists."""
     await shop.writer.heartbeat({ORDERS_0: (None, 3)})
     await shop.feed(CLICKS_0, [click(at=20)])
     view = await shop.view()
@@ -146,7 +144,7 @@ async def test_a_partition_that_begins_at_a_later_offset_is_counted(shop: Shop) 
     await assert_true(shop, view, scopes=["all"])
 
 
-async def test_redis_wiped_and_filled_again_is_read_anew(shop: Shop) -> None:
+async def test_a_wiped_redis_is_read_again(shop: Shop) -> None:
     first = [click(at=at) for at in range(100)]
     await shop.feed(CLICKS_0, first)
     await shop.compact(CLICKS_0)
@@ -169,7 +167,7 @@ async def test_redis_wiped_and_filled_again_is_read_anew(shop: Shop) -> None:
     await assert_true(shop, view, scopes=["all"])
 
 
-async def test_a_topic_made_anew_and_counted_to_the_same_position_between_two_looks(shop: Shop) -> None:
+async def test_a_topic_recreated_between_polls_is_read_again(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=at) for at in range(0, 100, 2)])
     view = await shop.view()
     await assert_true(shop, view, scopes=["all"])
@@ -182,8 +180,8 @@ async def test_a_topic_made_anew_and_counted_to_the_same_position_between_two_lo
     await assert_true(shop, view, scopes=["all"])
 
 
-async def test_a_replica_that_lost_writes_is_followed_back_and_forth(shop: Shop) -> None:
-    """State and position go back together, in the same epoch; the worker replays in batches of its own."""
+async def test_a_failover_that_lost_writes_is_followed(shop: Shop) -> None:
+    """State and position go back together, in the same epoch; the worker replays in other batches."""
     await shop.feed(CLICKS_0, [click(at=at) for at in range(50)])
     await shop.compact(CLICKS_0)
     older = await shop.everything()
@@ -197,7 +195,7 @@ async def test_a_replica_that_lost_writes_is_followed_back_and_forth(shop: Shop)
     shop.restart()
     shop.counted[CLICKS_0] = shop.counted[CLICKS_0][:50]
     await view.poll(now_ms())
-    await ask(view, "1m")  # blocks are read now
+    await ask(view, "1m")  # blocks are cached now
     await shop.feed(CLICKS_0, lost)
     await view.poll(now_ms())
     await shop.feed(CLICKS_0, [click(at=at) for at in range(100, 120)])
@@ -206,7 +204,7 @@ async def test_a_replica_that_lost_writes_is_followed_back_and_forth(shop: Shop)
     await assert_true(shop, view, scopes=["all"])
 
 
-async def test_numbers_at_an_as_of_never_change_but_for_late_events(shop: Shop) -> None:
+async def test_numbers_at_an_as_of_change_only_by_late_events(shop: Shop) -> None:
     await shop.feed(CLICKS_0, some_events(CLICKS_0.topic, 100, 1, length=900))
     view = await shop.view()
     asked = [await listed(view, "5m", scope, at=ms(800)) for scope in SCOPES]
@@ -217,7 +215,7 @@ async def test_numbers_at_an_as_of_never_change_but_for_late_events(shop: Shop) 
         assert [await listed(view, "5m", scope, at=ms(800)) for scope in SCOPES] == asked
 
 
-async def test_what_is_null_and_what_is_zero(shop: Shop) -> None:
+async def test_absent_numbers_are_null_and_empty_ones_zero(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1, discount=100, items=[line("s-1", unit_price=500, category="toys")])])
     await shop.feed(CLICKS_0, [click(at=2)])
     view = await shop.view()
@@ -229,18 +227,18 @@ async def test_what_is_null_and_what_is_zero(shop: Shop) -> None:
     assert (never["gmv"], never["visitors"], never["aov"]) == (0, 0, None)
 
 
-async def test_before_anything_is_known_the_view_is_not_ready(shop: Shop) -> None:
+async def test_a_view_without_data_is_not_ready(shop: Shop) -> None:
     view = await shop.view()
     with pytest.raises(NotReadyError):
         await ask(view, "1m")
     await shop.feed(CLICKS_0, [click(at=5)])
-    await shop.writer.heartbeat({ORDERS_0: (None, 12)})  # records wait that were never counted
+    await shop.writer.heartbeat({ORDERS_0: (None, 12)})  # some records were never counted
     await view.poll(now_ms())
     with pytest.raises(NotReadyError):
         await ask(view, "1m")
 
 
-async def test_a_moment_that_is_not_reached_yet_cannot_be_asked_about(shop: Shop) -> None:
+async def test_a_moment_in_the_future_is_rejected(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=5)])
     view = await shop.view()
     await ask(view, "1m", at=ms(5))
@@ -248,7 +246,7 @@ async def test_a_moment_that_is_not_reached_yet_cannot_be_asked_about(shop: Shop
         await ask(view, "1m", at=ms(6))
 
 
-async def test_a_list_holds_the_largest_thousand(shop: Shop) -> None:
+async def test_a_list_has_the_thousand_largest_values(shop: Shop) -> None:
     await shop.feed(ORDERS_0, [paid(at=1, items=[line(f"s-{i}", unit_price=i)]) for i in range(1_100)] + [paid(at=3)])
     found = list(await listed(await shop.view(), "1m", "sku"))
     assert found == [f"s-{i}" for i in range(1_099, 99, -1)]

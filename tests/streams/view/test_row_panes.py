@@ -1,4 +1,4 @@
-"""Panes of one row give the union of all that was marked in a span, however it came to them."""
+"""The panes of one row give the union of all entries in a span, read or polled."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def expected(held: list[tuple[int, list[tuple[int, int]]]], span: Span) -> dict[
     fed_from=st.integers(0, DAY_S // 10),
     forget=st.booleans(),
 )
-def test_a_union_holds_what_was_read_and_what_was_fed(
+def test_a_union_has_all_entries_read_and_polled(
     before: list[tuple[int, list[tuple[int, int]]]],
     after: list[tuple[int, list[tuple[int, int]]]],
     spans: list[tuple[int, int]],
@@ -68,7 +68,7 @@ def test_a_union_holds_what_was_read_and_what_was_fed(
             panes.forget(span.end_s, span.end_s - span.start_s)
 
 
-def test_a_pane_of_many_parts_is_what_they_are_together() -> None:
+def test_a_pane_is_the_union_of_its_parts() -> None:
     chance, pane, greatest = np.random.default_rng(1), DistinctPane(), np.zeros(ROW_REGISTERS, np.uint8)
     for _ in range(100):
         at, ranks = chance.integers(0, ROW_REGISTERS, 3_000), chance.integers(1, 49, 3_000)

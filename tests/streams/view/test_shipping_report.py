@@ -1,4 +1,4 @@
-"""Where shipping stands, by region, carrier and warehouse: what plain Python says of the same events."""
+"""The shipping report by region, carrier and warehouse equals plain Python over the same events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = 30 * HOUR
 
 
 async def a_day(shop: Shop) -> ShippingOracle:
-    """Orders of 30 hours, each dispatched at a constant hazard of 10 % an hour."""
+    """Orders of 30 hours, each dispatched at a constant hazard of 10 % per hour."""
     chance = Random(4)
     orders: list[Event] = []
     parcels: list[Event] = []
@@ -40,7 +40,7 @@ async def a_day(shop: Shop) -> ShippingOracle:
 
 
 def took(orders: list[Order], start: int) -> list[int]:
-    """Milliseconds from payment to dispatch of those dispatched from a moment on."""
+    """Milliseconds from payment to dispatch, of orders dispatched from a moment on."""
     return sorted(
         order.dispatched["ts"] - order.paid["ts"]  # type: ignore[index]
         for order in orders
@@ -48,7 +48,7 @@ def took(orders: list[Order], start: int) -> list[int]:
     )
 
 
-async def test_by_region_carrier_and_warehouse(redis_url: str) -> None:
+async def test_the_report_by_region_carrier_and_warehouse_is_exact(redis_url: str) -> None:
     async with opened(redis_url, overdue_after_h=12) as shop:
         oracle = await a_day(shop)
         view = await shop.view()
@@ -75,7 +75,7 @@ async def test_by_region_carrier_and_warehouse(redis_url: str) -> None:
             assert overdue == sorted(overdue, reverse=True)
 
 
-async def test_what_falls_due_and_how_much_of_it_will_be_late(redis_url: str) -> None:
+async def test_expected_breaches_match_the_hazard(redis_url: str) -> None:
     async with opened(redis_url, overdue_after_h=12) as shop:
         oracle = await a_day(shop)
         found = await shipping_report(await shop.view(), Window.H24, "region", 12, now_ms())

@@ -1,4 +1,4 @@
-"""Stock in a view that follows: late counts, an as-of that goes back, moments of the past, and what is kept."""
+"""Stock in a view: late counts, an as-of that goes back, past moments, and retention."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bought(sku: str, at: float, qty: int = 1) -> Event:
 
 
 async def is_right(shop: Shop, view: RollingView, *, at: int | None = None) -> None:
-    """The stock of every SKU, of the shop and of each promotion is the oracle's."""
+    """The stock of every SKU, the shop and each promotion equals the oracle."""
     as_of = view.as_of(now_ms()).ms if at is None else at
     assert as_of is not None
     oracle = shop.oracle()
@@ -42,7 +42,7 @@ async def is_right(shop: Shop, view: RollingView, *, at: int | None = None) -> N
         assert_agree(answer, {name: right[name] for name in SHOP_NAMES}, scope, value, as_of)
 
 
-async def test_a_count_that_comes_hours_late(shop: Shop) -> None:
+async def test_a_stock_count_hours_late_is_applied(shop: Shop) -> None:
     await shop.feed(LOGISTICS_0, [stock_level(50, at=0, sku="s-1"), stock_level(9, at=1, sku="s-1", warehouse="w-2")])
     await shop.feed(ORDERS_0, [bought("s-1", at=600 * i) for i in range(30)])
     view = await shop.view()
@@ -55,12 +55,12 @@ async def test_a_count_that_comes_hours_late(shop: Shop) -> None:
         await is_right(shop, view, at=ms(5000))
 
 
-async def test_an_as_of_that_goes_back_for_hours(shop: Shop) -> None:
+async def test_stock_is_exact_after_the_as_of_went_back_hours(shop: Shop) -> None:
     await shop.feed(LOGISTICS_0, [stock_level(50, at=0, sku="s-1"), stock_level(10, at=9000, sku="s-1")])
     await shop.feed(ORDERS_0, [bought("s-1", at=1000 * i) for i in range(20)])
     view = await shop.view()
     await is_right(shop, view)
-    # Another partition has much to tell of earlier: everything is held back until it is told.
+    # Another partition is behind, so the as-of waits for it.
     await shop.feed(ORDERS_1, [bought("s-1", at=4000, qty=5)], lag=10)
     await view.poll(now_ms())
     assert view.as_of(now_ms()).ms == ms(4000)
@@ -71,7 +71,7 @@ async def test_an_as_of_that_goes_back_for_hours(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_any_moment_in_any_order_while_events_come_in(shop: Shop, seed: int) -> None:
+async def test_stock_is_exact_at_moments_in_any_order(shop: Shop, seed: int) -> None:
     chance = Random(seed)
     await shop.announce(
         promotion("d11", starts=0, ends=9 * HOUR_S, skus=["s-1", "s-3", "s-never"]), promotion("d12", starts=99)
@@ -93,8 +93,8 @@ async def test_any_moment_in_any_order_while_events_come_in(shop: Shop, seed: in
 
 
 @pytest.mark.parametrize("keep_stock_d", [None, 4])
-async def test_moments_that_are_days_apart_while_late_events_come_in(redis_url: str, keep_stock_d: int | None) -> None:
-    """The book of a later moment goes on from a copy of an earlier one, which stays right."""
+async def test_stock_is_exact_at_moments_days_apart_with_late_events(redis_url: str, keep_stock_d: int | None) -> None:
+    """The state of a later moment continues from a copy of an earlier one, which stays valid."""
     chance, days = Random(7), 12
     kept = {} if keep_stock_d is None else {"retain": "", "keep_stock_d": keep_stock_d, "keep_minutes_d": days}
     async with opened(redis_url, **kept) as shop:
@@ -112,7 +112,7 @@ async def test_moments_that_are_days_apart_while_late_events_come_in(redis_url: 
             await view.poll(now_ms())
 
 
-async def test_a_series_is_what_was_asked_at_each_moment(shop: Shop) -> None:
+async def test_a_series_of_stock_equals_queries_at_each_moment(shop: Shop) -> None:
     for partition in (LOGISTICS_0, ORDERS_0):
         await shop.feed(partition, some_events(partition.topic, 200, 5, length=7000))
     view, moments = await shop.view(), [ms(500 * i) for i in range(1, 13)]
@@ -124,7 +124,7 @@ async def test_a_series_is_what_was_asked_at_each_moment(shop: Shop) -> None:
             assert points == [(at, pytest.approx(number)) for at, number in zip(moments, expected, strict=True)]
 
 
-async def test_a_count_is_in_force_for_so_many_days_and_sales_count_for_longer(redis_url: str) -> None:
+async def test_stock_counts_expire_and_sales_do_not(redis_url: str) -> None:
     async with opened(redis_url, retain="", keep_stock_d=2) as shop:
         await shop.announce(promotion("d11", starts=0, ends=20 * DAY_S, skus=["s-1", "s-2"]))
         sold = paid(at=10, items=[line("s-1", qty=4)], promotion_id="d11")

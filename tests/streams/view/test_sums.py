@@ -1,4 +1,4 @@
-"""Sums of a window are the same whether rows have places of their own or are among the many that have little."""
+"""Sums of a window are the same for common and for rare rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def cells(held: list[tuple[int, int, int, int]]) -> Cells:
 @pytest.mark.parametrize("kind", [WindowSum, RowSums])
 @given(taken=taken, asked=st.lists(st.integers(0, ROWS + 3), unique=True))
 @settings(max_examples=60, deadline=None)
-def test_they_are_the_sums_of_what_was_taken(kind: type[WindowSum | RowSums], taken: Taken, asked: list[int]) -> None:
+def test_sums_equal_all_cells_taken(kind: type[WindowSum | RowSums], taken: Taken, asked: list[int]) -> None:
     window, expected = WindowSum(COUNTERS) if kind is WindowSum else RowSums(), Counter[tuple[int, int]]()
     for sign, held in taken:
         window.take(sign, [cells(held)] if held else [])
@@ -58,7 +58,7 @@ def test_they_are_the_sums_of_what_was_taken(kind: type[WindowSum | RowSums], ta
             assert window.column(rows, counter).tolist() == [expected[row, counter] for row in asked]
 
 
-def test_what_came_and_went_again_takes_no_room_though_nobody_asks() -> None:
+def test_cancelled_cells_free_their_memory_without_reads() -> None:
     window = WindowSum(COUNTERS)
     some = cells([(0, row, counter, 1) for row in range(ROWS) for counter in range(COUNTERS)])
     window.take(1, [some])
