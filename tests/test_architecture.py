@@ -93,7 +93,6 @@ PURE_FILES = (
     "streams/store/retained_spans.py",
     "streams/store/merging.py",
     "streams/refusal_reports.py",
-    "streams/store/script_rights.py",
     "streams/store/refusal_kinds.py",
     "streams/model/negative_amounts.py",
     "streams/store/stuck_partitions.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from enum import StrEnum
@@ -21,9 +22,9 @@ from streams.settings import Settings
 from streams.store.client import StorePool, StoreRedis
 from streams.store.cluster import Cluster
 from streams.store.errors import UNREACHABLE, RedisEndpoint, to_user_error
-from streams.store.script_rights import guarded
 
 __all__ = ["UNREACHABLE", "Access", "address", "check", "connect", "endpoint_of", "script", "servers"]
+_CALL = re.compile(r"redis\.p?call\('(\w+)'")
 
 MIN_VERSION = (7, 0)
 SAFE_POLICY = "noeviction"
@@ -159,3 +160,20 @@ def user_errors(redis: Redis) -> Iterator[None]:
         yield
     except (RedisError, *UNREACHABLE) as error:
         raise to_user_error(error, endpoint_of(redis)) from error
+
+
+def guarded(text: str) -> str:
+    r"""Prefix a script with a check that its user may run each of its commands on its first key.
+
+    Redis itself checks each command only when it runs, and does not roll back.
+
+    >>> print(guarded("redis.call('SET', KEYS[1], 'a')"))
+    for _, name in ipairs({'SET'}) do if not redis.acl_check_cmd(name, KEYS[1]) then \
+    return redis.error_reply('NOPERM this user has no permissions to run ' .. name) end end
+    redis.call('SET', KEYS[1], 'a')
+    """
+    names = ", ".join(f"'{name}'" for name in sorted(set(_CALL.findall(text))))
+    return (
+        f"for _, name in ipairs({{{names}}}) do if not redis.acl_check_cmd(name, KEYS[1]) then "
+        f"return redis.error_reply('NOPERM this user has no permissions to run ' .. name) end end\n{text}"
+    )

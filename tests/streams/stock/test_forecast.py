@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streams.stock.beta import beta_cdf, beta_quantile
-from streams.stock.forecast import StockOutInterval, index_of_dispersion, interval, minutes_to_stockout
+from streams.stock.forecast import (
+    StockOutInterval,
+    beta_cdf,
+    beta_quantile,
+    index_of_dispersion,
+    interval,
+    minutes_to_stockout,
+)
 
 
 @pytest.mark.parametrize(

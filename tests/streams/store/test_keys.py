@@ -10,7 +10,7 @@ import pytest
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
 from streams.store.keys import Keys
-from streams.store.sweep import RecordSweep
+from streams.worker.expiry import RecordSweep
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, ORDERS_1, ask, opened
 from tests.support.events import click, ms, paid, promotion, shipment, some_events, stock_level
 from tests.support.redis_cluster import Cluster

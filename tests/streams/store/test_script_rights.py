@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 import redis as sync_redis
 
-from streams.store import script_rights
+from streams.store import connection
 from streams.store.refusal_kinds import RedisRefusal
 from tests.streams.shop import ORDERS_0
 from tests.streams.worker.conftest import opened
@@ -49,4 +49,4 @@ def test_the_guard_finds_every_command_of_every_script(folder: str) -> None:
     for file in resources.files(folder).iterdir():
         if file.name.endswith(".lua") and file.name != "try_commands.lua":
             text = file.read_text()
-            assert text.count("redis.call(") + text.count("redis.pcall(") == len(script_rights._CALL.findall(text))
+            assert text.count("redis.call(") + text.count("redis.pcall(") == len(connection._CALL.findall(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from streams.shipping.record_keys import BUCKETS, key_of
-from streams.store.sweep import RecordSweep
+from streams.worker.expiry import RecordSweep
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, ask
 from tests.support.events import click, ms, order, paid, shipment
 
@@ -20,7 +20,7 @@ async def remembered(shop: Shop, *orders: str) -> list[str]:
 
 
 async def test_deletes_an_order_after_its_last_event(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
+    monkeypatch.setattr("streams.worker.expiry.BUCKETS", 64)
     monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
     await shop.feed(ORDERS_0, [paid(at=0, order_id="old"), paid(at=0, order_id="alive"), paid(at=DAY, order_id="new")])
     await shop.feed(LOGISTICS_0, [shipment(at=2 * DAY, order_id="alive")])
@@ -35,7 +35,7 @@ async def test_deletes_an_order_after_its_last_event(shop: Shop, monkeypatch: py
 
 
 async def test_deletes_a_delivered_order_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
+    monkeypatch.setattr("streams.worker.expiry.BUCKETS", 64)
     monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
     await shop.feed(ORDERS_0, [paid(at=0, order_id="there"), paid(at=0, order_id="on its way")])
     await shop.feed(LOGISTICS_0, [shipment("shipment_delivered", at=10, order_id="there")])
@@ -45,7 +45,7 @@ async def test_deletes_a_delivered_order_sooner(shop: Shop, monkeypatch: pytest.
 
 
 async def test_deletes_an_unpaid_order_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.store.sweep.BUCKETS", 64)
+    monkeypatch.setattr("streams.worker.expiry.BUCKETS", 64)
     monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
     await shop.feed(ORDERS_0, [order("order_created", at=0, order_id=name) for name in ("given up", "paid", "sent")])
     await shop.feed(ORDERS_0, [paid(at=0, order_id="paid")])

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from consumers.topics import Topic
+from streams.fold.fold import ledger_of_logistics, ledger_of_orders
 from streams.panes.rows import RowIndex
-from streams.stock.folding import ledger_of_logistics, ledger_of_orders
 from streams.stock.ledger import Ledger
 from tests.streams.stock.ledgers import ledger_of
 from tests.streams.stock.test_wire import named
