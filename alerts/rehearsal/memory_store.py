@@ -140,7 +140,7 @@ class MemoryStore:
     async def promotions(self) -> dict[str, Promotion]:
         return dict(self._promotions)
 
-    async def kept(self) -> RetainedSpans:
+    async def retained_spans(self) -> RetainedSpans:
         return NO_RETAINED_SPANS
 
     async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:

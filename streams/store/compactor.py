@@ -47,17 +47,17 @@ class Compaction:
     """End offsets of the entries that recent ids are joined into."""
     oldest_s: Mapping[str, int] = field(default_factory=dict)
     """# <level: event time in seconds before which its panes have expired>"""
-    kept: RetainedSpans = NO_RETAINED_SPANS
+    retained_spans: RetainedSpans = NO_RETAINED_SPANS
     """Expired spans that are retained nevertheless."""
 
     def keeps(self, level: PaneLevel, start_s: int) -> bool:
         """Whether a block is still retained."""
         young = start_s + level.block_s > self.oldest_s.get(level.name, 0)
-        return young or self.kept.retains(level.name, start_s, level.block_s)
+        return young or self.retained_spans.retains(level.name, start_s, level.block_s)
 
     def keep_s(self, level: PaneLevel, start_s: int) -> int:
         """Extra retention of a block, in seconds."""
-        return self.kept.keep_s if self.kept.retains(level.name, start_s, level.block_s) else 0
+        return self.retained_spans.keep_s if self.retained_spans.retains(level.name, start_s, level.block_s) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class Keys:
         return f"{self._tag(0)}:awaiting-events"
 
     @property
-    def kept(self) -> str:
+    def retained_spans(self) -> str:
         return f"{self._tag(0)}:kept"
 
     def probe(self, shard: int) -> str:

@@ -56,7 +56,7 @@ class PaneSource(Protocol):
     async def promotions(self) -> dict[str, Promotion]:
         """The promotions in force, by id."""
 
-    async def kept(self) -> RetainedSpans:
+    async def retained_spans(self) -> RetainedSpans:
         """The minutes that are kept longer than their level."""
 
     async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
@@ -90,9 +90,9 @@ class PaneReader:
         held: dict[bytes, bytes] = await self._redis.hgetall(self._keys.promotions)  # type: ignore[assignment]
         return {name.decode(): Promotion.model_validate_json(definition) for name, definition in held.items()}
 
-    async def kept(self) -> RetainedSpans:
+    async def retained_spans(self) -> RetainedSpans:
         """The spans of minutes that are retained beyond their level's retention."""
-        return from_json(await self._redis.get(self._keys.kept))
+        return from_json(await self._redis.get(self._keys.retained_spans))
 
     async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
         """Deltas applied to each partition after a position, oldest first, as far as they are still in the log."""

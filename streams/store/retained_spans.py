@@ -93,22 +93,22 @@ def spans_to_retain(promotions: Iterable[Promotion], keeping: PromotionRetention
 
 
 def revise_retained(
-    kept: RetainedSpans, spans: Iterable[Span], keeping: PromotionRetention, *, oldest_s: int, as_of_s: int
+    before: RetainedSpans, spans: Iterable[Span], keeping: PromotionRetention, *, oldest_s: int, as_of_s: int
 ) -> RetainedSpans:
     """The retained spans from now on.
 
     `oldest_s`: limit of expiry of minutes without promotions. `as_of_s`: newest minute. Both are on the retention
     clock. Publish the result before anything expires.
     """
-    dropped_s = max(kept.dropped_s, oldest_s)
-    past = (Span(span.start_s, min(span.end_s, -_down(-as_of_s))) for span in kept.spans)
+    dropped_s = max(before.dropped_s, oldest_s)
+    past = (Span(span.start_s, min(span.end_s, -_down(-as_of_s))) for span in before.spans)
     # A span that begins before `dropped_s` is complete only if it was already retained.
     new = (Span(max(span.start_s, -_down(-dropped_s)), span.end_s) for span in spans)
     asked = _union([*past, *new])
     since_s = _down(as_of_s - keeping.promotions_s)
     young = (Span(max(span.start_s, since_s), span.end_s) for span in asked)
     kept_spans = tuple(span for span in young if span)
-    return RetainedSpans(dropped_s, kept_spans, keeping.promotions_s, max(kept.by_s, as_of_s))
+    return RetainedSpans(dropped_s, kept_spans, keeping.promotions_s, max(before.by_s, as_of_s))
 
 
 def to_json(kept: RetainedSpans) -> bytes:

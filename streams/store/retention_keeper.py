@@ -44,7 +44,7 @@ class RetentionKeeper:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._monotonic = monotonic
-        self.kept = NO_RETAINED_SPANS
+        self.retained_spans = NO_RETAINED_SPANS
         """The spans as last published."""
         self._redis = redis
         self._keys = keys
@@ -60,14 +60,18 @@ class RetentionKeeper:
         `oldest_s`: event time from which on all minutes are retained.
         """
         while True:
-            held = await self._redis.get(self._keys.kept)
+            held = await self._redis.get(self._keys.retained_spans)
             definitions = await self._redis.hvals(self._keys.promotions)
             spans = spans_to_retain(map(Promotion.model_validate_json, definitions), self._keeping)
-            self.kept = revise_retained(from_json(held), spans, self._keeping, oldest_s=oldest_s, as_of_s=as_of_s)
-            if await self._set_retained(keys=[self._keys.kept], args=[held or b"", to_json(self.kept)]):
+            self.retained_spans = revise_retained(
+                from_json(held), spans, self._keeping, oldest_s=oldest_s, as_of_s=as_of_s
+            )
+            if await self._set_retained(
+                keys=[self._keys.retained_spans], args=[held or b"", to_json(self.retained_spans)]
+            ):
                 break  # else another worker published meanwhile
         await self._lengthen()
-        return self.kept
+        return self.retained_spans
 
     async def _lengthen(self) -> None:
         """Extend the TTL of retained blocks, most of which were written before the span was known.
@@ -75,16 +79,16 @@ class RetentionKeeper:
         Repeated, for blocks of workers that did not know the span yet.
         """
         now = self._monotonic()
-        if self.kept.spans == self._lengthened and now - self._lengthened_at < _LENGTHEN_EVERY_S:
+        if self.retained_spans.spans == self._lengthened and now - self._lengthened_at < _LENGTHEN_EVERY_S:
             return
         for level in self._levels:
             for shard in range(self._keys.shards):
                 await self._lengthen_level(shard, level)
-        self._lengthened, self._lengthened_at = self.kept.spans, now
+        self._lengthened, self._lengthened_at = self.retained_spans.spans, now
 
     async def _lengthen_level(self, shard: int, level: PaneLevel) -> None:
-        live_s = self.kept.keep_s + level.block_s
-        for span in self.kept.spans:
+        live_s = self.retained_spans.keep_s + level.block_s
+        for span in self.retained_spans.spans:
             first, last = span.start_s - level.block_s + 1, span.end_s - 1
             index = self._keys.blocks(shard, level.name)
             found: list[bytes] = await self._redis.zrangebyscore(index, first, last)  # type: ignore[assignment]

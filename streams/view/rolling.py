@@ -93,7 +93,7 @@ class RollingView:
         ).ms  # without new events the clock still advances, and panes expire
         gone_back, self._as_of_ms = (as_of_ms or 0) < self._as_of_ms, as_of_ms or 0
         if now_ms - self._kept_at_ms >= _KEPT_EVERY_MS or gone_back:
-            self._kept, self._kept_at_ms = await followed.reader.kept(), now_ms
+            self._kept, self._kept_at_ms = await followed.reader.retained_spans(), now_ms
         if (
             not followed.is_continued_by(state)
             or followed.rows.names > _MAX_NAMES

@@ -40,13 +40,13 @@ class BatchProcessor:
         *,
         redis_retry: RedisRetry,
         registry: PartitionRegistry,
-        clock: WorkerClock,
+        worker_clock: WorkerClock,
         position_tracker: PositionTracker,
         compaction_scheduler: CompactionScheduler,
         writer: PaneWriter,
         contract_check: ContractCheck,
         kafka: KafkaTarget,
-        ahead: FastClocks,
+        fast_clocks: FastClocks,
         now_ms: Callable[[], int],
         metrics: WorkerMetrics,
         machine: MachineClock,
@@ -54,13 +54,13 @@ class BatchProcessor:
         self._machine = machine
         self._redis_retry = redis_retry
         self._registry = registry
-        self._clock = clock
+        self._worker_clock = worker_clock
         self._position_tracker = position_tracker
         self._compaction_scheduler = compaction_scheduler
         self._writer = writer
         self._contract_check = contract_check
         self._metrics = metrics
-        self._ahead = ahead
+        self._fast_clocks = fast_clocks
         self._now_ms = now_ms
         self._dead_letters = DeadLetterOutput(kafka, now_ms=now_ms)
 
@@ -123,15 +123,15 @@ class BatchProcessor:
         return moved is None
 
     async def _count_events(self, owned: OwnedPartition, batch: RecordBatch) -> TopicPaused | OffsetMismatch | None:
-        if not self._clock.followed:
-            await self._redis_retry("clock", owned.partition, self._clock.follow)
+        if not self._worker_clock.followed:
+            await self._redis_retry("clock", owned.partition, self._worker_clock.follow)
         self._registry.limit_memory(owned)
         prepared = owned.prepare(batch, self._registry.event_time_bounds())
         if prepared.depends_on_clock and await self._redis_retry(
-            "clock", owned.partition, lambda: self._clock.jumped(batch.arrived_s)
+            "clock", owned.partition, lambda: self._worker_clock.jumped(batch.arrived_s)
         ):
             prepared = owned.prepare(batch, self._registry.event_time_bounds())
-        self._ahead.note(prepared.ahead, self._now_ms())
+        self._fast_clocks.note(prepared.fast_clocks, self._now_ms())
         async with self._contract_check.serialized(owned.partition.topic):
             if (left := await self._contract_check.check_contract(owned, batch, prepared.rejected)) is not None:
                 return left

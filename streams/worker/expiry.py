@@ -57,8 +57,12 @@ class Expiry:
         if self._machine.monotonic() - self._expired_s > _EXPIRE_EVERY_S:
             self._expired_s = self._machine.monotonic()
             now = event_time_bounds(self._settings, as_of_ms, self._now_ms())
-            self._registry.kept = await self._keeper.publish(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
-            await self._writer.expire(now.with_retained(self._registry.kept).oldest_s, self._registry.kept)
+            self._registry.retained_spans = await self._keeper.publish(
+                oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000
+            )
+            await self._writer.expire(
+                now.with_retained(self._registry.retained_spans).oldest_s, self._registry.retained_spans
+            )
         await self._sweep.run_once(as_of_ms)
 
 

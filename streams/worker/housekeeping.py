@@ -42,8 +42,8 @@ class MetricsPublisher:
         worker_id: str,
         *,
         registry: PartitionRegistry,
-        ahead: FastClocks,
-        clock: ReferenceClock,
+        fast_clocks: FastClocks,
+        reference: ReferenceClock,
         refusals: Callable[[], Collection[RedisRefusal]],
         metrics: WorkerMetrics,
         machine: MachineClock,
@@ -54,8 +54,8 @@ class MetricsPublisher:
         self._keys = keys
         self._id = worker_id
         self._registry = registry
-        self._ahead = ahead
-        self._clock = clock
+        self._fast_clocks = fast_clocks
+        self._reference = reference
         self._refusals = refusals
         self._metrics = metrics
         self._looked_s = self._machine.monotonic()
@@ -63,7 +63,7 @@ class MetricsPublisher:
     async def publish(self) -> None:
         """Publish the metrics; once a minute delete those of workers that are gone."""
         self._measure()
-        text = b"%d\n" % self._clock.now_ms() + generate_latest(self._metrics.registry)
+        text = b"%d\n" % self._reference.now_ms() + generate_latest(self._metrics.registry)
         await self._redis.hset(self._keys.workers, self._id, text)
         if self._machine.monotonic() - self._looked_s > _LOOK_FOR_GONE_S:
             self._looked_s = self._machine.monotonic()
@@ -71,7 +71,7 @@ class MetricsPublisher:
 
     async def _forget_gone(self) -> None:
         published: dict[bytes, bytes] = await self._redis.hgetall(self._keys.workers)  # type: ignore[assignment]
-        oldest_ms = self._clock.now_ms() - _GONE_MS
+        oldest_ms = self._reference.now_ms() - _GONE_MS
         gone = [name for name, reported in published.items() if int(reported.split(b"\n", 1)[0]) < oldest_ms]
         if gone:
             await self._redis.hdel(self._keys.workers, *gone)
@@ -79,12 +79,12 @@ class MetricsPublisher:
     def _measure(self) -> None:
         owned_partitions, as_of_ms = self._registry.owned_partitions, self._registry.as_of_ms
         self._metrics.partitions.set(len(owned_partitions))
-        self._metrics.clock_offset.set(self._clock.offset_ms / 1000)
+        self._metrics.clock_offset.set(self._reference.offset_ms / 1000)
         refusals = self._refusals()
         for refusal in PERMISSION_REFUSALS:
             self._metrics.redis_refuses.labels(refusal).set(refusal in refusals)
         self._metrics.source_ahead.clear()
-        for one in self._ahead.named(self._clock.now_ms()):
+        for one in self._fast_clocks.named(self._reference.now_ms()):
             self._metrics.source_ahead.labels(one.topic, one.source).set(one.ahead_ms / 1000)
         for topic in EVENT_TOPICS:
             seen = [owned.seen for partition, owned in owned_partitions.items() if partition.topic is topic]
@@ -122,7 +122,7 @@ class Housekeeping:
         contract_check: ContractCheck,
         compaction_scheduler: CompactionScheduler,
         busy: Callable[[Partition], bool],
-        clock: WorkerClock,
+        worker_clock: WorkerClock,
         expiry: Expiry,
         metrics_publisher: MetricsPublisher,
         metrics: WorkerMetrics,
@@ -137,7 +137,7 @@ class Housekeeping:
         self._contract_check = contract_check
         self._compaction_scheduler = compaction_scheduler
         self._busy = busy
-        self._clock = clock
+        self._worker_clock = worker_clock
         self._expiry = expiry
         self._metrics_publisher = metrics_publisher
         self._metrics = metrics
@@ -163,10 +163,10 @@ class Housekeeping:
         for partition in assigned:
             if (reported := await self._look_at(partition)) is not None:
                 lags[partition] = reported
-        await self._clock.measure()
+        await self._worker_clock.measure()
         await self._send_heartbeats(lags)
         await self._contract_check.resume_due()
-        await self._clock.follow()
+        await self._worker_clock.follow()
         await self._expiry.run_once()
         await self._metrics_publisher.publish()
         if self._machine.monotonic() - self._committed_s > _COMMIT_EVERY_S:

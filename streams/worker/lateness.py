@@ -46,7 +46,7 @@ class EventTimeBounds:
     """Events after this are rejected as from the future; None: no limit."""
     oldest_s: dict[str, int] = field(default_factory=dict)
     """# <level: event time in seconds before which its panes have expired>"""
-    kept: RetainedSpans = NO_RETAINED_SPANS
+    retained_spans: RetainedSpans = NO_RETAINED_SPANS
     """Expired spans that are retained nevertheless."""
     now_ms: int | None = None
     """The clock that producers are compared with; None on the event clock."""
@@ -56,10 +56,10 @@ class EventTimeBounds:
         """Events after this are ahead of the clock; None: no limit."""
         return None if self.now_ms is None else self.now_ms + AHEAD_MS
 
-    def with_retained(self, kept: RetainedSpans) -> EventTimeBounds:
+    def with_retained(self, retained_spans: RetainedSpans) -> EventTimeBounds:
         """A copy that respects retained spans: their levels expire only up to what was announced as dropped."""
-        dropped = {name: kept.dropped_s for name in KEPT_LEVELS if name in self.oldest_s}
-        return replace(self, oldest_s={**self.oldest_s, **dropped}, kept=kept)
+        dropped = {name: retained_spans.dropped_s for name in KEPT_LEVELS if name in self.oldest_s}
+        return replace(self, oldest_s={**self.oldest_s, **dropped}, retained_spans=retained_spans)
 
 
 def event_time_bounds(settings: Settings, as_of_ms: int | None, now_ms: int) -> EventTimeBounds:

@@ -52,13 +52,13 @@ class PreparedBatch:
     rejected: list[RejectedMessage]
     order_facts: FactsByOrder = field(default_factory=FactsByOrder)
     """Facts of the batch's events about orders, not yet joined with the orders' records."""
-    ahead: Mapping[ClockSource, int] = field(default_factory=dict)
+    fast_clocks: Mapping[ClockSource, int] = field(default_factory=dict)
     """# <source whose events are ahead of the clock: by how many ms>"""
 
     @property
     def depends_on_clock(self) -> bool:
         """Whether another time could change the result."""
-        return bool(self.ahead) or any(refused.reason in CLOCK_REASONS for refused in self.rejected)
+        return bool(self.fast_clocks) or any(refused.reason in CLOCK_REASONS for refused in self.rejected)
 
 
 class OwnedPartition:
@@ -144,7 +144,7 @@ class OwnedPartition:
         """Decode, reject, deduplicate and fold a batch; changes only the row index."""
         values = [record.value for record in batch.records]
         events, rejected = read_columns(self.partition.topic, values, self._rows, self._settings.currency)
-        ahead = find_fast_clocks(events, self.partition, event_time_bounds, self._rows)
+        fast_clocks = find_fast_clocks(events, self.partition, event_time_bounds, self._rows)
         judged = lateness_verdict(events.ids, events.ts, self.seen, event_time_bounds)
         for at, reason, detail in judged.refused:
             rejected.append(RejectedMessage(int(events.indexes[at]), reason, detail))
@@ -165,7 +165,7 @@ class OwnedPartition:
             ),
             rejected,
             events.order_facts.by_order(),
-            ahead,
+            fast_clocks,
         )
 
     async def apply(self, prepared: PreparedBatch) -> OffsetMismatch | None:
@@ -257,7 +257,7 @@ class OwnedPartition:
             self.position if first_ids is None else first_ids,
             self._ids.ends(self.position),
             event_time_bounds.oldest_s,
-            event_time_bounds.kept,
+            event_time_bounds.retained_spans,
         )
         blocks = self._blocks
         planned = await self._compactor.plan(compaction, blocks, self._rows)

@@ -43,7 +43,7 @@ class PartitionRegistry:
         self.owned_partitions: dict[Partition, OwnedPartition] = {}
         self.as_of_ms: int | None = None
         """Event time up to which all workers have counted, if known."""
-        self.kept = NO_RETAINED_SPANS
+        self.retained_spans = NO_RETAINED_SPANS
         """Retained spans as last published."""
         self._settings = settings
         self._now_ms = now_ms
@@ -55,7 +55,7 @@ class PartitionRegistry:
 
     def event_time_bounds(self) -> EventTimeBounds:
         """The current limits of what is too late, too early or expired."""
-        return event_time_bounds(self._settings, self.as_of_ms, self._now_ms()).with_retained(self.kept)
+        return event_time_bounds(self._settings, self.as_of_ms, self._now_ms()).with_retained(self.retained_spans)
 
     def lock(self, partition: Partition) -> asyncio.Lock:
         return self._locks.setdefault(partition, asyncio.Lock())

@@ -107,7 +107,7 @@ class Worker:
         position_tracker = PositionTracker(
             reading, redis_retry, registry, writer, identity, reference_ms=reference.now_ms, machine=machine
         )
-        clock = WorkerClock(settings, self._redis, keys, registry, reference, machine)
+        worker_clock = WorkerClock(settings, self._redis, keys, registry, reference, machine)
         contract_check = ContractCheck(
             settings,
             self._redis,
@@ -119,17 +119,17 @@ class Worker:
             machine=machine,
         )
         self._compaction_scheduler = CompactionScheduler(redis_retry, registry, position_tracker, self.metrics)
-        ahead = FastClocks()
+        fast_clocks = FastClocks()
         self._batch_processor = BatchProcessor(
             redis_retry=redis_retry,
             registry=registry,
-            clock=clock,
+            worker_clock=worker_clock,
             position_tracker=position_tracker,
             compaction_scheduler=self._compaction_scheduler,
             writer=writer,
             contract_check=contract_check,
             kafka=settings.kafka,
-            ahead=ahead,
+            fast_clocks=fast_clocks,
             now_ms=reference.now_ms,
             metrics=self.metrics,
             machine=machine,
@@ -141,8 +141,8 @@ class Worker:
             keys,
             worker_id,
             registry=registry,
-            ahead=ahead,
-            clock=reference,
+            fast_clocks=fast_clocks,
+            reference=reference,
             refusals=lambda: {*redis_retry.refused.values(), *self._stuck_monitor.refusals},
             metrics=self.metrics,
             machine=machine,
@@ -156,7 +156,7 @@ class Worker:
             contract_check=contract_check,
             compaction_scheduler=self._compaction_scheduler,
             busy=self._partition_queues.busy,
-            clock=clock,
+            worker_clock=worker_clock,
             expiry=Expiry(settings, self._redis, keys, writer, registry, reference.now_ms, machine),
             metrics_publisher=metrics_publisher,
             metrics=self.metrics,

@@ -55,7 +55,7 @@ class Shop:
         self.applied: dict[Partition, list[PaneDelta]] = {}
         """The deltas of all batches, rows numbered by `rows`."""
         self.promotions: dict[str, Promotion] = {}
-        self.kept = NO_RETAINED_SPANS
+        self.retained_spans = NO_RETAINED_SPANS
         """Retained spans as last published."""
 
     async def work(self, partition: Partition) -> OwnedPartition:
@@ -88,15 +88,15 @@ class Shop:
     async def compact(self, partition: Partition, as_of_ms: int | None = None) -> bool:
         now = event_time_bounds(self.settings, as_of_ms, self.present())
         return await (await self.work(partition)).compact(
-            now if self.kept is NO_RETAINED_SPANS else now.with_retained(self.kept)
+            now if self.retained_spans is NO_RETAINED_SPANS else now.with_retained(self.retained_spans)
         )
 
     async def drop(self, as_of_ms: int) -> int:
         """Publish retained spans, then delete what has expired; returns the number of blocks."""
         now = event_time_bounds(self.settings, as_of_ms, self.present())
         keeper = RetentionKeeper(self.redis, self.keys, self.levels, self.settings)
-        self.kept = await keeper.publish(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
-        return await self.writer.expire(now.with_retained(self.kept).oldest_s, self.kept)
+        self.retained_spans = await keeper.publish(oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000)
+        return await self.writer.expire(now.with_retained(self.retained_spans).oldest_s, self.retained_spans)
 
     async def announce(self, *promotions: Promotion) -> None:
         """Apply promotions."""

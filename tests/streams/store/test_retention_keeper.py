@@ -93,7 +93,7 @@ async def test_concurrent_workers_publish_the_same_spans(redis_url: str) -> None
         published = await asyncio.gather(
             *(keeper.publish(oldest_s=T0 - DAY_S + i, as_of_s=T0 + i) for i, keeper in enumerate(keepers))
         )
-        stored = await shop.reader(shop.rows).kept()
+        stored = await shop.reader(shop.rows).retained_spans()
         assert stored.dropped_s == max(one.dropped_s for one in published) == T0 - DAY_S + 7
         assert {one.spans for one in published} == {stored.spans}
         assert len(stored.spans) == 5

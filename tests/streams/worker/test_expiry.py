@@ -31,4 +31,4 @@ async def test_expires_minutes_except_those_of_promotions(redis_url: str) -> Non
         clock.advance(11)
         await office.worker.tick()
         assert await left() == {*range(HOUR_S, 3 * HOUR_S, 600), 365 * DAY_S}
-        assert (await shop.reader(shop.rows).kept()).dropped_s == T0 + 362 * DAY_S
+        assert (await shop.reader(shop.rows).retained_spans()).dropped_s == T0 + 362 * DAY_S

@@ -135,14 +135,16 @@ async def test_events_ahead_of_the_clock_count_without_advancing_the_as_of(shop:
     assert not prepared.rejected
     assert prepared.update.newest_ms == ms(101)
     assert prepared.update.totals["events,clicks,page_view"] == 4
-    assert prepared.ahead == {("clicks", "till-7"): 240_000}
+    assert prepared.fast_clocks == {("clicks", "till-7"): 240_000}
     assert prepared.depends_on_clock
     none_in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[2:]), clock)
     assert (none_in_time.update.newest_ms, none_in_time.update.totals) == (None, {"events,clicks,page_view": 2})
     in_time = work.prepare(records(CLICKS_0.topic, 0, 0, values[:2]), clock)
-    assert (in_time.ahead, in_time.depends_on_clock) == ({}, False)
+    assert (in_time.fast_clocks, in_time.depends_on_clock) == ({}, False)
     refused = work.prepare(records(CLICKS_0.topic, 0, 0, [wire(click(at=401, source="till-8"))]), clock)
-    assert (len(refused.rejected), refused.ahead) == (1, {("clicks", "till-8"): 301_000}), "it is reported as well"
+    assert (len(refused.rejected), refused.fast_clocks) == (1, {("clicks", "till-8"): 301_000}), (
+        "it is reported as well"
+    )
 
 
 async def test_preparing_changes_nothing(shop: Shop) -> None:
