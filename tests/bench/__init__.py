@@ -1,1 +1,1 @@
-"""Speed and memory, measured: `make bench`. Every comparison is made in one run, on one broker and one Redis."""
+"""Benchmarks of speed and memory: `make bench`. Every comparison is one run, on one broker and one Redis."""

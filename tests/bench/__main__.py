@@ -1,4 +1,4 @@
-"""How much one machine carries: `python -m tests.bench`, `make bench`. What the figures mean: docs/bench.md."""
+"""Benchmarks on one machine: `python -m tests.bench`, `make bench`. docs/bench.md explains the figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.bench.report import Part, document, machine, say, say_result, show
 
 PARTS = ("throughput", "freshness", "api", "sale", "outage", "kills")
 APART = ("path", "labels", "peers")
-"""Those that are measured only where they are named, the first two also with `--full`."""
+"""Benchmarks that run only if named, the first two also with `--full`."""
 RATE = 30_000
 OUTAGE_RATE = 20_000
 DEFAULT_SIZES, FULL_SIZES = "1m,2m", "1m,5m,20m"

@@ -1,16 +1,16 @@
 """Delays and false pages of the default rules over many simulated sales: `python -m tests.bench.alert_study --help`.
 
-Four parts, each a list of sales that differ in seed alone or in the hour of the day; a line of JSON a sale:
+Four parts, each a list of sales that differ in seed or hour of the day, with a line of JSON per sale:
 
-- `calm`: days of 24 h with the opening's surge, nothing wrong: every page is false;
-- `all`: calm days on which all rules have what they look at (`tests.bench.calm_days`), not only those about counters;
-- `struck`: drops and stops at about 1,000 orders a minute, at lunch, at night, after an opening: how long until people
-  are told, and in how many pages;
-- `stock`: SKUs on promotion that are sold out, as it is counted and seen live, but in memory.
+- `calm`: days of 24 h with the opening's surge and without incidents: every page is false;
+- `all`: calm days on which all rules have their inputs (`tests.bench.calm_days`), not only those on counters;
+- `struck`: drops and stops at about 1,000 orders per minute, at lunch, at night, after an opening: delay and number of
+  pages;
+- `stock`: sold-out SKUs on promotion, counted as in production but in memory.
 
-`table FILE...` makes one table of such lines. Beside each delay stands the least that any test with as few false alarms
-could have on average: log(mean time between false alarms) over the Kullback-Leibler information a second (Lorden,
-Annals of Mathematical Statistics 42, 1971); of several series the rate is that of the one that is struck.
+`table FILE...` prints a table of such lines. `bound` is the least average delay of any test with as few false alarms:
+log(mean time between false alarms) over the Kullback-Leibler information per second (Lorden, Annals of Mathematical
+Statistics 42, 1971), at the rate of the affected series.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ STOCK_S, STOCK_RATE, STOCK_SKUS = 120, 500.0, 200
 STOCK_LATE_MS = 4000
 """What comes so late has more than its latency behind it."""
 STOCK_SPAN_S = 20, 100
-"""Of what is sold out in it: before, the stock itself is news of seconds ago, and at the end nobody is left to tell."""
+"""Range of stock-outs: before it the stock has just changed, and at the end the sale is over."""
 START_H = {"lunch": 11.5, "evening": 19.5, "night": 2.0, "opening": 19.0}
 ORDERS_PER_MINUTE = 1000.0
 FALSE_PER_DAY = 0.05
@@ -206,12 +206,12 @@ def _score(played: RehearsalResult, happened: list[ActualIncident]) -> Score:
 
 def _line(case: Case, shape: str, seed: int, played: RehearsalResult, happened: ActualIncident) -> dict[str, Any]:
     found = _score(played, [happened])
-    (told,) = found.detected
+    (detected,) = found.detected
     return {
         "case": case.name,
         "shape": shape,
         "seed": seed,
-        "delay_s": told.delay_s,
+        "delay_s": detected.delay_s,
         "pages": [str(page.series) for page in played.pages if page.fired_ms >= happened.start_ms],
         "before": [
             f"{page.series} {page.finding.summary}" for page in played.pages if page.fired_ms < happened.start_ms
@@ -240,7 +240,7 @@ def most_a_day(false: int, days: float) -> float:
 
 
 def quantile(numbers: list[float], q: float) -> float:
-    """The least number that so many are not above; infinite ones are those that nobody was told of."""
+    """The quantile of delays; undetected incidents are infinite."""
     ranked = sorted(numbers)
     return ranked[max(0, math.ceil(q * len(ranked)) - 1)] if ranked else math.nan
 
@@ -250,7 +250,7 @@ def table(lines: Iterable[dict[str, Any]]) -> Iterator[str]:
     held: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
         held[line["case"]].append(line)
-    yield "| incident | sales | told | median | p95 | worst | bound | target | pages each |"
+    yield "| incident | sales | detected | median | p95 | worst | bound | target | pages each |"
     yield "| --- | --: | --: | --: | --: | --: | --: | --: | --: |"
     for case in (*CASES, STOCK):
         if some := held.get(case.name):
@@ -267,12 +267,12 @@ def table(lines: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def _row(case: Case, lines: list[dict[str, Any]]) -> str:
     delays = [math.inf if line["delay_s"] is None else float(line["delay_s"]) for line in lines]
-    said = [f"{quantile(delays, q):.0f} s" for q in (0.5, 0.95, 1.0)]
+    delay_texts = [f"{quantile(delays, q):.0f} s" for q in (0.5, 0.95, 1.0)]
     bound = "" if case is STOCK else f"{bound_s(case):.1f} s"
     target = "" if case.target_s is None else f"{case.target_s:g} s"
-    told = sum(math.isfinite(delay) for delay in delays)
+    detected = sum(math.isfinite(delay) for delay in delays)
     pages = sum(len(line["pages"]) for line in lines) / len(lines)
-    return f"| {' | '.join([case.name, str(len(lines)), str(told), *said, bound, target, f'{pages:.2f}'])} |"
+    return f"| {' | '.join([case.name, str(len(lines)), str(detected), *delay_texts, bound, target, f'{pages:.2f}'])} |"
 
 
 def _before(held: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How long the API and `/metrics` take to answer while 30,000 events a second come in."""
+"""Response times of the API and `/metrics` at 30,000 events per second."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ PATHS = {
     "sku, top 50": "/api/v1/top?scope=sku&by=gmv&window=5m&n=50",
 }
 PROBE = "/healthz"
-"""Asks nothing of the view: how long it takes is how long the event loop was held up, and the machine's own share."""
+"""Requires no view: its time is the delay of the event loop and the machine."""
 PING = "Redis PING"
-"""Asks nothing of salepulse: the machine's own share, and that of who asks."""
+"""Requires no salepulse: its time is that of the machine and the client."""
 ASK_EVERY_S = 0.05
 SCRAPE_EVERY_S = 1.0
 ON_PROMOTION = 200

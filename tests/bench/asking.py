@@ -1,4 +1,4 @@
-"""Asking `salepulse serve` over one kept connection, as a dashboard or a scraper does."""
+"""A client of `salepulse serve` over one kept connection."""
 
 from __future__ import annotations
 

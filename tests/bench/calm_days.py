@@ -1,4 +1,4 @@
-"""A calm day over all default rules: every rule has what it looks at, and nothing is wrong.
+"""A calm day over all default rules: every rule has its inputs, and no incident occurs.
 
 The simulator's own events, counted and seen as live but in memory: clicks and orders of a shop that is over-dispersed
 as in the other parts of the study, ads of two campaigns, stock of every SKU that lasts, parcels (2 % of which are
@@ -36,7 +36,7 @@ NEVER = {
     "input-lagging": "nothing lags in memory",
     "incomplete-history": "no records are lost in memory",
 }
-"""# rule: why it has nothing to look at here; both are tried with everything real"""
+"""<rule: why it has no input here>; both are tested on real servers"""
 
 
 def calm_day(seed: int, midnight_ms: int) -> dict[str, Any]:

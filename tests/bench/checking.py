@@ -1,4 +1,4 @@
-"""Whether what was counted is what was sent."""
+"""Check that counts equal the events sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast one process can read at all: aiokafka's `getmany`, and nothing done with what it returns.
+"""Upper limit of reading in one process: aiokafka's `getmany` without processing.
 
     python -m tests.bench.consume_only BOOTSTRAP GROUP COUNT
 

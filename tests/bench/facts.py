@@ -1,4 +1,4 @@
-"""What the answers must be: DuckDB over the JSON that was sent, by the formulas of the metric dictionary alone."""
+"""Expected answers: DuckDB over the JSON sent, by the formulas of the metric dictionary."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Numbers = dict[str, dict[str, Any]]
 
 
 class Facts:
-    """Gathers the messages of some topics. Repeats of clicks are not told apart: give it none."""
+    """Collects messages of topics. Does not deduplicate clicks."""
 
     def __init__(self, folder: Path, topics: Iterable[Topic] = (Topic.CLICKS, Topic.ORDERS)) -> None:
         self.types: dict[str, int] = {}
@@ -213,7 +213,7 @@ def _estimates(window: Window, item: Item, facts: Facts, start_ms: int, end_ms: 
     expected = facts.distinct(start_ms - start_ms % step, end_ms - end_ms % 10_000)
     found = []
     for name, right in expected.items():
-        said = item.values[name]
-        if said is None or abs(said - right) > max(1, TOLERANCE * right):
-            found.append(f"{window} all {name}: {said}, expected {right} within {TOLERANCE:.0%}")
+        answered = item.values[name]
+        if answered is None or abs(answered - right) > max(1, TOLERANCE * right):
+            found.append(f"{window} all {name}: {answered}, expected {right} within {TOLERANCE:.0%}")
     return found

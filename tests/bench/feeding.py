@@ -1,4 +1,4 @@
-"""Writes events that happen now, at a steady rate, from a process of its own.
+"""Writes current events at a steady rate, in its own process.
 
     with feeding(ground, rate=30_000, seconds=30) as feed:   # events are made ready
         feed.go()
@@ -78,16 +78,16 @@ class Feed:
     def done(self) -> Fed:
         """Wait for the end."""
         if self._process.wait(600):
-            raise BenchError("the process that writes events failed; what it said is above")
+            raise BenchError("the process that writes events failed; see its output above")
         return Fed(**json.loads(self._log.read_text()))
 
     def made(self) -> int:
         """Wait until all is ready; how many messages were sent already."""
         assert self._process.stdout is not None
-        said = self._process.stdout.readline().split()
-        if said[:1] != ["ready"]:
-            raise BenchError("the process that writes events failed; what it said is above")
-        return int(said[1])
+        words = self._process.stdout.readline().split()
+        if words[:1] != ["ready"]:
+            raise BenchError("the process that writes events failed; see its output above")
+        return int(words[1])
 
 
 @contextlib.contextmanager

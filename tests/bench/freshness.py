@@ -1,4 +1,4 @@
-"""How soon after it was produced an event is counted, and in an answer: wall clock, one worker, one server."""
+"""Latency from production to count and to answer: wall clock, one worker, one server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What everything is measured on: one broker, one Redis, and the processes of salepulse between them."""
+"""Servers of the benchmarks: one broker, one Redis, and salepulse processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ROLES = {
     "worker": "from streams.worker.app import run; from streams.settings import Settings; run(Settings())",
     "serve": "from streams.serve.app import run; from streams.settings import Settings; run(Settings())",
 }
-"""What `salepulse worker` and `salepulse serve` come to, also where salepulse is not installed."""
+"""Command line of `salepulse`, which need not be installed."""
 
 
 class BenchError(Exception):

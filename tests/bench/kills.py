@@ -1,4 +1,4 @@
-"""Processes are killed again and again while events come in: is anything lost or counted twice."""
+"""Kill processes repeatedly under load: is any event lost or counted twice?"""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.bench.workload import events
 WORKERS = 2
 EVENTS_A_KILL = 20_000
 PAUSE_S = (0.1, 6.0)
-"""Between two kills, at random: some meet a start, some a rebalance, some a batch, some a roll."""
+"""Random time between kills, so that they hit starts, rebalances, batches and compactions."""
 REDIS_EVERY = 10
-"""One kill in so many, at random, is of Redis and not of a worker."""
+"""One in this many kills, at random, is of Redis instead of a worker."""
 SESSION_S = 6
 CATCH_UP_S = 300
 

@@ -1,6 +1,6 @@
-"""What a million distinct label values do: to the age of answers, to scrapes and their series, and to memory.
+"""Effect of a million distinct label values on answer age, scrapes, series and memory.
 
-A producer gone wrong puts an id of its own into every label of every click, beside a shop that goes on.
+A faulty producer writes a new id into every label of every click, beside regular traffic.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from tests.support.servers import Server
 
 LABELS = ("channel", "region", "category", "campaign", "live_room", "variant")
 RATE = 2_000
-"""Events a second of the shop that goes on."""
+"""Events per second of the regular traffic."""
 BEFORE_S, FLOOD_S, AFTER_S = 10, 20, 30
 LOOK_EVERY_S = 0.5
 SCRAPE_EVERY_S = 5.0
 CATCH_UP_S = 180
 _STEPS = 10
-"""Of the flood, each second."""
+"""Faulty events per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ def measure(ground: Ground, *, values: int) -> Part:
     types = Counter(fed.types)
     types["events,clicks,page_view"] += clicks
     part.wrong += wrong_totals(ground.totals(settings), types)
-    told = f"{values:,} values, in {len(LABELS)} labels of {clicks:,} clicks, within {over_s - began_s:.0f} s"
+    title = f"{values:,} values, in {len(LABELS)} labels of {clicks:,} clicks, within {over_s - began_s:.0f} s"
     stretches = {"before": (0.0, began_s), "meanwhile": (began_s, over_s), "after": (over_s, float("inf"))}
-    table = Table(told, ["", *stretches])
+    table = Table(title, ["", *stretches])
     found = [_stretch(watching.looks, recorder.samples, *stretch) for stretch in stretches.values()]
     table.rows += [[name, *(one[name] for one in found)] for name in found[0]]
     part.tables.append(table)

@@ -1,4 +1,4 @@
-"""Writing events to the broker before a run, and noting them for the check."""
+"""Write events to the broker before a run, and record them for the check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Redis is killed under load and comes back later: is anything lost, what piles up, how soon is it caught up."""
+"""Kill Redis under load and restart it later: loss, backlog and catch-up time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.bench.report import Part, Table, Target, say
 BEFORE_S = 8
 AFTER_S = 6
 WITHIN_S = 1.0
-"""Caught up: no more than what came in so long is waiting."""
+"""Caught up: the backlog is less than the events of this time."""
 CATCH_UP_S = 300
 
 

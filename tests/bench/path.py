@@ -1,8 +1,8 @@
-"""The way of a conversion drop from Kafka to who is told, and of its end: seconds at every hop, everything real.
+"""Latency of a conversion drop from Kafka to the receiver, and of its end: seconds at every hop, on real servers.
 
 Broker, Redis, one worker, `serve`, `salepulse alerts` with the default rules, and Alertmanager with the configuration
-of `deploy/`, which posts to the receiver of `deploy/`. Each hop is looked at every 50 ms from outside; the receiver
-says itself when it was told.
+of `deploy/`, which posts to the receiver of `deploy/`. Each hop is sampled every 50 ms from outside; the receiver
+records its own times.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from tests.support.servers import Server
 
 EVERY_S = 0.05
 AFTER_S, LASTS_S = 25, 20
-"""The drop begins so long after the sale has come to the present, and lasts."""
+"""Seconds of live sale before the drop, and length of the drop."""
 INCIDENT = f"conversion_drop@+{AFTER_S}s/{LASTS_S}s:size=0.8,stage=order"
 RATE = 500
-"""Events a second, of which some six are orders."""
+"""Events per second, about six of them orders."""
 GIVEN_UP_AFTER_S = 240
 _FIRST_S = 1000
 
@@ -59,7 +59,7 @@ class Way:
     ended_ms: int
     ending: Sequence[Hop]
     page: dict[str, Any]
-    """What the receiver was told first, as Alertmanager put it."""
+    """The first notification of the receiver, from Alertmanager."""
 
 
 def measure(ground: Ground) -> Part:
@@ -72,10 +72,10 @@ def measure(ground: Ground) -> Part:
     say(f"path: a drop of {LASTS_S} s, from Kafka to a receiver behind Alertmanager")
     with (
         temporary_data_dir() as folder,
-        receiver(folder) as told,
-        deployed_alertmanager(folder, told.port) as manager,
+        receiver(folder) as webhook,
+        deployed_alertmanager(folder, webhook.port) as manager,
     ):
-        way = asyncio.run(_way(ground, folder, told, manager))
+        way = asyncio.run(_way(ground, folder, webhook, manager))
     labels = way.page["alerts"][0]["labels"]
     there = f"{labels['alertname']} ({labels['severity']}): s since its beginning"
     for title, since_ms, hops in ((there, way.began_ms, way.hops), ("s since its end", way.ended_ms, way.ending)):
@@ -92,14 +92,14 @@ def _table(title: str, since_ms: int, hops: Sequence[Hop]) -> Table:
     return table
 
 
-async def _way(ground: Ground, folder: Path, told: Server, manager: Server) -> Way:
+async def _way(ground: Ground, folder: Path, webhook: Server, manager: Server) -> Way:
     to = {"name": "alertmanager", "type": "alertmanager", "url": f"http://{manager.address}"}
-    told_of = {"incidents": [INCIDENT], "also": [to], "alerts_rules": ""}
+    options = {"incidents": [INCIDENT], "also": [to], "alerts_rules": ""}
     async with (
-        watched_shop(ground.broker, ground.redis, folder, rate=RATE, **told_of) as watched,
+        watched_shop(ground.broker, ground.redis, folder, rate=RATE, **options) as watched,
         httpx.AsyncClient(timeout=5) as client,
     ):
-        observer = _Observer(watched, client, told, manager)
+        observer = _Observer(watched, client, webhook, manager)
         try:
             async with asyncio.timeout(GIVEN_UP_AFTER_S):
                 return await observer.follow()
@@ -111,8 +111,8 @@ async def _way(ground: Ground, folder: Path, told: Server, manager: Server) -> W
 class _Observer:
     """Looks at every hop until what it waits for is there."""
 
-    def __init__(self, watched: Watched, client: httpx.AsyncClient, told: Server, manager: Server) -> None:
-        self._watched, self._client, self._told, self._manager = watched, client, told, manager
+    def __init__(self, watched: Watched, client: httpx.AsyncClient, webhook: Server, manager: Server) -> None:
+        self._watched, self._client, self._webhook, self._manager = watched, client, webhook, manager
         self.awaited: set[str] = set()
         """What was not found yet."""
         self._began_ms = watched.began_ms + AFTER_S * 1000
@@ -129,7 +129,7 @@ class _Observer:
             self._when("answered", lambda: self._answered(second_ms)),
             self._when("firing in the API", self._firing),
             self._when("firing in Alertmanager", self._held),
-            self._when("firing told", lambda: self._said("firing")),
+            self._when("firing notified", lambda: self._notification("firing")),
         )
         (broker_ms, _), (counted_ms, _), (answered_ms, _), (api_ms, _), (held_ms, _), (_, page) = await asyncio.gather(
             *asked
@@ -139,7 +139,7 @@ class _Observer:
         (api_over_ms, _), (gone_ms, _), (_, end) = await asyncio.gather(
             self._when("over in the API", lambda: self._firing(mine, there=False)),
             self._when("over in Alertmanager", lambda: self._held(mine, there=False)),
-            self._when("the end told", lambda: self._said("resolved", mine)),
+            self._when("end notified", lambda: self._notification("resolved", mine)),
         )
         resolved = await self._alert(mine)
         return Way(
@@ -151,7 +151,7 @@ class _Observer:
                 Hop("decided", "2 s until a second is complete, evidence enough", int(alert["fired_at"])),
                 Hop("fires in the API", "one write to Redis", api_ms),
                 Hop("taken by Alertmanager", "the outbox, one POST", held_ms),
-                Hop("told to the receiver", "`group_wait` of 10 s", _ms(page["at"])),
+                Hop("notified", "`group_wait` of 10 s", _ms(page["at"])),
             ],
             self._ended_ms,
             [
@@ -162,7 +162,7 @@ class _Observer:
                 ),
                 Hop("over in the API", "one write to Redis", api_over_ms),
                 Hop("taken by Alertmanager", "the outbox, one POST", gone_ms),
-                Hop("told to the receiver", "what is left of `group_interval`, 1 min", _ms(end["at"])),
+                Hop("notified", "rest of `group_interval`, 1 min", _ms(end["at"])),
             ],
             page["body"],
         )
@@ -217,12 +217,12 @@ class _Observer:
         found = (await self._client.get(f"http://{self._manager.address}/api/v2/alerts")).json()
         return bool([one for one in found if fingerprint in ("", one["annotations"]["fingerprint"])]) is there
 
-    async def _said(self, status: str, fingerprint: str = "") -> dict[str, Any] | None:
+    async def _notification(self, status: str, fingerprint: str = "") -> dict[str, Any] | None:
         """The first message to the receiver of this."""
-        for said in received(self._told):
-            for alert in said["body"]["alerts"]:
+        for message in received(self._webhook):
+            for alert in message["body"]["alerts"]:
                 if alert["status"] == status and fingerprint in ("", alert["annotations"]["fingerprint"]):
-                    return said
+                    return message
         return None
 
 

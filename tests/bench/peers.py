@@ -1,4 +1,4 @@
-"""Other stream processors on the same broker and Redis, by the shared comparison beside the repository, where it is."""
+"""Other stream processors on the same broker and Redis, if the comparison beside the repository exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same KPIs as a Faust tutorial would count them: an agent a topic, one event at a time, a timer that flushes.
+"""The same KPIs as in a Faust tutorial: an agent per topic, one event at a time, a timer that flushes.
 
     python -m tests.bench.plain_faust BOOTSTRAP REDIS_URL GROUP
 

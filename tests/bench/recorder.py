@@ -1,4 +1,4 @@
-"""How a run went: what was counted, and what each process used meanwhile, twenty times a second."""
+"""Samples counts and resource use of each process twenty times per second."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sample:
     redis_mb: float
     """What Redis says it uses."""
     workers: int
-    """How many workers have said that they are at work."""
+    """Number of workers with a heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)

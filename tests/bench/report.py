@@ -1,4 +1,4 @@
-"""Tables for people, JSON for machines."""
+"""Reports as tables and as JSON."""
 
 from __future__ import annotations
 

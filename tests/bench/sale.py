@@ -1,4 +1,4 @@
-"""A simulated sale of 24 hours, replayed at full speed: does the rate hold, and what does it take in memory."""
+"""Replay a simulated sale of 24 hours at full speed: rate and memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.bench.report import Part, Table, Target, say
 DAY_S = 86_400
 SKUS, USERS = 100_000, 1_000_000
 SLOWEST = 3_000
-"""Events a second below which it is given up."""
+"""Events per second below which the run is aborted."""
 
 
 def measure(ground: Ground, *, count: int) -> Part:

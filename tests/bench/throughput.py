@@ -1,4 +1,4 @@
-"""Events a second and CPU an event: of reading alone, of plain Faust, of one worker and of two, on the same events."""
+"""Events per second and CPU per event of reading alone, plain Faust, one worker and two, on the same events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.bench.workload import events
 from tests.support.servers import Server, running
 
 SLOWEST = 5_000
-"""Events a second below which a worker is given up."""
+"""Events per second below which a worker's run is aborted."""
 SLOWEST_PLAIN = 500
 START_S = 60
 FASTEST_TARGET = 150_000

@@ -1,4 +1,4 @@
-"""The events that speed is measured on: 90 % clicks of about 230 bytes, 10 % orders of about 320, seeded.
+"""Seeded events of the benchmarks: 90 % clicks of about 230 bytes, 10 % orders of about 320.
 
 Event time moves 1 s per 20,000 events and is out of order by up to 3 s (median about 0.2 s). 200,000 users, 5,000 SKUs
 (Zipf 1.05), 30 categories, 5 channels, 8 regions, 40 promotions (35 % of events have one), a third of orders each with

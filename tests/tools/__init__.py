@@ -1,1 +1,1 @@
-"""What is run by hand: `python -m tests.tools.NAME`."""
+"""Tools run by hand: `python -m tests.tools.NAME`."""

@@ -1,6 +1,6 @@
-"""The picture of the demo in the README: `python -m tests.tools.picture [SECONDS]`, so long after the sale began.
+"""The picture of the demo in the README: `python -m tests.tools.picture [SECONDS]`, seconds after the start.
 
-By default it is taken when on-call has been told that the incident is over: page, resolution and KPIs are all in sight.
+By default it is taken when on-call has received the resolution: page, resolution and KPIs are all visible.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Camera:
 
     def __init__(self, at_s: float | None) -> None:
         self._at_s = at_s
-        self._told: list[str] = []
+        self._lines: list[str] = []
         self._taken = False
 
     def show(self, frame: DemoFrame) -> None:
@@ -41,7 +41,7 @@ class Camera:
             return
         self._taken = True
         console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-        for line in self._told:
+        for line in self._lines:
             console.print(line, highlight=False, markup=False, no_wrap=True, overflow="ellipsis")
         console.print(render(frame))
         drawn = console.export_svg(title="salepulse demo")
@@ -51,10 +51,10 @@ class Camera:
     def _is_due(self, frame: DemoFrame) -> bool:
         if self._at_s is not None:
             return frame.elapsed_s >= self._at_s
-        return any("[RESOLVED]" in line and line.endswith(f"channel {CHANNEL}") for line in self._told)
+        return any("[RESOLVED]" in line and line.endswith(f"channel {CHANNEL}") for line in self._lines)
 
     def print_line(self, line: str) -> None:
-        self._told.append(line)
+        self._lines.append(line)
         sys.stderr.write(line + "\n")
 
 

@@ -1,4 +1,4 @@
-"""`docs/reference/`, written from the code: `python -m tests.tools.reference`.
+"""Generates `docs/reference/` from the code: `python -m tests.tools.reference`.
 
 The pages say nothing that the code does not say itself, but for a few sentences about how to read them.
 """
@@ -59,7 +59,7 @@ _UNIT_OF = {Unit.MILLISECONDS: "ms", Unit.SECONDS: "s"}
 
 
 def pages() -> dict[str, str]:
-    """Each page's text by file name."""
+    """Text of each page by file name."""
     made = {
         "events.md": _events(),
         "kpis.md": _kpis(),
@@ -97,20 +97,20 @@ def _events() -> list[str]:
         "# Events",
         "",
         *_prose("""
-            One JSON object a message. Every field with its type and limits is in the JSON Schemas, which are
-            written from the models in `consumers/contract/events.py`. What a schema cannot say, and what the contract
-            leaves open, is in [contract-notes.md](../contract-notes.md).
+            One JSON object per message. The JSON Schemas, generated from the models in
+            `consumers/contract/events.py`, list every field with its type and limits.
+            [contract-notes.md](../contract-notes.md) has what schemas cannot express and the contract leaves open.
         """),
         "",
         *_table(("topic", "is", "schema"), topics),
         "",
         "## Types",
         "",
-        "Required: beyond what the topic requires of each of its events.",
+        "Required: in addition to the fields required by the topic.",
         "",
         *_table(("type", "topic", "Kafka key", "required"), types),
         "",
-        "## Reasons for a refusal",
+        "## Rejection reasons",
         "",
         *_prose("""
             A message has exactly one reason: the first in this order that applies. It is the label `reason` of
@@ -143,7 +143,7 @@ def _kpis() -> list[str]:
         "",
         *_table(("kind", "is"), kinds),
         "",
-        "These are kept for the formulas and are no answers themselves:",
+        "Kept for the formulas only, not part of answers:",
         "",
         *_table(("name", "counts"), hidden),
         "",
@@ -153,7 +153,7 @@ def _kpis() -> list[str]:
         "",
         "## Scopes",
         "",
-        "An event without the field counts in `all` only.",
+        "An event without the field counts only in `all`.",
         "",
         *_table(("scope", "field"), scopes),
     ]
@@ -189,15 +189,15 @@ def _metrics() -> list[str]:
         "## KPIs",
         "",
         *_prose(f"""
-            Gauges with the labels `window`, `scope`, `value`. Scope `all` is there in every window, the others in
-            {_code(SCOPE_WINDOWS)}: the largest values by GMV, and the rest summed with `value=""` and
-            `rest="true"`; of SKUs the top {TOP_SKUS}. A number that is null is absent. All of it stays within the
-            setting `series_budget`. Formulas: [kpis.md](kpis.md).
+            Gauges with the labels `window`, `scope`, `value`. Scope `all` is exposed for every window, other scopes
+            for {_code(SCOPE_WINDOWS)}: the largest values by GMV, and the sum of the rest with `value=""` and
+            `rest="true"`; of SKUs the top {TOP_SKUS}. Null values are absent. The setting `series_budget` limits the
+            number of series. Formulas: [kpis.md](kpis.md).
         """),
         "",
         *_table(("metric", "unit"), gauges),
         "",
-        "## What was counted, and how it stands",
+        "## Counts and state",
         "",
         *_table(("metric", "type", "labels", "meaning"), served),
         "",
@@ -211,29 +211,29 @@ def _metrics() -> list[str]:
         "",
         "## Promotions",
         "",
-        "Of those that run at the newest as-of.",
+        "Of promotions that are running at the newest as-of.",
         "",
         *_table(("metric", "type", "labels", "meaning"), running),
         "",
         "## Workers",
         "",
         *_prose("""
-            Each worker leaves these in Redis once a second; `serve` adds the label `worker`. One that was silent
-            for a minute is left out.
+            Each worker writes these to Redis every second; `serve` adds the label `worker`. Workers without metrics
+            for a minute are left out.
         """),
         "",
         *_table(("metric", "type", "labels", "meaning"), workers),
         "",
         "## Alerts",
         "",
-        "Each process of `salepulse alerts` leaves these in the same way.",
+        "Each process of `salepulse alerts` writes these in the same way.",
         "",
         *_table(("metric", "type", "labels", "meaning"), alerts),
     ]
 
 
 def _process(namespace: str, labels: Sequence[str] = ()) -> list[tuple[str, ...]]:
-    """What the system says of a process; on Linux only."""
+    """Process metrics of the operating system (Linux only)."""
     return [_family_row(family, labels) for family in ProcessCollector(namespace, registry=None).collect()]
 
 
@@ -246,11 +246,10 @@ def _settings() -> list[str]:
         "# Settings",
         "",
         *_prose(f"""
-            From flags, then the environment, then `salepulse.toml` in the current folder; the first that names a
-            setting wins. The variable of a setting is its name in capitals after `SALEPULSE_`: `{
+            Precedence: flags, environment, `salepulse.toml` in the current folder. The environment variable of a
+            setting is its name in capitals after `SALEPULSE_`: `{
             variable(Settings, "redis_url")
-        }`. `salepulse settings` prints them all with their values and where these came from;
-            secrets are masked.
+        }`. `salepulse settings` prints all settings with values and sources; secrets are masked.
         """),
         "",
         "## Reading from Kafka",
@@ -280,11 +279,11 @@ def _keys() -> list[str]:
         "# Keys in Redis",
         "",
         *_prose("""
-            `prefix` is the setting `redis_prefix`. `{n}` is the shard, from 0 up to the setting `shards`, in the
-            braces that Redis Cluster hashes by: every call keeps to one shard, and so to one node. A partition lives
-            in the shard that the CRC-32 of `topic/p` names, one of `logistics` where that of `orders` with its number
-            does, `promotions` in shard 0.
-            How they are used is told in [architecture.md](../architecture.md).
+            `prefix` is the setting `redis_prefix`. `{n}` is the shard, from 0 to `shards` - 1, in a hash tag of Redis
+            Cluster: every call uses keys of one shard, and so of one node. The CRC-32 of `topic/p` selects the shard
+            of a partition; partitions of `logistics` are in the shard of the same partition of `orders`, and
+            `promotions` is in shard 0.
+            [architecture.md](../architecture.md) explains their use.
         """),
         "",
         *table,
@@ -295,9 +294,9 @@ def _keys() -> list[str]:
         "",
         "## Levels of panes",
         "",
-        "With the default settings. With `retain` = `all` every level is kept for ever.",
+        "With the default settings. With `retain` = `all` every level is kept without limit.",
         "",
-        *_table(("level", "counters", "distinct counts", "block", "kept, of event time"), held),
+        *_table(("level", "counters", "distinct counts", "block", "retention (event time)"), held),
     ]
 
 
@@ -309,7 +308,7 @@ def _key_table(kind: type[Keys] | type[AlertKeys]) -> list[str]:
 
 
 def docs_of(kind: type[StrEnum]) -> dict[Any, str]:
-    """The docstrings that stand under an enum's members, by member: Python itself drops them."""
+    """Docstrings of an enum's members, which Python drops at run time."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(body, ast.ClassDef)
     found = {}
@@ -384,7 +383,7 @@ def _running() -> RunningPromotion:
 
 
 def _retention(seconds: int | None) -> str:
-    return "for ever" if seconds is None else format_duration(seconds * 1000)
+    return "unlimited" if seconds is None else format_duration(seconds * 1000)
 
 
 def _setting(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
@@ -395,24 +394,24 @@ def _setting(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
 def _allowed(field: FieldInfo) -> str:
     if isinstance(field.annotation, type) and issubclass(field.annotation, StrEnum):
         return _code(field.annotation)
-    said = []
+    limits = []
     for limit in field.metadata:
         match limit:
             case Ge(ge=bound):
-                said.append(f"≥ {bound}")
+                limits.append(f"≥ {bound}")
             case Gt(gt=bound):
-                said.append(f"> {bound}")
+                limits.append(f"> {bound}")
             case Le(le=bound):
-                said.append(f"≤ {bound}")
+                limits.append(f"≤ {bound}")
             case Lt(lt=bound):
-                said.append(f"< {bound}")
+                limits.append(f"< {bound}")
             case MinLen(min_length=bound):
-                said.append(f"≥ {bound} characters" if bound > 1 else "not empty")
+                limits.append(f"≥ {bound} characters" if bound > 1 else "not empty")
             case MaxLen(max_length=bound):
-                said.append(f"≤ {bound} characters")
+                limits.append(f"≤ {bound} characters")
             case _ if pattern := getattr(limit, "pattern", None):
-                said.append(f"matches `{pattern}`")
-    return ", ".join(said)
+                limits.append(f"matches `{pattern}`")
+    return ", ".join(limits)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the stock of a large shop costs a server: `python -m tests.tools.stock_cost`.
+"""Cost of a large shop's stock in a server: `python -m tests.tools.stock_cost`.
 
 1,000,000 SKUs are counted, a third of them in two warehouses; 100,000 of them sell (Zipf), 4,000 order lines a second.
 The book follows the as-of second by second. The figures in `docs/stock.md` are of the defaults.

@@ -1,4 +1,4 @@
-"""How good is the forecast of stock-outs? `python -m tests.tools.stockout_calibration`.
+"""Calibration of the stock-out forecast: `python -m tests.tools.stockout_calibration`.
 
 Simulated sale days, in real time: daily curve, opening surge, Zipf products of which some have too little stock. Every
 ten minutes each product with stock is asked when it will run out, by what was known then; afterwards it is known when
@@ -26,9 +26,9 @@ DAY_S = 86_400.0
 OPENS_AT_20_MS = 1_762_758_720_000
 """15:12 in Shanghai: the promotion opens at a fifth of the day."""
 HORIZONS = ((0, 30), (30, 120), (120, 480))
-"""Cases by the minutes that were predicted."""
+"""Cases by predicted minutes."""
 SOLD = ((1, 3), (4, 9), (10, 10_000))
-"""Cases by the units that were sold in the 15 minutes before."""
+"""Cases by units sold in the 15 minutes before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def cases(seed: int, rate: float) -> Iterator[Case]:
             took = None if out_ms is None else (out_ms - at_ms) / MINUTE_MS
             high = float("inf") if span.high is None else span.high
             if took is None and high >= left_min:
-                continue  # nobody knows
+                continue  # unknown
             yield Case(predicted, recent, took, span.low, high)
 
 

@@ -1,4 +1,4 @@
-"""Is what is called 80 % probable reached in 80 % of cases? `python -m tests.tools.target_calibration`.
+"""Calibration of the target forecast (80 % intervals): `python -m tests.tools.target_calibration`.
 
 Simulated shops, each of a kind of its own: when its promotion begins, how long its phases are, how strong its surges,
 how much it sells. Each has some earlier sales and a present one, which differ in demand, surges and levels, and by
@@ -22,7 +22,7 @@ from streams.targets import Curve, EarlierPromotion, day_curve, forecast
 
 EARLIER = 2
 MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)
-"""Shares of the promotion that are over when it is asked."""
+"""Elapsed fractions of the promotion at the forecast."""
 TIERS = (0.8, 1.0, 1.25)
 PLANNER_ERROR = 0.25
 """Standard deviation of the log of what the planner expects over the last sale's result."""
@@ -131,16 +131,16 @@ def cases(shop: Shop, number: int) -> Iterator[Case]:
         for earlier in range(len(past) + 1):
             wholes = [EarlierPromotion(str(i), curve) for i, curve in enumerate(past[len(past) - earlier :])]
             day = day_curve(present.length, lambda minute: shop.begins_at + minute / 60)
-            said = forecast(now, wholes, day)
-            if said is not None:
+            outlook = forecast(now, wholes, day)
+            if outlook is not None:
                 yield Case(
                     number,
                     earlier,
                     moment,
-                    tuple(map(said.probability, shop.targets)),
+                    tuple(map(outlook.probability, shop.targets)),
                     tuple(present.last >= target for target in shop.targets),
-                    said.low <= present.last <= said.high,
-                    said.expected / present.last - 1,
+                    outlook.low <= present.last <= outlook.high,
+                    outlook.expected / present.last - 1,
                 )
 
 

@@ -1,4 +1,4 @@
-"""Running the real command as a process of its own, and looking at what it started."""
+"""Run the real command as a process, and inspect its children."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMMAND = (sys.executable, "-m", "streams.cli")
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without settings of salepulse, and with others."""
+    """This environment without settings of salepulse, plus others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SALEPULSE_")}
     return {**kept, "COLUMNS": "200", "NO_COLOR": "1", **variables}
 
@@ -33,7 +33,7 @@ def environment(**variables: str) -> dict[str, str]:
 def salepulse(
     *arguments: str | Path, cwd: Path, timeout_s: float = 60, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command and wait for its end."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
@@ -46,7 +46,7 @@ def salepulse(
 
 
 def failure(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Exit code, and what was wrong, which is one line: the last on stderr. Nothing on stdout, no traceback."""
+    """Exit code and error, the last line on stderr; asserts empty stdout and no traceback."""
     done = salepulse(*arguments, cwd=cwd, env=env)
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -57,7 +57,7 @@ def failure(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = N
 
 
 class Running:
-    """A command that goes on until it is stopped."""
+    """A command that runs until it is stopped."""
 
     def __init__(self, *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> None:
         self.stdout_path, self.stderr_path = cwd / "stdout", cwd / "stderr"
@@ -81,7 +81,7 @@ class Running:
         return self.stderr_path.read_text()
 
     def child(self, part: str) -> psutil.Process | None:
-        """The child with a word on its command line that ends so."""
+        """The child with a command-line argument that ends with this."""
         for child in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if any(word.strip().endswith(part) for word in child.cmdline()):
@@ -89,21 +89,21 @@ class Running:
         return None
 
     def family(self) -> list[int]:
-        """Process ids of all that it started."""
+        """Process ids of its descendants."""
         return [child.pid for child in psutil.Process(self.process.pid).children(recursive=True)]
 
     def until(self, condition: str, within_s: float = 60) -> None:
-        """Until this stands on stdout or stderr; fails at once when the command ends first."""
+        """Wait for text on stdout or stderr; fails if the command ends first."""
 
         def there() -> bool:
-            said = self.stdout + self.stderr
-            assert condition in said or self.process.poll() is None, f"ended without {condition!r}:\n{said}"
-            return condition in said
+            output = self.stdout + self.stderr
+            assert condition in output or self.process.poll() is None, f"ended without {condition!r}:\n{output}"
+            return condition in output
 
         eventually(there, within_s=within_s, what=f"{condition!r} in: {self.stderr}")
 
     def stop(self, number: signal.Signals = signal.SIGINT, within_s: float = 30) -> int:
-        """Send a signal and wait for the end; its exit code."""
+        """Send a signal, wait for the end, and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
@@ -114,7 +114,7 @@ class Running:
 
 
 class Up(Running):
-    """`salepulse up` on ports of its own."""
+    """`salepulse up` on free ports."""
 
     def __init__(self, *arguments: str | Path, cwd: Path) -> None:
         self.http_port, self.kafka_port, self.redis_port = free_port(), free_port(), free_port()
@@ -124,7 +124,7 @@ class Up(Running):
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """Flags that name its broker and its Redis."""
+        """Flags of its broker and Redis."""
         return ("--bootstrap", f"127.0.0.1:{self.kafka_port}", *self.redis)
 
     @property
@@ -132,27 +132,27 @@ class Up(Running):
         return ("--redis-url", f"redis://127.0.0.1:{self.redis_port}/0")
 
     def get(self, path: str) -> Any:
-        """JSON of the API's answer."""
+        """JSON of an answer of the API."""
         with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
             return json.load(answer)
 
     def until_read(self) -> None:
-        """Until the API's answers hold everything that is counted in Redis by now."""
+        """Wait until answers include all counts now in Redis."""
         now_ms = time.time() * 1000
         eventually(lambda: self._read_ms() > now_ms, what="the server has looked into Redis")
 
     def _read_ms(self) -> int:
         try:
-            told = self.get("/readyz")
+            readiness = self.get("/readyz")
         except urllib.error.HTTPError as error:
             with error:
-                told = json.load(error)
-        return told["read_at"] or 0
+                readiness = json.load(error)
+        return readiness["read_at"] or 0
 
 
 @contextlib.contextmanager
 def started(running: Running) -> Iterator[Running]:
-    """The command, stopped at the end; nothing of it may be left."""
+    """Run a command, stop it at the end, and assert that no process is left."""
     family: list[int] = []
     try:
         yield running
@@ -163,5 +163,5 @@ def started(running: Running) -> Iterator[Running]:
 
 
 def gone(pids: list[int]) -> None:
-    """Fails unless all of these end now."""
+    """Assert that all of these processes end."""
     eventually(lambda: not any(map(alive, pids)), within_s=5, what="all children have ended")

@@ -31,7 +31,7 @@ async def sold(redis_url: str) -> tuple[str, ...]:
     return "--redis-url", redis_url, "--clock", "event", "--retain", "all"
 
 
-async def test_one_line_for_each_number(redis_url: str, tmp_path: Path) -> None:
+async def test_one_value_prints_a_row_per_kpi(redis_url: str, tmp_path: Path) -> None:
     flags = await sold(redis_url)
     done = salepulse("kpis", "--window", "promotion", "--compare", "baseline", *flags, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -41,13 +41,13 @@ async def test_one_line_for_each_number(redis_url: str, tmp_path: Path) -> None:
     assert "promotion last" in done.stderr
 
 
-async def test_one_line_for_each_value(redis_url: str, tmp_path: Path) -> None:
+async def test_a_scope_prints_a_row_per_value(redis_url: str, tmp_path: Path) -> None:
     flags = await sold(redis_url)
     done = salepulse("kpis", "--scope", "channel", "--window", "5m", "--compare", "yesterday", *flags, cwd=tmp_path)
     assert "40.00 (+100.0 %)" in done.stdout
 
 
-async def test_json_is_what_the_api_answers(redis_url: str, tmp_path: Path) -> None:
+async def test_json_equals_the_answer_of_the_api(redis_url: str, tmp_path: Path) -> None:
     flags = await sold(redis_url)
     done = salepulse("kpis", "--window", "5m", "--compare", "yesterday", "--json", *flags, cwd=tmp_path)
     facts = json.loads(done.stdout)
@@ -55,7 +55,7 @@ async def test_json_is_what_the_api_answers(redis_url: str, tmp_path: Path) -> N
     assert facts["then"] == {"as_of": facts["as_of"] - 1000 * DAY_S, "offset_ms": 1000 * DAY_S, "promotion": None}
 
 
-async def test_without_a_baseline_it_is_wrong_usage(redis_url: str, tmp_path: Path) -> None:
+async def test_a_missing_baseline_exits_with_2(redis_url: str, tmp_path: Path) -> None:
     flags = await sold(redis_url)
     code, line = failure("kpis", "--compare", "baseline", "--promotion", "last", *flags, cwd=tmp_path)
     assert (code, "'last' has no baseline" in line) == (2, True)

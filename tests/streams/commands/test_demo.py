@@ -1,4 +1,4 @@
-"""`salepulse demo`: the proof at its end, the last line, the screen."""
+"""`salepulse demo`: proof, last line and screen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUICK = ("--duration", "5", "--rate", "300", "--http-port", "0")
 NOW_MS = 1_762_776_060_500
 
 
-def test_all_that_was_produced_is_counted_and_the_last_line_is_the_apis_answer(tmp_path: Path) -> None:
+def test_every_event_is_counted_and_the_last_line_is_the_answer_of_the_api(tmp_path: Path) -> None:
     done = salepulse("demo", *QUICK, "--seed", "3", "--json", cwd=tmp_path, timeout_s=120)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
@@ -41,7 +41,7 @@ def test_all_that_was_produced_is_counted_and_the_last_line_is_the_apis_answer(t
     assert "incident injected: " in done.stderr
 
 
-def test_it_leaves_given_servers_alone_and_ends_well_when_stopped(tmp_path: Path) -> None:
+def test_it_ignores_the_servers_of_the_settings_and_proves_its_count_after_ctrl_c(tmp_path: Path) -> None:
     production = {"SALEPULSE_BOOTSTRAP": "127.0.0.1:1", "SALEPULSE_REDIS_URL": "redis://127.0.0.1:1/0"}
     production |= {"SALEPULSE_HTTP_HOST": "0.0.0.0", "SALEPULSE_TOKENS_FILE": "/nowhere/tokens.json"}
     production |= {"SALEPULSE_HTTP_CERT_FILE": "/nowhere/serve.pem"}
@@ -53,7 +53,7 @@ def test_it_leaves_given_servers_alone_and_ends_well_when_stopped(tmp_path: Path
     assert ", 0 lost, 0 doubled" in running.stdout
 
 
-def test_the_tally_is_the_simulators_truth() -> None:
+def test_exact_counts_equal_the_truth_of_the_simulator() -> None:
     sale = Sale.beginning_now(seed=5, rate=500, duration_s=20)
     for batch in sale.season.batches(200):
         sale.counts.add(batch.messages)
@@ -65,7 +65,7 @@ def test_the_tally_is_the_simulators_truth() -> None:
     assert sale.counts.gmv == sum(truth.gmv for truth in truths)
 
 
-def test_lost_and_doubled_do_not_make_up_for_each_other() -> None:
+def test_lost_and_doubled_events_do_not_cancel_out() -> None:
     sale = Sale.beginning_now(seed=5, rate=100, duration_s=5)
     sale.counts.events.update({"page_view": 10, "search": 10})
     proof = Proof.of(sale.counts, Totals({"page_view": 9, "search": 11}, 0, 0), 0)
@@ -74,7 +74,7 @@ def test_lost_and_doubled_do_not_make_up_for_each_other() -> None:
 
 
 def frame(**changes: object) -> DemoFrame:
-    """A frame with large numbers everywhere."""
+    """A frame with large numbers."""
     values = {name: 0.123 if name.endswith("_rate") else 234_567 for name in NAMES}
     channels = [(f"channel-{i}", values) for i in range(8)]
     skus = [(f"s-{i:05d}", values) for i in range(6)]
@@ -108,19 +108,19 @@ def drawn(shown: DemoFrame) -> list[str]:
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
-def test_the_screen_fits_100_by_36_and_says_what_counts() -> None:
+def test_the_screen_fits_100_by_36_and_shows_all_panels() -> None:
     lines = drawn(frame())
     assert len(lines) <= 35
     assert max(map(len, lines)) <= 100
     text = "\n".join(lines)
-    for said in ("0.5 s ago", "http://127.0.0.1:65535", "GMV", "conversion rate", "funnel", "top SKUs", "Ctrl-C"):
-        assert said in text
+    for text_part in ("0.5 s ago", "http://127.0.0.1:65535", "GMV", "conversion rate", "funnel", "top SKUs", "Ctrl-C"):
+        assert text_part in text
     assert "incident injected: at " in text
     assert "order rate of app 80 % before, 30 % now; other channels 80 %" in text
     assert "…" not in lines[0]
 
 
-def test_an_incident_that_is_over_is_seen_for_as_long_as_the_last_minute_holds_some_of_it() -> None:
+def test_an_ended_incident_is_shown_until_it_leaves_the_1m_window() -> None:
     def seen(ended_s: float) -> str:
         ends_ms = NOW_MS - round(ended_s * 1000)
         return DemoIncident(ends_ms - 24_000, ends_ms, NOW_MS, 0.8, 0.5, 0.8).lines()[1]
@@ -135,14 +135,14 @@ def test_an_incident_that_is_over_is_seen_for_as_long_as_the_last_minute_holds_s
 
 
 def promotion(elapsed_fraction: float) -> dict[str, object]:
-    """As the API tells of one with a target."""
+    """The API's answer about a promotion with a target."""
     target = {"tier": "base", "target": 1_000_000, "attainment": 0.1, "probability": 0.97}
     forecast = {"low": 900_000, "expected": 1_100_000, "high": 1_300_000}
-    told = {"state": "running", "phase": None, "next_phase": None, "values": {}, "forecast": forecast}
-    return {**told, "targets": [target], "elapsed_fraction": elapsed_fraction}
+    answer = {"state": "running", "phase": None, "next_phase": None, "values": {}, "forecast": forecast}
+    return {**answer, "targets": [target], "elapsed_fraction": elapsed_fraction}
 
 
-def test_how_a_sale_ends_is_not_told_before_it_says_something_itself() -> None:
+def test_there_is_no_forecast_while_it_rests_on_the_earlier_sale() -> None:
     def text(elapsed_fraction: float) -> str:
         whole = frame()
         assert whole.snapshot is not None
@@ -155,26 +155,26 @@ def test_how_a_sale_ends_is_not_told_before_it_says_something_itself() -> None:
     assert "chance 97 %" in text(0.3)
 
 
-def test_before_the_first_numbers_the_screen_says_what_it_waits_for() -> None:
+def test_before_the_first_kpis_the_screen_shows_the_phase() -> None:
     assert any("waiting" in line for line in drawn(frame(snapshot=None, phase="waiting for the first KPIs")))
 
 
-def test_numbers_that_are_not_live_are_said_to_be_so() -> None:
+def test_numbers_that_are_not_live_are_marked() -> None:
     whole = frame()
     assert whole.snapshot is not None
     behind = dataclasses.replace(whole.snapshot, as_of_ms=NOW_MS - 1_889_000, live=False)
-    said = "catching up, not live yet"
+    note = "catching up, not live yet"
     head = drawn(frame(snapshot=behind))[0]
-    assert (said in head, "…" in head) == (True, False)
-    assert said in describe(frame(snapshot=behind))
-    assert said not in drawn(whole)[0] + describe(whole)
+    assert (note in head, "…" in head) == (True, False)
+    assert note in describe(frame(snapshot=behind))
+    assert note not in drawn(whole)[0] + describe(whole)
 
 
-def test_a_line_tells_the_same_in_short() -> None:
+def test_a_plain_line_summarizes_the_frame() -> None:
     assert "123,456,789 of 123,456,789 events counted" in describe(frame())
 
 
-def test_a_sparkline_is_as_wide_as_asked_and_ends_with_the_newest() -> None:
+def test_a_sparkline_has_the_given_width_and_ends_with_the_newest_value() -> None:
     assert sparkline([]) == ""
     assert sparkline(range(100), 10) == "▁▂▃▃▄▅▆▇██"
     assert len(sparkline([1.0, 2.0], 10)) == 2

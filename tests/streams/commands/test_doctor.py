@@ -1,4 +1,4 @@
-"""What the doctor says about one thing at a time, and of nothing at all."""
+"""`salepulse doctor`: each check, and whole runs."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def levels(findings: list[CheckResult]) -> list[str]:
         (None, ["ok"]),
     ],
 )
-def test_settings_of_a_topic(held: dict[str, str] | None, found: list[str]) -> None:
+def test_topic_settings_are_checked(held: dict[str, str] | None, found: list[str]) -> None:
     assert levels(list(check_topic(PLAN, TWO, held, brokers=1))) == found
 
 
-def test_who_could_reach_the_api() -> None:
+def test_exposure_of_the_api_is_checked() -> None:
     assert levels(list(check_api_exposure(SETTINGS))) == ["ok"]
     assert levels(list(check_api_exposure(Settings(http_host="0.0.0.0")))) == ["error"]
     for open_to_all in ("*", "a.example, *", " * ,a.example", "*:8080"):
@@ -89,11 +89,11 @@ def test_who_could_reach_the_api() -> None:
     assert levels(list(check_api_exposure(Settings(http_allowed_hosts="a.example, *.example")))) == ["ok"]
 
 
-def test_connections_of_the_api() -> None:
+def test_the_limit_of_open_files_is_checked() -> None:
     assert levels([check_api_connections(2000, 65_536), check_api_connections(2000, 1024)]) == ["ok", "warning"]
 
 
-def test_partitions_of_a_topic() -> None:
+def test_partitions_and_replicas_of_a_topic_are_checked() -> None:
     assert levels(list(check_topic(PLAN, TWO[:1], None, brokers=1))) == ["warning"]
     assert levels(list(check_topic(PLAN, TWO, None, brokers=3))) == ["warning", "ok"]
     assert levels(list(check_topic(PLAN, [TWO[0], {**TWO[1], "leader": -1}], None, brokers=1))) == ["error"]
@@ -101,7 +101,7 @@ def test_partitions_of_a_topic() -> None:
 
 @pytest.mark.parametrize("topic", [*EVENT_TOPICS, Topic.DEAD_LETTERS])
 @pytest.mark.parametrize("prefix", ["", "eu."])
-def test_a_wrong_number_of_partitions_harms_event_topics_whatever_they_are_called(topic: Topic, prefix: str) -> None:
+def test_a_wrong_number_of_partitions_needs_a_fix_on_event_topics_only(topic: Topic, prefix: str) -> None:
     settings = Settings(topic_prefix=prefix, partitions=4)
     (plan,) = (plan for plan in default_plans(4, settings.topic_names) if plan.topic is topic)
     (found,) = check_topic(plan, TWO, None, brokers=1)
@@ -111,7 +111,7 @@ def test_a_wrong_number_of_partitions_harms_event_topics_whatever_they_are_calle
     )
 
 
-def test_topics_that_changed_on_the_broker() -> None:
+def test_missing_unread_and_unequal_topics_are_errors() -> None:
     counts = {Topic.ORDERS: 4, Topic.LOGISTICS: 2, Topic.CLICKS: 0}
     found = list(check_topics(StoreState(("a", "b"), {}, 0, counts, (ORDERS,))))
     assert levels(found) == ["error"] * 3
@@ -131,7 +131,7 @@ def test_redis() -> None:
     assert [check_clock(skew_s).status for skew_s in (0.1, -1.5, -2.5)] == ["ok", "warning", "error"]
 
 
-def test_the_nodes_of_a_cluster() -> None:
+def test_idle_nodes_of_a_cluster_are_a_warning() -> None:
     assert [check_spread(3, holders, 6).status for holders in (3, 1)] == ["ok", "warning"]
 
 
@@ -143,7 +143,7 @@ def test_workers() -> None:
     assert levels(list(check_running_workers({"alerts-1": NOW_MS}, NOW_MS, SETTINGS))) == ["error"], "that is no worker"
 
 
-def test_processes_that_run_and_cannot_report_are_not_called_gone() -> None:
+def test_running_processes_that_cannot_report_are_a_warning_with_the_cause() -> None:
     wait = report_blocker(RedisRefusal.OOM, broker_answers=False)
     assert wait is not None
     silent = {ORDERS: PartitionState(1, 1, NOW_MS, NOW_MS, NOW_MS - 60_000, 0)}
@@ -155,14 +155,14 @@ def test_processes_that_run_and_cannot_report_are_not_called_gone() -> None:
         assert "start" not in one.fix
     for one in (workers, watching):
         assert "for Redis, which is out of memory and refuses writes" in one.message
-    assert levels(list(check_running_workers({"a": NOW_MS}, NOW_MS, SETTINGS, wait))) == ["ok"], "it has said so"
+    assert levels(list(check_running_workers({"a": NOW_MS}, NOW_MS, SETTINGS, wait))) == ["ok"], "it has a heartbeat"
     broker = report_blocker(None, broker_answers=False)
     assert broker is not None
     assert broker.cause == "the Kafka broker, which does not answer"
     assert report_blocker(None, broker_answers=True) is None
 
 
-def test_clocks_that_differ_from_redis() -> None:
+def test_clocks_that_differ_from_redis_are_errors() -> None:
     right = ClockOffsets({"a": 0.1, "b": -1.9}, {})
     assert not [*check_clocks(right)]
     wrong = list(check_clocks(ClockOffsets({"a": -600.0, "b": 90.0}, {("orders", "till-7"): 240.0})))
@@ -173,7 +173,7 @@ def test_clocks_that_differ_from_redis() -> None:
     assert all("NTP" in one.fix for one in wrong)
 
 
-def test_a_late_feed() -> None:
+def test_a_late_feed_is_an_error() -> None:
     late = PartitionState(9, 9, NOW_MS - 1_200_000, NOW_MS, NOW_MS, 0)
     state = StoreState(("e",), {ORDERS: late}, 0)
     (found,) = check_late_feeds(state, NOW_MS, SETTINGS)
@@ -186,7 +186,7 @@ def test_a_late_feed() -> None:
     assert levels(list(check_late_feeds(state, NOW_MS, out))) == ["ok"]
 
 
-def test_a_position_that_does_not_move_is_named_with_where_it_is() -> None:
+def test_a_stuck_partition_is_reported_with_its_offset() -> None:
     def found(changes: dict[str, object], paused: bool = False) -> list[CheckResult]:
         held = replace(UnmovedPosition("20", NOW_MS - 90_000, NOW_MS - 1_000, 7), **changes)
         return list(
@@ -202,11 +202,11 @@ def test_a_position_that_does_not_move_is_named_with_where_it_is() -> None:
     assert finding.message == "partition orders/0 has been at offset 20 for 89 s, and 7 records wait after it"
     assert "the broker answers none of its fetches" in found({"lag": None})[0].message
     assert found({"since_ms": NOW_MS - 60_000}) == [], "it may move yet"
-    assert found({"reported_ms": NOW_MS - 20_000}) == [], "nobody says so any more: it is stale"
+    assert found({"reported_ms": NOW_MS - 20_000}) == [], "the report is stale"
     assert found({}, paused=True) == [], "it is not read on purpose"
 
 
-def test_repeats_that_are_known_for_less_than_promised() -> None:
+def test_a_deduplication_horizon_below_the_setting_is_a_warning() -> None:
     def text(orders_s: float, clicks_s: float = 600) -> str:
         metrics = WorkerMetrics()
         for topic, horizon_s, promised_s, ids in (
@@ -228,7 +228,7 @@ def test_repeats_that_are_known_for_less_than_promised() -> None:
     assert short_horizons({"w-1": (NOW_MS, before)}, 0) == [], "a worker of the version before promises nothing"
 
 
-def test_what_waits() -> None:
+def test_lag_and_missing_heartbeats_are_reported() -> None:
     def state(heartbeat_ms: int, lag: int) -> dict[Partition, PartitionState]:
         return {ORDERS: PartitionState(1, 1, NOW_MS, NOW_MS, heartbeat_ms, lag)}
 
@@ -239,7 +239,7 @@ def test_what_waits() -> None:
     assert (levels(stale)[0], "orders/0" in stale[0].message) == ("error", True)
 
 
-def test_whether_the_shop_is_watched() -> None:
+def test_the_age_of_the_last_evaluation_is_checked() -> None:
     times = (None, NOW_MS - 60_000, NOW_MS - 1000)
     assert levels([check_alerts(LastEvaluation(at_ms), NOW_MS, SETTINGS) for at_ms in times]) == [
         "warning",
@@ -250,17 +250,17 @@ def test_whether_the_shop_is_watched() -> None:
     assert check_alerts(LastEvaluation(NOW_MS - 60_000), NOW_MS, seldom).status is CheckStatus.OK
 
 
-def test_a_shop_without_events_is_watched() -> None:
-    def told(at_ms: int | None, awaiting_ms: int) -> CheckResult:
+def test_alerts_that_wait_for_the_first_event_are_ok() -> None:
+    def check(at_ms: int | None, awaiting_ms: int) -> CheckResult:
         return check_alerts(LastEvaluation(at_ms, awaiting_ms), NOW_MS, SETTINGS)
 
-    assert told(None, NOW_MS - 1000).status is CheckStatus.OK
-    assert "waiting for the first event" in told(None, NOW_MS - 1000).message
-    assert told(None, NOW_MS - 60_000).status is CheckStatus.WARNING, "whoever said so has gone"
-    assert told(NOW_MS - 60_000, NOW_MS - 90_000).status is CheckStatus.ERROR, "it was evaluated since"
+    assert check(None, NOW_MS - 1000).status is CheckStatus.OK
+    assert "waiting for the first event" in check(None, NOW_MS - 1000).message
+    assert check(None, NOW_MS - 60_000).status is CheckStatus.WARNING, "the report is stale"
+    assert check(NOW_MS - 60_000, NOW_MS - 90_000).status is CheckStatus.ERROR, "it was evaluated later"
 
 
-def test_what_producers_send_is_a_fault_while_it_happens() -> None:
+def test_rejections_are_errors_while_they_occur() -> None:
     assert list(check_messages(Totals({}, 0, 0), NOW_MS)) == []
     for ago_ms, level in ((1_000, "error"), (4_000_000, "warning")):
         totals = Totals(
@@ -289,26 +289,26 @@ def test_what_producers_send_is_a_fault_while_it_happens() -> None:
     assert unknown.status is CheckStatus.WARNING, "another version did not say when"
 
 
-def test_lost_records_are_told() -> None:
+def test_lost_records_are_an_error() -> None:
     found = list(check_incomplete({ORDERS: NOW_MS}))
     assert (levels(found), "2025-11-10" in found[0].message) == (["error"], True)
 
 
-def test_records_that_cannot_be_decoded_are_told_while_the_history_is_incomplete() -> None:
+def test_undecodable_records_are_an_error_while_the_topic_is_incomplete() -> None:
     (found,) = check_unreadable({"orders": 1_200, "clicks": 3}, {Topic.ORDERS})
     assert (found.status, found.check) == (CheckStatus.ERROR, "topic orders")
     assert "up to 1,200 records" in found.message
     assert "--reason unreadable_batch" in found.fix
 
 
-def test_lost_promotions_are_no_lost_events_and_are_applied_again() -> None:
+def test_lost_changes_to_promotions_are_a_warning() -> None:
     (found,) = check_incomplete({Partition(Topic.PROMOTIONS, 0): NOW_MS})
     assert found.status is CheckStatus.WARNING
     assert all(f"salepulse promotions {command}" in found.fix for command in ("list", "apply", "confirm"))
     assert not any(word in found.fix for word in ("replay", "retention"))
 
 
-def test_where_nothing_is_every_fault_is_named_and_the_end_is_1(tmp_path: Path) -> None:
+def test_without_broker_and_redis_both_are_errors_and_the_exit_code_is_1(tmp_path: Path) -> None:
     nowhere = ("--bootstrap", "127.0.0.1:1", "--redis-url", "redis://:hunter2@127.0.0.1:1/0")
     done = salepulse("doctor", *nowhere, cwd=tmp_path, env={"SALEPULSE_BOOTSTRP": "x"})
     assert done.returncode == 1
@@ -329,7 +329,7 @@ def test_missing_topics_and_workers_are_named(tmp_path: Path, embedded_broker: S
     assert wrong["workers"] == "start one with `salepulse worker`"
 
 
-def test_a_redis_that_refuses_writes_is_named_with_its_cause(tmp_path: Path) -> None:
+def test_a_redis_that_refuses_writes_is_an_error_with_its_cause(tmp_path: Path) -> None:
     with redis_server() as server:
         with redis.Redis.from_url(server.url) as client:
             client.config_set("min-replicas-to-write", "1")
@@ -345,7 +345,7 @@ def test_a_redis_that_refuses_writes_is_named_with_its_cause(tmp_path: Path) -> 
         assert found[what]["fix"].startswith("restore its replicas")
 
 
-def test_a_redis_that_takes_no_more_clients_is_not_called_gone(tmp_path: Path) -> None:
+def test_a_redis_at_its_client_limit_is_reported_as_such(tmp_path: Path) -> None:
     with redis_server() as server, redis.Redis.from_url(server.url) as client:
         client.config_set("maxclients", "1")
         done = salepulse("doctor", "--bootstrap", "127.0.0.1:1", "--redis-url", server.url, "--json", cwd=tmp_path)
@@ -356,8 +356,8 @@ def test_a_redis_that_takes_no_more_clients_is_not_called_gone(tmp_path: Path) -
     assert found["redis"]["fix"] == "raise its `maxclients`, or reduce the number of clients"
 
 
-def test_a_broker_that_is_frozen_holds_the_doctor_up_for_seconds_only(tmp_path: Path, redis_url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as frozen:  # the kernel takes connections, and nobody answers
+def test_a_frozen_broker_delays_the_doctor_by_seconds_only(tmp_path: Path, redis_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:  # the kernel accepts connections, and no process answers
         asked_s, shown_s = time.monotonic(), []
         flags = ("--bootstrap", f"127.0.0.1:{frozen.getsockname()[1]}", "--redis-url", redis_url)
         command = [*COMMAND, "doctor", *flags]
@@ -377,7 +377,7 @@ def test_a_broker_that_is_frozen_holds_the_doctor_up_for_seconds_only(tmp_path: 
     assert doctor.returncode == 1
 
 
-def test_every_node_of_a_cluster_is_examined(tmp_path: Path, cluster: Cluster) -> None:
+def test_every_node_of_a_cluster_is_checked(tmp_path: Path, cluster: Cluster) -> None:
     flags = ("--bootstrap", "127.0.0.1:1", "--redis-url", cluster.url, "--json")
     chosen = {"SALEPULSE_REDIS_CLUSTER": "true", "SALEPULSE_SHARDS": "6"}
     done = salepulse("doctor", *flags, cwd=tmp_path, env=chosen)

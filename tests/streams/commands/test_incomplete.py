@@ -1,4 +1,4 @@
-"""`salepulse incomplete`: what was lost before it was counted, and when that is no longer to be said."""
+"""`salepulse incomplete`: list and clear incomplete partitions."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def test_list(redis: Redis, redis_url: str) -> None:
         ["orders/0", "2023-11-11T00:00:05Z"],
         ["promotions/0", "2023-11-11T00:00:09Z"],
     ]
-    told = json.loads(salepulse(redis_url, "list", "--json").stdout)
-    assert (told["incomplete_since"], told["partitions"]["orders/0"]) == (1, ms(5))
+    listed = json.loads(salepulse(redis_url, "list", "--json").stdout)
+    assert (listed["incomplete_since"], listed["partitions"]["orders/0"]) == (1, ms(5))
 
 
-def test_events_are_cleared_where_that_is_confirmed(redis: Redis, redis_url: str) -> None:
+def test_partitions_of_events_are_cleared_after_confirmation(redis: Redis, redis_url: str) -> None:
     refused = salepulse(redis_url, "clear")
     assert (refused.exit_code, "confirm with --yes" in refused.stderr) == (2, True)
     assert len(redis.hkeys(STATE)) == 3
@@ -52,10 +52,10 @@ def test_events_are_cleared_where_that_is_confirmed(redis: Redis, redis_url: str
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("orders", "write it as orders/0"), ("orders/7", "not incomplete"), ("promotions/0", "promotions confirm")],
 )
-def test_partitions_that_cannot_be_cleared(redis: Redis, redis_url: str, name: str, said: str) -> None:
+def test_a_partition_that_cannot_be_cleared_is_an_error(redis: Redis, redis_url: str, name: str, message: str) -> None:
     refused = salepulse(redis_url, "clear", name, "--yes")
-    assert (refused.exit_code, said in refused.stderr) == (2, True)
+    assert (refused.exit_code, message in refused.stderr) == (2, True)
     assert len(redis.hkeys(STATE)) == 3

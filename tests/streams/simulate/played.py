@@ -1,4 +1,4 @@
-"""A small sale, played and read back."""
+"""A small simulated sale, read back."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ START_MS = 1_762_776_000_000
 
 
 def small(**changes: Any) -> SimulationConfig:
-    """About 60,000 events of 1,000 products in a minute, unless told otherwise."""
+    """By default about 60,000 events of 1,000 products in a minute."""
     basic: dict[str, Any] = {"seed": 7, "rate": 1000.0, "duration_s": 60.0, "start_ms": START_MS}
     return SimulationConfig(**{**basic, "skus": 1000, "users": 20_000, **changes})
 
 
 @dataclass(frozen=True)
 class Played:
-    """What a simulation sent."""
+    """Messages of a simulation."""
 
     config: SimulationConfig
     batches: list[Batch]
@@ -38,12 +38,12 @@ class Played:
 
     @cached_property
     def sent(self) -> list[dict[str, Any]]:
-        """All events in order of arrival, repeats included."""
+        """All events in order of arrival, with duplicates."""
         return [msgspec.json.decode(value) for topic, _, _, value in self.messages if topic != Topic.PROMOTIONS]
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:
-        """Each event once."""
+        """Distinct events."""
         return list({event["event_id"]: event for event in reversed(self.sent)}.values())[::-1]
 
     def of(self, *types: str, since: int = 0, until: int = 1 << 62, **fields: Any) -> list[dict[str, Any]]:
@@ -73,11 +73,11 @@ def play(config: SimulationConfig, step_ms: int = 500) -> Played:
 
 @lru_cache(maxsize=8)
 def played(*incidents: str) -> Played:
-    """The small sale with incidents; the same one is played once."""
+    """The small sale with incidents, cached."""
     return play(small(incidents=incidents))
 
 
 def amount(order: dict[str, Any]) -> int:
-    """The contract's amount of an order."""
+    """Amount of an order, by the contract."""
     goods = sum(item["qty"] * item["unit_price"] for item in order["items"])
     return int(goods - order.get("discount", 0) + order.get("shipping_fee", 0))

@@ -1,4 +1,4 @@
-"""A run as files: a folder that a replay reads, and its ground truth."""
+"""A run as files for a replay, with its ground truth."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_same_run_gives_the_same_files(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
-def test_the_ground_truth_says_what_was_wrong_where_and_when(tmp_path: Path) -> None:
+def test_the_ground_truth_describes_the_incidents(tmp_path: Path) -> None:
     truth = write_folder(CONFIG, tmp_path)
     document = json.loads((tmp_path / "incidents.json").read_text())
     drop, surge = document["incidents"]
@@ -44,8 +44,8 @@ def test_the_ground_truth_says_what_was_wrong_where_and_when(tmp_path: Path) -> 
     assert document["truth"]["total"] == truth.total
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    write_folder(CONFIG, tmp_path, on_progress=lambda done, whole: told.append((done, whole)))
-    assert told[-1] == (10_000, 10_000)
-    assert told == sorted(told)
+def test_progress_is_reported(tmp_path: Path) -> None:
+    progress: list[tuple[int, int]] = []
+    write_folder(CONFIG, tmp_path, on_progress=lambda done, whole: progress.append((done, whole)))
+    assert progress[-1] == (10_000, 10_000)
+    assert progress == sorted(progress)

@@ -1,4 +1,4 @@
-"""What a run promises as a whole: valid events, exact truth, the same bytes for the same seed and any step."""
+"""A whole run: valid events, exact truth, equal bytes for equal seeds and any step."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class TestDeterminism:
         config = small(duration_s=20, incidents=("conversion_drop@+5s/5s", "stockout@+8s/5s:top=3"))
         assert play(config).messages == play(config).messages
 
-    def test_another_seed_gives_others(self) -> None:
+    def test_another_seed_gives_other_messages(self) -> None:
         assert play(small(duration_s=5)).messages != play(small(duration_s=5, seed=8)).messages
 
     @pytest.mark.parametrize("step_ms", [1, 77, 1000, 10_000_000])
-    def test_the_step_changes_nothing_but_the_cuts(self, step_ms: int) -> None:
+    def test_the_step_changes_only_the_batches(self, step_ms: int) -> None:
         config = small(duration_s=10)
         assert play(config, step_ms).messages == play(config, 500).messages
 
-    def test_playing_a_simulation_again_starts_anew(self) -> None:
+    def test_batches_can_be_iterated_again(self) -> None:
         first, second = (list(generate(small(duration_s=3))) for _ in range(2))
         assert first == second
 
@@ -41,14 +41,14 @@ class TestBatches:
         assert arrivals[0] == START_MS + 500
         assert arrivals[-1] <= played().config.end_ms
 
-    def test_nothing_arrives_before_it_happens_but_for_clock_skew(self) -> None:
+    def test_events_arrive_after_their_time_except_for_clock_skew(self) -> None:
         skew = played().config.disorder.skew_ms
         assert all(ts < batch.arrival_ms + skew for batch in played().batches for _, _, ts, _ in batch.messages)
 
     def test_event_times_lie_in_the_run(self) -> None:
         assert all(START_MS <= event["ts"] < START_MS + 60_000 + 40 for event in played().sent)
 
-    def test_a_step_of_nothing_is_refused(self) -> None:
+    def test_a_step_of_zero_is_rejected(self) -> None:
         with pytest.raises(SimulationError, match="step_ms is 0"):
             next(generate(small(), 0))
 
@@ -87,14 +87,14 @@ class TestContract:
 
 
 class TestTruth:
-    def test_it_counts_what_was_sent(self) -> None:
+    def test_truth_counts_the_messages_sent(self) -> None:
         run, truth = played(), played().truth
         assert {kind: count for kind, count in truth.events.items() if count} == run.by_type
         assert truth.messages == Counter(topic for topic, *_ in run.messages if topic != Topic.PROMOTIONS)
         assert truth.total == len(run.messages)
         assert sum(truth.repeats.values()) == len(run.sent) - len(run.events)
 
-    def test_it_adds_up_the_money(self) -> None:
+    def test_truth_sums_the_money(self) -> None:
         run, truth = played(), played().truth
         assert truth.gmv == sum(map(amount, run.of("order_paid")))
         assert truth.refunds == sum(event["refund_amount"] for event in run.of("order_refunded"))
@@ -127,7 +127,7 @@ class TestVolume:
         assert (config.skus, config.users, config.seed) == (1000, 20_000, 5)
 
     def test_it_is_far_faster_than_real_time(self) -> None:
-        """150,000 events/s are the aim; half of it is asked for here, for busy machines."""
+        """The aim is 150,000 events/s; half of it is required, for busy machines."""
         begin = time.process_time()
         events = sum(len(batch.messages) for batch in generate(small(rate=5000)))
         assert events / (time.process_time() - begin) > 75_000
@@ -147,6 +147,8 @@ class TestConfiguration:
             ({"carriers": ("a", "a")}, "different ones"),
         ],
     )
-    def test_what_cannot_be_is_refused_with_a_reason(self, changes: dict[str, object], message: str) -> None:
+    def test_an_invalid_configuration_is_rejected_with_the_reason(
+        self, changes: dict[str, object], message: str
+    ) -> None:
         with pytest.raises(SimulationError, match=message):
             small(**changes)

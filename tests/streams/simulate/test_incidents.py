@@ -1,4 +1,4 @@
-"""Incidents: the grammar, and that each does to the data what its ground truth says."""
+"""Incidents: their grammar and their effects on events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.streams.simulate.played import START_MS, play, played, small
 
 
 class TestGrammar:
-    def test_a_spec_in_full(self) -> None:
+    def test_a_spec_with_all_parts_is_parsed(self) -> None:
         incident = parse("conversion_drop@+12.5s/20%:size=0.4,channel=app,stage=cart", 3, small())
         assert (incident.index, incident.kind, incident.size) == (3, "conversion_drop", 0.4)
         assert (incident.start_ms, incident.end_ms) == (START_MS + 12_500, START_MS + 24_500)
@@ -24,7 +24,7 @@ class TestGrammar:
     @pytest.mark.parametrize(
         ("time", "ms"), [("+500ms", 500), ("+3s", 3000), ("+0.5m", 30_000), ("+50%", 30_000), (str(START_MS + 7), 7)]
     )
-    def test_times(self, time: str, ms: int) -> None:
+    def test_durations_are_parsed(self, time: str, ms: int) -> None:
         assert parse(f"order_stop@{time}/1s", 0, small()).start_ms == START_MS + ms
 
     @pytest.mark.parametrize("kind", KINDS)
@@ -54,11 +54,11 @@ class TestGrammar:
             ("producer_silent@+1s/1s:topic=orders,source=wms-0", "no source 'wms-0' writes orders; there are oms-0, "),
         ],
     )
-    def test_a_bad_spec_is_refused_with_what_would_be_right(self, spec: str, message: str) -> None:
+    def test_an_invalid_spec_is_rejected_with_the_fix(self, spec: str, message: str) -> None:
         with pytest.raises(SimulationError, match=message):
             parse(spec, 0, small())
 
-    def test_a_bad_spec_stops_the_run_before_it_begins(self) -> None:
+    def test_an_invalid_spec_fails_before_the_run(self) -> None:
         with pytest.raises(SimulationError):
             play(small(incidents=("nonsense",)))
 
@@ -70,7 +70,7 @@ BEFORE = {"until": 19_900}
 
 class TestConversionDrop:
     @pytest.mark.parametrize("size", [0.3, 0.7])
-    def test_orders_fall_by_the_size_in_its_place_and_nowhere_else(self, size: float) -> None:
+    def test_orders_drop_by_the_size_in_its_dimension_only(self, size: float) -> None:
         config = {"rate": 4000.0}
         calm = play(small(**config))
         run = play(small(**config, incidents=(f"conversion_drop@+20s/20s:size={size},channel=app",)))
@@ -83,15 +83,15 @@ class TestConversionDrop:
                 calm.count("order_created", channel=channel), rel=0.03
             )
 
-    def test_clicks_are_byte_for_byte_those_of_the_calm_run(self) -> None:
+    def test_clicks_equal_those_of_the_run_without_incident(self) -> None:
         assert played("conversion_drop@+20s/20s").values(Topic.CLICKS) == played().values(Topic.CLICKS)
 
-    def test_by_category_it_takes_lines(self) -> None:
+    def test_by_category_it_removes_lines(self) -> None:
         run = played("conversion_drop@+20s/20s:size=1,category=phones")
         ordered = Counter(item["category"] for order in run.of("order_created", **WINDOW) for item in order["items"])
         assert ordered["phones"] == 0 < ordered["toys"]
 
-    def test_at_the_cart_it_shows_there(self) -> None:
+    def test_at_stage_cart_it_reduces_carts(self) -> None:
         run = played("conversion_drop@+20s/20s:size=1,stage=cart,variant=treatment")
         assert run.count("add_to_cart", **WINDOW, variant="treatment") == 0
         assert run.count("add_to_cart", **WINDOW, variant="control") > 100
@@ -122,7 +122,7 @@ class TestStops:
         assert run.count("page_view", **WINDOW, source="collector-1") == 0
         assert run.count("page_view", **WINDOW, source="collector-2") > 100
 
-    def test_or_sends_it_all_at_the_end(self) -> None:
+    def test_with_mode_delay_it_sends_at_the_end(self) -> None:
         run = played("producer_silent@+20s/20s:topic=orders,mode=delay")
         assert run.count("order_paid", **WINDOW) > 50
         arrived = [
@@ -132,15 +132,15 @@ class TestStops:
 
 
 class TestOthers:
-    def test_payments_fail(self) -> None:
+    def test_payment_failures_raise_the_failure_rate(self) -> None:
         run = played("payment_failures@+20s/20s:size=0.8,channel=app")
         failed, paid = (run.count(kind, **WINDOW, channel="app") for kind in ("payment_failed", "order_paid"))
         assert failed / (failed + paid) > 0.6
         assert {event["reason"] for event in run.of("payment_failed", **WINDOW)} >= {"gateway_error"}
 
-    def test_a_stockout_empties_the_shelf_and_fills_it_again(self) -> None:
+    def test_a_stockout_writes_stock_off_and_receives_it_at_the_end(self) -> None:
         run = played("stockout@+20s/20s:top=2")
-        """Orders go on for a tenth of the time: oversold."""
+        """Orders continue for a tenth of the time, so the product is oversold."""
         off, on = (run.of(kind, sku="s-00001") for kind in ("stock_adjusted", "stock_received"))
         off = [event for event in off if event["delta"] < -5]
         assert off[0]["ts"] - START_MS == pytest.approx(20_000, abs=50)
@@ -149,8 +149,8 @@ class TestOthers:
         assert not [item for item in late if item["sku"] == "s-00001"]
 
     @pytest.mark.parametrize("spec", ["stockout@+2s/10s", "stockout@+30s/20s"])
-    def test_nothing_is_left_on_the_shelf_however_busy_the_start(self, spec: str) -> None:
-        """What was ordered before the opening levels were taken is none of theirs."""
+    def test_a_stockout_leaves_no_stock_even_at_a_busy_start(self, spec: str) -> None:
+        """Orders before the start are not part of the opening levels."""
         run = play(small(rate=3000.0, incidents=(spec,)))
         (off,) = (event for event in run.of("stock_adjusted", sku="s-00001") if event["delta"] < -50)
         until = off["ts"] + 1 - START_MS
@@ -168,16 +168,16 @@ class TestOthers:
         back = [sold.get(event["order_id"], 0) for event in run.of("order_cancelled", until=until)]
         assert -100 < sum(moved) - sum(sold.values()) + sum(back) <= 0
 
-    def test_refunds_surge(self) -> None:
+    def test_a_refund_surge_raises_refunds(self) -> None:
         assert played("refund_surge@+20s/20s:size=0.5").count("order_refunded") > 4 * played().count("order_refunded")
 
-    def test_dispatches_wait(self) -> None:
+    def test_a_ship_delay_postpones_dispatches(self) -> None:
         run = played("ship_delay@+30s/20s")
         assert run.count("shipment_dispatched", since=30_100, until=49_900) == 0
         assert run.count("shipment_delayed", since=30_100, until=49_900) > 20
         assert run.count("shipment_dispatched", since=50_000, until=53_000) > 20
 
-    def test_prices_are_wrong(self) -> None:
+    def test_a_price_error_changes_prices(self) -> None:
         run, calm = played("price_error@+20s/20s:size=0.1,category=phones"), played()
         wrong, right = (
             [
@@ -190,7 +190,7 @@ class TestOthers:
         )
         assert median(wrong) == pytest.approx(median(right) / 10, rel=0.05)
 
-    def test_traffic_surges_and_conversion_stays(self) -> None:
+    def test_a_traffic_surge_leaves_conversion_unchanged(self) -> None:
         calm, run = (
             play(small(rate=3000.0, promotion=None, incidents=specs))
             for specs in ((), ("traffic_surge@+20s/20s:size=3",))
@@ -200,7 +200,7 @@ class TestOthers:
         rates = [one.count("checkout_start") / one.count("product_view") for one in (run, calm)]
         assert rates[0] == pytest.approx(rates[1], rel=0.15)
 
-    def test_traffic_drops(self) -> None:
+    def test_a_traffic_drop_reduces_sessions(self) -> None:
         run, calm = played("traffic_drop@+20s/20s:size=0.6"), played()
         begun = [one.count("ad_click", "live_enter", **WINDOW) for one in (run, calm)]
         assert begun[0] == pytest.approx(0.4 * begun[1], rel=0.35)

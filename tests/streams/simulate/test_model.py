@@ -1,4 +1,4 @@
-"""The sale itself: traffic, funnel, orders, stock, disorder."""
+"""The simulated sale: traffic, funnel, orders, stock and disorder."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.streams.simulate.played import START_MS, amount, play, played, small
 
 class TestTraffic:
     def test_the_opening_is_a_surge(self) -> None:
-        """The phase `opening` begins 20 % into the run: 12 s of a minute."""
+        """The phase `opening` starts at 20 % of the run: 12 s of a minute."""
         before = played().count("page_view", since=9_000, until=12_000)
         after = played().count("page_view", since=12_500, until=15_500)
         assert after > 3 * before
 
     def test_the_night_is_quiet(self) -> None:
-        """A compressed day begins at 15:12, so 04:00 is at 53 %."""
+        """A compressed day starts at 15:12, so 04:00 is at 53 %."""
         night = played().count("page_view", since=30_000, until=34_000)
         evening = played().count("page_view", since=16_000, until=20_000)
         assert 0 < night < evening / 3
@@ -28,7 +28,7 @@ class TestTraffic:
         carts = [played().count("add_to_cart", since=at, until=at + 2000) for at in (0, 2000, 4000)]
         assert min(carts) > max(carts) / 2.5
 
-    def test_more_dispersion_than_poisson(self) -> None:
+    def test_traffic_is_more_dispersed_than_poisson(self) -> None:
         flat = small(promotion=None, dispersion=2.0, rate=500)
         counts = Counter(event["ts"] // 600 for event in play(flat).of("page_view", until=12_000))
         mean = sum(counts.values()) / len(counts)
@@ -47,10 +47,12 @@ class TestFunnel:
             (("ad_click",), ("ad_impression",), 0.04, 0.06),
         ],
     )
-    def test_proportions(self, step: tuple[str, ...], of: tuple[str, ...], low: float, high: float) -> None:
+    def test_funnel_proportions_are_as_configured(
+        self, step: tuple[str, ...], of: tuple[str, ...], low: float, high: float
+    ) -> None:
         assert low <= played().count(*step) / played().count(*of) <= high
 
-    def test_an_order_goes_from_creation_to_payment_to_refund(self) -> None:
+    def test_events_of_an_order_are_in_order_of_creation_payment_refund(self) -> None:
         for events in by_order(played().events).values():
             at = {event["type"]: event["ts"] for event in events}
             skew = 2 * played().config.disorder.skew_ms
@@ -58,7 +60,7 @@ class TestFunnel:
                 if earlier in at and later in at:
                     assert at[earlier] <= at[later] + skew
 
-    def test_a_paid_order_called_off_sends_both_cancellation_and_refund(self) -> None:
+    def test_a_cancelled_paid_order_has_cancellation_and_refund(self) -> None:
         run = play(small(funnel=Funnel(call_off=0.5), rate=300, compress=True))
         orders = by_order(run.events)
         called_off = [events for events in orders.values() if any(e.get("reason") == "changed_mind" for e in events)]
@@ -73,7 +75,7 @@ class TestFunnel:
             whole = [event for event in events if event.get("reason") != "out_of_stock"]
             assert all(event["items"] == whole[0]["items"] for event in whole)
 
-    def test_some_orders_lose_a_line_and_are_shipped_all_the_same(self) -> None:
+    def test_orders_with_a_cancelled_line_are_shipped(self) -> None:
         run = play(small(funnel=Funnel(line_cancelled=0.9)))
         paid = {event["order_id"]: event for event in run.of("order_paid")}
         shipped = {event["order_id"] for event in run.of("shipment_dispatched")}
@@ -96,7 +98,7 @@ class TestFunnel:
         firsts = {event["order_id"]: event["user_id"] for event in played().of("order_created", first_order=True)}
         assert max(Counter(firsts.values()).values()) == 1
 
-    def test_live_rooms_and_campaigns_label_what_comes_of_them(self) -> None:
+    def test_events_carry_live_room_and_campaign_of_their_session(self) -> None:
         orders = played().of("order_paid")
         assert all(("live_room" in order) == (order["channel"] == "live") for order in orders)
         assert any("campaign" in order for order in orders)
@@ -111,7 +113,7 @@ class TestStock:
         levels = played().of("stock_level", until=1)
         assert {event["sku"] for event in levels} == {f"s-{i:05d}" for i in range(1, 1001)}
 
-    def test_best_sellers_run_out_and_are_oversold_a_little(self) -> None:
+    def test_best_sellers_run_out_and_are_slightly_oversold(self) -> None:
         run = play(small(stock=StockPlan(short=3, receipts=0, adjustments=0, recounts=0), rate=2000))
         left = available(run.events)
         sold_out = [sku for sku in ("s-00006", "s-00007", "s-00008") if left[sku] <= 0]
@@ -120,7 +122,7 @@ class TestStock:
             level = sum(event["on_hand"] for event in run.of("stock_level", sku=sku))
             assert left[sku] >= -max(8, 0.2 * level)
 
-    def test_what_is_dispatched_was_paid_and_not_called_off(self) -> None:
+    def test_only_paid_orders_that_are_not_cancelled_are_dispatched(self) -> None:
         paid = {event["order_id"] for event in played().of("order_paid", until=20_000)}
         cancelled = played().of("order_cancelled")
         refunded = {event["order_id"] for event in cancelled if event["reason"] != "out_of_stock"}
@@ -130,21 +132,21 @@ class TestStock:
 
 
 class TestDisorder:
-    def test_the_share_asked_for_is_sent_twice_byte_for_byte(self) -> None:
+    def test_the_configured_share_is_duplicated(self) -> None:
         run = play(small(disorder=Disorder(repeat_share=0.05), rate=500))
         clicks = [event for event in run.sent if event["type"] == "page_view"]
         repeated = len(clicks) - len({event["event_id"] for event in clicks})
         assert repeated / len(clicks) == pytest.approx(0.05, rel=0.3)
         assert len({value for *_, value in run.messages}) == len(run.events) + 1
 
-    def test_the_share_asked_for_is_late(self) -> None:
+    def test_the_configured_share_is_late(self) -> None:
         late, run = 0, played()
         for batch in run.batches:
             late += sum(ts < batch.arrival_ms - 3500 for topic, _, ts, _ in batch.messages if topic == "clicks")
         assert late / run.truth.messages["clicks"] == pytest.approx(0.01, rel=0.5)
         assert 0 < run.truth.late < 0.03 * run.truth.total
 
-    def test_order_without_disorder(self) -> None:
+    def test_without_disorder_events_are_in_order(self) -> None:
         calm = Disorder(repeat_share=0, late_share=0, latency_s=0, skew_ms=0)
         times = [
             event["ts"] for event in play(small(disorder=calm, duration_s=10)).sent if event["type"] != "stock_level"
@@ -161,7 +163,7 @@ def by_order(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def available(events: list[dict[str, Any]]) -> Counter[str]:
-    """The contract's stock_available, of opening levels and orders alone."""
+    """stock_available by the contract, from opening levels and orders."""
     left: Counter[str] = Counter()
     sign = {"order_created": -1, "order_cancelled": 1}
     for event in events:

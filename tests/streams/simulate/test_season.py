@@ -1,4 +1,4 @@
-"""A sale with its past: earlier sales of the same shop, and what each promotion sold."""
+"""Earlier sales of the same shop, and the sales of each promotion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL: dict[str, Any] = {"duration_s": 30, "rate": 600}
 
 
 def announced(season: Season) -> list[Promotion]:
-    """The promotions of all runs, in the order of the messages."""
+    """Promotions of all runs, in order of their messages."""
     messages = [message for batch in season.batches() for message in batch.messages if message[0] == Topic.PROMOTIONS]
     changes = [decode_promotion(key, value) for _, key, _, value in messages]
     return [change.promotion for change in changes]  # type: ignore[union-attr, misc]
@@ -41,13 +41,13 @@ class TestSeason:
             assert 0 < promotion.targets.base < promotion.targets.sprint < promotion.targets.challenge
             assert len(promotion.skus or ()) == 200
 
-    def test_it_is_one_shop_that_grows(self) -> None:
+    def test_sales_are_of_one_growing_shop(self) -> None:
         season = Season(small(**SMALL), earlier=1)
         (last,), present = season.earlier, season.present
         assert (last.world.catalog.price == present.world.catalog.price).all()
         assert last.config.rate == pytest.approx(present.config.rate / 1.25)
 
-    def test_the_present_is_as_it_is_without_a_past(self) -> None:
+    def test_earlier_sales_do_not_change_the_present_one(self) -> None:
         alone, season = play(small(**SMALL)), Season(small(**SMALL), earlier=1)
         messages = [message for batch in season.batches() for message in batch.messages]
         events = [message for message in messages if message[2] >= START_MS and message[0] != Topic.PROMOTIONS]
@@ -62,17 +62,17 @@ class TestSeason:
         season = Season(small(**SMALL), earlier=1)
         assert season.config.start_ms - season.earlier[0].config.end_ms >= 15 * 60_000
 
-    def test_sales_at_lifes_pace_are_whole_days_apart(self) -> None:
+    def test_uncompressed_sales_are_whole_days_apart(self) -> None:
         season = Season(SimulationConfig.sized(rate=0.01, duration_s=8 * 3600, seed=1), earlier=2)
         starts = [run.config.start_ms for run in season.runs]
         assert [starts[2] - starts[1], starts[1] - starts[0]] == [86_400_000] * 2
 
     @pytest.mark.parametrize(("earlier", "start_ms"), [(-1, START_MS), (21, START_MS), (2, 1000)])
-    def test_a_past_that_cannot_be_is_refused(self, earlier: int, start_ms: int) -> None:
+    def test_an_invalid_number_of_earlier_sales_is_rejected(self, earlier: int, start_ms: int) -> None:
         with pytest.raises(SimulationError):
             Season(small(**SMALL, start_ms=start_ms), earlier)
 
-    def test_the_truth_of_each_sale_stands_beside_the_files(self, tmp_path: Path) -> None:
+    def test_the_truth_of_each_sale_is_written(self, tmp_path: Path) -> None:
         season = Season(small(**SMALL), earlier=1)
         write_season(season, tmp_path)
         document = json.loads((tmp_path / "incidents.json").read_text())
@@ -83,7 +83,7 @@ class TestSeason:
 
 
 class TestSold:
-    def test_it_is_the_net_gmv_of_the_promotions_own_events_in_its_own_time(self) -> None:
+    def test_it_is_the_net_gmv_of_events_with_the_promotions_id_during_it(self) -> None:
         run = play(small(rate=1500))
         sold = run.truth.sold
         assert sold is not None
@@ -100,7 +100,7 @@ class TestSold:
         by_then -= sum(one["refund_amount"] for one in refunded if one["ts"] < half)
         assert dict(sold.curve())[0.5] == by_then
 
-    def test_the_curve_runs_from_nothing_at_the_start_to_all_at_the_end(self) -> None:
+    def test_the_curve_is_cumulative_from_zero(self) -> None:
         sold = play(small(**SMALL)).truth.sold
         assert sold is not None
         minutes, until = zip(*sold.curve(), strict=True)
@@ -108,7 +108,7 @@ class TestSold:
         assert minutes[-1] == (sold.ends_ms - sold.starts_ms) / 60_000
         assert list(until[1:]) == list(accumulate(sold.net_gmv))
 
-    def test_long_promotions_are_told_minute_by_minute(self) -> None:
+    def test_long_promotions_have_steps_of_a_minute(self) -> None:
         sold = Simulation(SimulationConfig.sized(rate=0.01, duration_s=8 * 3600, seed=1)).truth.sold
         assert sold is None, "nothing is counted before it is played"
         simulation = Simulation(SimulationConfig.sized(rate=0.01, duration_s=8 * 3600, seed=1))
@@ -116,12 +116,12 @@ class TestSold:
         assert simulation.truth.sold is not None
         assert simulation.truth.sold.step_ms == 60_000
 
-    def test_without_a_promotion_nothing_is_told(self) -> None:
+    def test_without_a_promotion_there_are_no_sales(self) -> None:
         assert play(small(**SMALL, promotion=None)).truth.sold is None
 
 
 class TestShipping:
-    def test_a_compressed_sale_shows_the_whole_way_of_a_parcel(self) -> None:
+    def test_parcels_of_a_compressed_sale_are_delivered_and_returned_within_it(self) -> None:
         run = play(small(rate=2000))
         promised = {one["order_id"]: one["promised_ts"] for one in run.of("shipment_dispatched")}
         delivered = {one["order_id"]: one["ts"] for one in run.of("shipment_delivered") if one["order_id"] in promised}

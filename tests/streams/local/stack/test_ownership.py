@@ -1,4 +1,4 @@
-"""Whose positions Redis holds, by the ids of the topics that were counted."""
+"""Positions of other brokers in Redis, found by topic id."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ EMBEDDED, OTHER = "01a22c3c-fd6f-7633-a958-ea2db5cc72d2", "8f14e45f-ceea-467f-a0
         ({"pos:orders/0": "7", "pos:clicks/0": "3", "topic:clicks/0": f"{OTHER} "}, {"clicks/0": 3, "orders/0": 7}),
     ],
 )
-def test_positions_of_other_brokers(state: dict[str, str], others: dict[str, int]) -> None:
+def test_positions_of_other_brokers_are_found_by_topic_id(state: dict[str, str], others: dict[str, int]) -> None:
     assert positions_of_others(state) == others

@@ -1,4 +1,4 @@
-"""What is started, and with which settings."""
+"""The plan of a stack and its settings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_given_servers_are_used_as_the_settings_say(tmp_path: Path) -> None:
     assert settings.redis_url.get_secret_value() == PROTECTED["redis_url"]
 
 
-def test_embedded_servers_want_no_users_and_no_tls(tmp_path: Path) -> None:
+def test_embedded_servers_have_no_users_and_no_tls(tmp_path: Path) -> None:
     settings = planned(tmp_path, 0, 0)
     assert settings.kafka.tls is None
     assert (settings.kafka_sasl, settings.kafka_user, settings.kafka_password_file) == ("", "", "")
@@ -48,7 +48,7 @@ def test_embedded_servers_want_no_users_and_no_tls(tmp_path: Path) -> None:
     assert settings.redis_prefix == "shop"
 
 
-def test_another_process_of_ours_gets_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_children_get_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = {"alerts_heartbeat_url": SecretStr("https://watcher.example.com/token")}
     settings = planned(tmp_path, None, None).model_copy(update=secrets)
     for name, text in environment(settings, write_secrets(tmp_path, secrets_for_children(settings, {}))).items():

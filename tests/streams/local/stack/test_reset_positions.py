@@ -1,4 +1,4 @@
-"""What is marked as missing when the embedded broker begins anew."""
+"""Incomplete marks after a restart of the embedded broker."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def anyio_backend() -> str:
 
 
 async def heard(shop: Shop, lag: int) -> None:
-    """A promotion was read, and its worker said how many more wait."""
+    """One promotion was read, and the worker reported a lag."""
     await shop.writer.apply_promotions(PROMOTIONS, 0, 1, True, [("d11", b"{}")])
     assert await shop.writer.heartbeat({PROMOTIONS: (1, lag)}) == set()
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("lag", "missing"), [(0, False), (2, True)])
-async def test_promotions_are_missing_only_where_some_waited(redis_url: str, lag: int, missing: bool) -> None:
+async def test_promotions_are_incomplete_only_if_there_was_lag(redis_url: str, lag: int, missing: bool) -> None:
     async with opened(redis_url) as shop:
         await heard(shop, lag)
         assert await reset_positions(shop.settings) == 1
@@ -34,7 +34,7 @@ async def test_promotions_are_missing_only_where_some_waited(redis_url: str, lag
 
 
 @pytest.mark.anyio
-async def test_promotions_are_whole_again_when_somebody_says_so_and_not_before(redis_url: str) -> None:
+async def test_promotions_stay_incomplete_until_confirmed(redis_url: str) -> None:
     async with opened(redis_url) as shop:
         await heard(shop, lag=2)
         await reset_positions(shop.settings)
