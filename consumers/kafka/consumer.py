@@ -108,16 +108,6 @@ async def _soon(asked: Awaitable[T]) -> T:
 _LOOK_EVERY_S = 0.05
 
 
-async def has_leader(kafka: KafkaTarget, partition: Partition, *, within_s: float = 5.0) -> bool:
-    """Whether the leader of a partition responds. Needs only permission to describe the topic."""
-    tp = TopicPartition(kafka_client_config(kafka).topics.on_broker(partition.topic), partition.number)
-    try:
-        async with asyncio.timeout(within_s), _consumer(kafka, within_s) as consumer:
-            return tp in await consumer.end_offsets([tp])
-    except (KafkaError, SalepulseError, TimeoutError, OSError):
-        return False
-
-
 async def is_readable(
     kafka: KafkaTarget, partition: Partition, position: int | None = None, *, within_s: float = 5.0
 ) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -56,22 +55,12 @@ def key_field(topic: Topic, event_type: object) -> str:
     raise ValueError(f"messages of {topic} are keyed like their originals")
 
 
-def event_key(topic: Topic, event: Mapping[str, Any]) -> bytes | None:
-    """The Kafka key of an event; None if the key field is empty or not a string."""
-    return _key(event.get(key_field(topic, _type_of(event.get("type")))))
-
-
 def key_from_routing(topic: Topic, routing: RoutingFields | None) -> bytes | None:
     """The Kafka key from routing fields; None if there is none."""
-    return None if routing is None else _key(getattr(routing, key_field(topic, _type_of(routing.type))))
-
-
-def _type_of(given: object) -> str | None:
-    return given if isinstance(given, str) else None
-
-
-def _key(given: object) -> bytes | None:
-    return given.encode("utf-8", "replace") if isinstance(given, str) and given else None
+    if routing is None:
+        return None
+    key = getattr(routing, key_field(topic, routing.type if isinstance(routing.type, str) else None))
+    return key.encode("utf-8", "replace") if isinstance(key, str) and key else None
 
 
 @lru_cache(maxsize=2**17)
