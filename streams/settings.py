@@ -151,19 +151,22 @@ class Settings(IngestSettings):
     )
     alerts_rules: str = Field("", description="File of alert rules (YAML); empty: the default rules.")
     alerts_receivers: str = Field(
-        "", description="File of receivers, routes and quiet hours (YAML); empty: nobody is told of alerts."
+        "", description="File of receivers, routes and quiet hours (YAML); empty: no notifications are sent."
     )
-    alerts_runbooks: str = Field(
-        "", pattern="^(https?://.+)?$", description="Address that the runbooks of rules are relative to."
-    )
-    alerts_interval_s: float = Field(1, ge=0.1, le=60, description="How often the rules are evaluated.")
+    alerts_runbooks: str = Field("", pattern="^(https?://.+)?$", description="Base URL of the runbooks of rules.")
+    alerts_interval_s: float = Field(1, ge=0.1, le=60, description="Interval of rule evaluations in seconds.")
     alerts_heartbeat_url: SecretStr = Field(
         SecretStr(""),
-        description="Address of an outside watcher that is told again and again that all of salepulse works, and calls "
-        "somebody when that fails to come; empty: none.",
+        description="URL of an external watchdog that is called while all of salepulse works, and pages when calls "
+        "stop; empty: none.",
     )
-    alerts_heartbeat_s: float = Field(30, ge=1, le=600, description="How often the outside watcher is told.")
-    alerts_lease_s: float = Field(5, ge=1, le=60, description="How soon another process may evaluate in place of one.")
+    alerts_heartbeat_s: float = Field(30, ge=1, le=600, description="Interval of these calls in seconds.")
+    alerts_lease_s: float = Field(
+        5,
+        ge=1,
+        le=60,
+        description="Lifetime of the leader's lease in seconds.",
+    )
 
     @field_validator("as_of_topics", mode="before")
     @classmethod

@@ -38,21 +38,21 @@ class RedisUnavailableError(SalepulseError):
         """None: it does not answer."""
 
 
-def to_user_error(error: RedisError | OSError, visit: RedisEndpoint) -> SalepulseError:
+def to_user_error(error: RedisError | OSError, endpoint: RedisEndpoint) -> SalepulseError:
     """Convert a client error. `retriable` if it may pass or must be fixed outside our settings."""
-    where, text = visit.where, str(error)
-    if visit.tls is not None and (why := tls_error_message(error, visit.tls, "redis")):
+    where, text = endpoint.where, str(error)
+    if endpoint.tls is not None and (why := tls_error_message(error, endpoint.tls, "redis")):
         what, _, do = why.partition(": ")
         return SalepulseError(f"Redis at {where}: {what}; {do}", retriable=True)
     if isinstance(error, NoPermissionError):
         return SalepulseError(
-            f"Redis at {where} does not allow {_who(visit)} this: {text.removeprefix('NOPERM ')}; grant the "
+            f"Redis at {where} does not allow {_who(endpoint)} this: {text.removeprefix('NOPERM ')}; grant the "
             "permissions listed in docs/security.md"
         )
     if text.startswith("NOAUTH") or "Authentication required" in text:
         return SalepulseError(f"Redis at {where} requires a password; {_LOGIN}")
     if isinstance(error, AuthenticationError) or text.startswith("WRONGPASS"):
-        return SalepulseError(f"Redis at {where} rejects {_who(visit)}: wrong user name or password; {_LOGIN}")
+        return SalepulseError(f"Redis at {where} rejects {_who(endpoint)}: wrong user name or password; {_LOGIN}")
     refusal = refusal_of(error)
     if refusal is not None:
         known = REFUSAL_TEXTS[refusal]
@@ -66,19 +66,20 @@ def to_user_error(error: RedisError | OSError, visit: RedisEndpoint) -> Salepuls
         )
     if isinstance(error, UNREACHABLE):
         return RedisUnavailableError(
-            f"no Redis answers at {where} ({error}); start one, or name another with --redis-url{_other(text, visit)}"
+            f"no Redis answers at {where} ({error}); start one, or name another with "
+            f"--redis-url{_other(text, endpoint)}"
         )
     return SalepulseError(f"Redis at {where} refused the connection: {error}")
 
 
-def _other(text: str, visit: RedisEndpoint) -> str:
+def _other(text: str, endpoint: RedisEndpoint) -> str:
     """A hint to switch TLS on or off: a Redis without TLS waits for more of a handshake."""
-    if visit.tls is None and ("closed by server" in text or "reset by peer" in text):
+    if endpoint.tls is None and ("closed by server" in text or "reset by peer" in text):
         return ", or use rediss:// if it expects TLS"
-    if visit.tls is not None and "Timeout connecting" in text:
+    if endpoint.tls is not None and "Timeout connecting" in text:
         return ", or use redis:// if it does not use TLS"
     return ""
 
 
-def _who(visit: RedisEndpoint) -> str:
-    return f"user {visit.user!r}" if visit.user else "us"
+def _who(endpoint: RedisEndpoint) -> str:
+    return f"user {endpoint.user!r}" if endpoint.user else "the default user"

@@ -36,9 +36,9 @@ class IdSpan:
 class IdLog:
     """The entries of one partition, oldest first."""
 
-    def __init__(self, horizon_ms: int, rolled: Iterable[IdSpan] = (), recent: Iterable[IdSpan] = ()) -> None:
+    def __init__(self, horizon_ms: int, compacted: Iterable[IdSpan] = (), recent: Iterable[IdSpan] = ()) -> None:
         self._span_ms = horizon_ms // ENTRIES_PER_HORIZON
-        self._rolled = deque(rolled)
+        self._compacted = deque(compacted)
         self._recent = deque(recent)
 
     def add(self, span: IdSpan) -> None:
@@ -47,7 +47,7 @@ class IdLog:
 
     def forget_before(self, ts_ms: int) -> None:
         """Drop leading entries whose newest event is before `ts_ms`."""
-        for held in (self._rolled, self._recent):
+        for held in (self._compacted, self._recent):
             while held and held[0].newest_ms < ts_ms:
                 held.popleft()
             if held:
@@ -56,7 +56,7 @@ class IdLog:
     @property
     def first(self) -> int | None:
         """Position of the first entry that is needed."""
-        return next((held[0].end_offset for held in (self._rolled, self._recent) if held), None)
+        return next((held[0].end_offset for held in (self._compacted, self._recent) if held), None)
 
     def ends(self, upto: int) -> Sequence[int]:
         """The end offsets, ascending, of the entries that a compaction joins the recent ones into."""
@@ -69,7 +69,7 @@ class IdLog:
         joined = self._joined(ends[-1])
         while self._recent and self._recent[0].end_offset <= ends[-1]:
             self._recent.popleft()
-        self._rolled.extend(joined)
+        self._compacted.extend(joined)
 
     def _joined(self, upto: int) -> list[IdSpan]:
         joined: list[IdSpan] = []

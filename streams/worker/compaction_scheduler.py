@@ -36,7 +36,7 @@ class CompactionScheduler:
     def start_if_due(self, owned: OwnedPartition) -> None:
         """Start a compaction if one is due and none is running."""
         if owned.loaded and owned.compaction_due and owned.partition not in self._tasks:
-            task = asyncio.create_task(self._roll(owned))
+            task = asyncio.create_task(self._compact(owned))
             self._tasks[owned.partition] = task
             task.add_done_callback(lambda _: self._tasks.pop(owned.partition, None))
 
@@ -52,7 +52,7 @@ class CompactionScheduler:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _roll(self, owned: OwnedPartition) -> None:
+    async def _compact(self, owned: OwnedPartition) -> None:
         partition = owned.partition
         try:
             async with self._turn:

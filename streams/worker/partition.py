@@ -94,12 +94,12 @@ class OwnedPartition:
         self._reads_all = 0
         """Number of coming batches for which records of created orders are read, too."""
         self._loaded = False
-        self._rolled: int | None = None
+        self._compacted_to: int | None = None
         self._batch_id = ""
         """Id of the batch that set the position."""
         self._pending: list[PaneDelta] = []
         self._pending_size = 0
-        self._rolled_at = self._machine.monotonic() - COMPACT_EVERY_S * _phase(partition)
+        self._compacted_s = self._machine.monotonic() - COMPACT_EVERY_S * _phase(partition)
         self._planned: PlannedCompaction | None = None
         """The planned compaction, while it may still be written."""
         self._ids = IdLog(self.seen.horizon_ms)
@@ -113,7 +113,7 @@ class OwnedPartition:
     async def load(self) -> None:
         """Load the position, uncompacted deltas and event ids from Redis."""
         held = await self._writer.load(self.partition, self._rows)
-        self.position, self._rolled, self.topic_ids = held.position, held.compacted_to, held.topic_ids
+        self.position, self._compacted_to, self.topic_ids = held.position, held.compacted_to, held.topic_ids
         self._batch_id = held.batch_id
         if self.previous_heartbeat_ms is None:
             self.previous_heartbeat_ms = held.heartbeat_ms
@@ -186,7 +186,7 @@ class OwnedPartition:
         if refused is not None:
             return refused
         if self.position is None:
-            self._rolled = batch.start_offset
+            self._compacted_to = batch.start_offset
         self.position, self._batch_id = batch.end_offset, batch.batch_id
         if batch.delta:
             self._pending.append(batch.delta)
@@ -222,8 +222,8 @@ class OwnedPartition:
     @property
     def compaction_due(self) -> bool:
         """Whether the log is long or old enough for a compaction."""
-        return self.position != self._rolled and (
-            self._pending_size >= COMPACT_CELLS or self._machine.monotonic() - self._rolled_at >= COMPACT_EVERY_S
+        return self.position != self._compacted_to and (
+            self._pending_size >= COMPACT_CELLS or self._machine.monotonic() - self._compacted_s >= COMPACT_EVERY_S
         )
 
     @property
@@ -240,19 +240,19 @@ class OwnedPartition:
 
         None if there is nothing to compact. Run one at a time.
         """
-        if self.position is None or self._rolled is None:
+        if self.position is None or self._compacted_to is None:
             return None
         if event_time_bounds.as_of_ms is not None:
             self.seen.forget_before(event_time_bounds.as_of_ms)
             self._ids.forget_before(event_time_bounds.as_of_ms - self.seen.horizon_ms)
         if self.seen.evicted_until_ms is not None:  # ids evicted from memory are dropped in Redis, too
             self._ids.forget_before(self.seen.evicted_until_ms + 1)
-        self._rolled_at = self._machine.monotonic()
+        self._compacted_s = self._machine.monotonic()
         first_ids = self._ids.first
         compaction = Compaction(
             self.partition,
             self.position,
-            self._rolled,
+            self._compacted_to,
             tuple(self._pending),
             self.position if first_ids is None else first_ids,
             self._ids.ends(self.position),
@@ -273,7 +273,7 @@ class OwnedPartition:
         if not await self._compactor.write(planned, self.position, self._batch_id, self._blocks):
             return False
         self._planned = None
-        self._rolled = planned.compaction.upto
+        self._compacted_to = planned.compaction.upto
         self._ids.compact(planned.compaction.id_ends)
         del self._pending[: len(planned.compaction.pending)]
         self._pending_size = sum(map(_size, self._pending))

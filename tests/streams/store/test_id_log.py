@@ -35,7 +35,7 @@ def test_compaction_joins_only_entries_behind_it(entries: list[IdSpan], upto: in
     assert not ends or ends[-1] == min(upto, len(entries))
     log.compact(ends)
     assert log.ends(upto) == []
-    whole = [*log._rolled, *log._recent]
+    whole = [*log._compacted, *log._recent]
     assert sum(span.count for span in whole) == sum(span.count for span in entries)
     assert [span.end_offset for span in log._recent] == [span.end_offset for span in entries if span.end_offset > upto]
 
@@ -61,7 +61,7 @@ def test_an_entry_is_kept_until_its_newest_id_expires(entries: list[IdSpan], ts_
         assert log.first is not None
         assert log.first <= min((end for end in log.ends(99) if end >= needed[0]), default=99)
         assert log.first <= next(
-            span.end_offset for span in [*log._rolled, *log._recent] if span.end_offset >= needed[0]
+            span.end_offset for span in [*log._compacted, *log._recent] if span.end_offset >= needed[0]
         )
 
 
