@@ -13,13 +13,13 @@ from redis.exceptions import RedisError
 from alerts.redis_alerts import InMemoryRedisAlerts, RedisHealth
 from alerts.store.acks_and_silences import AcksAndSilences
 from consumers.errors import SalepulseError
-from streams.serve.answer_status import DOWN_AFTER_MS
 from streams.store.connection import UNREACHABLE, check, servers
 from streams.store.errors import RedisUnavailableError
 from streams.store.keys import Keys
 from streams.store.last_evaluation import EVALUATED_WITHIN_MS, read_last_evaluation
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, RedisRefusal
 from streams.store.write_probe import WriteProbe
+from streams.view.answer_status import DOWN_AFTER_MS
 
 log = structlog.get_logger()
 

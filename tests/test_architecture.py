@@ -85,10 +85,10 @@ PURE_FILES = (
     "streams/worker/lateness.py",
     "streams/model/phases.py",
     "streams/model/promotions.py",
-    "streams/serve/budgets.py",
+    "streams/view/budgets.py",
     "streams/serve/hosts.py",
     "streams/serve/sse.py",
-    "streams/serve/answer_status.py",
+    "streams/view/answer_status.py",
     "streams/store/id_log.py",
     "streams/store/retained_spans.py",
     "streams/store/merging.py",
@@ -148,7 +148,6 @@ IMPORT_CYCLES = {
     ("streams/commands", "streams/cli"): "up.py starts other commands of the command line",
     ("streams/refusal_reports", "streams/worker"): "the names of workers' metrics",
     ("streams/stock", "streams/fold"): "folding.py reads columns",
-    ("streams/view", "streams/serve"): "the follower thread makes the answers of HTTP",
 }
 """{(sub-package, sub-package that it imports and that depends on it): reason}. Entries may only go."""
 

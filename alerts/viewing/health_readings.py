@@ -11,8 +11,8 @@ from alerts.detection.inputs import HealthReading
 from alerts.rules.detect import HealthCheck
 from consumers.settings import Clock
 from consumers.topics import EVENT_TOPICS, Partition, Topic
-from streams.serve.answer_status import DOWN_AFTER_MS
 from streams.store.as_of import PartitionState
+from streams.view.answer_status import DOWN_AFTER_MS
 from streams.worker.clock_offsets import NO_CLOCK_OFFSETS, ClockOffsets
 
 RATE_WINDOW_MS = 300_000

@@ -35,7 +35,6 @@ from streams.serve import (
     stock,
     stream,
 )
-from streams.serve.absolute_form import AbsoluteForm
 from streams.serve.broadcast import Broadcast
 from streams.serve.cancel_on_disconnect import CancelOnDisconnect
 from streams.serve.certificate import check_certificate, expiry
@@ -44,7 +43,7 @@ from streams.serve.exposure import check_exposure, is_loopback
 from streams.serve.http_limits import HttpLimitCounts
 from streams.serve.known_parameters import check_parameters
 from streams.serve.live import Live
-from streams.serve.paths import EncodedIds, HeadAsGet
+from streams.serve.paths import AbsoluteForm, EncodedIds, HeadAsGet
 from streams.serve.request_limits import RequestLimits
 from streams.serve.same_origin import SameOrigin
 from streams.serve.token_auth import TokenAuth

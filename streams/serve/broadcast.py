@@ -16,9 +16,9 @@ from consumers.masking import mask_secrets
 from streams.serve.answers import answer_fields
 from streams.serve.changes import ChangeFeed, ChangeLog
 from streams.serve.errors import ApiError
-from streams.serve.fair_queue import SERVER_CLIENT, current_client
 from streams.serve.live import Live
 from streams.view.cached_queries import CachedQuery, EncodedAnswer
+from streams.view.fair_queue import SERVER_CLIENT, current_client
 
 log = structlog.get_logger()
 

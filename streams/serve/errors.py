@@ -18,11 +18,11 @@ from consumers.validation_messages import validation_message
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.serve.encoding import error_response
-from streams.serve.fair_queue import OverloadedError
 from streams.serve.http_limits import HttpLimit
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import REFUSAL_TEXTS, refusal_of
 from streams.view.compare_rules import ComparisonPeriod
+from streams.view.fair_queue import OverloadedError
 from streams.view.query import NotAnswerableError, NotReadyError
 
 log = structlog.get_logger()
@@ -115,9 +115,10 @@ async def _foreseen(_: Request, error: Exception) -> Response:
 
 async def _overloaded(request: Request, error: Exception) -> Response:
     assert isinstance(error, OverloadedError)
-    request.app.state.limit_counts.add(error.limit)
-    status = 503 if error.limit is HttpLimit.DEADLINE else 429
-    return error_response(status, error.limit, str(error), {"retry-after": str(error.retry_after_s)})
+    limit = HttpLimit(error.reason)
+    request.app.state.limit_counts.add(limit)
+    status = 503 if limit is HttpLimit.DEADLINE else 429
+    return error_response(status, limit, str(error), {"retry-after": str(error.retry_after_s)})
 
 
 async def _redis(_: Request, error: Exception) -> Response:

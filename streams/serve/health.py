@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from streams.serve.answer_status import NotLiveReason
 from streams.serve.answers import LiveView
 from streams.serve.encoding import json_response
+from streams.view.answer_status import NotLiveReason
 
 router = APIRouter(tags=["health"])
 

@@ -10,15 +10,14 @@ from typing import Any, TypeVar
 
 from consumers.settings import Clock
 from consumers.topics import Partition
-from streams.serve.answer_status import DOWN_AFTER_MS, AnswerStatus, ServerState, answer_status, is_redis_silent
 from streams.serve.change_notifier import ChangeNotifier
-from streams.serve.fair_queue import SERVER_CLIENT, OverloadedError, current_client
-from streams.serve.http_limits import HttpLimit
 from streams.settings import Settings
 from streams.store.blocking_as_of import blocking_as_of
 from streams.store.state import StoreState
 from streams.store.stuck_partitions import UnmovedPosition, stuck_partitions
+from streams.view.answer_status import DOWN_AFTER_MS, AnswerStatus, ServerState, answer_status, is_redis_silent
 from streams.view.cached_queries import CachedQuery
+from streams.view.fair_queue import SERVER_CLIENT, OverloadedError, OverloadReason, current_client
 from streams.view.follower_thread import FollowerThread, PollResult, RedisMetrics
 from streams.view.newest_as_of import newest_as_of, queryable_until_ms
 from streams.view.precomputed import AnswerSnapshot, HotQueries
@@ -198,7 +197,7 @@ async def _in_time(answer: Future[T]) -> T:
         if not limit.expired():
             raise
         raise OverloadedError(
-            HttpLimit.DEADLINE,
+            OverloadReason.DEADLINE,
             f"no answer within {DEADLINE_S:.0f} s: this server is busy, or the query takes too long; retry, or query "
             "less: fewer values, a shorter window, fewer points",
         ) from None

@@ -24,7 +24,6 @@ from consumers.kafka.topic_names import TopicNames
 from consumers.topics import EVENT_TOPICS, READ_TOPICS, Topic
 from streams.model.negative_amounts import negative_amounts
 from streams.panes.scopes import SCOPES
-from streams.serve.answer_status import NotLiveReason
 from streams.serve.connections import Connections
 from streams.serve.gauges import GaugesQuery, GaugeText
 from streams.serve.http_limits import HttpLimit
@@ -32,6 +31,7 @@ from streams.serve.live import Live
 from streams.serve.promotion_metrics import PromotionCollector
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import RedisRefusal
+from streams.view.answer_status import NotLiveReason
 from streams.view.baselines import Baselines
 from streams.view.forecasts import Forecasts
 from streams.view.query import NotAnswerableError, NotReadyError

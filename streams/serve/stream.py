@@ -21,11 +21,11 @@ from streams.serve.answers import LiveView, ScopeParam, ValueParam, WindowParam,
 from streams.serve.broadcast import Broadcast
 from streams.serve.change_notifier import wait_for_signal
 from streams.serve.errors import ERRORS, ApiError
-from streams.serve.fair_queue import OverloadedError
 from streams.serve.sse import HEARTBEAT, RETRY, StreamEntryId, StreamPosition, event, parse_event_id
 from streams.store.as_of import STEP_MS
 from streams.store.connection import UNREACHABLE
 from streams.view.cached_queries import CachedQuery, EachValueQuery, EncodedAnswer, OneValueQuery
+from streams.view.fair_queue import OverloadedError
 from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 
 BEHIND_S = 10.0

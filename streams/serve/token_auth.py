@@ -12,9 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consumers.times import format_utc
 from streams.clock import now_ms
 from streams.serve.encoding import error_response
-from streams.serve.fair_queue import current_client
 from streams.tokens.token import required_scope
 from streams.tokens.token_store import TokenStore
+from streams.view.fair_queue import current_client
 
 _CHALLENGE = {"www-authenticate": 'Basic realm="salepulse", charset="UTF-8", Bearer realm="salepulse"'}
 """Programs send `Authorization: Bearer TOKEN`. Browsers ask for a user and a password; the password is the token, so

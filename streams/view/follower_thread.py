@@ -23,9 +23,6 @@ from consumers.masking import mask_secrets
 from streams.clock import now_ms as machine_ms
 from streams.panes.rows import RowIndex
 from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
-from streams.serve.answer_status import RefusedWrites, any_heard
-from streams.serve.budgets import Budgets, TokenBucket
-from streams.serve.fair_queue import SERVER_CLIENT, FairQueue, TimedCoroutine
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, Access, connect, endpoint_of
 from streams.store.errors import to_user_error
@@ -35,7 +32,10 @@ from streams.store.reference_clock import ReferenceClock
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal, refusal_of
 from streams.store.state import StoreState
 from streams.store.write_probe import write_probe
+from streams.view.answer_status import RefusedWrites, any_heard
+from streams.view.budgets import Budgets, TokenBucket
 from streams.view.cached_queries import ALWAYS_HOT, CachedQuery
+from streams.view.fair_queue import SERVER_CLIENT, FairQueue, TimedCoroutine
 from streams.view.precomputed import AnswerSnapshot, PrecomputedQueries, state_key
 from streams.view.query import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
@@ -253,7 +253,7 @@ class FollowerThread:
     def _noted(self, before: RefusedWrites | None, why: RedisRefusal | None, now: int) -> RefusedWrites | None:
         if why is None:
             if before is not None:
-                log.info("Redis accepts writes again")
+                log.info("Redis accepts writes")
             return None
         if before is not None and before.why is why:
             return before

@@ -15,8 +15,8 @@ from alerts.rules.detect import HealthCheck
 from alerts.rules.loader import default_text, load
 from alerts.state.policy import Timing
 from alerts.store.acks_and_silences import AcksAndSilences
-from streams.serve.answer_status import is_redis_silent
 from streams.store.keys import Keys
+from streams.view.answer_status import is_redis_silent
 from tests.alerts.builders import to
 from tests.alerts.engine import KEYS
 from tests.alerts.viewing.test_health_readings import NOW, told

@@ -33,7 +33,6 @@ from streams.model.phases import promotion_progress
 from streams.model.windows import Window
 from streams.panes.counters import COUNTERS, Unit
 from streams.panes.scopes import FIELDS, SCOPES
-from streams.serve.answer_status import NotLiveReason, ServerState, answer_status
 from streams.serve.connections import Connections
 from streams.serve.definitions import Definition, NumberKind, definitions
 from streams.serve.gauges import SCOPE_WINDOWS, TOP_SKUS, metric_name
@@ -48,6 +47,7 @@ from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.state import StoreState
 from streams.targets import Forecast
+from streams.view.answer_status import NotLiveReason, ServerState, answer_status
 from streams.view.follower_thread import RedisMetrics
 from streams.view.forecasts import ForecastBasis, TargetOutlook
 from streams.view.precomputed import AnswerSnapshot

@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 from consumers.errors import SalepulseError
 from streams.local.doctor.check_results import CheckResult, failed, ok, warning
 from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
-from streams.serve.answer_status import any_heard
 from streams.settings import Settings
 from streams.store.clock_measurement import MAX_CLOCK_OFFSET_MS
 from streams.store.cluster import Cluster
@@ -25,6 +24,7 @@ from streams.store.reference_clock import server_time_ms
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
 from streams.store.state import read_state
 from streams.store.write_probe import write_probe
+from streams.view.answer_status import any_heard
 
 WRITES = "redis writes"
 SKEW_WARNING_S, SKEW_WRONG_S = 1.0, MAX_CLOCK_OFFSET_MS / 1000

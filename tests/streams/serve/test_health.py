@@ -12,7 +12,6 @@ from consumers.errors import SalepulseError
 from consumers.settings import Clock
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
-from streams.serve.answer_status import AnswerStatus, NotLiveReason, RefusedWrites, ServerState, answer_status
 from streams.serve.app import bind, run
 from streams.serve.live import Live
 from streams.settings import Settings
@@ -20,6 +19,7 @@ from streams.store.as_of import AsOf, PartitionState
 from streams.store.blocking_as_of import BlockingPartition
 from streams.store.refusal_kinds import RedisRefusal
 from streams.store.stuck_partitions import UnmovedPosition
+from streams.view.answer_status import AnswerStatus, NotLiveReason, RefusedWrites, ServerState, answer_status
 from streams.view.follower_thread import FollowerThread
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import CLICKS, ORDERS, QUIET_S, Shop, at, click, client, shop, shop_settings

@@ -17,13 +17,12 @@ import pytest
 
 from consumers.topics import Partition, Topic
 from streams.serve import live as live_module
-from streams.serve.answer_status import NotLiveReason, ServerState, answer_status
-from streams.serve.fair_queue import OverloadedError
-from streams.serve.http_limits import HttpLimit
 from streams.serve.live import Live
 from streams.settings import Settings
 from streams.store.as_of import AsOf, PartitionState
 from streams.tokens.token import TokenScope
+from streams.view.answer_status import NotLiveReason, ServerState, answer_status
+from streams.view.fair_queue import OverloadedError, OverloadReason
 from streams.view.rolling import RollingView
 from tests.streams.serve.busy import HOURS, fill, readers, watch
 from tests.streams.serve.conftest import ready, soon
@@ -181,7 +180,7 @@ async def test_a_query_over_the_deadline_is_cancelled(open_shop: Shop, monkeypat
 
         with pytest.raises(OverloadedError) as caught:
             await live.ask(endless)
-        assert caught.value.limit is HttpLimit.DEADLINE
+        assert caught.value.reason is OverloadReason.DEADLINE
         await asyncio.wait_for(ended.wait(), 2)
         assert await live.ask(_nothing) == 1, "its turn is free again"
     finally:

@@ -7,9 +7,9 @@ import pytest
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.local.stack.stack import all_partitions_have_heartbeats, not_ready_reason, waiting_message
-from streams.serve.answer_status import ServerState, answer_status
 from streams.settings import Settings
 from streams.store.as_of import AsOf, PartitionState
+from streams.view.answer_status import ServerState, answer_status
 from tests.streams.shop import opened
 
 

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from streams.serve import fair_queue as turns_module
-from streams.serve.budgets import Budgets, TokenBucket
-from streams.serve.fair_queue import SERVER_CLIENT, FairQueue, OverloadedError, TimedCoroutine
 from streams.serve.http_limits import HttpLimit
+from streams.view import fair_queue as turns_module
+from streams.view.budgets import Budgets, TokenBucket
+from streams.view.fair_queue import SERVER_CLIENT, FairQueue, OverloadedError, OverloadReason, TimedCoroutine
 
 pytestmark = pytest.mark.anyio
 
@@ -147,7 +147,7 @@ class TestTurns:
             await turns.run(who, query)
             with pytest.raises(OverloadedError) as caught:
                 await turns.run(who, query)
-            assert caught.value.limit is HttpLimit.BUDGET_SPENT
+            assert caught.value.reason is OverloadReason.BUDGET_SPENT
             assert 2 <= caught.value.retry_after_s <= 10
         for _ in range(3):
             await turns.run(SERVER_CLIENT, query)
@@ -171,7 +171,7 @@ class TestTurns:
         await asyncio.sleep(0)
         with pytest.raises(OverloadedError) as caught:
             await turns.run("a", let.wait)
-        assert caught.value.limit is HttpLimit.QUEUE_FULL
+        assert caught.value.reason is OverloadReason.QUEUE_FULL
         other = asyncio.create_task(turns.run("b", let.wait))
         let.set()
         await asyncio.gather(*asked, other)
@@ -209,3 +209,7 @@ class TestTurns:
 
 async def _one() -> int:
     return 1
+
+
+def test_every_overload_reason_is_a_limit_of_http() -> None:
+    assert {reason.value for reason in OverloadReason} <= {limit.value for limit in HttpLimit}

@@ -12,11 +12,11 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from consumers.errors import SalepulseError
-from streams.serve.budgets import Budgets
-from streams.serve.http_limits import HttpLimit
+from streams.view.budgets import Budgets
 
 T = TypeVar("T")
 
@@ -31,12 +31,23 @@ LONGEST_PAUSE_S = 0.25
 """A paused query continues after this: it may hold a lock that polling needs."""
 
 
+class OverloadReason(StrEnum):
+    """Why a query was rejected."""
+
+    BUDGET_SPENT = "budget_spent"
+    """The client's computing time is spent."""
+    QUEUE_FULL = "queue_full"
+    """Too many queries wait."""
+    DEADLINE = "deadline"
+    """No answer in time."""
+
+
 class OverloadedError(SalepulseError):
     """A query rejected to protect others."""
 
-    def __init__(self, limit: HttpLimit, message: str, retry_after_s: float = 1) -> None:
+    def __init__(self, reason: OverloadReason, message: str, retry_after_s: float = 1) -> None:
         super().__init__(message, retriable=True)
-        self.limit = limit
+        self.reason = reason
         self.retry_after_s = max(1, math.ceil(retry_after_s))
 
 
@@ -83,7 +94,7 @@ class FairQueue:
         mine = self._waiting.setdefault(client, deque())
         if len(mine) >= MAX_WAITING_PER_CLIENT or self._count >= MAX_WAITING:
             raise OverloadedError(
-                HttpLimit.QUEUE_FULL,
+                OverloadReason.QUEUE_FULL,
                 f"{len(mine)} queries of this client are waiting, {self._count} in all: retry in a few seconds",
             )
         turn = asyncio.get_running_loop().create_future()
@@ -131,7 +142,7 @@ class FairQueue:
         if wait_s > 0:
             owner = f"token {client!r}" if client else "clients without a token"
             raise OverloadedError(
-                HttpLimit.BUDGET_SPENT,
+                OverloadReason.BUDGET_SPENT,
                 f"the computing time of {owner} is spent (setting http_work_s): retry in {math.ceil(wait_s)} s, or "
                 "query "
                 "less: fewer values, a shorter window, fewer points; the newest as-of costs least",
