@@ -1,4 +1,4 @@
-"""What all tests share: real servers, clean at the start of each test, and how skips and warnings are treated."""
+"""Shared fixtures: real servers, emptied before each test; and the treatment of skips and warnings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings that our own code causes are errors."""
+    """Warnings caused by salepulse are errors."""
     config.addinivalue_line("filterwarnings", r"error:::(consumers|streams|alerts)(\.|$)")
 
 
@@ -46,7 +46,7 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
 
 
 def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> pytest.TestReport | pytest.CollectReport:
-    """Where everything must be tried, a skipped test is a failed one."""
+    """Turn skipped tests into failures if all tests are required."""
     if os.environ.get(REQUIRE_ALL) == "1" and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
@@ -56,7 +56,7 @@ def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> pytest.TestRep
 
 @pytest.fixture(scope="session")
 def event_sets(tmp_path_factory: pytest.TempPathFactory) -> EventSets:
-    """Folders of events with the answers that they must give."""
+    """Folders of events with expected answers."""
     return EventSets(tmp_path_factory.mktemp("event-sets"))
 
 
@@ -69,7 +69,7 @@ def shared_redis() -> Iterator[Server]:
 
 @pytest.fixture
 def redis_server(shared_redis: Server) -> Server:
-    """A Redis without keys, functions or scripts. A test that kills or sets it up otherwise starts one of its own."""
+    """A Redis without keys, functions or scripts. A test that kills or reconfigures it starts its own."""
     with redis.Redis.from_url(shared_redis.url) as client:
         client.flushall()
         client.function_flush()
@@ -92,14 +92,14 @@ def shared_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(shared_cluster: Cluster) -> Cluster:
-    """A Redis Cluster of three nodes without keys or scripts. A test that kills one starts a cluster of its own."""
+    """A Redis Cluster of three nodes without keys or scripts. A test that kills a node starts its own cluster."""
     shared_cluster.empty()
     return shared_cluster
 
 
 @pytest.fixture(params=["one", "cluster"])
 def redis_settings(request: pytest.FixtureRequest) -> Settings:
-    """Settings that lead to an empty Redis: the test runs once on one, and once on a cluster."""
+    """Settings of an empty Redis: the test runs on a single Redis and on a cluster."""
     if request.param == "one":
         return Settings(redis_url=request.getfixturevalue("redis_url"))
     return Settings(redis_url=request.getfixturevalue("cluster").url, redis_cluster=True)
@@ -107,7 +107,7 @@ def redis_settings(request: pytest.FixtureRequest) -> Settings:
 
 @pytest.fixture
 def embedded_broker() -> Iterator[Server]:
-    """An embedded broker of the test's own: starting one is quicker than emptying one."""
+    """A new embedded broker: starting one is faster than emptying one."""
     with tansu_broker() as server:
         yield server
 
@@ -152,7 +152,7 @@ def protected_kafka(shared_secure_kafka: SecureKafka) -> SecureKafka:
 
 @pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])
 def broker(request: pytest.FixtureRequest) -> Server:
-    """An empty broker: the test runs once on the embedded one and once on Apache Kafka (unless `-m 'not kafka'`)."""
+    """An empty broker: the test runs on the embedded one and on Apache Kafka (unless `-m 'not kafka'`)."""
     name = {"embedded": "embedded_broker", "apache": "apache_kafka"}[request.param]
     server: Server = request.getfixturevalue(name)
     return server

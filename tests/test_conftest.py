@@ -1,4 +1,4 @@
-"""The rules that every test run is under, tried on test runs of their own."""
+"""How the test configuration treats skips, tested with inner pytest runs."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def run(folder: Path, suite: str, require_all: str) -> str:
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False).stdout
 
 
-def test_a_skip_is_a_skip_by_default(tmp_path: Path) -> None:
+def test_a_skipped_test_is_skipped_by_default(tmp_path: Path) -> None:
     assert "1 passed, 2 skipped, 1 xfailed" in run(tmp_path, SUITE, "0")
 
 
-def test_a_skip_is_a_failure_where_everything_must_be_tried(tmp_path: Path) -> None:
-    said = run(tmp_path, SUITE, "1")
-    assert "1 failed, 1 passed, 1 xfailed, 1 error" in said  # a marked test never gets past its set-up
-    assert "no such server here" in said
-    assert f"This test was skipped, and {REQUIRE_ALL}=1 allows no skips." in said
+def test_a_skipped_test_fails_if_all_tests_are_required(tmp_path: Path) -> None:
+    output = run(tmp_path, SUITE, "1")
+    assert "1 failed, 1 passed, 1 xfailed, 1 error" in output  # a marked test fails in its set-up
+    assert "no such server here" in output
+    assert f"This test was skipped, and {REQUIRE_ALL}=1 allows no skips." in output
 
 
 @pytest.mark.parametrize(("require_all", "outcome"), [("0", "1 skipped"), ("1", "1 error")])
-def test_so_is_a_skipped_file(tmp_path: Path, require_all: str, outcome: str) -> None:
+def test_a_skipped_file_fails_if_all_tests_are_required(tmp_path: Path, require_all: str, outcome: str) -> None:
     assert outcome in run(tmp_path, MODULE_SKIP, require_all)

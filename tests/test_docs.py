@@ -1,6 +1,6 @@
-"""What the docs say can be followed: the site builds without a warning, and every command in them is one.
+"""The docs site builds without a warning, and every documented command exists.
 
-What the commands do when they are run is tried in `tests/test_docs_commands.py`.
+`tests/test_docs_commands.py` runs the commands.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ def shell_lines() -> Iterator[tuple[str, str]]:
 
 
 def commands() -> Iterator[tuple[str, str]]:
-    """(page, what is written after `salepulse`) of every command in a shell block or between backticks."""
+    """(page, arguments) of every `salepulse` command in a shell block or between backticks."""
     inline = ((str(page.relative_to(REPOSITORY)), line) for page in PAGES for line in _INLINE.findall(page.read_text()))
     for page, line in (*shell_lines(), *inline):
         if call := _CALL.search(line.split(" #")[0]):
             yield page, re.split(r" [|>&] ?|;|&&", call[1])[0].strip()
 
 
-def test_what_ci_installs_for_the_tests_is_named_to_contributors() -> None:
+def test_contributing_names_every_program_that_ci_installs() -> None:
     programs = set(re.findall(r"command -v ([\w-]+)", (REPOSITORY / ".ci" / "run").read_text())) - {"apt-get"}
-    said = (REPOSITORY / "CONTRIBUTING.md").read_text().lower()
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text().lower()
     spelled = {"mvn": "maven", "docker-compose": "docker compose"}
     assert len(programs) > 5
-    assert [program for program in sorted(programs) if spelled.get(program, program) not in said] == []
+    assert [program for program in sorted(programs) if spelled.get(program, program) not in page] == []
 
 
-def test_the_readme_counts_the_dictionary() -> None:
-    (said,) = re.findall(r"\*\*(\d+) counters and KPIs\*\*", (REPOSITORY / "README.md").read_text())
-    assert int(said) == len(list(definitions()))
+def test_the_readme_has_the_number_of_kpis() -> None:
+    (number,) = re.findall(r"\*\*(\d+) counters and KPIs\*\*", (REPOSITORY / "README.md").read_text())
+    assert int(number) == len(list(definitions()))
 
 
 def test_the_interval_at_which_workers_compare_topics_is_documented() -> None:
@@ -66,8 +66,7 @@ def test_the_interval_at_which_workers_compare_topics_is_documented() -> None:
 
 
 @pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
-def test_every_command_in_the_docs_is_one(page: str, command: str) -> None:
-    """Sub-commands exist, and take the options that are written."""
+def test_every_documented_command_and_option_exists(page: str, command: str) -> None:
     words = [word for word in shlex.split(command) if word not in ("…", "...")]
     found: Any = typer.main.get_command(create_app())
     while (known := getattr(found, "commands", None)) and words and not words[0].startswith("-"):

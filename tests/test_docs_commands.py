@@ -1,7 +1,7 @@
-"""Every line of a shell block in README and docs is run as it stands, or says here why not.
+"""Runs every line of a shell block in README and docs, except those listed here with a reason.
 
-They run one after the other beside one `salepulse up`, in a folder with what they speak of: addresses are those of this
-machine, and what takes long is made shorter.
+The lines run in order beside one `salepulse up`, in a folder with the files they name. Addresses are
+replaced by local ones, and long durations shortened.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from tests.test_docs import REPOSITORY, shell_lines
 
 pytestmark = pytest.mark.slow
 
-APART = {
-    "make demo": "minutes: tests/streams/commands/test_demo.py plays a shorter one",
+NOT_RUN = {
+    "make demo": "minutes: tests/streams/commands/test_demo.py runs a shorter one",
     "make test": "this is part of it",
-    "make install": "it makes the installation that this runs in",
+    "make install": "it creates the environment that this runs in",
     "make check": "a minute: the gate runs it before the tests",
     'make bench ARGS="--only throughput --repeats 3 --json found.json"': "minutes",
     'make bench ARGS="--full"': "an hour",
     'make bench ARGS="--broker apache"': "minutes",
     "make bench": "minutes",
-    "make containers": "needs Docker: tests/deploy/test_parts.py runs it by its parts",
+    "make containers": "needs Docker: tests/deploy/test_parts.py runs its parts",
     "docker compose -f deploy/compose.yaml up --build --detach": "needs Docker: as above",
     "export SALEPULSE_BOOTSTRAP=kafka-1:9092 SALEPULSE_REDIS_URL=redis://cache:6379/0": "other hosts",
-    ".venv/bin/salepulse up --data-dir ./data": "the stack beside which all of this runs",
+    ".venv/bin/salepulse up --data-dir ./data": "the stack that the other lines use",
     ".venv/bin/salepulse up --data-dir ./past --clock event --retain all": "tests/streams/commands/test_replay.py",
-    ".venv/bin/salepulse replay recording --wait": "wants the former",
+    ".venv/bin/salepulse replay recording --wait": "needs the previous line",
     "salepulse alerts rehearse --incident conversion_drop@+40m/5m:size=0.3 --incident order_stop@+52m/2m": (
         "a minute: tests/alerts/rehearsal/"
     ),
 }
-"""# <line>: why it is not run here"""
+"""# <line>: reason not to run it"""
 ENDLESS = (
     "curl -N 'http://127.0.0.1:8080/api/v1/stream?window=1m'",
     "curl -N 'http://127.0.0.1:8080/api/v1/stream?window=1m&scope=channel&value=app'",
@@ -59,27 +59,27 @@ ENDLESS = (
     ".venv/bin/salepulse alerts",
     "SALEPULSE_ALERTS_RULES=rules.yaml SALEPULSE_ALERTS_RECEIVERS=receivers.yaml salepulse alerts",
 )
-"""They go on until they are stopped."""
+"""Lines that run until they are stopped."""
 FAIL = {
     "salepulse alerts ack 3f0c9a1b2c3d4e5f": "no alert 3f0c9a1b2c3d4e5f fires",
     "salepulse dead-letters show orders/3/91827": "orders/3/91827",
 }
-"""# <line>: what is said, as there is nothing of that name here"""
+"""# <line>: the error, because the name is made up"""
 SHORTER = {"--duration 300": "--duration 2", "curl ": "curl --silent --show-error --fail-with-body "}
-LINES = [line for line in dict.fromkeys(line for _, line in shell_lines()) if line not in APART]
+LINES = [line for line in dict.fromkeys(line for _, line in shell_lines()) if line not in NOT_RUN]
 WORKERS = "salepulse:{0}:workers"
 _YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder to run commands in, and the stack beside it."""
+    """A folder to run commands in, and its stack."""
 
     folder: Path
     up: Up
 
     def shell(self, line: str) -> list[str]:
-        """A line as it is run here."""
+        """The command for a line, with local addresses and short durations."""
         here = {"127.0.0.1:8080": f"127.0.0.1:{self.up.http_port}", "127.0.0.1:9092": f"127.0.0.1:{self.up.kafka_port}"}
         for written, instead in {**here, **SHORTER}.items():
             line = line.replace(written, instead)
@@ -111,7 +111,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """What the docs speak of: an installation, files by the examples, a recording, a stack that counted something."""
+    """An installation with the files of the examples, a recording, and a stack that has counted events."""
     folder = tmp_path_factory.mktemp("docs")
     (folder / ".venv").symlink_to(Path(sys.prefix))
     shutil.copy(REPOSITORY / "Makefile", folder)
@@ -142,9 +142,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line not in ENDLESS])
-def test_a_command_does_what_it_should(place: Place, line: str) -> None:
+def test_a_documented_command_succeeds(place: Place, line: str) -> None:
     done = place.run(line)
-    if line.endswith("salepulse doctor"):  # one message was sent that is refused
+    if line.endswith("salepulse doctor"):  # the fixture sends one malformed message
         assert (done.returncode, "1 messages are dead letters" in done.stdout) == (1, True), done.stdout
     elif line in FAIL:
         assert (done.returncode, FAIL[line] in done.stderr) == (1, True), done.stderr
@@ -154,7 +154,7 @@ def test_a_command_does_what_it_should(place: Place, line: str) -> None:
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line in ENDLESS])
-def test_what_goes_on_is_at_work_until_it_is_stopped(place: Place, line: str) -> None:
+def test_a_documented_role_runs_until_it_is_stopped(place: Place, line: str) -> None:
     log, environment = place.folder / "role.log", place.environment
     with log.open("wb") as out, redis.Redis(port=place.up.redis_port) as client:
         before = set(client.hkeys(WORKERS))
@@ -179,6 +179,6 @@ def test_what_goes_on_is_at_work_until_it_is_stopped(place: Place, line: str) ->
     assert "Traceback" not in log.read_text()
 
 
-def test_what_is_kept_apart_is_in_the_docs() -> None:
+def test_every_listed_line_is_in_the_docs() -> None:
     written = {line for _, line in shell_lines()}
-    assert {*APART, *ENDLESS, *FAIL} <= written
+    assert {*NOT_RUN, *ENDLESS, *FAIL} <= written
