@@ -35,6 +35,7 @@ NOT_YET_CLEAN = {
 
 FORMER_NAMES = {
     "alerts/store/codec.py": "reads alerts that earlier versions stored under these names",
+    "alerts/memory.py": "reads evaluation memory that earlier versions stored under these names",
     "tests/alerts/store/test_codec.py": "tests that those names are read",
 }
 """Files that must use banned words, and why."""

@@ -149,7 +149,7 @@ async def acknowledge(dependencies: AlertDependencies, fingerprint: Fingerprint,
         alert = await dependencies.acks_and_silences.alert(fingerprint)
         if alert is None:
             raise ApiError(404, "unknown_alert", f"there is no alert {fingerprint}; GET /api/v1/alerts lists them")
-        raise ApiError(409, "not_firing", f"alert {fingerprint} is {alert.status}: only what fires can be acknowledged")
+        raise ApiError(409, "not_firing", f"alert {fingerprint} is {alert.status}: acknowledge firing alerts only")
     return AckResponse(fingerprint=fingerprint, ack=AckPayload(by=ack.by, at=ack.at_ms, comment=ack.comment))
 
 

@@ -34,7 +34,7 @@ class SilenceRequest(BaseModel):
     @model_validator(mode="after")
     def _one_end(self) -> Self:
         if (self.ends_at is None) == (self.duration is None):
-            raise ValueError("say when it ends: either ends_at or duration")
+            raise ValueError("the end is missing or ambiguous: write either ends_at or duration")
         return self
 
     def silence(self, now_ms: int) -> Silence:
@@ -42,7 +42,7 @@ class SilenceRequest(BaseModel):
         starts_ms = now_ms if self.starts_at is None else self.starts_at
         ends_ms = starts_ms + (self.duration or 0) if self.ends_at is None else self.ends_at
         if ends_ms <= max(starts_ms, now_ms):
-            raise ValueError("it ends before it starts, or is over already")
+            raise ValueError("it ends before it starts, or has ended")
         if ends_ms - now_ms > MAX_SILENCE_MS:
             raise ValueError("it ends in more than 400 days")
         return Silence(

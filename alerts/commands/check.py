@@ -20,10 +20,10 @@ app = typer.Typer()
 @app.command()
 def check(
     file_of_rules: Annotated[
-        Path | None, typer.Argument(metavar="RULES.yaml", help="By default the file of the settings, or the built-in.")
+        Path | None, typer.Argument(metavar="RULES.yaml", help="Default: the configured file, else the default rules.")
     ] = None,
-    rules: Annotated[Path | None, typer.Option(help="The same as an option, as `alerts rehearse` takes it.")] = None,
-    receivers: Annotated[Path | None, typer.Option(help="File of receivers; by default that of the settings.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="File of rules, as with `alerts rehearse`.")] = None,
+    receivers: Annotated[Path | None, typer.Option(help="File of receivers; default: the configured file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Validate the rules and receivers, and list all errors with their lines. Nothing is sent."""
@@ -35,7 +35,7 @@ def check(
     settings = load_settings(Settings)
     with report_errors():
         if rules is not None and file_of_rules is not None:
-            raise UsageError("the file of rules is given twice: leave --rules out")
+            raise UsageError("two files of rules: remove --rules")
         path = rules or file_of_rules or rules_path(settings)
         try:
             text = default_text() if path is None else path.read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def check(
         for line in format_errors(tuple(read.errors), DEFAULT if path is None else str(path)):
             print_note(line)
         if read.rules is None:
-            raise UsageError(f"the rules have {how_many(len(read.errors), 'fault')}: mend them and check again")
+            raise UsageError(f"the rules have {how_many(len(read.errors), 'error')}: fix them and check again")
         file = load_receivers(settings) if receivers is None else read_receivers(receivers)
     facts = {
         "rules": [rule.name for rule in read.rules.rules],
@@ -58,5 +58,5 @@ def check(
     typer.echo(f"{how_many(len(read.rules.rules), 'rule')} valid: {', '.join(rule.name for rule in read.rules.rules)}")
     named = ", ".join(f"{receiver.name} ({receiver.type})" for receiver in file.receivers)
     typer.echo(
-        f"{how_many(len(file.receivers), 'receiver')} valid: {named}" if named else "no receivers: nobody is told"
+        f"{how_many(len(file.receivers), 'receiver')} valid: {named}" if named else "no receivers: nothing is sent"
     )

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 Result = TypeVar("Result")
-AuthorOption = Annotated[str | None, typer.Option(help="Who says so; by default you.")]
-CommentOption = Annotated[str, typer.Option(help="What for.")]
+AuthorOption = Annotated[str | None, typer.Option(help="Author (default: current user).")]
+CommentOption = Annotated[str, typer.Option(help="Reason.")]
 
 
 @app.command("list")
 def list_alerts(
-    state: Annotated[str | None, typer.Option(help="Only those in this state: pending, firing or resolved.")] = None,
+    state: Annotated[str | None, typer.Option(help="Show only this state: pending, firing or resolved.")] = None,
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +46,7 @@ def list_alerts(
         if state is not None and state not in wanted:
             raise UsageError(f"--state {state!r}: write one of {', '.join(wanted)}")
     settings = load_settings(Settings, redis_url=redis_url)
-    held = run(_with_acks_and_silences(settings, lambda said: said.alerts()))
+    held = run(_with_acks_and_silences(settings, lambda store: store.alerts()))
     found = sorted((alert for alert in held if state in (None, alert.status)), key=_since_ms, reverse=True)
     if as_json:
         print_json({"alerts": [alert_payload(alert, shop_info(settings)).model_dump(mode="json") for alert in found]})
@@ -71,14 +71,14 @@ def ack(
     settings = load_settings(Settings, redis_url=redis_url)
     who = by or getpass.getuser()
 
-    async def saying(said: AcksAndSilences) -> list[str]:
+    async def work(store: AcksAndSilences) -> list[str]:
         refused = []
         for fingerprint in fingerprints:
-            if await said.acknowledge(fingerprint, by=who, comment=comment, now_ms=_now_ms()) is None:
+            if await store.acknowledge(fingerprint, by=who, comment=comment, now_ms=_now_ms()) is None:
                 refused.append(fingerprint)
         return refused
 
-    refused = run(_with_acks_and_silences(settings, saying))
+    refused = run(_with_acks_and_silences(settings, work))
     taken = [fingerprint for fingerprint in fingerprints if fingerprint not in refused]
     if as_json:
         print_json({"acknowledged": taken, "not_firing": refused, "by": who})
@@ -98,10 +98,10 @@ def silence(
             metavar="MATCHER...", help="rule=order-silence, channel=~a.*, severity!=critical; all must match."
         ),
     ] = None,
-    for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="How long: 30m, 2h, 1d.")] = None,
+    for_: Annotated[str | None, typer.Option("--for", metavar="TIME", help="Duration: 30m, 2h, 1d.")] = None,
     promotion: Annotated[str | None, typer.Option(help="Only while this promotion runs; *: while any does.")] = None,
-    end: Annotated[str | None, typer.Option(metavar="ID", help="End this silence now, instead.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Show those, too, that have ended in the last day.")] = False,
+    end: Annotated[str | None, typer.Option(metavar="ID", help="End this silence now.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Also show silences that ended in the last day.")] = False,
     by: AuthorOption = None,
     comment: CommentOption = "",
     redis_url: RedisUrl = None,
@@ -114,7 +114,7 @@ def silence(
 
     settings = load_settings(Settings, redis_url=redis_url)
     if end is not None:
-        known = run(_with_acks_and_silences(settings, lambda said: said.end_silence(end, _now_ms())))
+        known = run(_with_acks_and_silences(settings, lambda store: store.end_silence(end, _now_ms())))
         with report_errors():
             if not known:
                 raise SalepulseError(f"there is no silence {end}: see `salepulse alerts silence`")
@@ -125,7 +125,7 @@ def silence(
         return
     with report_errors():
         if for_ is None:
-            raise UsageError("say how long: --for 2h")
+            raise UsageError("a silence needs a duration: write --for 2h")
         try:
             wish = SilenceRequest.model_validate(
                 {
@@ -142,23 +142,23 @@ def silence(
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    async def saying(said: AcksAndSilences) -> tuple[Silence, list[Alert], frozenset[str]]:
-        return await said.silence(wanted), await said.alerts(), await _running(settings)
+    async def work(store: AcksAndSilences) -> tuple[Silence, list[Alert], frozenset[str]]:
+        return await store.silence(wanted), await store.alerts(), await _running(settings)
 
-    said, alerts, running_promotions = run(_with_acks_and_silences(settings, saying))
-    kept = silence_payload(said)
+    stored, alerts, running_promotions = run(_with_acks_and_silences(settings, work))
+    kept = silence_payload(stored)
     if as_json:
         print_json(kept.model_dump(mode="json"))
     else:
         typer.echo(f"{kept.id}: silenced until {format_utc(kept.ends_at)}: {' '.join(kept.matchers)}")
-    for remark in _remarks(said, alerts, running_promotions, settings):
+    for remark in _remarks(stored, alerts, running_promotions, settings):
         print_note(remark)
 
 
 def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
     from alerts.api.silences import silence_payload
 
-    found, now_ms = run(_with_acks_and_silences(settings, lambda said: said.silences(_now_ms()))), _now_ms()
+    found, now_ms = run(_with_acks_and_silences(settings, lambda store: store.silences(_now_ms()))), _now_ms()
     held = [silence_payload(one) for one in found if all_ or one.ends_ms > now_ms]
     if as_json:
         print_json({"silences": [one.model_dump(mode="json") for one in held]})
@@ -196,7 +196,7 @@ def _remarks(
     else:
         which = "no promotion" if silence.promotion == ANY_PROMOTION else f"promotion {silence.promotion}"
         runs = "runs" if silence.promotion == ANY_PROMOTION else "does not run"
-        yield f"it holds for nobody now, as {which} {runs}: {firing} would match it"
+        yield f"it is inactive now, because {which} {runs}: {firing} would match it"
     known = {alert.series.rule for alert in alerts}
     with contextlib.suppress(RulesError):  # the evaluating process may read other rules
         known |= {rule.name for rule in RuleLoader(rules_path(settings)).loaded.rules.rules}
@@ -204,7 +204,7 @@ def _remarks(
         named = matcher.label == "rule" and matcher.match_type in (MatchType.EQUAL, MatchType.REGEXP)
         if named and not any(matcher.matches({"rule": name}) for name in known):
             close = get_close_matches(matcher.value, sorted(known), 1)
-            yield f"no rule that is known here meets {matcher}" + (f": did you mean {close[0]}?" if close else "")
+            yield f"no known rule matches {matcher}" + (f": did you mean {close[0]}?" if close else "")
 
 
 async def _running(settings: Settings) -> frozenset[str]:
@@ -230,9 +230,9 @@ async def _with_acks_and_silences(settings: Settings, work: Callable[[AcksAndSil
 
 
 def _row(alert: Alert) -> tuple[str, ...]:
-    told = f"{alert.reason.value} ({alert.by})" if alert.by else alert.reason.value
+    status = f"{alert.reason.value} ({alert.by})" if alert.by else alert.reason.value
     since = format_utc(_since_ms(alert))
-    return alert.status.value, alert.severity.value, str(alert.series), since, told, alert.fingerprint
+    return alert.status.value, alert.severity.value, str(alert.series), since, status, alert.fingerprint
 
 
 def _since_ms(alert: Alert) -> int:

@@ -30,22 +30,22 @@ def rehearse(
         list[Path] | None,
         typer.Argument(
             metavar="[FOLDER] [RULES.yaml]",
-            help="Recorded events, as `salepulse replay` takes them; without: simulated. The rules, as with --rules.",
+            help="Folder of recorded events, as for `salepulse replay`; file of rules. Default: a simulated sale.",
         ),
     ] = None,
-    rules: Annotated[Path | None, typer.Option(help="By default those of the settings, or the built-in.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="Default: the configured rules, else the default rules.")] = None,
     incident: Annotated[
         list[str] | None,
-        typer.Option(metavar="SPEC", help="Into the simulated sale; as `salepulse simulate` takes it, repeatable."),
+        typer.Option(metavar="SPEC", help="Incident of the simulated sale, as for `salepulse simulate`; repeatable."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulated sale.")] = 1,
-    rate: Annotated[float, typer.Option(help="Events a second of the simulated sale.")] = 100,
-    duration: Annotated[float, typer.Option(help="Seconds of the simulated sale; a day of it is not squeezed.")] = 3600,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated sale.")] = 1,
+    rate: Annotated[float, typer.Option(help="Events per second of the simulated sale.")] = 100,
+    duration: Annotated[float, typer.Option(help="Seconds of the simulated sale.")] = 3600,
     every: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Of the sale, between two evaluations: 5s, 15m, 6h; by default by its length, from 5s on.",
+            help="Interval of evaluations: 5s, 15m, 6h; default: by the length of the sale, at least 5s.",
         ),
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Stop there: epoch ms or ISO 8601.")] = None,
@@ -61,7 +61,7 @@ def rehearse(
     with report_errors():
         folder, rules = _folder_and_rules(paths or (), rules)
         if folder is not None and incident:
-            raise UsageError("--incident goes into a simulated sale: leave the folder out")
+            raise UsageError("--incident needs a simulated sale: remove the folder")
         every_s = None if every is None else _every_s(every)
         until_ms = None if until is None else parse_time("--until", until)
         done = _rehearse(settings, rules, folder, tuple(incident or ()), (seed, rate, duration), every_s, until_ms)
@@ -78,7 +78,9 @@ def rehearse(
     print_table(HEADER, done.rows(), right=range(1, len(HEADER)), styles=("bold",))
     if done.happened is not None:
         typer.echo()
-        print_table(("incident", "at", "told by", "after", "pages"), done.incidents(), right=(3, 4), styles=("bold",))
+        print_table(
+            ("incident", "at", "first rule", "after", "pages"), done.incidents(), right=(3, 4), styles=("bold",)
+        )
     typer.echo()
     print_table(("at", "until", "severity", "verdict", "page"), done.pages())
     print_note(done.verdict())
@@ -89,9 +91,9 @@ def _folder_and_rules(paths: Sequence[Path], rules: Path | None) -> tuple[Path |
     given = [path for path in paths if path.suffix in (".yaml", ".yml")]
     folders = [path for path in paths if path not in given]
     if len(folders) > 1:
-        raise UsageError(f"{folders[1]}: one folder is played at a time")
+        raise UsageError(f"{folders[1]}: more than one folder: remove it")
     if len(given) + (rules is not None) > 1:
-        raise UsageError("the file of rules is given twice: leave one out")
+        raise UsageError("two files of rules: remove one")
     return next(iter(folders), None), next(iter(given), rules)
 
 
@@ -131,13 +133,13 @@ def _rehearse(
     rehearsal = Rehearsal(settings, judging, every_s=chosen.every_s, until_ms=until_ms)
     with progress("rehearsing") as shown:
 
-        def told() -> Iterator[DetectionInputs]:
+        def snapshots() -> Iterator[DetectionInputs]:
             for snapshot in rehearsal.snapshots(source.messages):
                 done_ms = min(max(0, snapshot.as_of_ms - start_ms), length_ms)
                 shown.show(f"at {format_utc(snapshot.as_of_ms)}", done_ms, length_ms)
                 yield snapshot
 
-        played = play(judging, told(), step_s=chosen.step_s)
+        played = play(judging, snapshots(), step_s=chosen.step_s)
     return report(loaded, played, source.happened, rehearsal.course, chosen)
 
 
@@ -150,5 +152,5 @@ def _every_s(given: str) -> float:
     except ValueError as error:
         raise UsageError(f"--every: {error}") from None
     if every_s < 1:
-        raise UsageError(f"--every: {given} is too often: a second is the least")
+        raise UsageError(f"--every: {given} is too short: write at least 1s")
     return every_s

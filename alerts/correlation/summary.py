@@ -24,12 +24,12 @@ def summary(rule: Rule, breach: Breach) -> str:
     parts = [f"{rule.title}{where}", _numbers(breach)]
     shown = [part for part in breach.contributors if _has_changed_more_than_whole(part, breach)]
     if shown:
-        said = [
+        shares = [
             f"{describe_labels(part.labels)} {part.rate_effect + part.mix_effect:.0%}"
             + (" by mix" if part.mix_effect > part.rate_effect else "")
             for part in shown
         ]
-        parts.append("of this " + ", ".join(said))
+        parts.append("of this " + ", ".join(shares))
     elif breach.contributors:
         parts.append("spread evenly")
     return "; ".join(part for part in parts if part)

@@ -96,7 +96,7 @@ class Dispatcher:
         except TimeoutError:
             return Failed(DeliveryFailure.TIMEOUT, f"{receiver.name} took longer than {self._longest_send_s:g} s")
         except Exception as error:  # an internal error must not stop other receivers, and its text may contain a secret
-            log.error("a notifier failed", receiver=receiver.name, error=type(error).__name__)
+            log.error("notifier failed", receiver=receiver.name, error=type(error).__name__)
             return Failed(DeliveryFailure.INTERNAL, f"{type(error).__name__}: a fault of ours")
         finally:
             self._metrics.send_seconds.labels(receiver.name).observe(time.monotonic() - began)
@@ -119,7 +119,7 @@ class Dispatcher:
                 metrics.delay_seconds.labels(name).observe(max(0, self._clock() - notice.created_ms) / 1000)
         if given_up:
             metrics.attempts.labels(name, GIVEN_UP).inc(len(given_up))
-            log.error("messages are too old to be of use, and given up", receiver=name, notices=len(given_up))
+            log.error("expired notices dropped", receiver=name, notices=len(given_up))
 
 
 class AlertmanagerResender:
@@ -145,4 +145,4 @@ class AlertmanagerResender:
             answer = await self._http.post(request)
             failed = answer if isinstance(answer, Failed) else channel.check_response(answer)
             if failed is not None:
-                log.warning("a receiver could not be told what fires", receiver=name, detail=failed.detail)
+                log.warning("resend of firing alerts failed", receiver=name, detail=failed.detail)

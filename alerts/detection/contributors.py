@@ -59,10 +59,12 @@ def contributors(cut: Mapping[str, DimensionBreakdown]) -> tuple[Contributor, ..
             continue
         for i, (scope, value) in enumerate(parts.labels):
             of_rate, of_mix = float(rate[i] / change), float(mix[i] / change)
-            said = Contributor(((scope, value),), of_rate, of_mix, _known(parts.rate[i]), _known(parts.usual_rate[i]))
-            found.append((of_rate + of_mix, said))
+            contributor = Contributor(
+                ((scope, value),), of_rate, of_mix, _known(parts.rate[i]), _known(parts.usual_rate[i])
+            )
+            found.append((of_rate + of_mix, contributor))
     found.sort(key=lambda pair: (-pair[0], pair[1].labels))
-    return tuple(said for _, said in found[:MAX_CONTRIBUTORS])
+    return tuple(contributor for _, contributor in found[:MAX_CONTRIBUTORS])
 
 
 def find_explaining_part(

@@ -75,13 +75,15 @@ class DingTalk:
         host = host_of(self._config.url)
         if (failed := check_response(answer, host)) is not None:
             return failed
-        code, said = error_code_and_message(answer, "errcode")
+        code, text = error_code_and_message(answer, "errcode")
         if code == 0:
             return None
         if code in TOO_FAST:
             return Failed(
-                DeliveryFailure.RATE_LIMITED, f"{host} says {code}: {said}", answer.retry_after_s or _BLOCKED_S
+                DeliveryFailure.RATE_LIMITED,
+                f"{host} returned error {code}: {text}",
+                answer.retry_after_s or _BLOCKED_S,
             )
         if code == -1:
-            return Failed(DeliveryFailure.SERVER_ERROR, f"{host} says {code}: {said}")
-        return Failed(DeliveryFailure.REFUSED, f"{host} says {code}: {said}")
+            return Failed(DeliveryFailure.SERVER_ERROR, f"{host} returned error {code}: {text}")
+        return Failed(DeliveryFailure.REFUSED, f"{host} returned error {code}: {text}")

@@ -72,12 +72,12 @@ class Feishu:
     def check_response(self, answer: HttpResponse) -> Failed | None:
         """Check `code`; the HTTP status is always 200."""
         host = host_of(self._config.url)
-        code, said = error_code_and_message(answer, "code", "StatusCode")
+        code, text = error_code_and_message(answer, "code", "StatusCode")
         if code in TOO_FAST:
-            return Failed(DeliveryFailure.RATE_LIMITED, f"{host} says {code}: {said}", answer.retry_after_s)
+            return Failed(DeliveryFailure.RATE_LIMITED, f"{host} returned error {code}: {text}", answer.retry_after_s)
         if (failed := check_response(answer, host)) is not None:
             return failed
         if code == 0:
             return None
         fault = DeliveryFailure.SERVER_ERROR if code in TRY_AGAIN else DeliveryFailure.REFUSED
-        return Failed(fault, f"{host} says {code}: {said}", answer.retry_after_s)
+        return Failed(fault, f"{host} returned error {code}: {text}", answer.retry_after_s)

@@ -58,7 +58,7 @@ async def resolve(host: str, port: int, allowed: Sequence[Network]) -> list[tupl
     found = await loop.getaddrinfo(host, port, family=AF_UNSPEC, type=SOCK_STREAM)
     for _, _, _, _, address in found:
         if why := forbidden_reason(str(address[0]), allowed):
-            raise ForbiddenAddressError(f"{host} is refused: {why}; allow its network under allow_networks")
+            raise ForbiddenAddressError(f"{host} is forbidden: {why}; add its network to allow_networks")
     return [(AddressFamily(family), str(address[0])) for family, _, _, _, address in found]
 
 
@@ -135,21 +135,21 @@ async def check_ip_literal(host: str, allowed: Sequence[Network]) -> None:
     except ValueError:
         return
     if why:
-        raise ForbiddenAddressError(f"{why}; allow its network under allow_networks")
+        raise ForbiddenAddressError(f"{why}; add its network to allow_networks")
 
 
 def check_response(answer: HttpResponse, host: str, accepted: Iterable[int] = range(200, 300)) -> Failed | None:
     """Return the failure of an HTTP status; None: success."""
     if answer.status in accepted:
         return None
-    said = f"{host} answered {answer.status}"
+    detail = f"{host} returned status {answer.status}"
     if answer.status == 429:
-        return Failed(DeliveryFailure.RATE_LIMITED, said, answer.retry_after_s)
+        return Failed(DeliveryFailure.RATE_LIMITED, detail, answer.retry_after_s)
     if answer.status >= 500 or answer.status == 408:
-        return Failed(DeliveryFailure.SERVER_ERROR, said, answer.retry_after_s)
+        return Failed(DeliveryFailure.SERVER_ERROR, detail, answer.retry_after_s)
     if 300 <= answer.status < 400:
-        return Failed(DeliveryFailure.REFUSED, f"{said}: redirects are not followed; name the goal itself")
-    return Failed(DeliveryFailure.REFUSED, said, answer.retry_after_s)
+        return Failed(DeliveryFailure.REFUSED, f"{detail}: redirects are not followed; configure the target URL")
+    return Failed(DeliveryFailure.REFUSED, detail, answer.retry_after_s)
 
 
 def retry_after_s(value: str | None, headers: Mapping[str, str] | None = None) -> float | None:
@@ -167,10 +167,10 @@ def retry_after_s(value: str | None, headers: Mapping[str, str] | None = None) -
     if value.strip().isdecimal():
         return min(float(value), _LONGEST_WAIT_S)
     try:
-        until, said = parsedate_to_datetime(value), parsedate_to_datetime((headers or {}).get("Date", ""))
+        until, date = parsedate_to_datetime(value), parsedate_to_datetime((headers or {}).get("Date", ""))
     except ValueError:
         return None
-    return min(max((until - said).total_seconds(), 0.0), _LONGEST_WAIT_S)
+    return min(max((until - date).total_seconds(), 0.0), _LONGEST_WAIT_S)
 
 
 def _forbidden_cause(error: BaseException) -> ForbiddenAddressError | None:

@@ -169,7 +169,7 @@ def _lines(notice: Notice, shop: ShopInfo) -> Iterator[MessageFact]:
     if alert.lost is not None and notice.kind is not NoticeKind.FIRING:
         yield MessageFact("Lost", f"about {format_money(round(alert.lost), shop)}")
     if alert.continues is not None:
-        yield MessageFact("Before", f"told as {truncated(one_line(str(alert.continues)), _LONGEST)}")
+        yield MessageFact("Before", f"reported as {truncated(one_line(str(alert.continues)), _LONGEST)}")
     yield MessageFact("Rule", truncated(one_line(str(alert.series)), _LONGEST))
     if alert.status is Status.FIRING:
         yield MessageFact("Acknowledge", f"salepulse alerts ack {alert.fingerprint}")
@@ -195,20 +195,20 @@ _RESOLUTION_TEXT = {
     "not_in_force": "its rule is not in force any more",
     "gone": "it is not watched any more",
     "new_normal": "this is what is now expected",
-    "stale": "there has been too little to judge by for as long as its window: nothing can be said of it any more",
+    "stale": "there was too little data for a whole window",
 }
 
 
 def _expected(finding: Finding, shop: ShopInfo) -> str:
-    said = [] if finding.expected is None else [format_number(finding.expected, finding.unit, shop)]
+    limits = [] if finding.expected is None else [format_number(finding.expected, finding.unit, shop)]
     if (range_ := finding.interval) is not None:
         low = None if range_.low is None else format_number(range_.low, finding.unit, shop)
         high = None if range_.high is None else format_number(range_.high, finding.unit, shop)
         if low and high:
-            said.append(f"{low} to {high}")
+            limits.append(f"{low} to {high}")
         elif low or high:
-            said.append(f"at least {low}" if low else f"at most {high}")
-    return ", ".join(said)
+            limits.append(f"at least {low}" if low else f"at most {high}")
+    return ", ".join(limits)
 
 
 def _contributor(one: Contributor) -> str:
@@ -227,12 +227,12 @@ def _links(alert: Alert, shop: ShopInfo) -> Iterator[tuple[str, str]]:
         yield "Runbook", url
 
 
-def render(said: MessageText, markup: Markup, newline: str = "\n") -> str:
+def render(message: MessageText, markup: Markup, newline: str = "\n") -> str:
     """Render with a channel's markup."""
-    parts = [markup.bold(said.headline)]
-    if said.summary:
-        parts.append(markup.text(said.summary))
-    parts += [f"{markup.text(line.name)}: {markup.text(line.text)}" for line in said.lines]
-    if said.links:
-        parts.append(" · ".join(markup.link(name, url) for name, url in said.links))
+    parts = [markup.bold(message.headline)]
+    if message.summary:
+        parts.append(markup.text(message.summary))
+    parts += [f"{markup.text(line.name)}: {markup.text(line.text)}" for line in message.lines]
+    if message.links:
+        parts.append(" · ".join(markup.link(name, url) for name, url in message.links))
     return newline.join(parts)

@@ -47,7 +47,7 @@ class PagerDuty:
         return check_response(answer, host_of(self._config.url))
 
     def _event(self, notice: Notice, shop: ShopInfo) -> dict[str, object]:
-        alert, said = notice.alert, message_text(notice, shop)
+        alert, text = notice.alert, message_text(notice, shop)
         event: dict[str, object] = {
             "routing_key": self._config.routing_key.get_secret_value(),
             "event_action": "resolve" if notice.kind is NoticeKind.RESOLVED else "trigger",
@@ -55,7 +55,7 @@ class PagerDuty:
         }
         if notice.kind is NoticeKind.RESOLVED:
             return event
-        summary = f"{alert.finding.title} {format_labels(alert.series.labels)}: {said.summary}"
+        summary = f"{alert.finding.title} {format_labels(alert.series.labels)}: {text.summary}"
         return event | {
             "payload": {
                 "summary": truncated(one_line(summary), 1024),
@@ -65,9 +65,9 @@ class PagerDuty:
                 "component": format_labels(alert.series.labels) or "shop",
                 "group": alert.finding.incident or alert.fingerprint,
                 "class": alert.series.rule,
-                "custom_details": {line.name: line.text for line in said.lines},
+                "custom_details": {line.name: line.text for line in text.lines},
             },
-            "links": [{"text": name, "href": url} for name, url in said.links],
+            "links": [{"text": name, "href": url} for name, url in text.links],
             "client": "salepulse",
             **({"client_url": shop.url} if shop.url else {}),
         }

@@ -69,7 +69,7 @@ def parse_minute_of_day(text: object) -> int:
 
 def _zone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError(f"{name!r} is no time zone: write a name such as Asia/Shanghai")
+        raise ValueError(f"{name!r} is no time zone: write an IANA name such as Asia/Shanghai")
     return name
 
 
@@ -112,7 +112,7 @@ class RouteConfig(_Part):
     def _steps_in_order(self) -> Self:
         times = [step.after for step in self.escalation]
         if times != sorted(times):
-            raise ValueError("steps stand in the order of their times: sort them by `after`")
+            raise ValueError("the steps are not in order: sort them by `after`")
         return self
 
 
@@ -152,7 +152,7 @@ class ReceiversFile(_Part):
         names = [receiver.name for receiver in self.receivers]
         named = {name for route in self.routes for step in route.escalation for name in step.to}
         if unknown := sorted(named - set(names)):
-            raise ValueError(f"a route names the receiver {unknown[0]!r}, which is not among the receivers")
+            raise ValueError(f"a route names the receiver {unknown[0]!r}, which is not defined")
         return self
 
     @property

@@ -36,9 +36,9 @@ def _url(secret: SecretStr) -> SecretStr:
         parts = urlsplit(secret.get_secret_value())
         port = parts.port
     except ValueError:
-        raise ValueError("this is no address: write https://host/path") from None
+        raise ValueError("this is no URL: write https://host/path") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError("this is no address: write https://host/path")
+        raise ValueError("this is no URL: write https://host/path")
     return secret
 
 

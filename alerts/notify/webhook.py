@@ -27,9 +27,9 @@ def key_of(secret: str) -> bytes:
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error:
-        raise ValueError("a secret is whsec_ and Base64") from None
+        raise ValueError("the secret is invalid: write whsec_ and Base64") from None
     if not 24 <= len(key) <= 64:
-        raise ValueError("a secret has 24 to 64 bytes: make one with `openssl rand -base64 32`")
+        raise ValueError("the secret must have 24 to 64 bytes: generate one with `openssl rand -base64 32`")
     return key
 
 

@@ -45,10 +45,10 @@ class WeCom:
         host = host_of(self._config.url)
         if (failed := check_response(answer, host)) is not None:
             return failed
-        code, said = error_code_and_message(answer, "errcode")
+        code, text = error_code_and_message(answer, "errcode")
         if code == 0:
             return None
         fault = {TOO_FAST: DeliveryFailure.RATE_LIMITED, BUSY: DeliveryFailure.SERVER_ERROR}.get(
             code or 1, DeliveryFailure.REFUSED
         )
-        return Failed(fault, f"{host} says {code}: {said}", answer.retry_after_s)
+        return Failed(fault, f"{host} returned error {code}: {text}", answer.retry_after_s)

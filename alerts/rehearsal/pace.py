@@ -33,11 +33,11 @@ class RehearsalPace:
     def describe(self) -> str:
         """Describe the interval and what it misses."""
         why = " (for the length of it; --every sets it)" if self.chosen else ""
-        told = f"an evaluation every {format_setting_duration(self.every_s)}{why}"
+        text = f"an evaluation every {format_setting_duration(self.every_s)}{why}"
         if self.every_s > LIVE_EVERY_S:
-            told += f", counters in steps of {format_setting_duration(self.step_s)}: what is over sooner is not seen"
-            told += ", and counter rules judge more coarsely than live"
-        return told
+            text += f", counters in steps of {format_setting_duration(self.step_s)}: shorter incidents are missed"
+            text += ", and counter rules are less precise than live"
+        return text
 
     def left_out(self, rules: Rules) -> tuple[str, ...]:
         """Names of enabled rules that need shorter steps."""

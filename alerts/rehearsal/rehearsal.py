@@ -103,7 +103,7 @@ class Rehearsal:
         self.course.take(panes)
         totals = await self._store.totals()
         self._shares.take(now_ms, totals)
-        told = health_readings(
+        readings = health_readings(
             StoreSample(
                 now_ms=now_ms,
                 polled_ms=now_ms,
@@ -117,6 +117,6 @@ class Rehearsal:
             self._shares,
         )
         try:
-            return await self._snapshots.take(self._view, now_ms, self._rules, panes, seen, list(told), {})
+            return await self._snapshots.take(self._view, now_ms, self._rules, panes, seen, list(readings), {})
         except NotReadyError:
             return None

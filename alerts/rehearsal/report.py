@@ -68,12 +68,12 @@ class Report:
         whole = f"{len(self.played.pages)} pages in {found.days * 24:.1f} h"
         if self.happened is None:
             return f"{whole}; what really went wrong is not known"
-        told = sum(one.first is not None for one in found.detected)
+        paged = sum(one.first is not None for one in found.detected)
         per_day = found.false_per_day
         rate = "" if per_day is None else f", {per_day:.2g} false pages a day"
         late = f", {len(found.late)} late" if found.late else ""
         wrong = f"{len(found.false)} pages were false{late}{rate}"
-        return f"{whole}: {told} of {len(found.detected)} incidents were told of, {wrong}"
+        return f"{whole}: {paged} of {len(found.detected)} incidents paged, {wrong}"
 
     def incidents(self) -> list[tuple[str, ...]]:
         """(incident, time, first rule, delay, pages)."""
@@ -81,7 +81,7 @@ class Report:
             (
                 one.happened.kind,
                 format_utc_ms(one.happened.start_ms),
-                str(one.first.series) if one.first else "nobody",
+                str(one.first.series) if one.first else "none",
                 f"{one.delay_s:.0f} s" if one.delay_s is not None else "–",
                 str(one.pages),
             )
@@ -120,12 +120,12 @@ class Report:
             "false_pages_per_day": self.found.false_per_day if self.happened is not None else None,
             "rules": [dict(zip(HEADER, row, strict=True)) for row in self.rows()],
             "incidents": [
-                dict(zip(("kind", "at", "told_by", "delay", "pages"), row, strict=True)) for row in self.incidents()
+                dict(zip(("kind", "at", "first_rule", "delay", "pages"), row, strict=True)) for row in self.incidents()
             ],
             "pages": [
                 dict(zip(("at", "until", "severity", "verdict", "summary"), row, strict=True)) for row in self.pages()
             ],
-            "held_back": [
+            "inhibited": [
                 {"rule": rule, "why": why.value, "series": many} for (rule, why), many in self.played.inhibited.items()
             ],
         }
@@ -135,13 +135,13 @@ class Report:
         parts = [
             "<!doctype html><html lang=en><meta charset=utf-8><title>Rehearsal</title>",
             f"<style>{_STYLE}</style><h1>Rehearsal</h1><p>{escape(self.verdict())}</p><p>{escape(self.pace.describe())}</p>",
-            *(f"<p>{escape(said)}</p>" for said in [self.pace.describe_left_out(self.rules)] if said),
+            *(f"<p>{escape(text)}</p>" for text in [self.pace.describe_left_out(self.rules)] if text),
             self._chart(),
             "<h2>Rules</h2>",
             _table(HEADER, self.rows(), numbers=range(1, len(HEADER))),
         ]
         if self.happened is not None:
-            header = ("incident", "at", "told by", "after", "pages")
+            header = ("incident", "at", "first rule", "after", "pages")
             parts += ["<h2>Incidents</h2>", _table(header, self.incidents(), numbers=(3, 4))]
         parts += ["<h2>Pages</h2>", _table(("at", "until", "severity", "verdict", "what"), self.pages())]
         return "\n".join(parts) + "\n"

@@ -116,15 +116,15 @@ def score(
             score.false.append(page)
             continue
         in_time = [i for i in about if page.series.rule in plain or _is_about(page, wanted[i])]
-        told = (in_time or about)[-1]
-        counts[told] += 1
+        incident = (in_time or about)[-1]
+        counts[incident] += 1
         if not in_time:
             of_rule.late += 1
             score.late.append(page)
             continue
         of_rule.right += 1
-        of_rule.delays_s.append((page.fired_ms - wanted[told].start_ms) / 1000)
-        firsts.setdefault(told, page)
+        of_rule.delays_s.append((page.fired_ms - wanted[incident].start_ms) / 1000)
+        firsts.setdefault(incident, page)
     score.detected += [DetectedIncident(one, firsts.get(i), counts[i]) for i, one in enumerate(wanted)]
 
 

@@ -42,19 +42,19 @@ class RehearsalSource:
 def recorded(folder: Path) -> RehearsalSource:
     """A folder of `salepulse replay` or `salepulse simulate --out`."""
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder of recorded events")
+        raise UsageError(f"{folder} is not a folder of recorded events")
     truth = folder / TRUTH
     happened = None
     if truth.is_file():
         try:
-            told: list[dict[str, Any]] = msgspec.json.decode(truth.read_bytes())["incidents"]
+            incidents: list[dict[str, Any]] = msgspec.json.decode(truth.read_bytes())["incidents"]
             happened = [
                 ActualIncident(one["kind"], one["start_ms"], one["end_ms"])
-                for one in told
+                for one in incidents
                 if one["kind"] in DETECTED_AS
             ]
         except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise UsageError(f"{truth} does not say what went wrong: {error}") from None
+            raise UsageError(f"{truth} is invalid: {error}") from None
     recordings = find_recordings([folder])
     spans = [found for one in recordings if one.topic in EVENT_TOPICS and (found := span_ms(one))]
     first_ms = min((start_ms for start_ms, _ in spans), default=0)

@@ -120,7 +120,7 @@ class ThresholdDetector(StrictModel):
             raise ValueError("write one of `above` and `below`")
         limit, clear = self.limit, self.clear
         if clear is not None and (clear > limit if self.above is not None else clear < limit):
-            raise ValueError("`clear` is on the wrong side of the limit: it must be nearer to what is right")
+            raise ValueError("`clear` is on the wrong side of the limit: it must be on the clear side of it")
         return self
 
     @property
@@ -152,9 +152,9 @@ class ChangeDetector(StrictModel):
     @model_validator(mode="after")
     def _change_is_possible(self) -> Self:
         if self.direction is Direction.DROP and self.by >= 1 and self.value in COUNTER_IDS:
-            raise ValueError("`by` of a counter's drop must be less than 100%: nothing falls by more than all of it")
+            raise ValueError("`by` of a counter's drop must be less than 100%: a count cannot fall by more")
         if self.clear_by is not None and self.clear_by > self.by:
-            raise ValueError("`clear_by` must be at most `by`: it is right again nearer to the baseline")
+            raise ValueError("`clear_by` must be at most `by`: it clears nearer to the reference")
         return self
 
 
@@ -186,7 +186,7 @@ class SequentialDetector(StrictModel):
     @model_validator(mode="after")
     def _effect_is_possible(self) -> Self:
         if self.direction is Direction.DROP and self.least_effect >= 1:
-            raise ValueError("`least_effect` of a drop must be less than 100%: nothing falls by more than all of it")
+            raise ValueError("`least_effect` of a drop must be less than 100%: a count cannot fall by more")
         return self
 
 

@@ -122,7 +122,7 @@ class Rule(StrictModel):
     def _variants_make_sense(self) -> Self:
         for place, during in enumerate(self.during):
             if "kind" in during.detect:
-                raise ValueError(f"during {place + 1}: the kind of detector cannot change, leave `kind` out")
+                raise ValueError(f"during {place + 1}: the kind of a detector cannot change: remove `kind`")
             self.detector(frozenset({place}))
         return self
 

@@ -77,7 +77,7 @@ class ViewEvaluator:
         if kept is not None:
             memory = from_bytes(kept)
             if memory is None:
-                log.warning("what another version remembered cannot be read: the last hour is learnt from instead")
+                log.warning("evaluation memory has another version; learning from the last hour")
             self._memory = memory or self._memory
         if not self._follows:
             self._follows = True
@@ -118,9 +118,9 @@ class ViewEvaluator:
         loaded = self._loader.loaded
         self._rules = disable_unsettled_rules(loaded.rules, self._settings.not_in_as_of)
         if loaded.errors:
-            log.error("the rules have faults: those before stay in force", errors=[str(one) for one in loaded.errors])
+            log.error("rules invalid; the last valid ones stay in force", errors=[str(one) for one in loaded.errors])
         else:
-            log.info("rules were read anew", rules=len(loaded.rules.rules), version=loaded.version)
+            log.info("rules reloaded", rules=len(loaded.rules.rules), version=loaded.version)
 
     # In the view's thread ---------------------------------------------------------------------------------------------
 
@@ -136,9 +136,9 @@ class ViewEvaluator:
         panes = await self._snapshots.seconds(view, one.rules, Span(start_s, max(start_s, seen.settled_s)))
         if self._memory.evaluated_until_s is None:
             panes = panes.from_first()
-        told = self._facts(view, at_ms, seen)
+        readings = self._facts(view, at_ms, seen)
         holes = view.state.incomplete
-        snapshot = await self._snapshots.take(view, at_ms, one.rules, panes, seen, told, holes)
+        snapshot = await self._snapshots.take(view, at_ms, one.rules, panes, seen, readings, holes)
         evaluation = self._judge(one.rules, snapshot, one.watched)
         ids = frozenset(held.promotion_id for held in running_promotions(view.promotions, seen.as_of_ms))
         return EvaluationRun(evaluation, ids)
@@ -152,7 +152,7 @@ class ViewEvaluator:
         """Evaluate a part of the backlog without reporting; return its end, or None if more remains."""
         began_s = time.monotonic()
         if self._memory.evaluated_until_s is not None and self._memory.evaluated_until_s > seen.settled_s + HISTORY_S:
-            log.warning("the as-of has gone back: the rules begin anew")
+            log.warning("as-of moved back; evaluation restarted")
             self._memory = EvaluationMemory()
         start_s = max(self._memory.evaluated_until_s or 0, self._oldest_s(seen))
         while seen.settled_s - start_s > _STRETCH_S:

@@ -47,7 +47,7 @@ class TestCheck:
         done = salepulse("check")
         assert done.exit_code == 0
         assert " rules valid: " in done.output
-        assert "nobody is told" in done.output
+        assert "no receivers: nothing is sent" in done.output
 
     def test_rules_are_named_by_position_or_by_name_and_counted(self, in_folder: Path) -> None:
         one = "{name: a, title: b, detect: {kind: threshold, value: roas, below: 1}}"
@@ -57,7 +57,7 @@ class TestCheck:
             done = salepulse("check", *given, "--receivers", "r.yaml")
             assert done.output.splitlines() == ["1 rule valid: a", "1 receiver valid: chat (slack)"]
         twice = salepulse("check", "one.yaml", "--rules", "one.yaml")
-        assert (twice.exit_code, "given twice" in twice.stderr) == (2, True)
+        assert (twice.exit_code, "two files of rules" in twice.stderr) == (2, True)
 
     def test_faults_have_lines_and_the_exit_code_is_2(self, in_folder: Path) -> None:
         (in_folder / "rules.yaml").write_text('version: "1"\nrules:\n  - name: Nonsense\n')
