@@ -43,7 +43,7 @@ def firing(in_folder: Path, redis_url: str) -> str:
 
 
 class TestCheck:
-    def test_the_default_rules_are_well(self, in_folder: Path) -> None:
+    def test_the_default_rules_are_valid(self, in_folder: Path) -> None:
         done = salepulse("check")
         assert done.exit_code == 0
         assert " rules valid: " in done.output
@@ -59,13 +59,13 @@ class TestCheck:
         twice = salepulse("check", "one.yaml", "--rules", "one.yaml")
         assert (twice.exit_code, "two files of rules" in twice.stderr) == (2, True)
 
-    def test_faults_have_lines_and_the_exit_code_is_2(self, in_folder: Path) -> None:
+    def test_errors_have_lines_and_the_exit_code_is_2(self, in_folder: Path) -> None:
         (in_folder / "rules.yaml").write_text('version: "1"\nrules:\n  - name: Nonsense\n')
         done = salepulse("check", "rules.yaml")
         assert done.exit_code == 2
         assert "rules.yaml:3: " in done.stderr
 
-    def test_receivers_are_checked_without_telling_their_secrets(self, in_folder: Path) -> None:
+    def test_receivers_are_checked_without_showing_secrets(self, in_folder: Path) -> None:
         (in_folder / "r.yaml").write_text("receivers: [{name: chat, type: slack, url: 'gopher://t0ps3cret'}]")
         done = salepulse("check", "--receivers", "r.yaml")
         assert done.exit_code == 2
@@ -74,7 +74,7 @@ class TestCheck:
 
 
 class TestTrial:
-    def test_goes_through_each_receiver_and_says_what_became_of_it(
+    def test_sends_to_each_receiver_and_reports_the_outcome(
         self, in_folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SALEPULSE_ALERTS_RECEIVERS", str(in_folder / "r.yaml"))
@@ -103,7 +103,7 @@ class TestTrial:
 
 
 class TestPeople:
-    def test_what_fires(self, firing: str) -> None:
+    def test_lists_alerts(self, firing: str) -> None:
         (one,) = json.loads(salepulse("list", "--json").stdout)["alerts"]
         assert (one["fingerprint"], one["state"]) == (firing, "firing")
         assert firing in salepulse("list", "--state", "firing").stdout
@@ -140,10 +140,10 @@ class TestPeople:
             ),
         ],
     )
-    def test_a_silence_says_what_it_is_about_now(self, firing: str, matcher: str, remarks: list[str]) -> None:
+    def test_a_silence_reports_the_matching_alerts(self, firing: str, matcher: str, remarks: list[str]) -> None:
         assert salepulse("silence", matcher, "--for", "2h").stderr.splitlines() == remarks
 
-    def test_a_silence_for_a_promotion_that_does_not_run_says_so(self, firing: str) -> None:
+    def test_a_silence_for_an_inactive_promotion_has_a_note(self, firing: str) -> None:
         remarks = {
             which: salepulse("silence", "rule=~.*", "--for", "2h", "--promotion", which).stderr.splitlines()[0]
             for which in ("d11", "*")
@@ -154,7 +154,7 @@ class TestPeople:
             "*": f"it holds for nobody now, as no promotion runs: {would}",
         }
 
-    def test_the_list_has_first_what_began_last(self, in_folder: Path, redis_url: str) -> None:
+    def test_the_list_is_newest_first(self, in_folder: Path, redis_url: str) -> None:
         async def fire() -> None:
             async with beside_servers(redis_url) as process:
                 late, early = (replace(BAD, since_ms=T0 - ago_ms) for ago_ms in (1000, 60_000))
@@ -169,12 +169,12 @@ class TestPeople:
     @pytest.mark.parametrize(
         "arguments", [["rule=x"], ["nonsense", "--for", "2h"], ["rule=x", "--for", "long"]], ids=str
     )
-    def test_silences_that_make_no_sense(self, in_folder: Path, arguments: list[str]) -> None:
+    def test_invalid_silences_are_refused(self, in_folder: Path, arguments: list[str]) -> None:
         done = salepulse("silence", *arguments)
         assert done.exit_code == 2
         assert "salepulse: " in done.stderr
 
-    def test_without_redis_it_says_so(self, in_folder: Path) -> None:
+    def test_without_redis_there_is_an_error(self, in_folder: Path) -> None:
         done = salepulse("list", "--redis-url", "redis://127.0.0.1:1/0")
         assert done.exit_code == 1
         assert "no Redis answers" in done.stderr

@@ -45,7 +45,7 @@ def test_the_incident_is_one_page_soon_and_its_resolve_before_the_end() -> None:
 
 
 @pytest.mark.anyio
-async def test_what_on_call_is_sent_is_shown_as_it_reads(tmp_path: Path) -> None:
+async def test_notifications_are_shown_as_text(tmp_path: Path) -> None:
     shown: list[str] = []
     production = Settings(
         alerts_receivers="/etc/pager.yaml",
@@ -91,13 +91,13 @@ def test_its_command_can_be_pasted_into_the_shell_that_started_the_demo(
     assert f"Acknowledge: {sys.executable} -m streams.cli alerts ack" in readable_lines(message, "redis://x")[0]
 
 
-def test_why_an_alert_outlasts_the_incident_is_said() -> None:
+def test_the_delay_after_the_incident_is_explained() -> None:
     assert readable_lines({"text": "Lasted: 1 min 19 s, until noon"}, REDIS_URL)[0].endswith(
         "Lasted: 1 min 19 s, until noon (the incident, plus the 1m window of the rule)"
     )
 
 
-def test_markup_of_the_chat_is_taken_off() -> None:
+def test_chat_markup_is_removed() -> None:
     text = "*[FIRING]* a &lt; b\n\n<http://x/runbook|Runbook>"
     lines = readable_lines({"blocks": [{"text": {"text": text}}]}, REDIS_URL)
     assert lines == ["on-call page │ [FIRING] a < b", "on-call page │ Runbook: http://x/runbook"]

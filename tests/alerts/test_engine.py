@@ -86,7 +86,7 @@ def owed(redis: Redis) -> Owed:
     return reading
 
 
-async def test_evaluates_and_what_that_comes_to_is_written(make: Making, owed: Owed) -> None:
+async def test_an_evaluation_is_written(make: Making, owed: Owed) -> None:
     one = make()
     assert [await one.engine.round() for _ in range(3)] == [EvaluationOutcome.EVALUATED] * 3
     assert await owed() == [NoticeKind.FIRING]
@@ -97,7 +97,7 @@ async def test_evaluates_and_what_that_comes_to_is_written(make: Making, owed: O
     assert value("salepulse_alerts_leading") == 1
 
 
-async def test_one_evaluates_and_the_other_stands_by(make: Making) -> None:
+async def test_one_process_evaluates_and_the_other_is_standby(make: Making) -> None:
     one, two = make("one"), make("two")
     assert await one.engine.round() is EvaluationOutcome.EVALUATED
     assert await two.engine.round() is EvaluationOutcome.STANDBY
@@ -106,7 +106,7 @@ async def test_one_evaluates_and_the_other_stands_by(make: Making) -> None:
     assert await one.engine.round() is EvaluationOutcome.STANDBY
 
 
-async def test_a_standby_takes_over_from_one_that_was_killed_and_goes_on_where_it_was(make: Making, owed: Owed) -> None:
+async def test_a_standby_takes_over_from_a_killed_leader(make: Making, owed: Owed) -> None:
     killed, standby = make("killed", lease_ms=50), make("standby")
     await killed.engine.round()
     await asyncio.sleep(0.06)
@@ -116,7 +116,7 @@ async def test_a_standby_takes_over_from_one_that_was_killed_and_goes_on_where_i
     assert await owed() == [NoticeKind.FIRING, NoticeKind.RESOLVED]
 
 
-async def test_one_that_slept_through_its_lease_writes_nothing(make: Making, owed: Owed) -> None:
+async def test_a_leader_that_lost_its_lease_writes_nothing(make: Making, owed: Owed) -> None:
     sleepy, other = make("sleepy", lease_ms=50), make("other")
     await sleepy.engine.round()
     sleepy.evaluator.found = (FINE,)
@@ -159,7 +159,7 @@ async def test_an_expired_lease_is_reserved_for_its_last_holder(make: Making, mo
     assert (last.engine.is_presumed_leader, standby.engine.is_presumed_leader) == (False, True)
 
 
-async def test_a_fault_in_evaluating_changes_nothing_and_passes(make: Making, owed: Owed) -> None:
+async def test_a_failed_evaluation_changes_nothing_and_is_retried(make: Making, owed: Owed) -> None:
     one = make()
     await one.engine.round()
     one.evaluator.raises = RuntimeError("a fault")
@@ -170,7 +170,7 @@ async def test_a_fault_in_evaluating_changes_nothing_and_passes(make: Making, ow
     assert await owed() == [NoticeKind.FIRING, NoticeKind.RESOLVED]
 
 
-async def test_a_write_whose_answer_is_lost_tells_nobody_twice(
+async def test_a_write_with_a_lost_response_repeats_no_notification(
     make: Making, owed: Owed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = make()
@@ -189,7 +189,7 @@ async def test_a_write_whose_answer_is_lost_tells_nobody_twice(
     assert await owed() == [NoticeKind.FIRING]
 
 
-async def test_who_takes_over_goes_on_from_what_was_remembered(make: Making, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_new_leader_restores_the_memory(make: Making, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "MEMORY_WRITE_INTERVAL_S", 0)
     one, two = make("one"), make("two")
     one.evaluator.memory = b"\x00what one knows"
@@ -201,7 +201,7 @@ async def test_who_takes_over_goes_on_from_what_was_remembered(make: Making, mon
     assert two.evaluator.begun_with == [b"\x00what one knows"]
 
 
-async def test_a_redis_that_forgot_everything_is_told_again(make: Making, redis: Redis, owed: Owed) -> None:
+async def test_an_empty_redis_is_filled_again(make: Making, redis: Redis, owed: Owed) -> None:
     one = make()
     await one.engine.round()
     await redis.flushall()

@@ -100,7 +100,7 @@ def found(evaluation: Evaluation) -> dict[str, Finding]:
     return {str(finding.series): finding for finding in evaluation.findings}
 
 
-def test_a_drop_everywhere_is_one_finding_that_stands() -> None:
+def test_a_drop_everywhere_is_one_root() -> None:
     calm = counted(1800, {})
     bad = after(counted(60, {APP: 0.5, WEB: 0.5}, seed=2), calm.end_s)
     evaluation, _ = played(rules_of(DROP), [calm, bad])
@@ -116,7 +116,7 @@ def test_a_drop_everywhere_is_one_finding_that_stands() -> None:
     assert (finding.chart.name, finding.chart.window, finding.chart.scope) == ("order_rate", Window.M1, Scope.ALL)
 
 
-def test_a_drop_in_one_channel_names_it() -> None:
+def test_a_drop_in_one_channel_is_its_finding() -> None:
     calm = counted(1800, {})
     bad = after(counted(60, {APP: 0.4}, seed=2), calm.end_s)
     findings = found(played(rules_of(DROP), [calm, bad])[0])
@@ -126,7 +126,7 @@ def test_a_drop_in_one_channel_names_it() -> None:
 
 
 @pytest.mark.parametrize("cut_s", [1, 7, 10, 60])
-def test_it_does_not_matter_how_the_panes_are_cut(cut_s: int) -> None:
+def test_results_do_not_depend_on_the_ranges_of_panes(cut_s: int) -> None:
     calm = counted(1200, {})
     bad = after(counted(60, {APP: 0.5, WEB: 0.5}, seed=2), calm.end_s)
     parts = [
@@ -135,7 +135,7 @@ def test_it_does_not_matter_how_the_panes_are_cut(cut_s: int) -> None:
     assert found(played(rules_of(DROP), [calm, *parts])[0])["drop"].condition is Condition.BREACHED
 
 
-def test_what_is_remembered_survives_a_kill() -> None:
+def test_memory_survives_serialization() -> None:
     rules, calm = rules_of(DROP), counted(1800, {})
     bad = after(counted(60, {APP: 0.5, WEB: 0.5}, seed=2), calm.end_s)
     _, memory = played(rules, [calm])
@@ -185,7 +185,7 @@ def test_a_memory_that_cannot_be_read_is_none() -> None:
     assert from_bytes(to_bytes(EvaluationMemory())[:-3]) is None
 
 
-def test_panes_that_were_taken_in_are_not_taken_in_again() -> None:
+def test_observed_panes_are_not_observed_again() -> None:
     rules, calm = rules_of(DROP), counted(600, {})
     _, memory = played(rules, [calm])
     before = to_bytes(memory)
@@ -193,7 +193,7 @@ def test_panes_that_were_taken_in_are_not_taken_in_again() -> None:
     assert to_bytes(memory) == before
 
 
-def test_what_is_watched_has_a_finding_whatever_it_is() -> None:
+def test_watched_series_always_have_a_finding() -> None:
     rules, calm = rules_of(DROP), counted(1800, {})
     watched = {
         Series("drop"),
@@ -207,14 +207,14 @@ def test_what_is_watched_has_a_finding_whatever_it_is() -> None:
     assert "another-rule" not in findings
 
 
-def test_before_anything_is_learnt_it_says_so() -> None:
+def test_before_learning_the_reason_is_learning() -> None:
     rules, calm = rules_of(DROP), counted(60, {})
     evaluation, _ = evaluate(rules, DetectionInputs(calm.end_s * 1000, calm), EvaluationMemory(), {Series("drop")})
     assert found(evaluation)["drop"].reason is FindingReason.LEARNING
     assert ("drop", FindingReason.TOO_FEW, 3) in evaluation.unknown
 
 
-def test_a_changed_detector_reads_nothing_that_another_remembered() -> None:
+def test_a_changed_detector_starts_with_an_empty_memory() -> None:
     calm = counted(1800, {})
     _, memory = played(rules_of(DROP), [calm])
     other = rules_of(DROP.replace("per: checkouts", "per: cart_adds"))
@@ -243,14 +243,14 @@ def test_only_skus_on_promotion_are_watched_while_it_runs() -> None:
     assert found(evaluation)["sold-out"].reason is FindingReason.NOT_IN_FORCE
 
 
-def test_during_a_phase_other_thresholds_hold() -> None:
+def test_overrides_apply_during_a_phase() -> None:
     evaluation, memory = evaluate(rules_of(LOW), stock(60, {"s-1": 8}), EvaluationMemory())
     assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
     evaluation, _ = evaluate(rules_of(LOW), stock(700, {"s-1": 8}), memory)
     assert list(found(evaluation)) == [], "after the opening, 8 are enough"
 
 
-def test_what_has_no_number_stays_as_it_was_and_is_counted() -> None:
+def test_a_series_without_a_number_is_unchanged_and_counted() -> None:
     _, memory = evaluate(rules_of(LOW), stock(900, {"s-1": 0}), EvaluationMemory())
     evaluation, _ = evaluate(rules_of(LOW), stock(910, {"s-1": float("nan")}), memory)
     assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
@@ -270,7 +270,7 @@ def shipped(second: float, orders: int, rate: float = 0.5) -> DetectionInputs:
     return DetectionInputs(round(second * 1000), empty_panes(0), {(Window.H1, RuleScope.REGION): table})
 
 
-def test_what_rests_on_too_little_for_its_whole_window_is_over_and_says_so() -> None:
+def test_a_series_with_too_little_data_for_a_window_is_stale() -> None:
     rules, series = rules_of(FEW), Series("late", (("region", "east"),))
     _, memory = evaluate(rules, shipped(10, 20), EvaluationMemory())
     evaluation, memory = evaluate(rules, shipped(3609, 19), memory, {series})
@@ -283,34 +283,34 @@ def test_what_rests_on_too_little_for_its_whole_window_is_over_and_says_so() -> 
     assert found(evaluation)[str(series)].since_ms == 3_620_000, "it begins anew once there is enough"
 
 
-def test_what_is_not_right_again_yet_is_told_with_the_limit_that_it_has_to_pass() -> None:
+def test_a_value_between_the_limits_is_reported_with_its_clear_limit() -> None:
     rules = rules_of(FEW.replace("below: 90%,", "below: 90%, clear: 95%,"))
-    said, memory = [], EvaluationMemory()
+    summaries, memory = [], EvaluationMemory()
     for second, orders, rate in ((10, 20, 0.85), (20, 20, 0.93), (30, 19, 0.97)):
         evaluation, memory = evaluate(rules, shipped(second, orders, rate), memory)
-        said.append(evaluation.findings[0].summary)
-    assert said == [
+        summaries.append(evaluation.findings[0].summary)
+    assert summaries == [
         "Late in region east; 85.00%, less than 90.00%",
         "Late in region east; 93.00%; fired below 90.00%, clears at or above 95.00%",
         "Late in region east; 97.00%; fired below 90.00%, and there is too little now to judge by",
     ]
 
 
-def test_a_fact_that_is_not_right_again_yet_is_told_with_both_limits() -> None:
+def test_a_health_reading_between_the_limits_is_reported_with_both() -> None:
     rules = rules_of(
         "rules: [{name: refused, title: Refused, category: data, "
         "detect: {kind: health, check: dead_letter_rate, above: 1%, clear: 0.5%}}]"
     )
-    said, memory, topic = [], EvaluationMemory(), (("topic", "orders"),)
+    findings, memory, topic = [], EvaluationMemory(), (("topic", "orders"),)
     for at_ms, rate in ((0, 0.02), (1000, 0.0059)):
         facts = (HealthReading(HealthCheck.REFUSED, rate, topic),)
         evaluation, memory = evaluate(rules, DetectionInputs(at_ms, empty_panes(0), health_readings=facts), memory)
-        said.append(evaluation.findings[0])
-    assert [finding.summary for finding in said] == [
+        findings.append(evaluation.findings[0])
+    assert [finding.summary for finding in findings] == [
         "Refused in topic orders; 2.00%, more than 1.00%",
         "Refused in topic orders; 0.59%; fired above 1.00%, clears at or below 0.50%",
     ]
-    assert [finding.interval for finding in said] == [ExpectedRange(None, 0.01), ExpectedRange(None, 0.005)]
+    assert [finding.interval for finding in findings] == [ExpectedRange(None, 0.01), ExpectedRange(None, 0.005)]
 
 
 USUAL = FEW.replace("below: 90%,", "below: 90%, clear: 95%, beyond_usual: 20%,")
@@ -329,7 +329,7 @@ def late_by_day(
     return answers, memory
 
 
-def test_a_limit_that_this_shop_never_keeps_is_news_only_where_it_is_far_worse_than_usual() -> None:
+def test_beyond_usual_shifts_a_limit_that_is_never_kept() -> None:
     week = [0.7, 0.7, 0.7, 0.7, 0.7, 0.4, 0.2]
     early, memory = late_by_day(week * 3)
     assert all(early), "of less than three weeks nothing is usual: the limit alone counts"
@@ -342,18 +342,18 @@ def test_a_limit_that_this_shop_never_keeps_is_news_only_where_it_is_far_worse_t
     assert "40.00%, less than 50.00%" in far.summary
 
 
-def test_a_shop_that_keeps_the_limit_has_the_limit() -> None:
+def test_beyond_usual_leaves_a_kept_limit() -> None:
     _, memory = late_by_day([0.99] * 28)
     assert late_by_day([0.91, 0.89, 0.94, 0.96], memory, first=28)[0] == [False, True, True, False]
 
 
-def test_what_lasts_for_weeks_is_usual_then() -> None:
+def test_a_level_that_lasts_for_weeks_becomes_usual() -> None:
     _, memory = late_by_day([0.99] * 28)
     days, _ = late_by_day([0.5] * 28, memory, first=28)
     assert days.index(False) == 21, "three of the last four weeks were so"
 
 
-def test_while_numbers_are_not_to_be_believed_nothing_becomes_stale() -> None:
+def test_unreliable_numbers_do_not_become_stale() -> None:
     rules, series = rules_of(FEW_OR_FAULT), Series("late", (("region", "east"),))
     _, memory = evaluate(rules, shipped(10, 20), EvaluationMemory(), {series})
     fault = (HealthReading(HealthCheck.STALE, 1.0),)
@@ -362,7 +362,7 @@ def test_while_numbers_are_not_to_be_believed_nothing_becomes_stale() -> None:
     assert found(evaluation)[str(series)].reason is FindingReason.BEYOND
 
 
-def test_a_data_fault_stops_the_time_to_stale_and_does_not_set_it_back() -> None:
+def test_a_data_fault_pauses_the_time_to_stale() -> None:
     rules, series = rules_of(FEW_OR_FAULT), Series("late", (("region", "east"),))
     _, memory = evaluate(rules, shipped(0.001, 20), EvaluationMemory(), {series})
     _, memory = evaluate(rules, shipped(1800, 5), memory, {series})
@@ -383,7 +383,7 @@ def test_a_data_fault_stops_the_time_to_stale_and_does_not_set_it_back() -> None
     }
 
 
-def test_a_value_that_is_gone_and_comes_back_begins_anew() -> None:
+def test_a_value_that_returns_starts_again() -> None:
     rules = rules_of(FEW)
     _, memory = evaluate(rules, shipped(10, 20), EvaluationMemory())
     nothing = DetectionInputs(20_000, empty_panes(0), {(Window.H1, RuleScope.REGION): Table((), {})})
@@ -392,14 +392,14 @@ def test_a_value_that_is_gone_and_comes_back_begins_anew() -> None:
     assert found(evaluation) == {}
 
 
-def test_how_many_series_could_be_judged_is_told_by_rule() -> None:
+def test_evaluated_series_are_counted_by_rule() -> None:
     evaluation, memory = evaluate(rules_of(FEW), shipped(10, 20, rate=1.0), EvaluationMemory())
     assert evaluation.judged == (("late", 1),)
     evaluation, _ = evaluate(rules_of(FEW), shipped(20, 19), memory)
     assert evaluation.judged == ()
 
 
-def test_a_change_is_measured_against_the_first_baseline_that_there_is() -> None:
+def test_a_change_uses_the_first_available_reference() -> None:
     rules = rules_of(
         "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "
         "direction: rise, by: 50%, against: [yesterday, recent]}}]"
@@ -413,7 +413,7 @@ def test_a_change_is_measured_against_the_first_baseline_that_there_is() -> None
     assert findings['dear{campaign="a"}'].expected == 100.0
 
 
-def test_a_time_in_which_too_little_happened_is_nothing_to_compare_with() -> None:
+def test_a_reference_with_too_few_events_is_ignored() -> None:
     rules = rules_of(
         "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "
         "direction: rise, by: 50%, against: [yesterday], least: [ad_clicks, 20]}}]"
@@ -426,7 +426,7 @@ def test_a_time_in_which_too_little_happened_is_nothing_to_compare_with() -> Non
     assert TableQuery(*key, frozenset({"cpc", "ad_clicks"}), ReferencePeriod.YESTERDAY) in table_queries(rules)
 
 
-def test_a_scope_without_any_value_now_is_compared_with_nothing() -> None:
+def test_a_scope_without_values_has_no_findings() -> None:
     rules = rules_of(
         "rules: [{name: dear, title: Dear, for_each: [campaign], detect: {kind: change, value: cpc, window: 15m, "
         "direction: rise, by: 50%, against: [yesterday, recent]}}]"
@@ -438,7 +438,7 @@ def test_a_scope_without_any_value_now_is_compared_with_nothing() -> None:
         assert found(evaluate(rules, snapshot, EvaluationMemory())[0]) == {}
 
 
-def test_facts_that_could_not_be_found_out_change_nothing() -> None:
+def test_missing_health_readings_change_nothing() -> None:
     rules = rules_of("rules: [{name: down, title: Down, category: data, detect: {kind: health, check: store_down}}]")
     at = empty_panes(0)
     evaluation, memory = evaluate(
@@ -453,7 +453,7 @@ def test_facts_that_could_not_be_found_out_change_nothing() -> None:
     assert list(found(evaluation)) == []
 
 
-def test_a_fact_that_is_unknown_begins_nothing_and_ends_nothing() -> None:
+def test_an_unknown_health_reading_changes_nothing() -> None:
     rules = rules_of(
         "rules: [{name: stale, title: Stale, category: data, detect: {kind: health, check: partition_stale}}]"
     )
@@ -475,7 +475,7 @@ def test_a_fact_that_is_unknown_begins_nothing_and_ends_nothing() -> None:
     assert list(found(evaluation)) == []
 
 
-def test_the_view_is_asked_once_for_each_window_and_scope() -> None:
+def test_the_view_is_queried_once_per_window_and_scope() -> None:
     asked = table_queries(rules_of(default_text()))
     of_skus = [ask for ask in asked if ask.scope is RuleScope.SKU and ask.window is Window.M15]
     assert len(of_skus) == 1
@@ -483,7 +483,7 @@ def test_the_view_is_asked_once_for_each_window_and_scope() -> None:
     assert ReferencePeriod.RECENT not in {ask.against for ask in asked}
 
 
-def test_cells_of_the_view_count_the_same_as_a_table() -> None:
+def test_cells_and_dense_panes_give_the_same_counts() -> None:
     dense = counted(20, {})
     seconds, rows, columns = np.nonzero(dense.table)
     ids = np.array([COUNTER_IDS[name] for name in dense.counters])
@@ -498,7 +498,7 @@ def test_cells_of_the_view_count_the_same_as_a_table() -> None:
         assert expected[1] == 0
 
 
-def test_while_nothing_was_ever_to_be_expected_a_stretch_is_one_step_and_counts_the_same() -> None:
+def test_steps_without_expectation_are_coalesced_without_a_difference() -> None:
     """Orders of a shop that records no checkouts."""
     rules, dense = rules_of(DROP), counted(1800, {})
     dense.table[:, :, dense.counters.index("checkouts")] = 0

@@ -55,18 +55,18 @@ def passing(alarm: InMemoryRedisAlerts, health: RedisHealth, start_s: int, end_s
     return T0 + end_s * 1000
 
 
-async def test_it_pages_after_the_rules_own_time_and_once() -> None:
+async def test_an_outage_pages_once_after_for() -> None:
     alarm = alarm_of()
     assert await sent(alarm, passing(alarm, DOWN, 0, 3)) == []
     assert await sent(alarm, passing(alarm, DOWN, 3, 100)) == [("store-down", NoticeKind.FIRING)]
 
 
-async def test_each_trouble_has_its_rule() -> None:
+async def test_each_state_of_redis_has_its_rule() -> None:
     alarm = alarm_of()
     assert await sent(alarm, passing(alarm, REFUSES, 0, 10)) == [("store-refuses-writes", NoticeKind.FIRING)]
 
 
-async def test_a_short_trouble_pages_nobody() -> None:
+async def test_a_short_outage_does_not_page() -> None:
     alarm = alarm_of()
     for start_s in range(0, 60, 6):
         passing(alarm, DOWN, start_s, start_s + 3)
@@ -74,13 +74,13 @@ async def test_a_short_trouble_pages_nobody() -> None:
     assert await sent(alarm, T0 + 60_000) == []
 
 
-async def test_another_process_pages() -> None:
+async def test_without_may_page_another_process_pages() -> None:
     alarm = alarm_of()
     assert await sent(alarm, passing(alarm, DOWN, 0, 60, may_page=False)) == []
     assert await sent(alarm, passing(alarm, DOWN, 60, 70)) == [("store-down", NoticeKind.FIRING)], "and is dead"
 
 
-async def test_silences_hold_as_they_were_last_read() -> None:
+async def test_the_last_known_silences_apply() -> None:
     alarm = alarm_of()
     alarm.update_known([], _silence("store-down"))
     assert await sent(alarm, passing(alarm, DOWN, 0, 60)) == []
@@ -91,7 +91,7 @@ def _silence(rule: str) -> list[Silence]:
     return [wish.silence(T0 - 1000)]
 
 
-async def test_rules_of_ones_own_about_redis_are_evaluated_and_no_others() -> None:
+async def test_only_rules_about_redis_are_evaluated() -> None:
     text = """rules:
 - {name: mine, title: Redis gone, severity: critical, detect: {kind: health, check: store_down, above: 0}}
 - {name: stale, title: Stale, severity: critical, detect: {kind: health, check: partition_stale, above: 0}}"""
@@ -100,7 +100,7 @@ async def test_rules_of_ones_own_about_redis_are_evaluated_and_no_others() -> No
     assert await sent(alarm, passing(alarm, DOWN, 0, 60)) == [("mine", NoticeKind.FIRING)]
 
 
-async def test_where_nobody_takes_it_over_it_ends_here() -> None:
+async def test_an_alert_without_a_leader_ends_in_memory() -> None:
     alarm = alarm_of()
     passing(alarm, DOWN, 0, 10)
     await delivered(alarm)
@@ -142,7 +142,7 @@ async def owed(redis: Redis, now_ms: int) -> list[NoticeKind]:
     return [notice.kind for notice in found.notices]
 
 
-async def test_the_leader_takes_it_over_and_ends_it(redis: Redis) -> None:
+async def test_the_leader_stores_and_resolves_the_alert(redis: Redis) -> None:
     alarm, clock = alarm_of(), [T0]
     engine = engine_of(redis, alarm, clock)
     assert await engine.round() is EvaluationOutcome.EVALUATED
@@ -171,7 +171,7 @@ async def test_the_leader_takes_it_over_and_ends_it(redis: Redis) -> None:
     ]
 
 
-async def test_it_waits_for_messages_that_are_on_their_way(redis: Redis) -> None:
+async def test_the_handover_waits_for_queued_notices(redis: Redis) -> None:
     alarm, clock = alarm_of(), [T0]
     engine = engine_of(redis, alarm, clock)
     passing(alarm, DOWN, 0, 10)
@@ -183,7 +183,7 @@ async def test_it_waits_for_messages_that_are_on_their_way(redis: Redis) -> None
     assert len(await AcksAndSilences(redis, KEYS).alerts()) == 1
 
 
-async def test_a_handover_whose_answer_was_lost_is_not_done_twice(redis: Redis) -> None:
+async def test_a_handover_with_a_lost_response_is_not_repeated(redis: Redis) -> None:
     alarm, clock = alarm_of(), [T0]
     engine = engine_of(redis, alarm, clock)
     passing(alarm, DOWN, 0, 10)
@@ -199,7 +199,9 @@ async def test_a_handover_whose_answer_was_lost_is_not_done_twice(redis: Redis) 
     assert await owed(redis, clock[0]) == [NoticeKind.RESOLVED]
 
 
-async def test_who_cannot_renew_the_lease_does_not_lead(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_cannot_renew_the_lease_does_not_lead(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = engine_of(redis, alarm_of(), [T0])
     await engine.round()
     assert engine.leading

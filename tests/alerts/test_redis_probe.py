@@ -19,7 +19,7 @@ from streams.store.keys import Keys
 from streams.view.answer_status import is_redis_silent
 from tests.alerts.builders import to
 from tests.alerts.engine import KEYS
-from tests.alerts.viewing.test_health_readings import NOW, told
+from tests.alerts.viewing.test_health_readings import NOW, readings
 
 
 def look_at_nothing() -> RedisProbe:
@@ -39,11 +39,11 @@ def look_at_nothing() -> RedisProbe:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("silent_ms", "down"), [(1_500, False), (2_500, True)])
-async def test_a_redis_that_has_not_answered_for_two_seconds_is_down_to_all(silent_ms: int, down: bool) -> None:
+async def test_redis_is_down_after_two_seconds_without_a_response(silent_ms: int, down: bool) -> None:
     look = look_at_nothing()
     look._answered_s = time.monotonic() - silent_ms / 1000
     health, failure = await look._health()
     assert failure is not None
     assert health.down is down
-    assert [fact.value for fact in told(HealthCheck.STORE_DOWN, polled_ms=NOW - silent_ms)] == [float(down)]
+    assert [fact.value for fact in readings(HealthCheck.STORE_DOWN, polled_ms=NOW - silent_ms)] == [float(down)]
     assert is_redis_silent(NOW - silent_ms, None, NOW) is down

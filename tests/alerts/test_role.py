@@ -75,15 +75,15 @@ class Stage:
         await self.redis.set("said", what)
 
     @property
-    def told(self) -> list[str]:
+    def sent(self) -> list[str]:
         """`FIRING` and `RESOLVED` as they came."""
         return [got.json["text"].partition("[")[2].partition(",")[0].partition("]")[0] for got in self.chat.requests]
 
-    async def until_told(self, *expected: str, within_s: float = 30) -> float:
+    async def until_sent(self, *expected: str, within_s: float = 30) -> float:
         """Until people were told just this; how long that took."""
         began = time.monotonic()
-        while self.told != list(expected):
-            assert time.monotonic() - began < within_s, f"told {self.told}, not {expected}: {self.logs}"
+        while self.sent != list(expected):
+            assert time.monotonic() - began < within_s, f"sent {self.sent}, not {expected}: {self.logs}"
             await anyio.sleep(0.05)
         return time.monotonic() - began
 
@@ -146,7 +146,7 @@ async def published(stage: Stage) -> list[Any]:
     return [json.loads(record.value) async for record in read_to_end(stage.bootstrap, Topic.ALERTS)]
 
 
-async def test_without_events_the_leader_is_known_to_be_at_work(stage: Stage) -> None:
+async def test_without_events_the_leader_reports_that_it_waits(stage: Stage) -> None:
     await stage.say("nothing")
     stage.start("one")
     await stage.leader()
@@ -163,61 +163,61 @@ async def test_without_events_the_leader_is_known_to_be_at_work(stage: Stage) ->
     assert not found.awaits_events(now_ms(), settings)
 
 
-async def test_from_a_finding_to_people_and_the_topic(stage: Stage) -> None:
+async def test_a_finding_is_notified_and_published(stage: Stage) -> None:
     await stage.say("bad")
     stage.start("one")
-    await stage.until_told("FIRING")
+    await stage.until_sent("FIRING")
     assert (await read_last_evaluation(stage.redis, Keys("salepulse", 1))).is_recent(now_ms(), Settings())
     await stage.say("fine")
-    assert await stage.until_told("FIRING", "RESOLVED") < 5
+    assert await stage.until_sent("FIRING", "RESOLVED") < 5
     changes = await published(stage)
     assert [change["change"] for change in changes if change["change"] != "reason"] == ["firing", "resolved"]
 
 
-async def test_a_leader_killed_while_firing_is_replaced_and_nobody_is_told_twice(stage: Stage) -> None:
+async def test_a_leader_killed_while_firing_is_replaced_without_a_repeated_notification(stage: Stage) -> None:
     await stage.say("bad")
     for name in ("one", "two"):
         stage.start(name)
-    await stage.until_told("FIRING")
+    await stage.until_sent("FIRING")
     first = await stage.leader()
     began = time.monotonic()
     stage.process(first).kill()
     await stage.say("fine")
-    await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
+    await stage.until_sent("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
     assert time.monotonic() - began < TAKEN_OVER_WITHIN_S
     await anyio.sleep(1)
-    assert stage.told == ["FIRING", "RESOLVED"]
+    assert stage.sent == ["FIRING", "RESOLVED"]
 
 
-async def test_a_restart_of_all_tells_nobody_again(stage: Stage) -> None:
+async def test_a_restart_of_all_processes_repeats_no_notification(stage: Stage) -> None:
     await stage.say("bad")
     stage.start("one")
-    await stage.until_told("FIRING")
+    await stage.until_sent("FIRING")
     stage.processes[0].kill()
     stage.start("two")
     await stage.leader(within_s=TAKEN_OVER_WITHIN_S)
     await anyio.sleep(2)
-    assert stage.told == ["FIRING"]
+    assert stage.sent == ["FIRING"]
 
 
-async def test_a_leader_that_stood_still_and_goes_on_changes_nothing(stage: Stage) -> None:
+async def test_a_leader_that_was_paused_changes_nothing(stage: Stage) -> None:
     await stage.say("bad")
     for name in ("one", "two"):
         stage.start(name)
-    await stage.until_told("FIRING")
+    await stage.until_sent("FIRING")
     first = await stage.leader()
     asleep = stage.process(first)
     asleep.pause()
     await stage.say("fine")
-    await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
+    await stage.until_sent("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
     second = await stage.leader(other_than=first)
     asleep.resume()
     await anyio.sleep(3)
-    assert stage.told == ["FIRING", "RESOLVED"]
+    assert stage.sent == ["FIRING", "RESOLVED"]
     assert await stage.leader() == second
 
 
-async def test_another_takes_over_from_one_that_cannot_write_which_ends(stage: Stage) -> None:
+async def test_a_process_that_cannot_write_is_replaced_and_exits(stage: Stage) -> None:
     await stage.say("bad")
     rights = ("on", ">secret", "~*", "&*", "+@all")
     await stage.redis.execute_command("ACL", "SETUSER", "one", *rights)
@@ -226,13 +226,13 @@ async def test_another_takes_over_from_one_that_cannot_write_which_ends(stage: S
             "one", stage.redis_url.replace("redis://", "redis://one:secret@"), SALEPULSE_STUCK_AFTER_S="6"
         )
         leader = await stage.leader()
-        await stage.until_told("FIRING")
+        await stage.until_sent("FIRING")
         stage.start("two")
         await stage.until_at_work(2)
         await stage.redis.execute_command("ACL", "SETUSER", "one", "-hset", "-hincrby")
         await stage.leader(other_than=leader, within_s=TAKEN_OVER_WITHIN_S)
         await stage.say("fine")
-        await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
+        await stage.until_sent("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
         assert await anyio.to_thread.run_sync(first.ended, 20) == 1
         assert "no evaluation completed for 6 s although Redis accepts writes" in first.log_path.read_text()
     finally:
@@ -240,7 +240,7 @@ async def test_another_takes_over_from_one_that_cannot_write_which_ends(stage: S
 
 
 @pytest.mark.parametrize("dies", [False, True], ids=["both live", "the leader dies and is restarted"])
-async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(stage: Stage, dies: bool) -> None:
+async def test_a_redis_outage_is_notified_once_and_so_is_its_end(stage: Stage, dies: bool) -> None:
     also = {"STORE_RULES": "1", "SALEPULSE_SESSION_TIMEOUT_S": "6", "SALEPULSE_STUCK_AFTER_S": "6"}
     with redis_server(aof=True) as server:
         stage.redis = Redis.from_url(server.url)
@@ -254,47 +254,47 @@ async def test_people_are_told_once_that_redis_is_down_and_once_that_it_is_back(
         if dies:
             stage.process(leader).kill()
             stage.start("restarted", server.url, **also)
-        await stage.until_told("FIRING", within_s=25)
+        await stage.until_sent("FIRING", within_s=25)
         await anyio.sleep(15)
-        assert stage.told == ["FIRING"]
+        assert stage.sent == ["FIRING"]
         await anyio.to_thread.run_sync(server.restart)
         await stage.redis.connection_pool.disconnect()
-        await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
+        await stage.until_sent("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
         await stage.leader(within_s=TAKEN_OVER_WITHIN_S)
         await anyio.sleep(HANDOVER_TIMEOUT_MS / 1000 + 2)
-        assert stage.told == ["FIRING", "RESOLVED"]
+        assert stage.sent == ["FIRING", "RESOLVED"]
         assert [one.running for one in stage.processes].count(True) == 2, stage.logs
         await stage.redis.aclose()
 
 
-async def test_one_that_starts_while_redis_is_down_tells_of_it(stage: Stage) -> None:
+async def test_a_process_that_starts_while_redis_is_down_notifies_it(stage: Stage) -> None:
     with redis_server(aof=True) as server:
         server.kill()
         stage.start("one", server.url, STORE_RULES="1")
-        await stage.until_told("FIRING", within_s=25)
+        await stage.until_sent("FIRING", within_s=25)
         await anyio.to_thread.run_sync(server.restart)
-        await stage.until_told("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
+        await stage.until_sent("FIRING", "RESOLVED", within_s=TAKEN_OVER_WITHIN_S)
 
 
-async def test_two_cut_apart_tell_people_once(stage: Stage) -> None:
+async def test_a_network_partition_repeats_no_notification(stage: Stage) -> None:
     await stage.say("bad")
     host, _, port = stage.redis_url.removeprefix("redis://").removesuffix("/0").partition(":")
     with FaultProxy((host, int(port))) as proxy:
         stage.start("cut", f"redis://{proxy.address}/0")
-        await stage.until_told("FIRING")
+        await stage.until_sent("FIRING")
         cut = await stage.leader()
         stage.start("other")
         await anyio.sleep(3)
         proxy.black_hole()
         await stage.leader(other_than=cut, within_s=TAKEN_OVER_WITHIN_S)
         await stage.say("fine")
-        await stage.until_told("FIRING", "RESOLVED")
+        await stage.until_sent("FIRING", "RESOLVED")
         proxy.heal()
         await anyio.sleep(3)
-    assert stage.told == ["FIRING", "RESOLVED"]
+    assert stage.sent == ["FIRING", "RESOLVED"]
 
 
-async def test_a_receiver_that_was_away_gets_everything(stage: Stage) -> None:
+async def test_an_unavailable_receiver_gets_all_notifications_later(stage: Stage) -> None:
     from tests.support.receiving import CannedResponse
 
     stage.chat.responses.extend(
@@ -302,4 +302,4 @@ async def test_a_receiver_that_was_away_gets_everything(stage: Stage) -> None:
     )
     await stage.say("bad")
     stage.start("one")
-    await stage.until_told(*["FIRING"] * 4, within_s=40)
+    await stage.until_sent(*["FIRING"] * 4, within_s=40)

@@ -19,7 +19,7 @@ from tests.support.servers import Server
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
-async def test_a_conversion_drop_is_told_with_cause_and_money_and_so_is_its_end(
+async def test_a_conversion_drop_is_notified_with_cause_and_loss(
     embedded_broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     incident = "conversion_drop@+16s/16s:size=0.9,stage=order"
@@ -32,7 +32,7 @@ async def test_a_conversion_drop_is_told_with_cause_and_money_and_so_is_its_end(
         before_s = begins_ms / 1000 - time.time()
         assert before_s > 0, "the incident began before it was watched"
         await watched.until("somebody is told", lambda: watched.pages("business"), within_s=before_s + 54)
-        page = watched.told[0]["data"]
+        page = watched.received[0]["data"]
         assert page["incident"] == "orders", page
         assert page["money_per_minute"] > 0
         assert page["since"] == pytest.approx(begins_ms, abs=12_000)
@@ -42,11 +42,11 @@ async def test_a_conversion_drop_is_told_with_cause_and_money_and_so_is_its_end(
         await watched.until("it is over", lambda: watched.all_over("business"), within_s=90)
         await watched.until("Alertmanager says so", lambda: managed(beyond) == {"resolved"}, within_s=10)
         # At three orders a second a part may be told of before the whole is known to be struck: the same page, updated.
-        kinds = [one["type"].removeprefix("alert.") for one in watched.told]
+        kinds = [one["type"].removeprefix("alert.") for one in watched.received]
         assert (kinds[0], kinds[-1]) == ("firing", "resolved"), watched.summaries
         assert set(kinds[1:-1]) <= {"updated", "worse"}, watched.summaries
-        assert len({one["data"]["page"] for one in watched.told}) == 1, watched.summaries
-        over = watched.told[-1]["data"]
+        assert len({one["data"]["page"] for one in watched.received}) == 1, watched.summaries
+        over = watched.received[-1]["data"]
         assert over["worst"] < 0.8 * over["expected"], "when people are told, some of what is looked at was before it"
         assert over["now"] > over["worst"]
         assert over["lost"] > 0
@@ -60,7 +60,7 @@ def managed(beyond: HttpReceiver) -> set[str]:
     return set({tuple(alert["labels"].items()): alert["status"] for alert in alerts}.values())
 
 
-async def test_a_dead_worker_pages_its_owner_once_and_nobody_else(
+async def test_a_dead_worker_causes_one_data_page(
     embedded_broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     async with (

@@ -50,7 +50,7 @@ class Watched:
     seen: set[int] = field(default_factory=set)
 
     @property
-    def told(self) -> list[dict[str, Any]]:
+    def received(self) -> list[dict[str, Any]]:
         """Every notice as it came: `type`, `data`."""
         return [got.json for got in self.chat.requests if got.path == "/hook"]
 
@@ -63,19 +63,19 @@ class Watched:
         """What an owner was told, in turn: `conversion-drop firing`."""
         return [
             f"{one['data']['rule']} {one['type'].removeprefix('alert.')}"
-            for one in self.told
+            for one in self.received
             if one["data"]["category"] == owner
         ]
 
     def all_over(self, owner: str) -> bool:
         """Whether everything that an owner was told of is over, and he knows."""
-        last = {one["data"]["page"]: one["type"] for one in self.told if one["data"]["category"] == owner}
+        last = {one["data"]["page"]: one["type"] for one in self.received if one["data"]["category"] == owner}
         return bool(last) and set(last.values()) == {"alert.resolved"}
 
     @property
     def summaries(self) -> list[str]:
         """All that people were told, in words."""
-        return [f"{one['type']}: {one['data']['summary']}" for one in self.told]
+        return [f"{one['type']}: {one['data']['summary']}" for one in self.received]
 
     async def until(self, what: str, condition: Callable[[], object], within_s: float) -> float:
         """Wait for something; how long that took."""

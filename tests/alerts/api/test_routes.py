@@ -41,7 +41,7 @@ async def api(redis_url: str, process: Process) -> AsyncIterator[httpx.AsyncClie
         yield made
 
 
-async def test_the_newest_first_with_all_that_is_known(api: httpx.AsyncClient) -> None:
+async def test_alerts_are_listed_newest_first_with_all_fields(api: httpx.AsyncClient) -> None:
     found = (await api.get("/api/v1/alerts")).json()["alerts"]
     assert [(one["labels"]["channel"], one["state"]) for one in found] == [("app", "firing"), ("web", "resolved")]
     assert found[0]["title"] == "Conversion dropped"
@@ -50,19 +50,19 @@ async def test_the_newest_first_with_all_that_is_known(api: httpx.AsyncClient) -
     assert found[0]["chart"].startswith("https://pulse.example/?series=conversion_rate")
 
 
-async def test_it_says_when_the_rules_were_last_evaluated(api: httpx.AsyncClient, process: Process) -> None:
-    async def told() -> tuple[object, object]:
+async def test_the_time_of_the_last_evaluation_is_shown(api: httpx.AsyncClient, process: Process) -> None:
+    async def status() -> tuple[object, object]:
         answer = (await api.get("/api/v1/alerts")).json()
         return answer["evaluated_at"], answer["live"]
 
-    assert await told() == (None, False)
+    assert await status() == (None, False)
     now_ms = round(time.time() * 1000)
     for at_ms, live in ((now_ms, True), (now_ms - EVALUATED_WITHIN_MS - 1, False)):
         await write_last_evaluation(process.redis, Keys("salepulse", 1), at_ms)
-        assert await told() == (at_ms, live)
+        assert await status() == (at_ms, live)
 
 
-async def test_it_says_that_the_first_event_is_waited_for(api: httpx.AsyncClient, process: Process) -> None:
+async def test_the_wait_for_the_first_event_is_shown(api: httpx.AsyncClient, process: Process) -> None:
     keys, now_ms = Keys("salepulse", 1), round(time.time() * 1000)
     assert (await api.get("/api/v1/alerts")).json()["awaits_events"] is False
     await write_awaiting_events(process.redis, keys, now_ms)
@@ -82,7 +82,7 @@ async def test_it_says_that_the_first_event_is_waited_for(api: httpx.AsyncClient
         ("rule=conversion-drop&state=pending", []),
     ],
 )
-async def test_only_those_asked_for(api: httpx.AsyncClient, query: str, channels: list[str]) -> None:
+async def test_alerts_are_filtered(api: httpx.AsyncClient, query: str, channels: list[str]) -> None:
     found = (await api.get(f"/api/v1/alerts?{query}")).json()["alerts"]
     assert [one["labels"]["channel"] for one in found] == channels
 
@@ -93,7 +93,7 @@ async def test_an_unknown_state_lists_the_known_ones(api: httpx.AsyncClient) -> 
     assert "firing" in answer.json()["error"]["message"]
 
 
-async def test_an_acknowledgement(api: httpx.AsyncClient, process: Process) -> None:
+async def test_an_alert_is_acknowledged(api: httpx.AsyncClient, process: Process) -> None:
     firing, over = (one["fingerprint"] for one in (await api.get("/api/v1/alerts")).json()["alerts"])
     answer = await api.post(f"/api/v1/alerts/{firing}/ack", json={"by": "ada", "comment": "on it"})
     assert (answer.status_code, answer.json()["ack"]["by"]) == (200, "ada")
@@ -106,7 +106,7 @@ async def test_an_acknowledgement(api: httpx.AsyncClient, process: Process) -> N
     assert (await api.post(f"/api/v1/alerts/{firing}/ack", json={})).status_code == 422
 
 
-async def test_a_silence_from_its_beginning_to_its_end(api: httpx.AsyncClient) -> None:
+async def test_a_silence_is_created_listed_and_ended(api: httpx.AsyncClient) -> None:
     wish = {"matchers": ["rule=~conversion.*", "channel!=web"], "duration": "2h", "by": "ada", "promotion": "*"}
     made = await api.post("/api/v1/silences", json=wish)
     assert made.status_code == 201
@@ -136,14 +136,14 @@ async def test_a_silence_from_its_beginning_to_its_end(api: httpx.AsyncClient) -
     ],
     ids=str,
 )
-async def test_a_silence_that_makes_no_sense(api: httpx.AsyncClient, change: dict[str, object]) -> None:
+async def test_an_invalid_silence_is_refused(api: httpx.AsyncClient, change: dict[str, object]) -> None:
     wish = {"matchers": ["rule=x"], "duration": "2h", "by": "ada", **change}
     answer = await api.post("/api/v1/silences", json={name: held for name, held in wish.items() if held is not None})
     assert answer.status_code == 422
     assert answer.json()["error"]["message"]
 
 
-async def test_who_is_told_of_an_end_is_seen(api: httpx.AsyncClient, process: Process) -> None:
+async def test_the_receivers_of_the_end_are_shown(api: httpx.AsyncClient, process: Process) -> None:
     await process.evaluate(12, FINE)
     (newest, _) = (await api.get("/api/v1/alerts")).json()["alerts"]
     assert (newest["state"], newest["resolved_because"], newest["notified"]) == ("resolved", "within", [])

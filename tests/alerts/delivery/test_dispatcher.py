@@ -86,7 +86,7 @@ async def stage(redis_url: str) -> AsyncIterator[Stage]:
     await redis.aclose()
 
 
-async def test_normally_once_for_each_state(stage: Stage) -> None:
+async def test_each_state_is_sent_once(stage: Stage) -> None:
     sending = stage.process()
     for second in range(10):
         await stage.owed(second, BAD if second < 5 else FINE)
@@ -100,7 +100,7 @@ async def test_normally_once_for_each_state(stage: Stage) -> None:
     [CannedResponse(500), CannedResponse(after_s=5), CannedResponse(403), CannedResponse(body='{"errcode":-1}')],
     ids=["500", "silent", "403", "busy"],
 )
-async def test_what_goes_wrong_is_sent_again_until_it_arrives(stage: Stage, says: CannedResponse) -> None:
+async def test_a_failed_message_is_retried_until_delivered(stage: Stage, says: CannedResponse) -> None:
     stage.service.responses.extend([says, says])
     sending = stage.process()
     await stage.owed(0, BAD)
@@ -110,7 +110,7 @@ async def test_what_goes_wrong_is_sent_again_until_it_arrives(stage: Stage, says
     assert await sending.outbox.waiting("chat") == 0
 
 
-async def test_retry_after_is_heeded_by_every_process(stage: Stage) -> None:
+async def test_every_process_respects_retry_after(stage: Stage) -> None:
     stage.service.responses.append(CannedResponse(429, headers={"Retry-After": "30"}))
     await stage.owed(0, BAD)
     one, two = stage.process(name="a", lease_ms=10), stage.process(name="b")
@@ -122,7 +122,7 @@ async def test_retry_after_is_heeded_by_every_process(stage: Stage) -> None:
     assert len(stage.service.requests) == 2
 
 
-async def test_an_end_that_comes_while_the_beginning_waits_goes_with_it(stage: Stage) -> None:
+async def test_an_end_is_grouped_with_its_waiting_start(stage: Stage) -> None:
     stage.service.responses.append(CannedResponse(503, headers={"Retry-After": "60"}))
     sending = stage.process()
     await stage.owed(0, BAD)
@@ -134,7 +134,7 @@ async def test_an_end_that_comes_while_the_beginning_waits_goes_with_it(stage: S
     assert await sending.outbox.waiting("chat") == 0
 
 
-async def test_a_flood_stays_within_the_limit_and_loses_nothing(stage: Stage) -> None:
+async def test_a_flood_stays_within_the_rate_limit_without_loss(stage: Stage) -> None:
     sending = stage.process(rate=5)
     await stage.owed(0, *many(50), finding(labels={"sku": "vip"}, severity=Severity.CRITICAL, incident="vip"))
     for second in range(0, 240, 2):
@@ -144,7 +144,7 @@ async def test_a_flood_stays_within_the_limit_and_loses_nothing(stage: Stage) ->
     assert await sending.outbox.waiting("chat") == 0
 
 
-async def test_one_killed_after_sending_and_before_saying_so_is_the_only_case_of_a_repeat(
+async def test_a_kill_between_delivery_and_recording_repeats_a_message(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stage.owed(0, BAD)
@@ -165,7 +165,7 @@ async def test_one_killed_after_sending_and_before_saying_so_is_the_only_case_of
     assert await other.outbox.waiting("chat") == 0
 
 
-async def test_one_killed_before_sending_loses_nothing(stage: Stage) -> None:
+async def test_a_kill_before_sending_loses_no_message(stage: Stage) -> None:
     await stage.owed(0, BAD)
     dying = stage.process(name="dying", lease_ms=10)
     assert isinstance(await dying.outbox.claim_due("chat", T0, 60_000), DueNotices)
@@ -175,20 +175,22 @@ async def test_one_killed_before_sending_loses_nothing(stage: Stage) -> None:
     assert len(stage.service.requests) == 1
 
 
-async def test_several_processes_together_send_each_message_once(stage: Stage) -> None:
+async def test_concurrent_processes_send_each_message_once(stage: Stage) -> None:
     senders = [stage.process(name=str(i), rate=600) for i in range(4)]
     for second in range(20):
         await stage.owed(second, *many(second % 3 + 1))
         await asyncio.gather(*(sender.at(second) for sender in senders))
     for sender in senders:
         await sender.at(30)
-    said = [line for text in stage.texts for line in text.splitlines() if "［" in line]
+    lines = [line for text in stage.texts for line in text.splitlines() if "［" in line]
     written = await Process(stage.redis).store.unpublished()
     owed = [one for one in written if json.loads(one.json)["change"] in ("firing", "resolved")]
-    assert len(said) == len(owed) > 10
+    assert len(lines) == len(owed) > 10
 
 
-async def test_a_notifier_with_a_fault_of_its_own_stops_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_of_one_notifier_does_not_stop_others(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sending = stage.process()
     await stage.owed(0, BAD)
 

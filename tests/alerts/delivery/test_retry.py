@@ -12,7 +12,7 @@ TWO = noticed(*many(2))
 LATE_MS = T0 + DISCARD_AFTER_MS
 
 
-def test_what_has_arrived_is_done_with_and_failures_are_forgotten() -> None:
+def test_a_delivery_removes_the_notices_and_resets_failures() -> None:
     follows = plan_retry(Delivered(), TWO, 3, T0).result
     assert (list(follows.finished_ids), follows.retries, follows.failures, follows.blocked_ms) == (
         [n.id for n in TWO],
@@ -22,17 +22,17 @@ def test_what_has_arrived_is_done_with_and_failures_are_forgotten() -> None:
     )
 
 
-def test_what_may_pass_holds_the_receiver_up_longer_each_time_to_a_minute() -> None:
+def test_temporary_failures_block_the_receiver_with_growing_pauses() -> None:
     failed = Failed(DeliveryFailure.SERVER_ERROR, "")
     pauses = [plan_retry(failed, TWO, failures, T0).result.blocked_ms - T0 for failures in range(8)]
     assert pauses == [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]
 
 
-def test_what_the_receiver_asks_for_is_heeded() -> None:
+def test_the_pause_requested_by_the_receiver_applies() -> None:
     assert plan_retry(Failed(DeliveryFailure.RATE_LIMITED, "", 600), TWO, 0, T0).result.blocked_ms == T0 + 600_000
 
 
-def test_what_will_not_pass_holds_up_nothing_but_itself() -> None:
+def test_a_permanent_failure_does_not_block_other_notices() -> None:
     company = plan_retry(Failed(DeliveryFailure.REFUSED, ""), TWO, 0, T0).result
     assert company.blocked_ms == 0
     assert [(n.alone, n.due_ms) for n in company.retries] == [(True, T0)] * 2
@@ -40,7 +40,7 @@ def test_what_will_not_pass_holds_up_nothing_but_itself() -> None:
     assert [n.due_ms - T0 for n in alone.retries] == [4000]
 
 
-def test_nobody_wants_to_know_after_six_hours_unless_it_is_critical() -> None:
+def test_non_critical_notices_are_dropped_after_six_hours() -> None:
     critical = noticed(finding(severity=Severity.CRITICAL))
     follows = plan_retry(Failed(DeliveryFailure.TIMEOUT, ""), [*TWO, *critical], 0, LATE_MS)
     assert follows.given_up == TWO

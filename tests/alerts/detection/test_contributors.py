@@ -42,7 +42,7 @@ def test_a_shift_to_a_channel_that_converts_less_is_mix_not_rate() -> None:
     assert all(part.rate_effect == pytest.approx(0) for part in contributors({"channel": cut}))
 
 
-def test_the_part_that_fell_is_named() -> None:
+def test_the_part_that_fell_is_the_explaining_part() -> None:
     cut = {"channel": parts([0.5, 0.3, 0.2], [0.02, 0.05, 0.05], [0.05] * 3)}
     assert find_explaining_part(cut, least_effect=0.1, rise=False) == ("channel", "app")
     first = contributors(cut)[0]
@@ -50,13 +50,13 @@ def test_the_part_that_fell_is_named() -> None:
     assert first.rate_effect == pytest.approx(1)
 
 
-def test_what_befalls_all_alike_is_nobodys() -> None:
+def test_an_even_change_has_no_explaining_part() -> None:
     """The largest part has most of the loss, but has not fallen further than the others."""
     cut = {"channel": parts([0.8, 0.1, 0.1], [0.04] * 3, [0.05] * 3)}
     assert find_explaining_part(cut, least_effect=0.1, rise=False) is None
 
 
-def test_a_name_once_given_is_kept_while_it_is_the_better_part_of_it() -> None:
+def test_the_explaining_part_stays_while_it_has_most_of_the_change() -> None:
     cut = {"channel": parts([0.5, 0.3, 0.2], [0.03, 0.04, 0.05], [0.05] * 3)}
     assert find_explaining_part(cut, least_effect=0.1, rise=False) is None
     assert find_explaining_part(cut, least_effect=0.1, rise=False, explaining_part=("channel", "app")) == (
@@ -65,6 +65,6 @@ def test_a_name_once_given_is_kept_while_it_is_the_better_part_of_it() -> None:
     )
 
 
-def test_failures_that_rise_in_one_part_are_named_too() -> None:
+def test_a_rise_in_one_part_is_explained_too() -> None:
     cut = {"channel": parts([0.5, 0.3, 0.2], [0.07, 0.07, 0.40], [0.07] * 3)}
     assert find_explaining_part(cut, least_effect=0.4, rise=True) == ("channel", "live")

@@ -19,7 +19,7 @@ def outputs(inputs: Floats, lag_s: float, dt_s: float = 1.0) -> Floats:
 
 
 @given(st.floats(0, 20_000), st.floats(-2, 2))
-def test_weights_add_up_to_one_however_they_are_moved(lag_s: float, by: float) -> None:
+def test_moved_weights_add_up_to_one(lag_s: float, by: float) -> None:
     weights = kernel(lag_s)
     assert weights.sum() == pytest.approx(1)
     assert moved(weights, by).sum() == pytest.approx(1)
@@ -30,7 +30,7 @@ def test_even_traffic_stays_what_it_is_from_the_first_second_on() -> None:
     assert np.allclose(outputs(np.full(50, 7.0), 60), 7.0)
 
 
-def test_what_goes_in_comes_out_later() -> None:
+def test_input_leaves_the_chain_delayed() -> None:
     inputs = np.zeros(3000)
     inputs[500] = 100.0
     came = outputs(inputs, 60) @ kernel(60.0)
@@ -40,7 +40,7 @@ def test_what_goes_in_comes_out_later() -> None:
 
 
 @pytest.mark.parametrize(("true_s", "guess_s"), [(30.0, 90.0), (120.0, 40.0)])
-def test_the_lag_is_learnt_from_traffic_that_moves(true_s: float, guess_s: float) -> None:
+def test_the_lag_is_learnt_from_changing_traffic(true_s: float, guess_s: float) -> None:
     rng = np.random.default_rng(5)
     blocks, p = 600, 0.05
     views = np.repeat(300 * rng.gamma(40, 1 / 40, blocks * BLOCK_S // 60 + 1), 60)[: blocks * BLOCK_S]
@@ -73,7 +73,7 @@ def test_at_an_opening_the_expected_orders_follow_the_views_slowly() -> None:
     assert later[0] > 450
 
 
-def test_how_far_it_may_be_off_is_nothing_while_traffic_is_even() -> None:
+def test_the_uncertainty_is_zero_in_even_traffic() -> None:
     lag = Lag.of(60)
     even = np.full((1, PLACES), 10.0)
     assert lag.delayed(even)[1][0] == pytest.approx(0)

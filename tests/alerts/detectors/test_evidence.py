@@ -41,7 +41,7 @@ def first_s(totals: Floats, seconds: float) -> Floats:
 
 
 @pytest.mark.parametrize("rise", [False, True])
-def test_false_alarms_are_no_more_frequent_than_asked_for_whenever_one_looks(rise: bool) -> None:
+def test_false_alarms_stay_within_the_budget_at_any_time(rise: bool) -> None:
     """With a mean time of at least A between false alarms, not more than t / A of the series alarm before t."""
     rng = np.random.default_rng(11)
     counts = rng.poisson(5.0, (1000, 400)).astype(np.float64)
@@ -49,19 +49,19 @@ def test_false_alarms_are_no_more_frequent_than_asked_for_whenever_one_looks(ris
     assert alarmed.mean() <= 0.5
 
 
-def test_a_rate_that_has_changed_to_the_better_alarms_even_less() -> None:
+def test_an_improvement_causes_fewer_alarms() -> None:
     rng = np.random.default_rng(12)
     counts = rng.poisson(5.5, (1000, 200)).astype(np.float64)
     assert np.isfinite(first_s(run(counts, 5.0), 2000.0)).mean() <= 0.05
 
 
-def test_over_dispersed_counts_need_the_dispersion_told() -> None:
+def test_over_dispersed_counts_are_corrected_by_their_dispersion() -> None:
     rng = np.random.default_rng(13)
     phi = 3.0
     counts = rng.negative_binomial(5 / (phi - 1), 1 / phi, (1000, 300)).astype(np.float64)
     blind = np.isfinite(first_s(run(counts, 5.0), 2000.0)).mean()
-    told = np.isfinite(first_s(run(counts, 5.0, phi=phi), 2000.0)).mean()
-    assert told <= 0.5 < blind
+    corrected = np.isfinite(first_s(run(counts, 5.0, phi=phi), 2000.0)).mean()
+    assert corrected <= 0.5 < blind
 
 
 @pytest.mark.parametrize("kept", [0.8, 0.5, 0.0])
@@ -74,7 +74,7 @@ def test_the_delay_is_near_the_least_possible(kept: float) -> None:
     assert np.median(delays) <= 1.35 * bound + 2
 
 
-def test_it_says_since_when() -> None:
+def test_the_start_of_the_change_is_estimated() -> None:
     rng = np.random.default_rng(15)
     evidence = Evidence()
     evidence.fit(1)
@@ -96,9 +96,7 @@ def test_it_says_since_when() -> None:
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.floats(0.1, 20))
-def test_the_evidence_does_not_depend_on_how_often_one_looks_when_nothing_comes_between(
-    counts: list[int], mu: float
-) -> None:
+def test_evidence_does_not_depend_on_the_step_length_without_events(counts: list[int], mu: float) -> None:
     """Looking does not wear the test out: what it says at a moment is a function of what was counted."""
     column = np.array(counts, np.float64)[:, None]
     both = run(np.repeat(column, 2, axis=1), mu)
@@ -113,7 +111,7 @@ def test_fewer_counts_are_more_evidence_of_a_drop(few: int, more: int, mu: float
     assert totals[0, 0] >= totals[0, 1] - 1e-9
 
 
-def test_series_that_do_not_weigh_stay_as_they_are() -> None:
+def test_series_without_weight_are_unchanged() -> None:
     evidence = Evidence()
     evidence.fit(2)
     weighs = np.array([True, False])

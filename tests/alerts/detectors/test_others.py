@@ -13,22 +13,22 @@ from alerts.detectors.silence import SilenceState
 from alerts.detectors.threshold import breached_with_hysteresis
 
 
-def test_a_number_that_hovers_about_its_limit_does_not_flap() -> None:
+def test_a_value_near_its_limit_does_not_flap() -> None:
     was = np.zeros(1, np.bool_)
-    said = []
+    breached = []
     for value in (9.0, 11.0, 9.5, 10.5, 8.0, 7.9, 9.5):
         was = breached_with_hysteresis(np.array([value]), was, limit=10, clear=8, above=True)
-        said.append(bool(was[0]))
-    assert said == [False, True, True, True, False, False, False]
+        breached.append(bool(was[0]))
+    assert breached == [False, True, True, True, False, False, False]
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1), st.booleans())
-def test_without_a_number_it_stays_as_it_was(values: list[float], wrong: bool) -> None:
+def test_without_a_value_the_condition_is_unchanged(values: list[float], wrong: bool) -> None:
     was = np.full(len(values), wrong)
     assert (breached_with_hysteresis(np.full(len(values), np.nan), was, limit=1, clear=0, above=True) == was).all()
 
 
-def test_what_is_usual_is_not_moved_by_an_outage_nobody_knew_of() -> None:
+def test_an_unknown_outage_does_not_change_the_usual_value() -> None:
     past = np.array([[100.0], [102], [98], [0], [101], [99]])
     found = usual(past)
     assert found.middle[0] == pytest.approx(99.5)
@@ -48,7 +48,7 @@ def test_without_a_baseline_nothing_has_changed() -> None:
 
 
 @given(st.floats(0.001, 10), st.integers(0, 500), st.booleans())
-def test_shares_of_the_budget_add_up_to_no_more_than_it(per_day: float, children: int, parent: bool) -> None:
+def test_shares_of_the_budget_do_not_exceed_it(per_day: float, children: int, parent: bool) -> None:
     is_parent = np.array([True] * parent + [False] * children, np.bool_)
     rates = DAY_S / np.exp(log_seconds_between_alarms(per_day, is_parent))
     assert rates.sum() <= per_day * 1.000001
@@ -72,7 +72,7 @@ def test_a_busy_series_that_stops_is_silent_within_seconds() -> None:
     assert not silences.silent(after_s=5, least_expected=30)[0]
 
 
-def test_a_slow_series_is_given_its_time() -> None:
+def test_a_slow_series_needs_a_longer_silence() -> None:
     silences = heard(([1.0] + [0.0] * 59) * 60)
     for _ in range(10 * 60):
         silences.step(np.zeros(1), 1.0)
@@ -82,12 +82,12 @@ def test_a_slow_series_is_given_its_time() -> None:
     assert silences.silent(after_s=5, least_expected=30)[0]
 
 
-def test_a_series_that_comes_in_bursts_is_not_silent_between_them() -> None:
+def test_a_bursty_series_is_not_silent_between_bursts() -> None:
     silences = heard(([600.0] + [0.0] * 59) * 30)
     for _ in range(90):
         silences.step(np.zeros(1), 1.0)
         assert not silences.silent(after_s=5, least_expected=30)[0]
 
 
-def test_a_series_never_heard_of_is_not_silent() -> None:
+def test_a_series_without_any_event_is_not_silent() -> None:
     assert not heard([0.0] * 500).silent(after_s=5, least_expected=30)[0]

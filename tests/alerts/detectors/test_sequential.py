@@ -52,7 +52,7 @@ def even(rng: np.random.Generator, seconds: int, rate: float = 330.0) -> Floats:
     return rng.poisson(rate * np.repeat(rng.gamma(100, 0.01, seconds // 60 + 1), 60)[:seconds]).astype(np.float64)
 
 
-def test_a_fifth_lost_is_seen_within_two_minutes_and_so_is_its_end() -> None:
+def test_a_drop_of_a_fifth_is_detected_within_two_minutes() -> None:
     rng = np.random.default_rng(1)
     views = even(rng, WARM_S + 600)
     kept = np.ones(len(views))
@@ -65,8 +65,8 @@ def test_a_fifth_lost_is_seen_within_two_minutes_and_so_is_its_end() -> None:
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.0])
-def test_a_young_alarm_says_how_bad_it_is_since_it_began(kept: float) -> None:
-    told, before = [], []
+def test_a_young_alarm_reports_the_change_since_its_start(kept: float) -> None:
+    estimated, before = [], []
     for seed in range(3):
         rng = np.random.default_rng(seed)
         views = even(rng, WARM_S + 300)
@@ -75,14 +75,14 @@ def test_a_young_alarm_says_how_bad_it_is_since_it_began(kept: float) -> None:
         _, (began, *_), _ = played(views, orders)
         followed, _, _ = played(views[:began], orders[:began])
         counted, expected, inputs = followed.seen_of(0)
-        told.append(counted / expected)
+        estimated.append(counted / expected)
         before.append(float(followed.change()[0]))
         assert expected == pytest.approx(followed.level[0] * inputs, rel=0.01)
-    assert np.mean(told) == pytest.approx(kept, abs=0.1)
-    assert abs(np.mean(told) - kept) < abs(np.mean(before) - kept)
+    assert np.mean(estimated) == pytest.approx(kept, abs=0.1)
+    assert abs(np.mean(estimated) - kept) < abs(np.mean(before) - kept)
 
 
-def test_an_alarm_that_lasts_says_how_bad_it_is_lately() -> None:
+def test_a_long_alarm_reports_the_recent_change() -> None:
     rng = np.random.default_rng(1)
     views = even(rng, WARM_S + 600)
     kept = np.where(np.arange(len(views)) < WARM_S, 1.0, np.where(np.arange(len(views)) < WARM_S + 400, 0.2, 0.6))
@@ -114,7 +114,7 @@ def explained_after(kept: Floats, at: int, from_s: float) -> tuple[SequentialSta
 STOP = slice(WARM_S, WARM_S + 60)
 
 
-def test_what_is_explained_is_no_evidence_when_it_is_over() -> None:
+def test_explained_evidence_is_discarded_after_the_incident() -> None:
     kept = np.ones(WARM_S + 600)
     kept[STOP] = 0.0
     followed, began = explained_after(kept, WARM_S + 60, WARM_S)
@@ -122,7 +122,7 @@ def test_what_is_explained_is_no_evidence_when_it_is_over() -> None:
     assert followed.baseline.level()[0] == pytest.approx(P, rel=0.05), "nor is it learnt from"
 
 
-def test_what_goes_on_afterwards_is_evidence_of_its_own() -> None:
+def test_a_change_after_the_incident_is_new_evidence() -> None:
     kept = np.ones(WARM_S + 600)
     kept[WARM_S:] = 0.5
     kept[STOP] = 0.0
@@ -131,7 +131,7 @@ def test_what_goes_on_afterwards_is_evidence_of_its_own() -> None:
     assert followed.since_s[0] == pytest.approx(WARM_S + 60, abs=5)
 
 
-def test_what_began_well_before_is_not_explained() -> None:
+def test_a_change_well_before_the_incident_is_not_explained() -> None:
     kept = np.ones(WARM_S + 200)
     kept[WARM_S - 100 :] = 0.5
     kept[STOP] = 0.0
@@ -154,7 +154,7 @@ def test_a_drop_in_traffic_is_no_drop_in_conversion() -> None:
     assert played(views, orders_of(views, rng))[1] == []
 
 
-def test_a_change_well_below_the_least_effect_is_not_looked_for() -> None:
+def test_a_change_below_the_least_effect_does_not_alarm() -> None:
     rng = np.random.default_rng(4)
     views = even(rng, WARM_S + 1200)
     kept = np.ones(len(views))
@@ -162,7 +162,7 @@ def test_a_change_well_below_the_least_effect_is_not_looked_for() -> None:
     assert played(views, orders_of(views, rng, kept))[1] == []
 
 
-def test_while_the_data_are_not_to_be_believed_nothing_is_tested_or_learnt() -> None:
+def test_unreliable_data_are_neither_tested_nor_learnt_from() -> None:
     rng = np.random.default_rng(5)
     views = even(rng, WARM_S + 600)
     kept = np.ones(len(views))
@@ -172,7 +172,7 @@ def test_while_the_data_are_not_to_be_believed_nothing_is_tested_or_learnt() -> 
     assert followed.level[0] == pytest.approx(P, rel=0.03)
 
 
-def test_failures_that_rise_are_seen() -> None:
+def test_a_rise_of_failures_is_detected() -> None:
     rng = np.random.default_rng(6)
     tries = np.full(WARM_S + 200, 17.0)
     rate = np.where(np.arange(len(tries)) < WARM_S, 0.07, 0.2)
@@ -189,7 +189,7 @@ def test_failures_that_rise_are_seen() -> None:
     assert WARM_S < began <= WARM_S + 40
 
 
-def test_a_level_that_stays_becomes_the_usual_one() -> None:
+def test_a_lasting_level_becomes_the_usual_one() -> None:
     rng = np.random.default_rng(7)
     seconds = WARM_S + int(NEW_NORMAL_S) + 900
     views = np.full(seconds, 330.0)

@@ -20,16 +20,16 @@ INSIDE = (
 
 
 @pytest.mark.parametrize("address", INSIDE)
-def test_nothing_that_is_not_public(address: str) -> None:
+def test_private_addresses_are_forbidden(address: str) -> None:
     assert forbidden_reason(address) is not None
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
-def test_everything_that_is(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert forbidden_reason(address) is None
 
 
-def test_what_is_allowed_and_no_more() -> None:
+def test_only_configured_networks_are_allowed() -> None:
     allowed = parse_networks(["10.1.0.0/16", "::1"])
     assert forbidden_reason("10.1.2.3", allowed) is None
     assert forbidden_reason("::ffff:10.1.2.3", allowed) is None
@@ -42,7 +42,7 @@ anyio = pytest.mark.anyio
 
 @anyio
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1", "127.1", "0177.0.0.1"])
-async def test_however_it_is_written(host: str) -> None:
+async def test_every_notation_of_an_address_is_checked(host: str) -> None:
     async with http_receiver() as receiver, Http(timeout_s=2) as http:
         failed = await http.post(Request(f"http://{host}:{receiver.url.rpartition(':')[2]}/x", b"{}"))
     assert isinstance(failed, Failed)
@@ -78,7 +78,7 @@ async def test_it_connects_to_the_address_that_was_checked(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "Fri, 99 Nov"])
-def test_a_retry_after_that_says_nothing(value: str) -> None:
+def test_an_invalid_retry_after_is_ignored(value: str) -> None:
     assert retry_after_s(value, {}) is None
 
 

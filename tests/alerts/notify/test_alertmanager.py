@@ -61,7 +61,7 @@ class Stage:
             await asyncio.sleep(0.1)
         return found
 
-    def told(self, status: str) -> list[Any]:
+    def received(self, status: str) -> list[Any]:
         return [got.json for got in self.hook.requests if got.json["status"] == status]
 
 
@@ -84,7 +84,7 @@ APP, WEB = finding(), finding(labels={"channel": "web"})
 async def test_receives_groups_and_resolves(stage: Stage) -> None:
     stage.play.at(now_s(), APP, WEB)
     await stage.tell()
-    (group,) = await stage.until(lambda: stage.told("firing"))
+    (group,) = await stage.until(lambda: stage.received("firing"))
     assert {alert["labels"]["channel"] for alert in group["alerts"]} == {"app", "web"}
     labels = group["commonLabels"]
     assert (labels["alertname"], labels["severity"], labels["alert_category"]) == (
@@ -96,12 +96,12 @@ async def test_receives_groups_and_resolves(stage: Stage) -> None:
     await asyncio.sleep(0.1)
     stage.play.at(now_s(), replace(APP, reason=FindingReason.WITHIN), replace(WEB, reason=FindingReason.WITHIN))
     await stage.tell()
-    (group,) = await stage.until(lambda: stage.told("resolved"))
+    (group,) = await stage.until(lambda: stage.received("resolved"))
     assert len(group["alerts"]) == 2
     assert await stage.until(lambda: not stage.manager.alerts())
 
 
-async def test_what_fires_is_kept_up_by_telling_it_again_and_ends_by_itself_without(stage: Stage) -> None:
+async def test_firing_alerts_end_unless_they_are_resent(stage: Stage) -> None:
     stage.play.at(now_s(), APP)
     await stage.tell()
     for _ in range(6):
@@ -112,7 +112,7 @@ async def test_what_fires_is_kept_up_by_telling_it_again_and_ends_by_itself_with
     assert await stage.until(lambda: not stage.manager.alerts())
 
 
-async def test_one_that_forgot_everything_learns_of_it(stage: Stage) -> None:
+async def test_a_restarted_alertmanager_learns_of_firing_alerts(stage: Stage) -> None:
     stage.play.at(now_s(), APP)
     await stage.tell()
     stage.manager.restart()
@@ -121,28 +121,28 @@ async def test_one_that_forgot_everything_learns_of_it(stage: Stage) -> None:
     assert [alert["labels"]["channel"] for alert in stage.manager.alerts()] == ["app"]
 
 
-async def test_what_gets_worse_ends_under_its_former_severity(stage: Stage) -> None:
+async def test_a_worse_alert_ends_under_its_former_severity(stage: Stage) -> None:
     stage.play.at(now_s(), replace(APP, severity=Severity.WARNING))
     await stage.tell()
-    await stage.until(lambda: stage.told("firing"))
+    await stage.until(lambda: stage.received("firing"))
     await asyncio.sleep(0.1)
     stage.play.at(now_s(), APP)
     await stage.tell()
     assert [alert["labels"]["severity"] for alert in stage.manager.alerts()] == ["critical"]
 
 
-async def test_what_goes_on_under_another_name_ends_under_the_former_one(stage: Stage) -> None:
+async def test_a_transferred_page_ends_under_its_former_labels(stage: Stage) -> None:
     whole = replace(finding(labels={}), continues=APP.series)
     stage.play.at(now_s(), APP)
     await stage.tell()
-    await stage.until(lambda: stage.told("firing"))
+    await stage.until(lambda: stage.received("firing"))
     await asyncio.sleep(0.1)
     stage.play.at(now_s(), whole, finding(reason=FindingReason.PARENT, inhibited_by=whole.series))
     await stage.tell()
     assert ["channel" in alert["labels"] for alert in stage.manager.alerts()] == [False]
 
 
-def test_what_is_over_is_told_for_five_minutes_more() -> None:
+def test_resolved_alerts_are_resent_for_five_minutes() -> None:
     play = Play(Timing(), to("manager"))
     config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}
     channel = build_receivers(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].resend_channel
@@ -158,7 +158,7 @@ def test_what_is_over_is_told_for_five_minutes_more() -> None:
     assert ends(10 + RESEND_RESOLVED_FOR_MS / 1000) == []
 
 
-def test_only_what_was_routed_to_it() -> None:
+def test_only_alerts_of_its_routes_are_resent() -> None:
     play = Play(Timing(), to("somebody-else"))
     config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}
     channel = build_receivers(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].resend_channel

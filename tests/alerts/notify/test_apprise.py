@@ -38,7 +38,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, service: Service) -> None:
     monkeypatch.setitem(sys.modules, "apprise", SimpleNamespace(Apprise=lambda: service))
 
 
-async def test_what_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_message_is_passed_to_apprise(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, service := Service())
     assert await Apprise(CONFIG).send(message()) == Delivered()
     assert await Apprise(CONFIG).send(message(over=True)) == Delivered()
@@ -55,7 +55,7 @@ async def test_what_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["unknown", "not sent", "raises"],
 )
-async def test_faults_without_secrets(
+async def test_failures_contain_no_secrets(
     monkeypatch: pytest.MonkeyPatch, service: Service, fault: DeliveryFailure
 ) -> None:
     installed(monkeypatch, service)

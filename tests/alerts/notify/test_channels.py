@@ -48,7 +48,7 @@ async def send(what: Any, **config: object) -> Any:
 
 
 class TestDingTalk:
-    async def test_is_signed_and_says_what_is_wrong(self, service: HttpReceiver) -> None:
+    async def test_is_signed_and_describes_the_alert(self, service: HttpReceiver) -> None:
         url = f"{service.url}/robot/send?access_token=t0ken"
         assert await send(message(), type="dingtalk", url=url, secret="SECabc") == Delivered()
         (got,) = service.requests
@@ -58,16 +58,16 @@ class TestDingTalk:
         assert (stamp, got.query["access_token"]) == (str(NOW_MS), "t0ken")
         assert got.json["msgtype"] == "markdown"
         text = got.json["markdown"]["text"]
-        for said in (
+        for expected in (
             "Conversion dropped",
             "channel app",
             "4 %",
             "12,345.00 CNY a minute",
             "https://pulse.example/?series=",
         ):
-            assert said in text
+            assert expected in text
 
-    async def test_mentions_whom_it_should_in_what_is_critical_only(self, service: HttpReceiver) -> None:
+    async def test_mentions_only_in_critical_messages(self, service: HttpReceiver) -> None:
         config = {"type": "dingtalk", "url": service.url, "mobiles": ["13800000000"]}
         await send(message(), **config)
         await send(message(finding(severity=Severity.WARNING)), **config)
@@ -78,7 +78,9 @@ class TestDingTalk:
         ("code", "fault"),
         [(130101, DeliveryFailure.RATE_LIMITED), (310000, DeliveryFailure.REFUSED), (-1, DeliveryFailure.SERVER_ERROR)],
     )
-    async def test_reads_faults_out_of_a_200(self, service: HttpReceiver, code: int, fault: DeliveryFailure) -> None:
+    async def test_detects_errors_in_a_200_response(
+        self, service: HttpReceiver, code: int, fault: DeliveryFailure
+    ) -> None:
         service.responses.append(CannedResponse(body=f'{{"errcode":{code},"errmsg":"no"}}'))
         failed = await send(message(), type="dingtalk", url=service.url)
         assert isinstance(failed, Failed)
@@ -94,7 +96,7 @@ class TestFeishu:
         assert held["timestamp"] == str(NOW_MS // 1000)
         assert held["card"]["header"]["template"] == "red"
 
-    async def test_reads_faults_out_of_its_code(self, service: HttpReceiver) -> None:
+    async def test_detects_errors_by_code(self, service: HttpReceiver) -> None:
         service.responses.append(CannedResponse(body='{"code":9499,"msg":"too many request"}'))
         service.responses.append(CannedResponse(body='{"code":19021,"msg":"sign match fail"}'))
         faults = [(await send(message(), type="feishu", url=service.url)).fault for _ in range(2)]
@@ -102,13 +104,13 @@ class TestFeishu:
 
 
 class TestWeCom:
-    async def test_keeps_within_its_limit_and_names_everything_critical(self, service: HttpReceiver) -> None:
+    async def test_keeps_within_its_limit_with_all_critical_alerts(self, service: HttpReceiver) -> None:
         assert await send(message(*many(20, Severity.CRITICAL)), type="wecom", url=service.url) == Delivered()
         content = service.requests[0].json["markdown"]["content"]
         assert len(content.encode()) <= 4096
         assert all(f"sku s-{i}" in content for i in range(20))
 
-    async def test_reads_faults_out_of_a_200(self, service: HttpReceiver) -> None:
+    async def test_detects_errors_in_a_200_response(self, service: HttpReceiver) -> None:
         service.responses.append(CannedResponse(body='{"errcode":45009,"errmsg":"freq"}'))
         assert (await send(message(), type="wecom", url=service.url)).fault is DeliveryFailure.RATE_LIMITED
 
@@ -119,14 +121,14 @@ class TestSlack:
         blocks = service.requests[0].json["blocks"]
         assert all(0 < len(block["text"]["text"]) <= 3000 for block in blocks)
 
-    async def test_429_says_when_to_come_back(self, service: HttpReceiver) -> None:
+    async def test_429_has_the_retry_delay(self, service: HttpReceiver) -> None:
         service.responses.append(CannedResponse(429, "", {"Retry-After": "7"}))
         failed = await send(message(), type="slack", url=service.url)
         assert (failed.fault, failed.retry_after_s) == (DeliveryFailure.RATE_LIMITED, 7)
 
 
 class TestPagerDuty:
-    async def test_one_incident_an_alert_from_its_beginning_to_its_end(self, service: HttpReceiver) -> None:
+    async def test_one_incident_has_one_dedup_key(self, service: HttpReceiver) -> None:
         service.responses.extend([CannedResponse(202), CannedResponse(202)])
         begin, end = message(), message(over=True)
         both = replace(begin, notices=(*end.notices, *begin.notices))
@@ -141,7 +143,7 @@ class TestPagerDuty:
 
 
 class TestWebhook:
-    async def test_verifies_as_the_standard_says(self, service: HttpReceiver) -> None:
+    async def test_verifies_by_the_standard(self, service: HttpReceiver) -> None:
         assert await send(message(), type="webhook", url=service.url, secret=f"whsec_{KEY}") == Delivered()
         (got,) = service.requests
         name, stamp = got.headers["webhook-id"], got.headers["webhook-timestamp"]
@@ -153,7 +155,7 @@ class TestWebhook:
         assert got.json["data"]["labels"] == {"channel": "app"}
         assert got.json["data"]["money_per_minute"] == 1_234_500
 
-    async def test_the_example_of_the_standard(self) -> None:
+    async def test_matches_the_example_of_the_standard(self) -> None:
         from alerts.notify.webhook import sign
 
         secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
@@ -184,13 +186,13 @@ class TestEmail:
     @pytest.mark.parametrize(
         ("says", "fault"), [("451 later", DeliveryFailure.SERVER_ERROR), ("550 no", DeliveryFailure.REFUSED)]
     )
-    async def test_what_the_server_says(self, says: str, fault: DeliveryFailure) -> None:
+    async def test_classifies_the_servers_response(self, says: str, fault: DeliveryFailure) -> None:
         async with mail_server() as server:
             server.responses.append(says)
             config = {"host": "127.0.0.1", "port": server.port, "encryption": "none", "sender": "pulse@shop.example"}
             assert (await send(message(), type="email", to=["ada@shop.example"], **config)).fault is fault
 
-    async def test_a_server_that_offers_no_encryption_gets_nothing(self) -> None:
+    async def test_a_server_without_encryption_gets_no_message(self) -> None:
         async with mail_server() as server:
             config = {"host": "127.0.0.1", "port": server.port, "sender": "pulse@shop.example"}
             assert (
@@ -222,7 +224,7 @@ class TestAnyHttp:
         assert "t0ps3cret" not in repr(failed)
         assert len(service.requests) == 1  # no redirect is followed
 
-    async def test_nobody_there(self) -> None:
+    async def test_an_unreachable_host_is_a_failure(self) -> None:
         failed = await send(message(), type="slack", url="http://127.0.0.1:1/t0ps3cret")
         assert failed.fault is DeliveryFailure.UNREACHABLE
         assert "t0ps3cret" not in repr(failed)

@@ -28,31 +28,31 @@ def test_one_incident_is_one_message() -> None:
     assert len(sent(next_message(noticed(*rows), [], FIVE, T0)).notices) == 3
 
 
-def test_others_have_one_of_their_own_the_worst_first() -> None:
+def test_each_incident_has_its_message_most_severe_first() -> None:
     notices = noticed(*many(3), finding(incident="other"))
     first = sent(next_message(notices, [], RateLimit(20), T0))
     assert ([n.alert.series.rule for n in first.notices], first.reason) == (["conversion-drop"], GroupingReason.GROUPED)
     assert first.notices[0].critical
 
 
-def test_where_there_is_no_room_for_each_all_go_in_one() -> None:
+def test_a_digest_is_sent_if_the_rate_limit_has_no_room() -> None:
     step = sent(next_message(noticed(*many(10)), [], FIVE, T0))
     assert (len(step.notices), step.reason) == (10, GroupingReason.DIGEST)
 
 
-def test_the_last_places_are_for_what_is_critical() -> None:
+def test_the_last_messages_are_reserved_for_critical_notices() -> None:
     used = [T0 + 1000 * i for i in range(4)]
     assert next_message(noticed(*many(1)), used, FIVE, T0 + 4000) == Wait(T0 + 60_000, GroupingReason.RESERVED)
     assert isinstance(next_message(noticed(finding()), used, FIVE, T0 + 4000), Send)
 
 
-def test_no_place_at_all_is_waited_for_until_the_first_is_free() -> None:
+def test_a_reached_rate_limit_delays_messages() -> None:
     used = [T0 + 1000 * i for i in range(5)]
     assert next_message(noticed(finding()), used, FIVE, T0 + 5000) == Wait(T0 + 60_000, GroupingReason.RATE_LIMITED)
     assert isinstance(next_message(noticed(finding()), used, FIVE, T0 + 60_000), Send)
 
 
-def test_a_beginning_is_in_the_message_of_its_end() -> None:
+def test_a_start_is_in_the_message_of_its_end() -> None:
     begin = noticed(*many(MAX_NOTICES + 5))
     end = noticed(*many(MAX_NOTICES + 5), over=True)
     worse_end = replace(end[0], alert=replace(end[0].alert, severity=Severity.CRITICAL))
@@ -62,7 +62,7 @@ def test_a_beginning_is_in_the_message_of_its_end() -> None:
     assert all((name, NoticeKind.FIRING) in kinds for name, kind in kinds if kind is NoticeKind.RESOLVED)
 
 
-def test_what_was_refused_in_company_goes_alone_and_after_the_others() -> None:
+def test_a_notice_refused_in_a_group_is_sent_alone_and_last() -> None:
     first, *others = noticed(*(replace(one, incident="same") for one in many(3)))
     refused = replace(first, alone=True)
     assert refused not in sent(next_message([refused, *others], [], FIVE, T0)).notices
@@ -73,7 +73,7 @@ def test_what_was_refused_in_company_goes_alone_and_after_the_others() -> None:
     st.lists(st.tuples(st.integers(0, 200), st.sampled_from(Severity), st.integers(0, 3)), max_size=80),
     st.integers(1, 8),
 )
-def test_never_too_fast_nothing_lost_and_what_is_critical_first(
+def test_the_rate_limit_holds_without_loss_and_critical_notices_come_first(
     coming: Sequence[tuple[int, Severity, int]], rate: int
 ) -> None:
     """A sender that does what it is told, over ten minutes of notices."""

@@ -22,18 +22,18 @@ def test_all_is_well() -> None:
 
 
 @pytest.mark.parametrize("last", [None, WrittenEvaluation(NOW - EVALUATED_WITHIN_MS - 1, NOW)])
-def test_an_evaluation_that_no_longer_happens_is_no_life(last: WrittenEvaluation | None) -> None:
+def test_a_missing_evaluation_withholds_the_heartbeat(last: WrittenEvaluation | None) -> None:
     assert withhold_reason(last, NOW, Clock.WALL) is HeartbeatOutcome.NOT_EVALUATED
 
 
-def test_an_as_of_that_stands_still_is_no_life_though_it_is_evaluated() -> None:
+def test_an_old_as_of_withholds_the_heartbeat() -> None:
     stuck = WrittenEvaluation(NOW - 500, NOW - MAX_AS_OF_AGE_MS - 1)
     assert withhold_reason(stuck, NOW, Clock.WALL) is HeartbeatOutcome.BEHIND
     assert withhold_reason(stuck, NOW, Clock.EVENT) is None, "a recording is old"
 
 
 @pytest.mark.anyio
-async def test_the_leader_tells_the_watcher() -> None:
+async def test_the_leader_sends_the_heartbeat() -> None:
     local = (ipaddress.ip_network("127.0.0.1/32"),)
     async with http_receiver() as watcher, Http(local) as http:
         heart = Heartbeat(SecretStr(f"{watcher.url}/ping/t0ken"), http, Clock.WALL)
@@ -49,7 +49,7 @@ async def test_the_leader_tells_the_watcher() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_address_that_messages_may_not_go_to_is_refused() -> None:
+async def test_a_forbidden_address_is_refused() -> None:
     async with http_receiver() as watcher, Http() as http:
         assert (
             await Heartbeat(SecretStr(watcher.url), http, Clock.WALL).beat(WELL, NOW, leading=True)

@@ -32,7 +32,7 @@ CAUSED = replace(
 )
 
 
-def test_everything_that_on_call_needs_in_the_order_of_need() -> None:
+def test_the_text_has_all_facts_in_order_of_importance() -> None:
     assert message(CAUSED).body(Plain(), 10_000).splitlines() == [
         "[FIRING, critical] Conversion dropped: channel app",
         "Conversion in the app is 2.1 % where 4.0 % was to be expected.",
@@ -47,13 +47,13 @@ def test_everything_that_on_call_needs_in_the_order_of_need() -> None:
     ]
 
 
-def test_the_chart_goes_on_until_the_alert_is_resolved() -> None:
+def test_the_chart_extends_until_the_alert_is_resolved() -> None:
     assert f"Chart: {CHART} ·" in message().body(Plain(), 10_000)
     ended = CHART.replace("&since=", "&end=1794355200000&since=")
     assert f"Chart: {ended} ·" in message(over=True).body(Plain(), 10_000)
 
 
-def test_an_end_says_how_long_it_lasted_and_what_ended_it() -> None:
+def test_an_end_has_its_duration_and_reason() -> None:
     text = message(over=True).body(Plain(), 10_000)
     assert text.startswith("[RESOLVED] Conversion dropped: channel app")
     assert "Lasted: 4 min 30 s, until 2026-11-11 08:04:00 Asia/Shanghai" in text
@@ -61,7 +61,7 @@ def test_an_end_says_how_long_it_lasted_and_what_ended_it() -> None:
     assert "Acknowledge" not in text
 
 
-def test_an_end_says_what_is_now_what_was_worst_and_what_it_has_cost() -> None:
+def test_an_end_has_the_current_and_worst_value_and_the_loss() -> None:
     lines = message(over=True).body(Plain(), 10_000).splitlines()
     assert (
         lines[1]
@@ -71,7 +71,7 @@ def test_an_end_says_what_is_now_what_was_worst_and_what_it_has_cost() -> None:
     assert not [line for line in lines if line.startswith(("Actual", "At stake"))]
 
 
-def test_an_update_says_what_was_told_before() -> None:
+def test_an_update_names_the_former_alert() -> None:
     play = Play()
     part = finding()
     play.at(0, part)
@@ -79,13 +79,13 @@ def test_an_update_says_what_was_told_before() -> None:
     play.at(1, replace(finding(labels={}), continues=part.series), held)
     text = NotificationMessage(play.notices[-1:], PLACE, NOW_MS).body(Plain(), 10_000)
     assert text.startswith("[UPDATED, critical] Conversion dropped")
-    assert 'Before: told as conversion-drop{channel="app"}' in text
+    assert 'Before: reported as conversion-drop{channel="app"}' in text
 
 
-def test_a_runbook_is_named_as_it_is_written_where_nothing_says_where_paths_begin() -> None:
+def test_a_relative_runbook_without_a_base_is_shown_as_written() -> None:
     notices = noticed(finding(runbook="docs/runbooks.md#conversion-drop"))
-    said = NotificationMessage(notices, replace(PLACE, runbooks=""), NOW_MS)
-    assert "Runbook: docs/runbooks.md#conversion-drop" in said.body(Plain(), 10_000).splitlines()
+    message = NotificationMessage(notices, replace(PLACE, runbooks=""), NOW_MS)
+    assert "Runbook: docs/runbooks.md#conversion-drop" in message.body(Plain(), 10_000).splitlines()
 
 
 def test_a_runbook_may_be_a_path() -> None:
@@ -101,7 +101,7 @@ EVIL = 'x](https://evil.example) <!channel> <@all> <at id=all></at> <img src=x o
 
 
 @pytest.mark.parametrize("markup", MARKUPS, ids=lambda markup: type(markup).__name__)
-def test_a_name_links_mentions_and_formats_nothing(markup: Markup) -> None:
+def test_a_value_cannot_link_mention_or_format(markup: Markup) -> None:
     text = message(finding(labels={"channel": EVIL}, summary=EVIL, title=EVIL)).body(markup, 100_000)
     match markup:
         case Html():
@@ -122,7 +122,7 @@ def test_a_name_links_mentions_and_formats_nothing(markup: Markup) -> None:
 @given(
     st.integers(1, 60), st.integers(0, 20), st.integers(700, 20_000), st.sampled_from(MARKUPS), st.text(max_size=128)
 )
-def test_a_message_stays_within_its_limit_with_a_line_for_all_that_is_critical(
+def test_a_message_stays_within_its_limit_with_a_line_for_each_critical_alert(
     others: int, critical: int, most: int, markup: Markup, name: str
 ) -> None:
     most = max(most, 700 + 700 * critical)
@@ -133,16 +133,16 @@ def test_a_message_stays_within_its_limit_with_a_line_for_all_that_is_critical(
     assert all(markup.text(f"sku s-{i}") in text for i in range(critical))
 
 
-def test_a_message_sent_again_has_the_same_id_and_another_has_another() -> None:
+def test_the_id_of_a_message_identifies_its_notices() -> None:
     both = noticed(finding(), finding(labels={"channel": "web"}))
     one = NotificationMessage(worst_first(both), PLACE, NOW_MS)
     assert one.id == NotificationMessage(worst_first(both[::-1]), PLACE, NOW_MS + 5).id
     assert one.id != NotificationMessage(both[:1], PLACE, NOW_MS).id
 
 
-def test_programs_see_the_same() -> None:
+def test_the_payload_has_the_same_facts() -> None:
     alert = noticed(CAUSED)[0].alert
-    told = alert_payload(alert, PLACE)
-    assert (told.state, told.rule, told.labels) == ("firing", "conversion-drop", {"channel": "app"})
-    assert told.interval == (0.036, None)
-    assert told.contributors[0].labels == {"channel": "app", "region": "east"}
+    payload = alert_payload(alert, PLACE)
+    assert (payload.state, payload.rule, payload.labels) == ("firing", "conversion-drop", {"channel": "app"})
+    assert payload.interval == (0.036, None)
+    assert payload.contributors[0].labels == {"channel": "app", "region": "east"}

@@ -42,7 +42,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-un
     return reading
 
 
-def test_what_it_says(read) -> None:  # type: ignore[no-untyped-def]
+def test_the_file_is_read(read) -> None:  # type: ignore[no-untyped-def]
     file = read(GOOD)
     routing = file.routing
     assert routing.routes[0].escalation == (
@@ -55,7 +55,7 @@ def test_what_it_says(read) -> None:  # type: ignore[no-untyped-def]
     assert file.receivers[1].routing_key.get_secret_value() == "t0ps3cret-key"
 
 
-def test_secrets_are_shown_nowhere(read) -> None:  # type: ignore[no-untyped-def]
+def test_secrets_are_never_shown(read) -> None:  # type: ignore[no-untyped-def]
     file = read(GOOD)
     assert "t0ps3cret" not in repr(file) + str(file) + file.model_dump_json()
 
@@ -64,28 +64,28 @@ def test_secrets_are_shown_nowhere(read) -> None:  # type: ignore[no-untyped-def
     "matcher",
     ["severity=~crit.*", "severity!=info", "alert_category!~bus.*", "channel=", "rule=~.*", "partition=0", "worker!=a"],
 )
-def test_a_matcher_that_some_alert_may_meet(read, matcher: str) -> None:  # type: ignore[no-untyped-def]
+def test_valid_matchers_are_accepted(read, matcher: str) -> None:  # type: ignore[no-untyped-def]
     assert [str(one) for one in read(GOOD.replace("severity=critical", f"'{matcher}'")).routes[0].match] == [matcher]
 
 
-def test_every_label_that_a_rule_may_give_is_known() -> None:
+def test_every_label_of_rules_is_known() -> None:
     assert {each.value for each in RuleScope} - {"all"} <= set(ALERT_LABELS)
     assert {one for text in re.findall(r"Labels: (.*?)\.", inspect.getsource(detect)) for one in text.split(", ")} <= (
         set(ALERT_LABELS)
     )
 
 
-def test_without_routes_everybody_is_told_of_everything(read) -> None:  # type: ignore[no-untyped-def]
+def test_without_routes_all_receivers_are_notified(read) -> None:  # type: ignore[no-untyped-def]
     routing = read(GOOD.partition("routes:")[0]).routing
     assert list(routing.receivers) == ["chat", "pager"]
 
 
-def test_without_a_file_nobody_is_told() -> None:
+def test_without_a_file_there_are_no_routes() -> None:
     assert read_receivers(None).routing.routes == ()
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (("type: pagerduty, ", ""), ":4: `type` is missing: add it"),
         (("routing_key", "routingkey"), ":4: `routing_key` is missing: add it"),
@@ -116,11 +116,11 @@ def test_without_a_file_nobody_is_told() -> None:
         (("routes:", "routes: ["), "no YAML"),
     ],
 )
-def test_faults_say_where_and_what_and_never_a_secret(  # type: ignore[no-untyped-def]
-    read, change: tuple[str, str], said: str
+def test_errors_have_lines_and_no_secrets(  # type: ignore[no-untyped-def]
+    read, change: tuple[str, str], message: str
 ) -> None:
     assert change[0] in GOOD
     with pytest.raises(UsageError) as wrong:
         read(GOOD.replace(*change))
-    assert said in str(wrong.value)
+    assert message in str(wrong.value)
     assert "t0ps3cret" not in str(wrong.value)

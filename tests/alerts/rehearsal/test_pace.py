@@ -22,29 +22,29 @@ DAY_S = 86_400
         (100_000 * DAY_S, DAY_S, 3600),
     ],
 )
-def test_it_goes_by_the_length(length_s: float, every_s: float, step_s: int) -> None:
+def test_the_interval_depends_on_the_length(length_s: float, every_s: float, step_s: int) -> None:
     chosen = pace(length_s)
     assert (chosen.every_s, chosen.step_s, chosen.chosen) == (every_s, step_s, True)
 
 
 @pytest.mark.parametrize("days", [1, 30, 522])
-def test_there_are_not_too_many_of_either(days: int) -> None:
+def test_evaluations_and_steps_are_limited(days: int) -> None:
     chosen = pace(days * DAY_S)
     assert days * DAY_S / chosen.every_s <= MAX_EVALUATIONS
     assert days * DAY_S / chosen.step_s <= MAX_STEPS
 
 
-def test_what_somebody_wants_is_taken_and_no_step_is_longer() -> None:
+def test_a_requested_interval_also_limits_the_steps() -> None:
     assert (pace(522 * DAY_S, 60).every_s, pace(522 * DAY_S, 60).step_s) == (60, 60)
     assert (pace(3600, 900).every_s, pace(3600, 900).step_s) == (900, 10)
 
 
-def test_what_is_not_seen_is_said() -> None:
+def test_missed_incidents_are_described() -> None:
     assert pace(3600).describe() == "an evaluation every 5s (for the length of it; --every sets it)"
     assert pace(3600, 5).describe() == "an evaluation every 5s"
-    said = pace(522 * DAY_S).describe()
-    assert "every 2h" in said
-    assert "steps of 1h: what is over sooner is not seen" in said
+    text = pace(522 * DAY_S).describe()
+    assert "every 2h" in text
+    assert "steps of 1h: shorter incidents are missed" in text
 
 
 def test_times_are_written_as_they_are_given() -> None:
@@ -58,7 +58,7 @@ def test_times_are_written_as_they_are_given() -> None:
     ]
 
 
-def test_rules_that_are_finer_than_the_steps_do_not_judge_and_are_named() -> None:
+def test_rules_that_need_shorter_steps_are_left_out_and_named() -> None:
     rules = load(default_text(), "default").rules
     assert pace(3600).left_out(rules) == ()
     assert pace(3600).describe_left_out(rules) == ""
@@ -69,12 +69,12 @@ def test_rules_that_are_finer_than_the_steps_do_not_judge_and_are_named() -> Non
     assert set(coarse.left_out(rules)) == {"payment-drop", "order-drop", "cart-drop", *late}
     off = {rule.name for rule in coarse.fitting(rules).rules if not rule.enabled}
     assert off == set(coarse.left_out(rules)), "payment failures are a share of what they are part of: any step will do"
-    said = coarse.describe_left_out(rules)
-    assert "payment-drop, order-drop" in said
-    assert "--every 10s has all of them judged, or --until no more than 55h after the beginning" in said
+    text = coarse.describe_left_out(rules)
+    assert "payment-drop, order-drop" in text
+    assert "--every 10s has all of them judged, or --until no more than 55h after the beginning" in text
 
 
-def test_what_is_advised_has_all_judged() -> None:
+def test_the_suggested_interval_leaves_no_rule_out() -> None:
     rules = load(default_text(), "default").rules
     assert pace(522 * DAY_S, 10).left_out(rules) == ()
     assert pace(55 * 3600).left_out(rules) == ()

@@ -52,7 +52,7 @@ def test_the_as_of_waits_for_a_topic_that_stops() -> None:
     assert all(one.panes.start_s == before.panes.end_s for before, one in pairwise(seen))
 
 
-def test_a_stop_is_told_within_fifteen_seconds_and_resolved() -> None:
+def test_a_stop_pages_within_fifteen_seconds_and_resolves() -> None:
     played = play(rules_of(RULES), snapshots(stopped(), every_s=2, promotions={}))
     (page,) = played.pages
     fired_s = page.fired_ms // 1000 - START_S
@@ -61,7 +61,7 @@ def test_a_stop_is_told_within_fifteen_seconds_and_resolved() -> None:
     assert STOPS_S + LASTS_S < page.resolved_ms // 1000 - START_S <= STOPS_S + LASTS_S + 20
 
 
-def test_the_beginning_may_be_looked_at_seldom_and_nothing_is_left_out() -> None:
+def test_the_start_may_be_evaluated_less_often_without_loss() -> None:
     seen = list(snapshots(stopped(), every_s=2, seldom_until_s=300, promotions={}))
     nows = [one.as_of_ms // 1000 - START_S for one in seen]
     assert [now - before for before, now in pairwise(nows) if now <= 290] == [10] * 28
@@ -69,7 +69,7 @@ def test_the_beginning_may_be_looked_at_seldom_and_nothing_is_left_out() -> None
     assert all(one.panes.start_s == before.panes.end_s for before, one in pairwise(seen))
 
 
-def test_what_turns_out_to_be_more_is_one_page() -> None:
+def test_an_incident_that_grows_is_one_page() -> None:
     """First the app loses its orders, then the whole shop half of them."""
     rng = np.random.default_rng(4)
     labels = [("all", ""), ("channel", "app"), ("channel", "web")]
@@ -92,10 +92,10 @@ rules:
     (page,) = played.pages
     assert str(page.series) == 'drop{channel="app"}'
     assert page.fired_ms // 1000 - START_S >= 1200
-    assert ("drop", FindingReason.PARENT) in played.inhibited, "the whole told of it then"
+    assert ("drop", FindingReason.PARENT) in played.inhibited, "the whole was the root then"
 
 
-def test_what_is_left_of_a_stop_in_its_parts_is_no_second_page() -> None:
+def test_the_remains_of_a_stop_in_its_parts_are_no_second_page() -> None:
     warm_s, lasts_s = 2400, 90
     config = SimulationConfig(
         seed=6,
@@ -110,7 +110,7 @@ def test_what_is_left_of_a_stop_in_its_parts_is_no_second_page() -> None:
     assert page.series.rule == "order-silence"
 
 
-def test_pages_are_scored_against_what_happened() -> None:
+def test_pages_are_scored_against_actual_incidents() -> None:
     played = play(rules_of(RULES), snapshots(stopped(), every_s=2, promotions={}))
     start_ms = (START_S + STOPS_S) * 1000
     found = Score()
@@ -121,7 +121,7 @@ def test_pages_are_scored_against_what_happened() -> None:
     nothing = Score()
     score(nothing, played, [ActualIncident("traffic_surge", start_ms, start_ms + 1000)])
     assert [page.series.rule for page in nothing.false] == ["order-silence"]
-    assert nothing.recall is None, "nobody was to be told of a surge"
+    assert nothing.recall is None, "a surge needs no page"
 
 
 def test_a_page_after_the_end_is_late_and_not_right() -> None:
@@ -132,7 +132,7 @@ def test_a_page_after_the_end_is_late_and_not_right() -> None:
     score(found, played, over)
     of_rule = found.rules["order-silence"]
     assert (found.late, found.false, of_rule.right, of_rule.late, of_rule.precision) == ([page], [], 0, 1, 0.0)
-    assert [(told.first, told.pages) for told in found.detected] == [(None, 1)]
+    assert [(one.first, one.pages) for one in found.detected] == [(None, 1)]
     stated = Score()
     score(stated, played, over, plain={"order-silence"})
     assert (stated.late, stated.recall) == ([], 1.0), "a limit may be passed by what comes afterwards"

@@ -74,10 +74,10 @@ def done() -> Report:
     return rehearsed(simulated(SALE))
 
 
-def test_what_was_injected_is_told_of_and_resolved(done: Report) -> None:
-    told = {one.happened.kind: one for one in done.found.detected}
-    assert set(told) == {"order_stop", "stockout"}
-    stop = told["order_stop"]
+def test_injected_incidents_page_and_resolve(done: Report) -> None:
+    detected = {one.happened.kind: one for one in done.found.detected}
+    assert set(detected) == {"order_stop", "stockout"}
+    stop = detected["order_stop"]
     assert stop.first is not None
     assert stop.first.series.rule == "order-silence"
     assert stop.delay_s is not None
@@ -87,17 +87,17 @@ def test_what_was_injected_is_told_of_and_resolved(done: Report) -> None:
     assert done.found.recall == 1.0
 
 
-def test_a_folder_that_was_written_says_the_same(done: Report, folder: Path) -> None:
+def test_a_written_folder_gives_the_same_report(done: Report, folder: Path) -> None:
     from_folder = rehearsed(recorded(folder))
     rules = {name: (one.right, one.false) for name, one in done.found.rules.items()}
     assert {name: (one.right, one.false) for name, one in from_folder.found.rules.items()} == rules
 
 
-def test_pages_of_limits_that_were_passed_are_not_false(done: Report) -> None:
+def test_pages_of_exceeded_limits_are_not_false(done: Report) -> None:
     assert {page.series.rule for page in done.found.plain} <= {"stock-out"}
 
 
-def test_without_the_truth_nothing_is_called_false(folder: Path, tmp_path: Path) -> None:
+def test_without_known_incidents_no_page_is_false(folder: Path, tmp_path: Path) -> None:
     for file in folder.iterdir():
         if file.name != "incidents.json":
             (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -127,7 +127,7 @@ def test_the_length_is_known_before(folder: Path) -> None:
     assert simulated(SALE).span_ms == (SALE.start_ms, SALE.end_ms)
 
 
-def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder"):
         recorded(tmp_path / "nothing")
     (tmp_path / "incidents.json").write_text("{}")
@@ -135,7 +135,7 @@ def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
         recorded(tmp_path)
 
 
-def test_the_page_holds_it_all_and_needs_nothing_else(done: Report) -> None:
+def test_the_html_report_is_self_contained(done: Report) -> None:
     html = done.html()
     assert "<svg" in html
     assert "order-silence" in html
@@ -168,7 +168,7 @@ def test_rules_are_named_by_position_or_by_name() -> None:
             _folder_and_rules(paths, named)
 
 
-def test_what_cannot_judge_in_long_steps_is_named_first_and_does_not(tmp_path: Path) -> None:
+def test_rules_left_out_for_long_steps_are_named_first(tmp_path: Path) -> None:
     days = [order("order_created", at=86_400 * day, order_id=f"o-{day}") for day in range(30)]
     (tmp_path / "orders.ndjson").write_bytes(b"\n".join(map(wire, days)) + b"\n")
     ran = CliRunner().invoke(app, ["alerts", "rehearse", str(tmp_path), "--every", "1d", "--json"])
@@ -181,14 +181,14 @@ def test_what_cannot_judge_in_long_steps_is_named_first_and_does_not(tmp_path: P
 
 
 @pytest.mark.parametrize(("given", "every_s"), [("30", 30), ("2.5", 2.5), ("2m", 120)])
-def test_how_often_is_said_in_seconds_or_with_a_unit(folder: Path, given: str, every_s: float) -> None:
+def test_the_interval_is_in_seconds_or_has_a_unit(folder: Path, given: str, every_s: float) -> None:
     ran = CliRunner().invoke(app, ["alerts", "rehearse", str(folder), "--every", given, "--json"])
     assert ran.exit_code == 0, ran.output
     assert json.loads(ran.stdout)["every_s"] == every_s
 
 
 @pytest.mark.parametrize("given", ["often", "-1s", "0", "100ms", ""])
-def test_no_time_is_refused(folder: Path, given: str) -> None:
+def test_an_invalid_interval_is_refused(folder: Path, given: str) -> None:
     ran = CliRunner().invoke(app, ["alerts", "rehearse", str(folder), "--every", given])
     assert ran.exit_code == 2
     assert "--every" in ran.stderr
@@ -208,7 +208,7 @@ rules:
 """
 
 
-def test_shares_of_shipping_rest_on_the_orders_that_fall_due() -> None:
+def test_shipping_shares_use_the_orders_due() -> None:
     rules = read_rules(SHIPPING).rules
     assert rules is not None
     rates = {}
@@ -231,7 +231,7 @@ def test_shares_of_shipping_rest_on_the_orders_that_fall_due() -> None:
     assert 0 < 1.3 * calm < delayed < 1
 
 
-def test_what_fell_due_is_known_of_earlier_moments_too() -> None:
+def test_orders_due_are_known_for_earlier_moments() -> None:
     rules = read_rules(SHIPPING).rules
     assert rules is not None
     sale = SimulationConfig.sized(seed=2, rate=60, duration_s=300, compress=True)
@@ -252,7 +252,7 @@ def test_what_fell_due_is_known_of_earlier_moments_too() -> None:
     assert in_time == pytest.approx(np.rint(in_time))
 
 
-def test_before_it_is_looked_at_it_is_counted() -> None:
+def test_messages_before_the_start_are_counted() -> None:
     rules = read_rules(RULES).rules
     assert rules is not None
     from_ms = SALE.start_ms + 100_000
@@ -264,7 +264,7 @@ def test_before_it_is_looked_at_it_is_counted() -> None:
     assert left == all_left
 
 
-def test_what_fires_before_pages_count_is_a_page_of_then() -> None:
+def test_an_alert_that_fires_before_the_start_is_a_page_of_the_start() -> None:
     rules = read_rules(RULES).rules
     assert rules is not None
     from_ms = SALE.start_ms + 150_000

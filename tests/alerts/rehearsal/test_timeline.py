@@ -42,7 +42,7 @@ def test_each_event_is_in_its_own_minute_however_long_a_stretch_is() -> None:
     assert course.minutes == range(START_MIN, START_MIN + 60)
 
 
-def test_a_point_is_the_mean_of_all_minutes_that_it_stands_for() -> None:
+def test_a_point_is_the_mean_of_its_minutes() -> None:
     course = SaleTimeline()
     course.take(ordered(0, 420, [0, 61, 62, 63, 300]))
     assert course.step(most=7) == 1
@@ -55,7 +55,7 @@ def test_a_point_is_the_mean_of_all_minutes_that_it_stands_for() -> None:
 
 
 @pytest.mark.parametrize(("minutes", "step"), [(90, 1), (5000, 3)])
-def test_the_chart_says_what_a_point_is(minutes: int, step: int) -> None:
+def test_the_chart_describes_its_points(minutes: int, step: int) -> None:
     course = SaleTimeline()
     course.take(ordered(0, 60 * minutes, range(60, 60 * minutes, 120)))  # in every other minute
     html = report(Rules(rules=()), RehearsalResult(), None, course, pace(0)).html()

@@ -40,7 +40,7 @@ def faults_of(text: str) -> list[tuple[int, str]]:
     return [(fault.line, fault.message) for fault in read.errors]
 
 
-def test_numbers_are_written_as_people_write_them() -> None:
+def test_numbers_may_have_units() -> None:
     (rule,) = rules_of(ONE).rules
     assert rule.for_s == 90.0
     assert isinstance(rule.detect, SequentialDetector)
@@ -48,7 +48,7 @@ def test_numbers_are_written_as_people_write_them() -> None:
     assert rule.detect.least_effect == pytest.approx(0.15)
 
 
-def test_other_thresholds_hold_during_a_phase() -> None:
+def test_a_phase_overrides_thresholds() -> None:
     (rule,) = rules_of(ONE).rules
     during = rule.detector(frozenset({0}))
     assert isinstance(during, SequentialDetector)
@@ -56,12 +56,12 @@ def test_other_thresholds_hold_during_a_phase() -> None:
     assert during.count == ("orders_created",), "what is not named stays"
 
 
-def test_a_rule_knows_the_topics_that_it_rests_on() -> None:
+def test_a_rule_knows_its_topics() -> None:
     (rule,) = rules_of(ONE).rules
     assert rule.topics == {Topic.CLICKS, Topic.ORDERS}
 
 
-def test_the_default_pack_is_good_as_it_is() -> None:
+def test_the_default_rules_are_valid() -> None:
     rules = rules_of(default_text())
     assert len(rules.rules) >= 25
     assert all(rule.runbook for rule in rules.rules)
@@ -80,7 +80,7 @@ def test_the_default_pack_is_good_as_it_is() -> None:
         ("rules:", "rules: 3", 2, ""),
     ],
 )
-def test_a_fault_is_told_with_its_line(wrong: str, right: str, line: int, said: str) -> None:
+def test_an_error_has_its_line(wrong: str, right: str, line: int, said: str) -> None:
     assert wrong in ONE
     (first, *_) = faults_of(ONE.replace(wrong, right))
     if said:
@@ -88,12 +88,12 @@ def test_a_fault_is_told_with_its_line(wrong: str, right: str, line: int, said: 
         assert said in first[1]
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_errors_are_listed() -> None:
     text = ONE.replace("for: 90s", "for: soon").replace("[all, channel]", "[everywhere]")
     assert [line for line, _ in faults_of(text)] == [5, 6]
 
 
-def test_a_number_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_number_is_refused() -> None:
     text = "rules: [{name: a, title: b, detect: {kind: threshold, value: roaz, above: 1}}]"
     assert "do you mean 'roas'?" in faults_of(text)[0][1]
 
@@ -107,7 +107,7 @@ def test_a_number_that_does_not_exist_is_refused() -> None:
         ("value: target_probability.base, below: 1", "[all]", "known for promotion alone"),
     ],
 )
-def test_a_number_is_asked_for_where_it_is_known(detect: str, for_each: str, said: str) -> None:
+def test_a_number_is_refused_in_scopes_without_it(detect: str, for_each: str, said: str) -> None:
     text = f"rules:\n- {{name: a, title: b, for_each: {for_each}, detect: {{kind: threshold, {detect}}}}}"
     ((line, message),) = faults_of(text)
     assert line == 2
@@ -119,7 +119,7 @@ def test_a_threshold_clears_on_the_right_side() -> None:
     assert "nearer to what is right" in faults_of(text)[0][1]
 
 
-def test_a_name_is_given_once() -> None:
+def test_names_are_unique() -> None:
     rule = "{name: a, title: b, detect: {kind: threshold, value: roas, below: 1}}"
     ((_, said),) = faults_of(f"rules: [{rule}, {rule}]")
     assert "defined twice" in said
@@ -142,7 +142,7 @@ def test_a_name_is_given_once() -> None:
         ("kind: change, value: gmv, direction: rise, by: 20%, clear_by: 30%", "`clear_by` must be at most `by`"),
     ],
 )
-def test_a_change_that_can_never_be_is_refused(detect: str, said: str) -> None:
+def test_an_impossible_change_is_refused(detect: str, said: str) -> None:
     text = f"rules: [{{name: a, title: b, detect: {{{detect}}}}}]"
     assert said in faults_of(text)[0][1]
 
@@ -156,7 +156,7 @@ def test_a_change_that_can_never_be_is_refused(detect: str, said: str) -> None:
         "kind: change, value: orders_paid, direction: rise, by: 200%",
     ],
 )
-def test_a_large_change_that_can_be_is_taken(detect: str) -> None:
+def test_a_large_possible_change_is_accepted(detect: str) -> None:
     rules_of(f"rules: [{{name: a, title: b, detect: {{{detect}}}}}]")
 
 

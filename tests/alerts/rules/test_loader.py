@@ -17,7 +17,7 @@ def write(path: Path, text: str, second: int) -> None:
     os.utime(path, (second, second))
 
 
-def test_a_change_is_read(tmp_path: Path) -> None:
+def test_a_changed_file_is_reloaded(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     write(path, GOOD, 1)
     loader = RuleLoader(path)
@@ -27,7 +27,7 @@ def test_a_change_is_read(tmp_path: Path) -> None:
     assert loader.loaded.rules.rules[0].name == "poor-roas"
 
 
-def test_a_broken_file_keeps_the_last_good_rules_and_says_so(tmp_path: Path) -> None:
+def test_an_invalid_file_keeps_the_last_valid_rules_and_lists_errors(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     write(path, GOOD, 1)
     loader = RuleLoader(path)
@@ -40,7 +40,7 @@ def test_a_broken_file_keeps_the_last_good_rules_and_says_so(tmp_path: Path) -> 
     assert loader.loaded.errors == ()
 
 
-def test_a_file_that_goes_away_keeps_the_last_good_rules(tmp_path: Path) -> None:
+def test_a_removed_file_keeps_the_last_valid_rules(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     write(path, GOOD, 1)
     loader = RuleLoader(path)
@@ -50,14 +50,14 @@ def test_a_file_that_goes_away_keeps_the_last_good_rules(tmp_path: Path) -> None
     assert "cannot be read" in loader.loaded.errors[0].message
 
 
-def test_there_is_no_start_without_rules(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_at_start(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text("rules:\n  - nmae: x\n")
     with pytest.raises(RulesError, match=r"rules.yaml:2: .*nmae"):
         RuleLoader(path)
 
 
-def test_without_a_file_the_default_pack_is_in_force() -> None:
+def test_without_a_file_the_default_rules_are_in_force() -> None:
     loader = RuleLoader(None)
     assert "conversion-drop" in [rule.name for rule in loader.loaded.rules.rules]
     assert not loader.refresh()

@@ -23,7 +23,7 @@ def sections() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("rule", RULES.rules, ids=lambda rule: rule.name)
-def test_each_rule_links_to_what_to_do(rule: Rule) -> None:
+def test_each_rule_links_to_its_runbook(rule: Rule) -> None:
     path, _, anchor = rule.runbook.partition("#")
     assert path == "docs/runbooks.md"
     text = sections()[anchor]
@@ -31,5 +31,5 @@ def test_each_rule_links_to_what_to_do(rule: Rule) -> None:
     assert rule.name == anchor or f"`{rule.name}`" in text
 
 
-def test_each_section_is_of_a_rule() -> None:
+def test_each_runbook_section_has_a_rule() -> None:
     assert set(sections()) == {rule.runbook.partition("#")[2] for rule in RULES.rules}

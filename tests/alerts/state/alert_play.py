@@ -14,7 +14,7 @@ from tests.alerts.builders import T0, evaluation, finding, to
 
 
 class Play:
-    """All alerts, and everything that was said of them."""
+    """All alerts and their notices."""
 
     def __init__(self, timing: Timing | None = None, routing: Routing | None = None) -> None:
         self.timing = timing or Timing()
@@ -54,8 +54,8 @@ class Play:
         self.acks[alert.fingerprint] = Ack(alert.fired_ms, alert.severity, by, self.now_ms)
 
     @property
-    def said(self) -> list[tuple[str, NoticeKind]]:
-        """Whom was told what, in order."""
+    def sent(self) -> list[tuple[str, NoticeKind]]:
+        """(receiver, kind) of each notice, in order."""
         return [(notice.receiver, notice.kind) for notice in self.notices]
 
 

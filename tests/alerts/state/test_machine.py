@@ -61,7 +61,7 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
     )
     def evaluate(self, after_s: int, found: dict[str, tuple[Cause, Severity]]) -> None:
         self.second += after_s
-        findings = [said(channel, *what) for channel, what in found.items()]
+        findings = [finding_of(channel, *what) for channel, what in found.items()]
         conditions = {channel: one.condition for channel, one in zip(found, findings, strict=True)}
         for channel in CHANNELS:
             condition = conditions.get(channel, Condition.OK)
@@ -139,7 +139,7 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
         self.what_is_remembered_of_receivers_is_what_they_were_told()
 
 
-def said(channel: str, reason: Cause, severity: Severity) -> Finding:
+def finding_of(channel: str, reason: Cause, severity: Severity) -> Finding:
     return finding(reason=reason, labels={"channel": channel}, severity=severity)
 
 

@@ -22,13 +22,13 @@ WARNING = finding(severity=Severity.WARNING)
 
 
 class TestFiring:
-    def test_fires_at_once_where_the_rule_does_not_wait(self) -> None:
+    def test_fires_at_once_without_for(self) -> None:
         play = Play()
         play.at(0, BAD)
         assert play.alert.status is Status.FIRING
-        assert play.said == [("on-call", NoticeKind.FIRING)]
+        assert play.sent == [("on-call", NoticeKind.FIRING)]
 
-    def test_waits_as_long_as_the_rule_says(self) -> None:
+    def test_waits_for_the_rules_for(self) -> None:
         play = Play(Timing(for_ms=10_000))
         play.at(0, BAD)
         play.at(9.9, BAD)
@@ -36,7 +36,7 @@ class TestFiring:
         play.at(10, BAD)
         assert play.alert.status is Status.FIRING
 
-    def test_a_break_while_it_waits_begins_anew(self) -> None:
+    def test_a_clear_moment_while_pending_restarts_for(self) -> None:
         play = Play(Timing(for_ms=10_000))
         play.at(0, BAD)
         play.at(9, FINE)
@@ -45,35 +45,35 @@ class TestFiring:
         play.at(10, BAD)
         assert play.alert.status is Status.PENDING
 
-    def test_is_told_once_however_long_it_lasts(self) -> None:
+    def test_notifies_once_per_incident(self) -> None:
         play = Play()
         for second in range(600):
             play.at(second, BAD)
-        assert play.said == [("on-call", NoticeKind.FIRING)]
+        assert play.sent == [("on-call", NoticeKind.FIRING)]
         assert play.alert.reason is NotificationStatus.UNCHANGED
 
-    def test_what_is_not_known_changes_nothing(self) -> None:
+    def test_an_unknown_condition_changes_nothing(self) -> None:
         play = Play()
         play.at(0, BAD)
         play.at(1, UNKNOWN)
         assert play.alert.status is Status.FIRING
         assert Play().at(0, UNKNOWN).changes == ()
 
-    def test_getting_worse_is_told_and_getting_better_is_not(self) -> None:
+    def test_a_higher_severity_notifies_and_a_lower_one_does_not(self) -> None:
         play = Play()
         for second, found in enumerate([WARNING, BAD, WARNING, BAD]):
             play.at(second, found)
-        assert play.said == [("on-call", NoticeKind.FIRING), ("on-call", NoticeKind.WORSE)]
+        assert play.sent == [("on-call", NoticeKind.FIRING), ("on-call", NoticeKind.WORSE)]
 
-    def test_is_told_again_where_its_route_says_so(self) -> None:
+    def test_reminds_at_the_routes_repeat_interval(self) -> None:
         play = Play(routing=to("on-call", repeat_interval_ms=60_000))
         for second in range(0, 150, 10):
             play.at(second, BAD)
-        assert play.said == [
+        assert play.sent == [
             ("on-call", kind) for kind in (NoticeKind.FIRING, NoticeKind.REMINDER, NoticeKind.REMINDER)
         ]
 
-    def test_each_message_has_a_name_of_its_own(self) -> None:
+    def test_each_notice_has_a_unique_id(self) -> None:
         play = Play(routing=to("on-call", "chat", repeat_interval_ms=10_000))
         for second in range(0, 60, 5):
             play.at(second, BAD if second < 40 else FINE)
@@ -81,12 +81,12 @@ class TestFiring:
         names = [notice.id for notice in play.notices]
         assert len(set(names)) == len(names) > 8
 
-    def test_without_a_route_nobody_is_told_and_that_is_said(self) -> None:
+    def test_without_a_route_the_status_is_no_route(self) -> None:
         play = Play(routing=Routing())
         play.at(0, BAD)
         assert play.alert.reason is NotificationStatus.NO_ROUTE
 
-    def test_a_silence_is_said_also_where_no_route_takes_it(self) -> None:
+    def test_a_silence_is_shown_even_without_a_route(self) -> None:
         play = Play(routing=Routing())
         play.silences = [silence("rule=conversion-drop")]
         play.at(0, BAD)
@@ -94,15 +94,15 @@ class TestFiring:
 
 
 class TestResolving:
-    def test_everyone_who_was_told_is_told_that_it_is_over(self) -> None:
+    def test_every_notified_receiver_gets_the_end(self) -> None:
         play = Play(routing=to("on-call", "chat"))
         play.at(0, BAD)
         play.at(1, FINE)
         play.at(2, FINE)
         assert play.alert.status is Status.RESOLVED
-        assert play.said[2:] == [("on-call", NoticeKind.RESOLVED), ("chat", NoticeKind.RESOLVED)]
+        assert play.sent[2:] == [("on-call", NoticeKind.RESOLVED), ("chat", NoticeKind.RESOLVED)]
 
-    def test_it_must_be_clear_as_long_as_the_rule_says(self) -> None:
+    def test_resolves_after_keep_firing_for(self) -> None:
         play = Play(Timing(clear_ms=10_000))
         play.at(0, BAD)
         play.at(5, FINE)
@@ -112,35 +112,35 @@ class TestResolving:
         assert play.alert.status is Status.FIRING
         play.at(24, FINE)
         assert play.alert.status is Status.RESOLVED
-        assert len(play.said) == 2
+        assert len(play.sent) == 2
 
-    def test_a_rule_no_longer_in_force_ends_it_at_once(self) -> None:
+    def test_a_rule_that_no_longer_applies_resolves_at_once(self) -> None:
         play = Play(Timing(clear_ms=60_000))
         play.at(0, BAD)
         play.at(1, finding(reason=Cause.NOT_IN_FORCE))
         assert (play.alert.status, play.alert.over) == (Status.RESOLVED, "not_in_force")
 
-    def test_a_rule_that_is_gone_ends_it(self) -> None:
+    def test_a_removed_rule_resolves_its_alerts(self) -> None:
         play = Play(Timing(clear_ms=60_000))
         play.at(0, BAD)
         play.at(1)
         assert (play.alert.status, play.alert.over) == (Status.RESOLVED, "gone")
 
-    def test_coming_back_is_another_incident(self) -> None:
+    def test_a_new_breach_is_a_new_incident(self) -> None:
         play = Play()
         for second, found in enumerate([BAD, FINE, BAD, FINE]):
             play.at(second, found)
-        assert [kind for _, kind in play.said] == [NoticeKind.FIRING, NoticeKind.RESOLVED] * 2
+        assert [kind for _, kind in play.sent] == [NoticeKind.FIRING, NoticeKind.RESOLVED] * 2
         assert play.alert.incident == 2
 
-    def test_what_nobody_was_told_of_is_not_said_to_be_over(self) -> None:
+    def test_an_end_notifies_only_notified_receivers(self) -> None:
         play = Play(routing=Routing())
         play.at(0, BAD)
         play.at(1, FINE)
         play.at(2)
-        assert (play.said, play.alert.reason) == ([], NotificationStatus.NEVER_NOTIFIED)
+        assert (play.sent, play.alert.reason) == ([], NotificationStatus.NEVER_NOTIFIED)
 
-    def test_it_is_shown_for_a_day_and_then_forgotten(self) -> None:
+    def test_a_resolved_alert_is_removed_after_a_day(self) -> None:
         play = Play()
         play.at(0, BAD)
         play.at(1, FINE)
@@ -159,78 +159,78 @@ WHOLE_FINE = replace(FINE, series=WHOLE.series)
 class TestTakingOver:
     """An incident that turns out to be more than was told is one page."""
 
-    def test_the_whole_goes_on_with_the_page_of_its_part(self) -> None:
+    def test_the_whole_continues_the_page_of_its_part(self) -> None:
         play = Play(routing=to("on-call", "chat"))
         play.at(0, PART)
         play.at(2, WHOLE, BEHIND)
         play.at(4, WHOLE, BEHIND)
         play.at(60, WHOLE_FINE, FINE)
         kinds = (NoticeKind.FIRING, NoticeKind.UPDATED, NoticeKind.RESOLVED)
-        assert play.said == [(receiver, kind) for kind in kinds for receiver in ("on-call", "chat")]
+        assert play.sent == [(receiver, kind) for kind in kinds for receiver in ("on-call", "chat")]
         assert {notice.alert.page for notice in play.notices} == {series_fingerprint(PART.series)}
         assert [notice.alert.series for notice in play.notices[::2]] == [PART.series, WHOLE.series, WHOLE.series]
         assert len({notice.id for notice in play.notices}) == len(play.notices)
 
-    def test_who_is_on_it_stays_so(self) -> None:
+    def test_the_acknowledgement_is_transferred(self) -> None:
         play = Play()
         play.at(0, PART)
         play.acknowledge()
         play.at(1, PART)
         play.at(2, WHOLE, BEHIND)
-        assert play.said == [("on-call", NoticeKind.FIRING)]
+        assert play.sent == [("on-call", NoticeKind.FIRING)]
         assert play.alerts[series_fingerprint(WHOLE.series)].reason is NotificationStatus.ACKNOWLEDGED
 
-    def test_it_calls_again_where_it_is_worse(self) -> None:
+    def test_a_higher_severity_notifies_again(self) -> None:
         play = Play()
         play.at(0, replace(PART, severity=Severity.WARNING))
         play.at(2, WHOLE, replace(BEHIND, severity=Severity.WARNING))
         play.at(4, WHOLE, replace(BEHIND, severity=Severity.WARNING))
-        assert play.said == [("on-call", NoticeKind.FIRING), ("on-call", NoticeKind.WORSE)]
+        assert play.sent == [("on-call", NoticeKind.FIRING), ("on-call", NoticeKind.WORSE)]
 
-    def test_what_nobody_was_told_of_is_told_as_any(self) -> None:
+    def test_an_unnotified_predecessor_has_no_page_to_continue(self) -> None:
         play = Play()
         play.at(0, WHOLE, BEHIND)
-        assert play.said == [("on-call", NoticeKind.FIRING)]
+        assert play.sent == [("on-call", NoticeKind.FIRING)]
         assert play.notices[0].alert.page == series_fingerprint(WHOLE.series)
 
-    def test_it_waits_as_long_as_its_rule_says(self) -> None:
+    def test_the_successor_waits_for_its_for(self) -> None:
         play = Play(Timing(for_ms=2000))
         play.at(0, PART)
         play.at(2, PART)
         play.at(3, WHOLE, BEHIND)
-        assert play.said == [("on-call", NoticeKind.FIRING)]
+        assert play.sent == [("on-call", NoticeKind.FIRING)]
         play.at(5, WHOLE, BEHIND)
-        assert play.said == [("on-call", NoticeKind.FIRING), ("on-call", NoticeKind.UPDATED)]
+        assert play.sent == [("on-call", NoticeKind.FIRING), ("on-call", NoticeKind.UPDATED)]
 
-    def test_a_page_is_not_over_while_what_goes_on_with_it_waits_as_its_rule_says(self) -> None:
+    def test_a_page_stays_open_while_its_successor_is_pending(self) -> None:
         play = Play(Timing(for_ms=300_000, clear_ms=60_000))
         for second in (0, 300):
             play.at(second, PART)
         for second in (400, 480, 699):
             play.at(second, FINE, WHOLE)
-            assert play.said == [("on-call", NoticeKind.FIRING)]
+            assert play.sent == [("on-call", NoticeKind.FIRING)]
         play.at(700, FINE, WHOLE)
         play.at(702, FINE, WHOLE)
         assert play.alerts[series_fingerprint(PART.series)].status is Status.RESOLVED
         for second in (900, 960):
             play.at(second, WHOLE_FINE)
-        assert [kind for _, kind in play.said] == [NoticeKind.FIRING, NoticeKind.UPDATED, NoticeKind.RESOLVED]
+        assert [kind for _, kind in play.sent] == [NoticeKind.FIRING, NoticeKind.UPDATED, NoticeKind.RESOLVED]
 
-    def test_what_is_right_again_before_it_goes_on_ends_the_page(self) -> None:
+    def test_a_successor_that_clears_while_pending_ends_the_page(self) -> None:
         play = Play(Timing(for_ms=300_000, clear_ms=60_000))
         for second in (0, 300):
             play.at(second, PART)
         for second in (400, 500):
             play.at(second, FINE, WHOLE)
         play.at(510, FINE, WHOLE_FINE)
-        assert [kind for _, kind in play.said] == [NoticeKind.FIRING, NoticeKind.RESOLVED]
+        assert [kind for _, kind in play.sent] == [NoticeKind.FIRING, NoticeKind.RESOLVED]
 
 
 class TestHandingBack:
     """What is wrong still when the page was taken from it is heard of again."""
 
     @pytest.mark.parametrize("acknowledged", [False, True])
-    def test_a_part_that_lasts_after_the_end_was_told_is_told_anew(self, acknowledged: bool) -> None:
+    def test_a_part_that_outlasts_the_end_notifies_again(self, acknowledged: bool) -> None:
         play = Play()
         play.at(0, PART)
         if acknowledged:
@@ -239,12 +239,12 @@ class TestHandingBack:
         for second in (2, 3):
             play.at(second, WHOLE, BEHIND)
         play.at(60, WHOLE_FINE, BEHIND)
-        assert play.said[-1] == ("on-call", NoticeKind.RESOLVED)
+        assert play.sent[-1] == ("on-call", NoticeKind.RESOLVED)
         play.at(700, PART)
-        assert play.said[-1] == ("on-call", NoticeKind.FIRING)
+        assert play.sent[-1] == ("on-call", NoticeKind.FIRING)
         assert len({notice.id for notice in play.notices}) == len(play.notices)
 
-    def test_it_is_acknowledged_anew(self) -> None:
+    def test_a_returned_page_can_be_acknowledged(self) -> None:
         play = Play()
         play.at(0, PART)
         play.at(2, WHOLE, BEHIND)
@@ -255,15 +255,15 @@ class TestHandingBack:
         play.at(701, PART)
         assert play.alerts[part.fingerprint].reason is NotificationStatus.ACKNOWLEDGED
 
-    def test_who_said_so_as_the_page_passed_is_on_it(self) -> None:
+    def test_an_acknowledgement_during_the_transfer_applies(self) -> None:
         play = Play()
         play.at(0, PART)
         play.acknowledge()
         play.at(2, WHOLE, BEHIND)
-        assert play.said == [("on-call", NoticeKind.FIRING)]
+        assert play.sent == [("on-call", NoticeKind.FIRING)]
         assert play.alerts[series_fingerprint(WHOLE.series)].reason is NotificationStatus.ACKNOWLEDGED
 
-    def test_before_the_end_was_told_the_page_goes_back(self) -> None:
+    def test_a_page_returns_before_its_end_was_notified(self) -> None:
         play = Play(Timing(flap_count=1, flap_hold_ms=900_000))
         play.at(0, PART)
         play.at(2, WHOLE, BEHIND)
@@ -273,7 +273,7 @@ class TestHandingBack:
         assert play.alerts[series_fingerprint(WHOLE.series)].status is Status.RESOLVED
         play.at(1000, FINE)
         play.at(1900, FINE)
-        assert [kind for _, kind in play.said] == [
+        assert [kind for _, kind in play.sent] == [
             NoticeKind.FIRING,
             NoticeKind.UPDATED,
             NoticeKind.UPDATED,
@@ -281,7 +281,7 @@ class TestHandingBack:
         ]
         assert {notice.alert.page for notice in play.notices} == {series_fingerprint(PART.series)}
 
-    def test_a_page_that_is_open_overnight_goes_on_and_calls_in_the_morning(self) -> None:
+    def test_a_page_open_overnight_notifies_in_the_morning(self) -> None:
         part, whole, behind = (replace(one, severity=Severity.WARNING) for one in (PART, WHOLE, BEHIND))
         play = Play()
         play.at(0, part)
@@ -291,7 +291,7 @@ class TestHandingBack:
         for second in (100, 8 * 3600):
             play.at(second, replace(whole, continues=None))
         play.at(8 * 3600 + 60, WHOLE_FINE)
-        assert [kind for _, kind in play.said] == [
+        assert [kind for _, kind in play.sent] == [
             NoticeKind.FIRING,
             NoticeKind.UPDATED,
             NoticeKind.REMINDER,
@@ -301,7 +301,7 @@ class TestHandingBack:
 
 
 class TestWhatItCameTo:
-    def test_the_worst_value_the_loss_and_what_is_measured_at_the_end(self) -> None:
+    def test_the_end_has_worst_value_loss_and_current_value(self) -> None:
         play = Play()
         dearer = replace(BAD, value=0.01, money_per_minute=6000)
         play.at(0, BAD)
@@ -313,7 +313,7 @@ class TestWhatItCameTo:
         since_s = (T0 - (BAD.since_ms or 0)) / 1000
         assert over.alert.lost == pytest.approx((1_234_500 * since_s + 6000 * 20) / 60)
 
-    def test_each_incident_has_its_own(self) -> None:
+    def test_each_incident_has_its_own_loss(self) -> None:
         play = Play()
         play.at(0, replace(BAD, value=0.001))
         play.at(1, FINE)
@@ -329,7 +329,7 @@ class TestWhatItCameTo:
         play.at(610, replace(BAD, since_ms=T0 + 605_000, money_per_minute=6000))
         assert play.alert.lost == pytest.approx((before or 0) + 6000 * 5 / 60)
 
-    def test_of_a_time_of_which_nothing_is_known_a_minute_is_counted_at_most(self) -> None:
+    def test_an_unknown_gap_costs_at_most_a_minute(self) -> None:
         play = Play()
         play.at(0, BAD)
         before = play.alert.lost
@@ -337,7 +337,7 @@ class TestWhatItCameTo:
         play.at(600, replace(BAD, money_per_minute=6000))
         assert play.alert.lost == pytest.approx((before or 0) + 6000)
 
-    def test_no_money_can_be_put_to_some(self) -> None:
+    def test_some_alerts_have_no_loss(self) -> None:
         play = Play()
         play.at(0, replace(BAD, money_per_minute=None))
         play.at(1, replace(BAD, money_per_minute=None))
@@ -345,31 +345,31 @@ class TestWhatItCameTo:
 
 
 class TestFlapping:
-    def test_one_that_keeps_coming_back_is_one_page(self) -> None:
+    def test_a_flapping_alert_is_one_page(self) -> None:
         play = Play(Timing(flap_count=3, flap_window_ms=600_000, flap_hold_ms=120_000))
         for second in range(0, 400, 10):
             play.at(second, BAD if second % 20 else FINE)
-        assert [kind for _, kind in play.said] == [NoticeKind.FIRING, NoticeKind.RESOLVED] * 2 + [NoticeKind.FIRING]
+        assert [kind for _, kind in play.sent] == [NoticeKind.FIRING, NoticeKind.RESOLVED] * 2 + [NoticeKind.FIRING]
 
-    def test_says_that_it_flaps_and_ends_when_it_stays_clear(self) -> None:
+    def test_flapping_is_shown_and_ends_when_clear(self) -> None:
         play = Play(Timing(flap_count=2, flap_window_ms=600_000, flap_hold_ms=60_000))
         for second, found in enumerate([BAD, FINE, BAD, FINE]):
             play.at(second, found)
         assert (play.alert.status, play.alert.reason) == (Status.FIRING, NotificationStatus.FLAPPING)
         play.at(63, FINE)
         assert play.alert.status is Status.RESOLVED
-        assert play.said[-1] == ("on-call", NoticeKind.RESOLVED)
+        assert play.sent[-1] == ("on-call", NoticeKind.RESOLVED)
 
 
 class TestHeldBack:
-    def test_what_another_explains_is_told_to_nobody_and_says_by_what(self) -> None:
+    def test_an_inhibited_alert_names_the_inhibiting_one(self) -> None:
         play = Play()
         play.at(0, HELD)
         assert (play.alert.status, play.alert.reason) == (Status.PENDING, NotificationStatus.INHIBITED)
         assert play.alert.by == 'lag{topic="orders"}'
-        assert not play.said
+        assert not play.sent
 
-    def test_once_it_is_explained_no_longer_it_must_last_as_long_as_any(self) -> None:
+    def test_for_restarts_when_the_inhibition_ends(self) -> None:
         play = Play(Timing(for_ms=10_000))
         for second in (0, 10, 20):
             play.at(second, HELD)
@@ -378,12 +378,12 @@ class TestHeldBack:
         play.at(40, BAD)
         assert play.alert.status is Status.FIRING
 
-    def test_one_that_fires_is_neither_ended_nor_told_again(self) -> None:
+    def test_an_inhibited_firing_alert_is_neither_resolved_nor_notified(self) -> None:
         play = Play(routing=to("on-call", repeat_interval_ms=1000))
         play.at(0, BAD)
         play.at(5, HELD)
         assert (play.alert.status, play.alert.reason) == (Status.FIRING, NotificationStatus.INHIBITED)
-        assert len(play.said) == 1
+        assert len(play.sent) == 1
 
 
 class TestEscalation:
@@ -398,21 +398,21 @@ class TestEscalation:
         )
     )
 
-    def test_the_next_is_called_when_nobody_acknowledges(self) -> None:
+    def test_the_next_step_is_notified_without_acknowledgement(self) -> None:
         play = Play(routing=self.ROUTING)
         for second in (0, 299, 300, 301):
             play.at(second, BAD)
-        assert play.said == [("on-call", NoticeKind.FIRING), ("lead", NoticeKind.ESCALATED)]
+        assert play.sent == [("on-call", NoticeKind.FIRING), ("lead", NoticeKind.ESCALATED)]
 
-    def test_after_a_silence_the_steps_begin_anew(self) -> None:
+    def test_escalation_restarts_after_a_silence(self) -> None:
         play = Play(routing=self.ROUTING)
         play.silences = [silence("rule=conversion-drop", ends_ms=T0 + 3_600_000)]
         for second in (0, 3599, 3600, 3899, 3900):
             play.at(second, BAD)
-        assert play.said == [("on-call", NoticeKind.FIRING), ("lead", NoticeKind.ESCALATED)]
+        assert play.sent == [("on-call", NoticeKind.FIRING), ("lead", NoticeKind.ESCALATED)]
         assert [notice.created_ms - T0 for notice in play.notices] == [3_600_000, 3_900_000]
 
-    def test_what_is_told_anew_does_not_call_all_steps_at_once(self) -> None:
+    def test_a_repeated_notification_escalates_step_by_step(self) -> None:
         play = Play(routing=self.ROUTING)
         play.at(0, PART)
         for second in (1, 2):
@@ -420,48 +420,48 @@ class TestEscalation:
         play.at(60, WHOLE_FINE, BEHIND)
         for second in (700, 701, 1000):
             play.at(second, PART)
-        assert play.said[-2:] == [("on-call", NoticeKind.FIRING), ("lead", NoticeKind.ESCALATED)]
+        assert play.sent[-2:] == [("on-call", NoticeKind.FIRING), ("lead", NoticeKind.ESCALATED)]
         assert [notice.created_ms - T0 for notice in play.notices[-2:]] == [700_000, 1_000_000]
 
-    def test_a_silence_in_the_middle_puts_nothing_off(self) -> None:
+    def test_a_silence_after_the_first_notification_delays_no_step(self) -> None:
         play = Play(routing=self.ROUTING)
         play.at(0, BAD)
         play.silences = [silence("rule=conversion-drop", ends_ms=T0 + 400_000)]
         for second in (1, 399, 400):
             play.at(second, BAD)
-        assert play.said == [("on-call", NoticeKind.FIRING), ("lead", NoticeKind.ESCALATED)]
+        assert play.sent == [("on-call", NoticeKind.FIRING), ("lead", NoticeKind.ESCALATED)]
 
-    def test_an_acknowledgement_stops_it_until_the_end(self) -> None:
+    def test_an_acknowledgement_stops_the_escalation(self) -> None:
         play = Play(routing=self.ROUTING)
         play.at(0, BAD)
         play.acknowledge("ada")
         play.at(300, BAD)
         assert (play.alert.reason, play.alert.by) == (NotificationStatus.ACKNOWLEDGED, "ada")
         play.at(301, FINE)
-        assert play.said == [("on-call", NoticeKind.FIRING), ("on-call", NoticeKind.RESOLVED)]
+        assert play.sent == [("on-call", NoticeKind.FIRING), ("on-call", NoticeKind.RESOLVED)]
 
-    def test_what_got_worse_since_it_was_acknowledged_calls_again(self) -> None:
+    def test_a_higher_severity_after_acknowledgement_notifies_again(self) -> None:
         play = Play()
         play.at(0, WARNING)
         play.acknowledge()
         play.at(1, WARNING)
         play.at(2, BAD)
-        assert play.said[-1] == ("on-call", NoticeKind.WORSE)
+        assert play.sent[-1] == ("on-call", NoticeKind.WORSE)
 
-    def test_an_acknowledgement_is_for_one_incident(self) -> None:
+    def test_an_acknowledgement_applies_to_one_incident(self) -> None:
         play = Play()
         play.at(0, BAD)
         play.acknowledge()
         for second, found in enumerate([BAD, FINE, BAD], 1):
             play.at(second, found)
-        assert play.said[-1] == ("on-call", NoticeKind.FIRING)
+        assert play.sent[-1] == ("on-call", NoticeKind.FIRING)
 
-    def test_one_that_is_over_calls_nobody_else(self) -> None:
+    def test_a_resolved_alert_does_not_escalate(self) -> None:
         play = Play(Timing(clear_ms=600_000), self.ROUTING)
         play.at(0, BAD)
         play.at(200, FINE)
         play.at(400, FINE)
-        assert len(play.said) == 1
+        assert len(play.sent) == 1
 
 
 def silence(*matchers: str, **fields: object) -> Silence:
@@ -470,20 +470,20 @@ def silence(*matchers: str, **fields: object) -> Silence:
 
 
 class TestSilences:
-    def test_nobody_is_told_while_it_holds_and_then_they_are(self) -> None:
+    def test_notifications_are_sent_after_the_silence(self) -> None:
         play = Play()
         play.silences = [silence("rule=conversion-drop", "channel=~a.*")]
         play.at(0, BAD)
         assert (play.alert.reason, play.alert.by) == (NotificationStatus.SILENCED, "s-1")
         play.at(60, BAD)
-        assert play.said == [("on-call", NoticeKind.FIRING)]
+        assert play.sent == [("on-call", NoticeKind.FIRING)]
 
-    def test_who_was_told_before_is_told_of_the_end(self) -> None:
+    def test_a_silenced_end_is_notified(self) -> None:
         play = Play()
         play.at(0, BAD)
         play.silences = [silence("rule=conversion-drop")]
         play.at(1, FINE)
-        assert play.said[-1] == ("on-call", NoticeKind.RESOLVED)
+        assert play.sent[-1] == ("on-call", NoticeKind.RESOLVED)
 
     @pytest.mark.parametrize(
         ("one", "silenced"),
@@ -502,7 +502,7 @@ class TestSilences:
         ],
         ids=str,
     )
-    def test_what_it_is_about(self, one: Silence, silenced: bool) -> None:
+    def test_which_alerts_a_silence_matches(self, one: Silence, silenced: bool) -> None:
         play = Play()
         play.running = {"d11"}
         play.silences = [one]
@@ -513,45 +513,45 @@ class TestSilences:
 class TestQuietHours:
     HOURS = (WeeklyInterval(start_minute=23 * 60, end_minute=8 * 60),)  # T0 is midnight
 
-    def test_what_is_critical_breaks_them(self) -> None:
+    def test_critical_alerts_notify_in_quiet_hours(self) -> None:
         play = Play(routing=replace(to("on-call"), quiet_hours=self.HOURS))
         play.at(0, BAD)
-        assert play.said == [("on-call", NoticeKind.FIRING)]
+        assert play.sent == [("on-call", NoticeKind.FIRING)]
 
-    def test_others_wait_for_the_morning_if_it_is_so_still(self) -> None:
+    def test_other_alerts_notify_after_quiet_hours_if_they_still_fire(self) -> None:
         play = Play(routing=replace(to("on-call"), quiet_hours=self.HOURS))
         play.at(0, WARNING)
         assert play.alert.reason is NotificationStatus.QUIET_HOURS
         play.at(8 * 3600, WARNING)
-        assert play.said == [("on-call", NoticeKind.FIRING)]
+        assert play.sent == [("on-call", NoticeKind.FIRING)]
 
-    def test_a_first_step_that_comes_later_waits_for_them_once_and_counts_from_their_end(self) -> None:
+    def test_a_delayed_first_step_counts_from_the_end_of_quiet_hours(self) -> None:
         play = Play(routing=replace(to("on-call", after_ms=600_000), quiet_hours=self.HOURS))
-        told_s, changes = [], 0
+        notified_s, changes = [], 0
         for second in range(0, 9 * 3600, 20):
             tick = play.at(second, WARNING)
             changes += len(tick.changes)
-            told_s += [second] * len(tick.notices)
-        assert told_s == [8 * 3600 + 600]
+            notified_s += [second] * len(tick.notices)
+        assert notified_s == [8 * 3600 + 600]
         assert changes <= 5
 
-    def test_an_end_is_told_in_the_morning_to_who_knows_of_the_beginning(self) -> None:
+    def test_an_end_is_notified_after_quiet_hours(self) -> None:
         play = Play(routing=to("on-call"))
         play.at(0, WARNING)
         play.routing = replace(play.routing, quiet_hours=self.HOURS)
         play.at(1, FINE)
         assert (play.alert.status, play.alert.reason) == (Status.RESOLVED, NotificationStatus.QUIET_HOURS)
         play.at(8 * 3600)
-        assert play.said[-1] == ("on-call", NoticeKind.RESOLVED)
+        assert play.sent[-1] == ("on-call", NoticeKind.RESOLVED)
 
 
 class TestWhatIsWritten:
-    def test_every_change_once(self) -> None:
+    def test_every_change_is_reported_once(self) -> None:
         play = Play(Timing(for_ms=1000))
         told = [change.kind for s, f in enumerate([BAD, BAD, BAD, FINE, FINE]) for change in play.at(s, f).changes]
         assert told == [ChangeKind.PENDING, ChangeKind.FIRING, ChangeKind.RESOLVED]
 
-    def test_numbers_are_kept_fresh_without_being_a_change(self) -> None:
+    def test_numbers_are_refreshed_without_a_change(self) -> None:
         play = Play()
         play.at(0, BAD)
         play.at(1, BAD)  # that somebody was told becomes that nobody else need be
@@ -559,7 +559,7 @@ class TestWhatIsWritten:
         fresh = play.at(11, BAD)
         assert (len(fresh.updated_alerts), fresh.changes) == (1, ())
 
-    def test_several_alerts_do_not_touch_each_other(self) -> None:
+    def test_alerts_are_independent(self) -> None:
         play = Play()
         web = finding(labels={"channel": "web"})
         play.at(0, BAD, web)

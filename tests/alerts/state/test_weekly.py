@@ -28,18 +28,18 @@ def at(text: str, zone: str = "Asia/Shanghai") -> int:
         ("2026-11-14T23:00", False),
     ],
 )
-def test_over_midnight_it_belongs_to_the_day_it_begins_on(moment: str, covered: bool) -> None:
+def test_an_interval_over_midnight_belongs_to_its_first_day(moment: str, covered: bool) -> None:
     assert NIGHT.covers(at(moment)) is covered
 
 
-def test_the_same_time_twice_is_a_whole_day() -> None:
+def test_equal_start_and_end_are_a_whole_day() -> None:
     sunday = WeeklyInterval(days=(6,), start_minute=0, end_minute=0)
     assert sunday.covers(at("2026-11-15T00:00", "UTC"))
     assert sunday.covers(at("2026-11-15T23:59", "UTC"))
     assert not sunday.covers(at("2026-11-16T00:00", "UTC"))
 
 
-def test_it_follows_the_clock_on_the_wall_over_summer_time() -> None:
+def test_an_interval_follows_local_time_over_summer_time() -> None:
     hours = WeeklyInterval(start_minute=2 * 60, end_minute=4 * 60, timezone="Europe/Berlin")
     assert hours.covers(at("2026-03-29T03:30", "Europe/Berlin"))  # 02:00 to 03:00 did not exist
     assert not hours.covers(at("2026-03-29T04:00", "Europe/Berlin"))

@@ -42,26 +42,26 @@ async def due(box: Outbox, second: float = 10) -> DueNotices:
     return found
 
 
-async def test_only_what_is_due_and_in_order(redis: Redis) -> None:
+async def test_due_notices_are_claimed_in_order(redis: Redis) -> None:
     box = outbox(redis)
     assert (await due(box, -1)).notices == ()
     assert [notice.kind for notice in (await due(box, 1)).notices] == ["firing"]
     assert [notice.kind for notice in (await due(box)).notices] == ["firing", "resolved"]
 
 
-async def test_one_sender_at_a_time(redis: Redis) -> None:
+async def test_one_process_sends_at_a_time(redis: Redis) -> None:
     await due(outbox(redis, "a"))
     assert await outbox(redis, "b").claim_due("chat", T0 + 10_000, MINUTE_MS) == ReceiverBusy()
 
 
-async def test_what_a_sender_leaves_behind_is_taken_up_when_its_turn_has_ended(redis: Redis) -> None:
+async def test_notices_of_a_dead_process_are_claimed_after_its_lease(redis: Redis) -> None:
     first = await due(outbox(redis, "a", lease_ms=20))
     await asyncio.sleep(0.03)
     second = await due(outbox(redis, "b"))
     assert second.notices == first.notices
 
 
-async def test_one_that_slept_through_its_turn_may_not_send(redis: Redis) -> None:
+async def test_a_process_that_lost_its_claim_may_not_send(redis: Redis) -> None:
     sleepy = outbox(redis, "a", lease_ms=20)
     await due(sleepy)
     await asyncio.sleep(0.03)
@@ -71,7 +71,7 @@ async def test_one_that_slept_through_its_turn_may_not_send(redis: Redis) -> Non
     assert not await sleepy.begin_attempt("chat", T0 + 10_000, MINUTE_MS)
 
 
-async def test_between_attempts_the_turn_is_anybodys(redis: Redis) -> None:
+async def test_the_claim_is_free_between_attempts(redis: Redis) -> None:
     one = outbox(redis, "a")
     found = await due(one)
     assert await one.begin_attempt("chat", T0 + 10_000, MINUTE_MS)
@@ -80,7 +80,7 @@ async def test_between_attempts_the_turn_is_anybodys(redis: Redis) -> None:
     assert len((await due(outbox(redis, "b"))).notices) == 1
 
 
-async def test_what_has_arrived_is_gone(redis: Redis) -> None:
+async def test_delivered_notices_are_removed(redis: Redis) -> None:
     box = outbox(redis)
     found = await due(box)
     await box.record_outcome("chat", AttemptResult([found.notices[0].id], [], failures=0, blocked_ms=0))
@@ -88,7 +88,7 @@ async def test_what_has_arrived_is_gone(redis: Redis) -> None:
     assert await box.waiting("chat") == 1
 
 
-async def test_what_has_not_arrived_is_left_alone_until_then_and_remembers_its_failures(redis: Redis) -> None:
+async def test_a_failed_notice_waits_and_keeps_its_failures(redis: Redis) -> None:
     box = outbox(redis)
     found = await due(box)
     again = [replace(notice, failures=1, due_ms=T0 + 20_000) for notice in found.notices]
@@ -99,7 +99,7 @@ async def test_what_has_not_arrived_is_left_alone_until_then_and_remembers_its_f
     assert (later.failures, [notice.failures for notice in later.notices]) == (1, [1, 1])
 
 
-async def test_what_another_has_delivered_meanwhile_does_not_come_back(redis: Redis) -> None:
+async def test_a_notice_delivered_by_another_process_is_not_restored(redis: Redis) -> None:
     box = outbox(redis)
     found = await due(box)
     await box.record_outcome("chat", AttemptResult([notice.id for notice in found.notices], [], 0, 0))
@@ -107,7 +107,7 @@ async def test_what_another_has_delivered_meanwhile_does_not_come_back(redis: Re
     assert (await due(box)).notices == ()
 
 
-async def test_attempts_count_within_the_window_for_all_senders(redis: Redis) -> None:
+async def test_attempts_of_all_processes_count_in_the_window(redis: Redis) -> None:
     box = outbox(redis, lease_ms=20)
     for second in (10, 11, 12):
         await due(box, second)

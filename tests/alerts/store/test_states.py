@@ -45,17 +45,17 @@ async def unpublished(one: Process) -> list[AlertChangePayload]:
 
 
 class TestOneEvaluation:
-    async def test_states_changes_and_notices_are_there_together(self, redis: Redis) -> None:
+    async def test_states_changes_and_notices_are_written_together(self, redis: Redis) -> None:
         one = Process(redis)
         done = await one.evaluate(0, BAD)
         loaded = await one.store.load()
         assert loaded.alerts == {alert.fingerprint: alert for alert in done.updated_alerts}
-        assert [told.id for told in await unpublished(one)] == [
+        assert [one_change.id for one_change in await unpublished(one)] == [
             change_payload(change, ShopInfo()).id for change in done.changes
         ]
         assert await on_their_way(redis) == [NoticeKind.FIRING]
 
-    async def test_a_restart_tells_nobody_again_and_the_end_is_told(self, redis: Redis) -> None:
+    async def test_a_restart_repeats_no_notification_and_sends_the_end(self, redis: Redis) -> None:
         await Process(redis).evaluate(0, BAD)
         for second in (1, 2, 3):
             assert (await Process(redis).evaluate(second, BAD)).notices == ()
@@ -63,7 +63,7 @@ class TestOneEvaluation:
         assert [notice.kind for notice in done.notices] == [NoticeKind.RESOLVED]
         assert (await Process(redis).evaluate(5)).notices == ()
 
-    async def test_dying_before_it_writes_loses_nothing(self, redis: Redis) -> None:
+    async def test_a_crash_before_the_write_loses_nothing(self, redis: Redis) -> None:
         dying = Process(redis)
         await dying.lead()
         assert (await dying.compute(0, BAD)).notices
@@ -71,7 +71,7 @@ class TestOneEvaluation:
         assert [notice.kind for notice in done.notices] == [NoticeKind.FIRING]
         assert await on_their_way(redis) == [NoticeKind.FIRING]
 
-    async def test_a_call_whose_answer_was_lost_is_not_done_twice(self, redis: Redis) -> None:
+    async def test_a_write_with_a_lost_response_is_not_repeated(self, redis: Redis) -> None:
         one = Process(redis)
         await one.lead()
         done = await one.compute(0, BAD)
@@ -79,7 +79,7 @@ class TestOneEvaluation:
         assert await one.write(done) is WriteResult.MOVED
         assert len(await one.store.unpublished()) == 1
 
-    async def test_what_is_no_longer_kept_is_gone_with_its_acknowledgement(self, redis: Redis) -> None:
+    async def test_a_removed_alert_loses_its_acknowledgement(self, redis: Redis) -> None:
         one = Process(redis)
         await one.evaluate(0, BAD)
         (alert,) = await one.acks_and_silences.alerts()
@@ -91,7 +91,7 @@ class TestOneEvaluation:
 
 
 class TestTwoThatLead:
-    async def test_the_second_waits_until_the_lead_is_free(self, redis: Redis) -> None:
+    async def test_the_second_process_waits_for_the_lease(self, redis: Redis) -> None:
         one, two = Process(redis, "one"), Process(redis, "two")
         await one.lead()
         waits = await two.store.lead("two")
@@ -108,7 +108,7 @@ class TestTwoThatLead:
         await one.store.release_lead("one")
         assert (await two.lead()).epoch > first.epoch
 
-    async def test_a_deposed_one_writes_nothing(self, redis: Redis) -> None:
+    async def test_a_deposed_leader_writes_nothing(self, redis: Redis) -> None:
         one, two = Process(redis, "one", lease_ms=1), Process(redis, "two")
         await one.lead()
         late = await one.compute(0, BAD)
@@ -119,7 +119,7 @@ class TestTwoThatLead:
         assert await two.store.load() == before
         assert await on_their_way(redis) == [NoticeKind.FIRING]
 
-    async def test_a_deposed_one_that_leads_again_reads_first(self, redis: Redis) -> None:
+    async def test_a_returning_leader_reads_the_states_first(self, redis: Redis) -> None:
         one, two = Process(redis, "one", lease_ms=1), Process(redis, "two")
         await one.lead()
         late = await one.compute(0, BAD)
@@ -131,7 +131,7 @@ class TestTwoThatLead:
         assert await one.store.write(lead, one.loaded.version, late) is WriteResult.MOVED
         assert (await one.evaluate(2, BAD)).notices == ()
 
-    async def test_a_redis_set_back_is_read_anew(self, redis: Redis) -> None:
+    async def test_restored_states_are_read_again(self, redis: Redis) -> None:
         one = Process(redis)
         await one.evaluate(0, BAD)
         await one.lead()
@@ -141,32 +141,32 @@ class TestTwoThatLead:
         done = await one.evaluate(2, BAD)
         assert [change.kind for change in done.changes] == [ChangeKind.FIRING]
 
-    async def test_epochs_grow_over_a_redis_that_forgot(self, redis: Redis) -> None:
+    async def test_epochs_increase_after_redis_lost_its_data(self, redis: Redis) -> None:
         first = await Process(redis).lead()
         await redis.flushall()
         assert (await Process(redis, "two").lead()).epoch >= first.epoch
 
 
 class TestPublishing:
-    async def test_in_order_and_each_until_it_is_said_to_be_published(self, redis: Redis) -> None:
+    async def test_changes_are_published_in_order_until_marked(self, redis: Redis) -> None:
         one = Process(redis)
         for second, found in enumerate([BAD, FINE, BAD]):
             await one.evaluate(second, found)
         waiting = await one.store.unpublished()
-        assert [told.change for told in await unpublished(one)] == [
+        assert [one_change.change for one_change in await unpublished(one)] == [
             ChangeKind.FIRING,
             ChangeKind.RESOLVED,
             ChangeKind.FIRING,
         ]
         assert {change.fingerprint.decode() for change in waiting} == {
-            told.fingerprint for told in await one.acks_and_silences.alerts()
+            one_change.fingerprint for one_change in await one.acks_and_silences.alerts()
         }
         await one.store.published(waiting[1].at)
         assert await one.store.unpublished() == waiting[2:]
 
 
 class TestWhatPeopleSay:
-    async def test_an_acknowledgement_is_heeded_by_the_next_evaluation(self, redis: Redis) -> None:
+    async def test_the_next_evaluation_applies_an_acknowledgement(self, redis: Redis) -> None:
         one = Process(redis)
         await one.evaluate(0, BAD)
         (alert,) = await one.acks_and_silences.alerts()
@@ -178,9 +178,7 @@ class TestWhatPeopleSay:
         assert (alert.ack.by, alert.reason) == ("ada", NotificationStatus.ACKNOWLEDGED)
 
     @pytest.mark.parametrize("part", [HELD, FINE], ids=["fires still", "is over"])
-    async def test_acknowledging_the_first_message_is_heeded_by_what_took_its_page_over(
-        self, redis: Redis, part: Finding
-    ) -> None:
+    async def test_acknowledging_the_first_alert_applies_to_its_successor(self, redis: Redis, part: Finding) -> None:
         one = Process(redis)
         whole = replace(finding(labels={}), continues=BAD.series)
         await one.evaluate(0, BAD)
@@ -190,11 +188,11 @@ class TestWhatPeopleSay:
             series_fingerprint(BAD.series), by="ada", comment="", now_ms=T0 + 4000
         )
         await one.evaluate(5, whole, part)
-        told_by = await one.acks_and_silences.alert(series_fingerprint(whole.series))
-        assert told_by is not None
-        assert told_by.reason is NotificationStatus.ACKNOWLEDGED
+        holder = await one.acks_and_silences.alert(series_fingerprint(whole.series))
+        assert holder is not None
+        assert holder.reason is NotificationStatus.ACKNOWLEDGED
 
-    async def test_only_what_fires_can_be_acknowledged(self, redis: Redis) -> None:
+    async def test_only_firing_alerts_can_be_acknowledged(self, redis: Redis) -> None:
         one = Process(redis)
         assert await one.acks_and_silences.acknowledge("0" * 16, by="ada", comment="", now_ms=T0) is None
         await one.evaluate(0, BAD)

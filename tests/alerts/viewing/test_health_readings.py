@@ -32,58 +32,58 @@ SEEN = StoreSample(
 )
 
 
-def told(name: HealthCheck, shares: RecentTotals | None = None, **changes: Any) -> list[HealthReading]:
+def readings(name: HealthCheck, shares: RecentTotals | None = None, **changes: Any) -> list[HealthReading]:
     return [fact for fact in health_readings(replace(SEEN, **changes), shares or RecentTotals()) if fact.name is name]
 
 
 def test_all_is_well() -> None:
-    assert [fact.value for fact in told(HealthCheck.STORE_DOWN)] == [0.0]
-    assert [fact.value for fact in told(HealthCheck.STALE)] == [0.0]
-    assert {fact.value for fact in told(HealthCheck.LAG_AGE)} == {0.0}
-    assert [fact.value for fact in told(HealthCheck.AS_OF_AGE)] == [2.0]
-    assert told(HealthCheck.INCOMPLETE) == []
+    assert [fact.value for fact in readings(HealthCheck.STORE_DOWN)] == [0.0]
+    assert [fact.value for fact in readings(HealthCheck.STALE)] == [0.0]
+    assert {fact.value for fact in readings(HealthCheck.LAG_AGE)} == {0.0}
+    assert [fact.value for fact in readings(HealthCheck.AS_OF_AGE)] == [2.0]
+    assert readings(HealthCheck.INCOMPLETE) == []
 
 
-def test_however_many_partitions_nobody_attends_to_it_is_one_fact() -> None:
-    assert told(HealthCheck.STALE, stale=(CLICKS, ORDERS)) == [HealthReading(HealthCheck.STALE, 2.0)]
+def test_all_stale_partitions_are_one_reading() -> None:
+    assert readings(HealthCheck.STALE, stale=(CLICKS, ORDERS)) == [HealthReading(HealthCheck.STALE, 2.0)]
 
 
 @pytest.mark.parametrize("name", [HealthCheck.STALE, HealthCheck.LAG, HealthCheck.LAG_AGE, HealthCheck.AS_OF_AGE])
-def test_what_rests_on_heartbeats_is_unknown_while_and_after_redis_was_away(name: HealthCheck) -> None:
+def test_heartbeat_readings_are_unknown_during_and_after_an_outage(name: HealthCheck) -> None:
     behind = replace(WELL, newest_ms=NOW - 45_000, heartbeat_ms=NOW - 40_000, lag=7)
-    found = told(name, stale=None, partitions={CLICKS: behind, ORDERS: behind}, as_of_ms=NOW - 45_000)
+    found = readings(name, stale=None, partitions={CLICKS: behind, ORDERS: behind}, as_of_ms=NOW - 45_000)
     assert found
     assert all(math.isnan(fact.value) for fact in found)
-    assert told(HealthCheck.STORE_DOWN, stale=None) == [HealthReading(HealthCheck.STORE_DOWN, 0.0)]
+    assert readings(HealthCheck.STORE_DOWN, stale=None) == [HealthReading(HealthCheck.STORE_DOWN, 0.0)]
 
 
 def test_a_redis_that_refuses_writes() -> None:
-    assert told(HealthCheck.STORE_REFUSES) == [HealthReading(HealthCheck.STORE_REFUSES, 0.0)]
-    assert told(HealthCheck.STORE_REFUSES, refuses=True) == [HealthReading(HealthCheck.STORE_REFUSES, 1.0)]
+    assert readings(HealthCheck.STORE_REFUSES) == [HealthReading(HealthCheck.STORE_REFUSES, 0.0)]
+    assert readings(HealthCheck.STORE_REFUSES, refuses=True) == [HealthReading(HealthCheck.STORE_REFUSES, 1.0)]
 
 
-def test_a_topic_is_as_far_behind_as_its_worst_partition_with_records_waiting() -> None:
+def test_the_lag_of_a_topic_is_that_of_its_slowest_partition() -> None:
     behind = replace(WELL, newest_ms=NOW - 45_000, lag=7)
     quiet = replace(WELL, newest_ms=NOW - 900_000)
-    (fact,) = told(HealthCheck.LAG_AGE, partitions={CLICKS: behind, Partition(Topic.CLICKS, 1): quiet})
+    (fact,) = readings(HealthCheck.LAG_AGE, partitions={CLICKS: behind, Partition(Topic.CLICKS, 1): quiet})
     assert fact == HealthReading(HealthCheck.LAG_AGE, 45.0, (("topic", "clicks"),))
-    assert told(HealthCheck.LAG_AGE, clock=Clock.EVENT) == [], "old events are no lag in a replay"
+    assert readings(HealthCheck.LAG_AGE, clock=Clock.EVENT) == [], "old events are no lag in a replay"
 
 
-def test_a_redis_that_does_not_answer_is_down() -> None:
-    assert told(HealthCheck.STORE_DOWN, polled_ms=NOW - 4000) == [HealthReading(HealthCheck.STORE_DOWN, 1.0)]
+def test_a_redis_without_response_is_down() -> None:
+    assert readings(HealthCheck.STORE_DOWN, polled_ms=NOW - 4000) == [HealthReading(HealthCheck.STORE_DOWN, 1.0)]
 
 
-def test_the_holes_of_a_topic_are_one_series_until_somebody_clears_them() -> None:
-    assert told(HealthCheck.INCOMPLETE, incomplete={ORDERS: NOW - 3_600_000}) == [
+def test_incomplete_history_is_one_series_per_topic_until_cleared() -> None:
+    assert readings(HealthCheck.INCOMPLETE, incomplete={ORDERS: NOW - 3_600_000}) == [
         HealthReading(HealthCheck.INCOMPLETE, 1.0, (("topic", "orders"),))
     ]
     made_again = {Partition(Topic.ORDERS, number): NOW - 3_600_000 for number in range(3)}
-    assert told(HealthCheck.INCOMPLETE, incomplete={**made_again, CLICKS: NOW}) == [
+    assert readings(HealthCheck.INCOMPLETE, incomplete={**made_again, CLICKS: NOW}) == [
         HealthReading(HealthCheck.INCOMPLETE, 1.0, (("topic", "clicks"),)),
         HealthReading(HealthCheck.INCOMPLETE, 3.0, (("topic", "orders"),)),
     ], "a topic that is made again pages once, not once a partition"
-    assert told(HealthCheck.INCOMPLETE, incomplete={ORDERS: NOW - 400 * 86_400_000}), "however old it is"
+    assert readings(HealthCheck.INCOMPLETE, incomplete={ORDERS: NOW - 400 * 86_400_000}), "however old it is"
 
 
 def totals(events: int, rejected: int, duplicates: int) -> dict[str, int]:
@@ -104,7 +104,7 @@ def test_shares_are_of_the_last_minutes() -> None:
     assert shares.of("duplicates", Topic.ORDERS) == pytest.approx(0.08)
 
 
-def test_of_few_messages_there_is_no_share() -> None:
+def test_few_messages_have_no_share() -> None:
     shares = RecentTotals()
     shares.take(NOW, totals(0, 0, 0))
     shares.take(NOW + 5000, totals(MIN_MESSAGES // 2, 3, 0))

@@ -40,37 +40,37 @@ def behind_s(of: StoreState, settings: Settings = WALL, continuous_topics: set[T
     return None if found is None else (NOW - found.as_of_ms) / 1000
 
 
-def test_nothing_is_judged_before_there_is_anything() -> None:
+def test_there_is_no_horizon_without_events() -> None:
     assert behind_s(StoreState((), {}, 0)) is None
     assert behind_s(state(clicks=[replace(counted(0), newest_ms=None)])) is None
 
 
-def test_a_quiet_partition_holds_nothing_back_while_its_topic_goes_on() -> None:
+def test_an_idle_partition_of_an_active_topic_does_not_delay_the_horizon() -> None:
     assert behind_s(state(clicks=[counted(1), counted(8)], orders=[counted(1)])) == 1
 
 
-def test_a_partition_with_records_waiting_holds_back() -> None:
+def test_a_partition_with_lag_delays_the_horizon() -> None:
     assert behind_s(state(clicks=[counted(1), counted(8, lag=5)], orders=[counted(1)])) == 8
 
 
-def test_a_partition_into_which_something_comes_all_the_time_is_known_up_to_what_had_arrived() -> None:
+def test_a_busy_partition_is_known_up_to_its_last_arrival() -> None:
     busy = replace(counted(600, lag=3, seen_s=1), counted_through_ms=NOW - 2_000, last_empty_batch_ms=NOW - 1_500)
     assert behind_s(state(clicks=[counted(1), busy], orders=[counted(1)])) == 2
     behind = replace(busy, counted_through_ms=NOW - 60_000)
     assert behind_s(state(clicks=[counted(1), behind], orders=[counted(1)])) == 600
 
 
-def test_nothing_is_judged_ahead_of_the_clock() -> None:
+def test_the_horizon_is_never_ahead_of_the_clock() -> None:
     assert behind_s(state(clicks=[counted(-240)], orders=[counted(-240)])) == 0
 
 
-def test_a_topic_taken_out_of_the_as_of_is_not_waited_for() -> None:
+def test_a_topic_outside_the_as_of_does_not_delay_the_horizon() -> None:
     shop = state(clicks=[counted(1)], orders=[counted(1)], logistics=[counted(1_200, lag=5, fresh_s=1)])
     assert behind_s(shop) == 1_200
     assert behind_s(shop, Settings(clock="wall", as_of_topics="clicks,orders")) == 1
 
 
-def test_rules_that_would_take_a_late_feed_for_a_standstill_are_left_out() -> None:
+def test_rules_that_mistake_a_late_feed_for_silence_are_disabled() -> None:
     rules = read_rules(default_text()).rules
     assert rules is not None
     assert disable_unsettled_rules(rules, ()) is rules
@@ -80,14 +80,14 @@ def test_rules_that_would_take_a_late_feed_for_a_standstill_are_left_out() -> No
     assert {"order-silence", "producer-silent", "payment-failures", "input-stale"} <= kept
 
 
-def test_a_topic_that_stops_is_waited_for_before_that_is_taken_for_silence() -> None:
+def test_a_topic_that_stops_delays_the_horizon_first() -> None:
     stopped = state(clicks=[counted(1)], orders=[counted(8), counted(9)])
     assert behind_s(stopped) == 8
     silent = state(clicks=[counted(1)], orders=[counted(12), counted(13)])
     assert behind_s(silent) == 1
 
 
-def test_a_topic_that_no_rule_takes_for_the_shop_is_not_waited_for() -> None:
+def test_a_topic_without_silence_rules_does_not_delay_the_horizon() -> None:
     assert behind_s(state(clicks=[counted(1)], orders=[counted(1)], logistics=[counted(8)])) == 1
 
 
@@ -98,12 +98,12 @@ def test_a_dead_worker_is_no_silence_of_the_shop() -> None:
     assert behind_s(one_of_two) == 11
 
 
-def test_on_the_event_clock_all_that_was_counted_is_judged() -> None:
+def test_on_the_event_clock_everything_counted_is_evaluated() -> None:
     replayed = state(clicks=[counted(100)], orders=[counted(90, seen_s=50)], logistics=[counted(120)])
     assert behind_s(replayed, EVENT) == 90
 
 
-def test_what_is_young_is_left_out() -> None:
+def test_the_latest_seconds_are_excluded() -> None:
     found = horizon(state(clicks=[counted(0)]), NOW, WALL, SHOP)
     assert found is not None
     assert found.settled_s == NOW // 1000 - SETTLE_S
@@ -116,7 +116,7 @@ def test_the_default_rules_wait_for_clicks_and_orders() -> None:
     assert set(EVENT_TOPICS) > continuous_topics(rules)
 
 
-def test_nothing_later_is_judged_than_what_was_judged_before_partitions_were_added() -> None:
+def test_added_partitions_do_not_move_the_horizon_back() -> None:
     found = horizon(state(clicks=[counted(1)]), NOW, WALL, SHOP)
     assert found is not None
     assert found.not_after(found.settled_s + 5) == found
@@ -124,6 +124,6 @@ def test_nothing_later_is_judged_than_what_was_judged_before_partitions_were_add
     assert found.not_after(found.settled_s - 5).as_of_ms == found.as_of_ms - 5_000
 
 
-def test_partitions_that_the_broker_has_no_more_hold_nothing_back() -> None:
+def test_removed_partitions_do_not_delay_the_horizon() -> None:
     found = replace(state(clicks=[counted(1), counted(3600, seen_s=3600)]), counts={Topic.CLICKS: 1})
     assert behind_s(found) == 1

@@ -100,18 +100,16 @@ async def found(one: ViewEvaluator, *watched: Series) -> dict[str, Finding]:
     return {str(finding.series): finding for finding in (await evaluated(one, *watched)).evaluation.findings}
 
 
-async def test_skus_on_promotion_and_oversold_ones_are_looked_at_though_nobody_buys_them(
-    shop: Shop, tmp_path: Path
-) -> None:
+async def test_promoted_and_oversold_skus_are_evaluated_without_sales(shop: Shop, tmp_path: Path) -> None:
     await shop.announce(promotion("d11", starts=0, ends=9_000, skus=["s-1", "s-2"]))
     stocks = {"s-1": 0, "s-2": 9, "s-3": 0, "s-4": 1}
     await shop.feed(LOGISTICS_0, [stock_level(units, sku=sku, at=10) for sku, units in stocks.items()])
     await shop.feed(ORDERS_0, [order("order_created", at=20, order_id="o-1", items=[line("s-4", qty=3)]), LATER])
     with loader(tmp_path, STOCK) as rules:
         async with watcher(shop.settings, rules) as one:
-            told = await evaluated(one)
-            assert told.running == {"d11"}
-            assert {str(finding.series) for finding in told.evaluation.findings} == {
+            result = await evaluated(one)
+            assert result.running == {"d11"}
+            assert {str(finding.series) for finding in result.evaluation.findings} == {
                 'sold-out{sku="s-1"}',
                 'oversold{sku="s-4"}',
             }
@@ -124,12 +122,12 @@ async def test_a_number_is_compared_with_yesterday(shop: Shop, tmp_path: Path) -
     await shop.feed(ORDERS_0, [*yesterday, *today, last, {**LATER, "ts": ms(86_540)}])
     with loader(tmp_path, CHANGE) as rules:
         async with watcher(shop.settings, rules) as one:
-            told = await found(one)
-            assert list(told) == ['fewer{channel="web"}']
-            assert (told['fewer{channel="web"}'].value, told['fewer{channel="web"}'].expected) == (1.0, 10.0)
+            result = await found(one)
+            assert list(result) == ['fewer{channel="web"}']
+            assert (result['fewer{channel="web"}'].value, result['fewer{channel="web"}'].expected) == (1.0, 10.0)
 
 
-async def test_messages_that_are_refused_are_a_fact(shop: Shop, tmp_path: Path) -> None:
+async def test_rejected_messages_are_a_health_reading(shop: Shop, tmp_path: Path) -> None:
     with loader(tmp_path, FACTS) as rules:
         await shop.feed(ORDERS_0, [paid(at=1, items=[line()])])
         async with watcher(shop.settings, rules) as one:
@@ -138,12 +136,12 @@ async def test_messages_that_are_refused_are_a_fact(shop: Shop, tmp_path: Path) 
             await shop.feed(ORDERS_0, [paid(at=i, order_id=f"o-{i}", items=[line()]) for i in range(300)])
             await shop.feed(ORDERS_0, [{**LATER, "event_id": f"x-{i}", "items": []} for i in range(30)])
             with anyio.fail_after(10):
-                while "refused" not in (told := {k.partition("{")[0]: v for k, v in (await found(one)).items()}):
+                while "refused" not in (result := {k.partition("{")[0]: v for k, v in (await found(one)).items()}):
                     await anyio.sleep(0.05)
-            assert told["refused"].value == pytest.approx(30 / 330, abs=0.01)
+            assert result["refused"].value == pytest.approx(30 / 330, abs=0.01)
 
 
-async def test_one_silent_producer_is_told_and_holds_back_what_it_explains(shop: Shop, tmp_path: Path) -> None:
+async def test_one_silent_producer_is_reported_and_inhibits_its_consequences(shop: Shop, tmp_path: Path) -> None:
     def clicks(start: int, end: int, *sources: str) -> list[dict[str, object]]:
         return [click(at=at + i / 10, source=name) for at in range(start, end) for i in range(10) for name in sources]
 
@@ -156,15 +154,15 @@ async def test_one_silent_producer_is_told_and_holds_back_what_it_explains(shop:
             assert await found(one) == {}
             await shop.feed(CLICKS_0, clicks(300, 330, "b"))
             with anyio.fail_after(10):
-                while not (told := await found(one)):
+                while not (result := await found(one)):
                     await anyio.sleep(0.05)
-            assert 'producer-silent{source="a",topic="clicks"}' in told
-            since_ms = told['producer-silent{source="a",topic="clicks"}'].since_ms
+            assert 'producer-silent{source="a",topic="clicks"}' in result
+            since_ms = result['producer-silent{source="a",topic="clicks"}'].since_ms
             assert since_ms is not None
             assert since_ms == pytest.approx(ms(300), abs=2000)
 
 
-async def test_what_is_remembered_goes_on_in_another_process(shop: Shop, tmp_path: Path) -> None:
+async def test_memory_continues_in_another_process(shop: Shop, tmp_path: Path) -> None:
     await shop.feed(CLICKS_0, [click(at=i / 10, source="a") for i in range(3000)])
     with loader(tmp_path, SILENCE) as rules:
         async with watcher(shop.settings, rules) as one:
@@ -175,7 +173,7 @@ async def test_what_is_remembered_goes_on_in_another_process(shop: Shop, tmp_pat
             assert other.serialized_memory() == kept, "nothing was taken in twice"
 
 
-async def test_rules_are_read_anew_and_faulty_ones_change_nothing(shop: Shop, tmp_path: Path) -> None:
+async def test_rules_are_reloaded_and_invalid_ones_ignored(shop: Shop, tmp_path: Path) -> None:
     await shop.feed(LOGISTICS_0, [stock_level(1, sku="s-1", at=10)])
     await shop.feed(ORDERS_0, [order("order_created", at=20, items=[line("s-1", qty=3)]), LATER])
     with loader(tmp_path, STOCK) as rules:
@@ -196,7 +194,7 @@ async def test_before_anything_is_counted_nothing_is_evaluated(redis_url: str, t
                 await anyio.sleep(0.05)
 
 
-async def test_only_the_rows_of_the_rules_scopes_are_taken_second_by_second(shop: Shop) -> None:
+async def test_only_rows_of_the_rules_scopes_are_read(shop: Shop) -> None:
     await shop.feed(CLICKS_0, [click(at=i, channel="app", sku=f"s-{i}", campaign="c") for i in range(10)])
     await shop.feed(CLICKS_1, [click(at=i, channel="web", sku=f"s-{i}") for i in range(5, 10)])
     view = await shop.view()
