@@ -135,7 +135,7 @@ class TestPeople:
                 "rule=stock-ot",
                 [
                     "0 alerts that fire now match it",
-                    "no rule that is known here meets rule=stock-ot: did you mean stock-out?",
+                    "no known rule matches rule=stock-ot: did you mean stock-out?",
                 ],
             ),
         ],
@@ -150,8 +150,8 @@ class TestPeople:
         }
         would = "1 alert that fires now would match it"
         assert remarks == {
-            "d11": f"it holds for nobody now, as promotion d11 does not run: {would}",
-            "*": f"it holds for nobody now, as no promotion runs: {would}",
+            "d11": f"it is inactive now, because promotion d11 does not run: {would}",
+            "*": f"it is inactive now, because no promotion runs: {would}",
         }
 
     def test_the_list_is_newest_first(self, in_folder: Path, redis_url: str) -> None:

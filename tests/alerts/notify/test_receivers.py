@@ -113,7 +113,7 @@ def test_without_a_file_there_are_no_routes() -> None:
         (('"22:30"', '"25:30"'), "`start`: write a time such as 23:30"),
         (("Asia/Shanghai", "Asia/Nowhere"), "is no time zone"),
         (("10.1.0.0/16", "10.1.0.0/99"), "does not appear to be an IPv4 or IPv6 network"),
-        (("routes:", "routes: ["), "no YAML"),
+        (("routes:", "routes: ["), "not YAML"),
     ],
 )
 def test_errors_have_lines_and_no_secrets(  # type: ignore[no-untyped-def]

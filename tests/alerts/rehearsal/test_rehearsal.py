@@ -128,7 +128,7 @@ def test_the_length_is_known_before(folder: Path) -> None:
 
 
 def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no folder"):
+    with pytest.raises(UsageError, match="not a folder"):
         recorded(tmp_path / "nothing")
     (tmp_path / "incidents.json").write_text("{}")
     with pytest.raises(UsageError, match="does not say what went wrong"):

@@ -116,7 +116,7 @@ def test_a_number_is_refused_in_scopes_without_it(detect: str, for_each: str, sa
 
 def test_a_threshold_clears_on_the_right_side() -> None:
     text = "rules: [{name: a, title: b, detect: {kind: threshold, value: roas, below: 1, clear: 0.5}}]"
-    assert "nearer to what is right" in faults_of(text)[0][1]
+    assert "on the clear side" in faults_of(text)[0][1]
 
 
 def test_names_are_unique() -> None:

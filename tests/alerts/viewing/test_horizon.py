@@ -125,5 +125,5 @@ def test_added_partitions_do_not_move_the_horizon_back() -> None:
 
 
 def test_removed_partitions_do_not_delay_the_horizon() -> None:
-    found = replace(state(clicks=[counted(1), counted(3600, seen_s=3600)]), counts={Topic.CLICKS: 1})
+    found = replace(state(clicks=[counted(1), counted(3600, seen_s=3600)]), partition_counts={Topic.CLICKS: 1})
     assert behind_s(found) == 1
