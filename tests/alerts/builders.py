@@ -1,4 +1,4 @@
-"""Findings, evaluations and routes as tests say them."""
+"""Builders of findings, evaluations and routes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def finding(
     runbook: str = "https://wiki.example/conversion",
     incident: str = "i-1",
 ) -> Finding:
-    """A finding that says that conversion dropped in the app."""
+    """A finding of a conversion drop in the app."""
     given = {"channel": "app"} if labels is None else labels
     return Finding(
         series=Series(rule, tuple(sorted(given.items()))),
@@ -53,12 +53,12 @@ def finding(
 
 
 def evaluation(*findings: Finding, at_ms: int = T0) -> Evaluation:
-    """All that the rules said at a moment."""
+    """An evaluation of these findings."""
     return Evaluation(at_ms, findings)
 
 
 def to(*receivers: str, repeat_interval_ms: int | None = None, after_ms: int = 0) -> Routing:
-    """Everything goes to these."""
+    """A route of all alerts to these receivers."""
     return Routing(
         routes=(
             Route(

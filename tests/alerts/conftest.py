@@ -1,4 +1,4 @@
-"""What these tests share."""
+"""Fixtures of alerts' tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluating process in a test: what it knows, and one evaluation at a time."""
+"""An evaluating process for tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = AlertKeys("test")
 
 @dataclass
 class Process:
-    """One of several that may evaluate."""
+    """One of several evaluating processes."""
 
     redis: Redis
     name: str = "one"
@@ -57,7 +57,7 @@ class Process:
         return await self.store.write(self.held, self.loaded.version, done)
 
     async def evaluate(self, second: float, *found: Finding) -> AlertStateUpdate:
-        """One evaluation from beginning to end, from what Redis holds."""
+        """Evaluate once from the state in Redis."""
         await self.lead()
         done = await self.compute(second, *found)
         assert await self.write(done) is WriteResult.OK
@@ -66,7 +66,7 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def beside_servers(redis_url: str) -> AsyncIterator[Process]:
-    """One that evaluates where servers with default settings look for alerts."""
+    """A process that uses the keys of servers with default settings."""
     redis = Redis.from_url(redis_url)
     try:
         yield Process(redis, keys=AlertKeys("salepulse"))

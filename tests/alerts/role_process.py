@@ -1,8 +1,7 @@
-"""`python -m tests.alerts.role_process`: the role with findings that a test leaves in Redis.
+"""`python -m tests.alerts.role_process`: an alerts process with findings that a test stores in Redis.
 
-Settings come from the environment, as for `salepulse alerts`. The key `said` holds `bad` or `fine`: what is said of
-conversion in the app; `nothing`: there is no as-of. With `STORE_RULES` in the environment the default rules about Redis
-are there too.
+Settings come from the environment. The key `condition` holds `bad` or `fine` for conversion in the app, or `nothing`
+for no as-of. With `STORE_RULES` in the environment the default rules about Redis are included.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from tests.alerts.state.alert_play import BAD, FINE
 
 
 class FromRedis(Scripted):
-    """What the key says."""
+    """Evaluates the condition in the key."""
 
     def __init__(self, redis: Redis) -> None:
         super().__init__()
@@ -34,10 +33,10 @@ class FromRedis(Scripted):
         return load(default_text(), "rules").rules if "STORE_RULES" in os.environ else super().rules()
 
     async def evaluate(self, watched: Collection[Series], now_ms: int) -> EvaluationRun | None:
-        said = await self._redis.get("said")
-        if said == b"nothing":
+        condition = await self._redis.get("condition")
+        if condition == b"nothing":
             return None
-        self.found = (BAD,) if said == b"bad" else (FINE,)
+        self.found = (BAD,) if condition == b"bad" else (FINE,)
         return await super().evaluate(watched, now_ms)
 
 

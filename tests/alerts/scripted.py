@@ -1,4 +1,4 @@
-"""An evaluator that says what a test has it say."""
+"""An evaluator with scripted findings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.alerts.builders import evaluation
 
 
 class Scripted:
-    """Says the same findings until a test says others."""
+    """Returns the same findings until a test sets others."""
 
     def __init__(self, *found: Finding, timing: Timing | None = None) -> None:
         self.found: tuple[Finding, ...] = found

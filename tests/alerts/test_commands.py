@@ -19,7 +19,7 @@ from tests.support.receiving import CannedResponse, http_receiver
 
 @pytest.fixture
 def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Path:
-    """Where there are no settings but these."""
+    """A folder without other settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SALEPULSE_REDIS_URL", redis_url)
     monkeypatch.setenv("COLUMNS", "200")
@@ -32,7 +32,7 @@ def salepulse(*arguments: str) -> Result:
 
 @pytest.fixture
 def firing(in_folder: Path, redis_url: str) -> str:
-    """The fingerprint of an alert that fires."""
+    """The fingerprint of a firing alert."""
 
     async def fire() -> str:
         async with beside_servers(redis_url) as process:

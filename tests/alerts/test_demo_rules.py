@@ -1,4 +1,4 @@
-"""What the demo's on-call is told: by its rules, of its incident, through a chat of its own."""
+"""The demo's notifications: its rules, its incident, and its chat."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_notifications_are_shown_as_text(tmp_path: Path) -> None:
     plan = StackPlan(settings=production, folder=tmp_path, kafka_port=None, redis_port=None, workers=1)
     async with on_call(plan, shown.append) as watched:
         settings = watched.settings
-        assert settings.alerts_heartbeat_url.get_secret_value() == "", "nobody outside is told of a demo"
+        assert settings.alerts_heartbeat_url.get_secret_value() == "", "a demo sends no heartbeat"
         assert read_rules(Path(settings.alerts_rules).read_text()).rules is not None
         file = read_receivers(Path(settings.alerts_receivers))
         async with Http((ipaddress.ip_network("127.0.0.1/32"),)) as http:

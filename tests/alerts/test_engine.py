@@ -1,4 +1,4 @@
-"""Who evaluates, and that it goes on through deaths, standstills and cut connections without telling anyone twice."""
+"""Leadership and evaluation through crashes, pauses and network partitions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class Made:
-    """A process that may evaluate."""
+    """An evaluating process."""
 
     engine: Engine
     evaluator: Scripted

@@ -1,4 +1,4 @@
-"""All rules at one as-of: what is in force, what is remembered, what is said of what is watched."""
+"""Evaluation of all rules at one as-of."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def rules_of(text: str) -> Rules:
 
 
 def counted(seconds: int, kept: dict[ScopeValue, float], seed: int = 1, rate: float = 20.0) -> DensePanes:
-    """Checkouts of two channels, and the orders that are `kept` of them."""
+    """Checkouts of two channels, and the share of orders `kept`."""
     rng = np.random.default_rng(seed)
     table = np.zeros((seconds, 3, 3), np.int32)
     for row, label in enumerate((APP, WEB), start=1):
@@ -81,7 +81,7 @@ def counted(seconds: int, kept: dict[ScopeValue, float], seed: int = 1, rate: fl
 
 
 def after(panes: DensePanes, end_s: int) -> DensePanes:
-    """The same, beginning at another second."""
+    """The same panes, starting at another second."""
     return replace(panes, start_s=end_s)
 
 
@@ -265,7 +265,7 @@ FEW_OR_FAULT = (
 
 
 def shipped(second: float, orders: int, rate: float = 0.5) -> DetectionInputs:
-    """What a region has dispatched in time of the last hour's orders."""
+    """A region's share of orders dispatched in time in the last hour."""
     table = Table(("east",), {"ship_within_48h_rate": np.array([rate]), "orders_paid": np.array([float(orders)])})
     return DetectionInputs(round(second * 1000), empty_panes(0), {(Window.H1, RuleScope.REGION): table})
 
@@ -280,7 +280,7 @@ def test_a_series_with_too_little_data_for_a_window_is_stale() -> None:
     assert (over.reason, over.condition, over.value) == (FindingReason.STALE, Condition.OK, None)
     assert evaluation.unknown == (("late", FindingReason.NO_DATA, 1),)
     evaluation, memory = evaluate(rules, shipped(3620, 20), from_bytes(to_bytes(memory)) or EvaluationMemory())
-    assert found(evaluation)[str(series)].since_ms == 3_620_000, "it begins anew once there is enough"
+    assert found(evaluation)[str(series)].since_ms == 3_620_000, "it starts again with enough data"
 
 
 def test_a_value_between_the_limits_is_reported_with_its_clear_limit() -> None:
@@ -320,7 +320,7 @@ DAY_S = 86_400.0
 def late_by_day(
     rates: Iterable[float], memory: EvaluationMemory | None = None, first: int = 0
 ) -> tuple[list[bool], EvaluationMemory]:
-    """Whether each of some days is called late; what is remembered is written down and read again in between."""
+    """Whether each of some days is breached; the memory is serialized in between."""
     rules, answers, memory = rules_of(USUAL), [], memory or EvaluationMemory()
     for day, rate in enumerate(rates, first):
         evaluation, memory = evaluate(rules, shipped((day + 0.5) * DAY_S, 20, rate), memory)
@@ -499,7 +499,7 @@ def test_cells_and_dense_panes_give_the_same_counts() -> None:
 
 
 def test_steps_without_expectation_are_coalesced_without_a_difference() -> None:
-    """Orders of a shop that records no checkouts."""
+    """Orders of a shop without checkouts."""
     rules, dense = rules_of(DROP), counted(1800, {})
     dense.table[:, :, dense.counters.index("checkouts")] = 0
     by_minute, at_once = EvaluationMemory(), EvaluationMemory()

@@ -1,4 +1,4 @@
-"""Alerts about Redis while it cannot keep them: one page, one end, whoever writes what in between."""
+"""Alerts about Redis while it cannot store them: one page and one end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def alarm_of(text: str = "") -> InMemoryRedisAlerts:
 
 
 async def sent(alarm: InMemoryRedisAlerts, now_ms: int) -> list[tuple[str, NoticeKind]]:
-    """What is on its way, as `(rule, kind)`."""
+    """Queued notices as `(rule, kind)`."""
     found = await alarm.outbox.claim_due("chat", now_ms, 60_000)
     assert isinstance(found, DueNotices)
     return [(notice.alert.series.rule, notice.kind) for notice in found.notices]

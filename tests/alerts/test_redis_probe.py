@@ -1,4 +1,4 @@
-"""When Redis counts as down: at the same moment for who answers questions, for the rules and for who looks at Redis."""
+"""Redis counts as down at the same moment for answers, rules and the probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole processes, with a real broker, a real Redis and a receiver: killed, stopped in their tracks, and cut off."""
+"""Whole processes with a real broker, Redis and receiver: killed, paused, and partitioned."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TAKEN_OVER_WITHIN_S = 15
 
 @dataclass
 class Stage:
-    """Processes, and what people were told."""
+    """Alerts processes and their notifications."""
 
     bootstrap: str
     redis_url: str
@@ -49,7 +49,7 @@ class Stage:
     processes: list[Server] = field(default_factory=list)
 
     def start(self, name: str, redis_url: str = "", **also: str) -> Server:
-        """A process of the role."""
+        """Start an alerts process."""
         folder = self.folder / name
         folder.mkdir()
         receivers = {
@@ -72,15 +72,15 @@ class Stage:
         return process
 
     async def say(self, what: str) -> None:
-        await self.redis.set("said", what)
+        await self.redis.set("condition", what)
 
     @property
     def sent(self) -> list[str]:
-        """`FIRING` and `RESOLVED` as they came."""
+        """`FIRING` and `RESOLVED` in order of delivery."""
         return [got.json["text"].partition("[")[2].partition(",")[0].partition("]")[0] for got in self.chat.requests]
 
     async def until_sent(self, *expected: str, within_s: float = 30) -> float:
-        """Until people were told just this; how long that took."""
+        """Wait until exactly these were sent; return the duration."""
         began = time.monotonic()
         while self.sent != list(expected):
             assert time.monotonic() - began < within_s, f"sent {self.sent}, not {expected}: {self.logs}"
@@ -88,14 +88,14 @@ class Stage:
         return time.monotonic() - began
 
     async def leader(self, other_than: str = "", within_s: float = 30) -> str:
-        """Who leads, once somebody does."""
+        """Wait for a leader; return its name."""
         deadline = time.monotonic() + within_s
         while True:
             held = await self.redis.hmget(KEYS.lead, "owner", "until")  # type: ignore[misc]
             owner = (held[0] or b"").decode()
             if owner and owner != other_than and float(held[1]) > time.time() * 1000:
                 return owner
-            assert time.monotonic() < deadline, f"nobody leads: {self.logs}"
+            assert time.monotonic() < deadline, f"no process leads: {self.logs}"
             await anyio.sleep(0.05)
 
     async def until_at_work(self, processes: int, within_s: float = 60) -> None:
@@ -106,7 +106,7 @@ class Stage:
             await anyio.sleep(0.1)
 
     def process(self, owner: str) -> Server:
-        """The process of a name that it gave itself."""
+        """The process of a leader's name."""
         return next(one for one in self.processes if one.running and _is(one.pid, owner))
 
     @property

@@ -1,4 +1,4 @@
-"""Changes of alerts on `/api/v1/stream`: every one once, at whichever server, though servers die."""
+"""Changes of alerts on `/api/v1/stream`: each once, from any server, through crashes of servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WEB = finding(labels={"channel": "web"})
 
 @pytest.fixture
 async def process(redis_url: str) -> AsyncIterator[Process]:
-    """One that evaluates; nothing has happened yet."""
+    """An evaluating process without any changes yet."""
     async with beside_servers(redis_url) as made:
         yield made
 

@@ -1,4 +1,4 @@
-"""From events to pages, with everything real: broker, Redis, worker, `salepulse alerts`, and a receiver."""
+"""From events to pages, with a real broker, Redis, worker, `salepulse alerts`, and receiver."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_a_conversion_drop_is_notified_with_cause_and_loss(
         begins_ms = watched.began_ms + 16_000
         before_s = begins_ms / 1000 - time.time()
         assert before_s > 0, "the incident began before it was watched"
-        await watched.until("somebody is told", lambda: watched.pages("business"), within_s=before_s + 54)
+        await watched.until("a page is sent", lambda: watched.pages("business"), within_s=before_s + 54)
         page = watched.received[0]["data"]
         assert page["incident"] == "orders", page
         assert page["money_per_minute"] > 0
@@ -41,13 +41,13 @@ async def test_a_conversion_drop_is_notified_with_cause_and_loss(
         await watched.until("Alertmanager tells of it", lambda: "firing" in managed(beyond), within_s=10)
         await watched.until("it is over", lambda: watched.all_over("business"), within_s=90)
         await watched.until("Alertmanager says so", lambda: managed(beyond) == {"resolved"}, within_s=10)
-        # At three orders a second a part may be told of before the whole is known to be struck: the same page, updated.
+        # At three orders per second, a part may page before the whole: the same page, updated.
         kinds = [one["type"].removeprefix("alert.") for one in watched.received]
         assert (kinds[0], kinds[-1]) == ("firing", "resolved"), watched.summaries
         assert set(kinds[1:-1]) <= {"updated", "worse"}, watched.summaries
         assert len({one["data"]["page"] for one in watched.received}) == 1, watched.summaries
         over = watched.received[-1]["data"]
-        assert over["worst"] < 0.8 * over["expected"], "when people are told, some of what is looked at was before it"
+        assert over["worst"] < 0.8 * over["expected"], "the window includes time before the incident"
         assert over["now"] > over["worst"]
         assert over["lost"] > 0
         assert watched.pages("data") == []
@@ -55,7 +55,7 @@ async def test_a_conversion_drop_is_notified_with_cause_and_loss(
 
 
 def managed(beyond: HttpReceiver) -> set[str]:
-    """What a receiver behind Alertmanager was told last of each alert: firing, resolved."""
+    """The last status of each alert at a receiver behind Alertmanager: firing, resolved."""
     alerts = [alert for got in beyond.requests for alert in got.json["alerts"]]
     return set({tuple(alert["labels"].items()): alert["status"] for alert in alerts}.values())
 
@@ -69,7 +69,7 @@ async def test_a_dead_worker_causes_one_data_page(
     ):
         await watched.until_leading(redis)
         watched.shop.kill_worker()
-        await watched.until("the owner is told", lambda: watched.pages("data"), within_s=45)
+        await watched.until("the data page is sent", lambda: watched.pages("data"), within_s=45)
         await anyio.sleep(5)
         assert watched.pages("data") == ["input-stale firing"]
         watched.shop.start_worker()

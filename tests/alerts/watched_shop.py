@@ -1,4 +1,4 @@
-"""A simulated sale that goes on now, counted by a worker and watched by `salepulse alerts`; and who is told of what."""
+"""A simulated live sale, counted by a worker and evaluated by `salepulse alerts`, with its notifications."""
 
 from __future__ import annotations
 
@@ -32,35 +32,35 @@ from tests.support.stack import REPOSITORY, Shop, stack
 
 SECRET = "whsec_" + "c2FsZXB1bHNl" * 4
 PAST_S = 660
-"""The rules want ten minutes to learn from."""
+"""The rules need ten minutes to learn."""
 _MADE_S = 60
 _LEAD = 8 * PAST_S / _MADE_S
-"""Writing and counting the past takes less than eight times as long as making it up, however busy the machine is."""
+"""Writing and counting the past takes less than eight times as long as generating it."""
 
 
 @dataclass
 class Watched:
-    """What goes on."""
+    """The running processes."""
 
     shop: Shop
     chat: HttpReceiver
     alerts: Server
     began_ms: int
-    """When the present of the sale began, epoch ms."""
+    """Start of the live part of the sale, epoch ms."""
     seen: set[int] = field(default_factory=set)
 
     @property
     def received(self) -> list[dict[str, Any]]:
-        """Every notice as it came: `type`, `data`."""
+        """Each notice as received: `type`, `data`."""
         return [got.json for got in self.chat.requests if got.path == "/hook"]
 
     @property
     def signs_of_life(self) -> int:
-        """How many there have been."""
+        """Number of evaluations."""
         return sum(got.path == "/alive" for got in self.chat.requests)
 
     def pages(self, owner: str) -> list[str]:
-        """What an owner was told, in turn: `conversion-drop firing`."""
+        """Notices of a category in order: `conversion-drop firing`."""
         return [
             f"{one['data']['rule']} {one['type'].removeprefix('alert.')}"
             for one in self.received
@@ -68,21 +68,21 @@ class Watched:
         ]
 
     def all_over(self, owner: str) -> bool:
-        """Whether everything that an owner was told of is over, and he knows."""
+        """Whether every page of a category was resolved."""
         last = {one["data"]["page"]: one["type"] for one in self.received if one["data"]["category"] == owner}
         return bool(last) and set(last.values()) == {"alert.resolved"}
 
     @property
     def summaries(self) -> list[str]:
-        """All that people were told, in words."""
+        """All notices as text."""
         return [f"{one['type']}: {one['data']['summary']}" for one in self.received]
 
     async def until(self, what: str, condition: Callable[[], object], within_s: float) -> float:
-        """Wait for something; how long that took."""
+        """Wait for a condition; return the duration."""
         began = time.monotonic()
         while not condition():
             assert self.alerts.running, self.log
-            assert time.monotonic() - began < within_s, f"{what}: told {self.summaries} {self.log}"
+            assert time.monotonic() - began < within_s, f"{what}: received {self.summaries} {self.log}"
             await anyio.sleep(0.1)
         return time.monotonic() - began
 
@@ -91,7 +91,7 @@ class Watched:
         return self.alerts.log_path.read_text()[-4000:]
 
     async def until_leading(self, redis: Redis, within_s: float = 60) -> None:
-        """Until an evaluation has been of the present."""
+        """Wait for an evaluation of the live part."""
         began = time.monotonic()
         while True:
             held = await redis.hgetall(f"{self.shop.settings.redis_prefix}:{{0}}:workers")  # type: ignore[misc]
@@ -119,7 +119,7 @@ async def watched_shop(
     also: Sequence[Mapping[str, str]] = (),
     **changes: Any,
 ) -> AsyncIterator[Watched]:
-    """`incidents`: as the simulator takes them, with times since the present began, `+10s`. `also`: more receivers."""
+    """`incidents`: as for the simulator, with times since the live part, `+10s`. `also`: more receivers."""
     async with http_receiver() as chat:
         settings = {
             "clock": Clock.WALL,
@@ -136,7 +136,7 @@ async def watched_shop(
             shop = await anyio.to_thread.run_sync(
                 lambda: ending.enter_context(stack(broker, store, **settings))  # type: ignore[arg-type]
             )
-            # What is to happen must not happen before anybody looks.
+            # Incidents must not start before the first evaluation.
             lead_s = min(90, await anyio.to_thread.run_sync(lambda: _making_s(rate) * _LEAD)) if incidents else 0
             sale = _sale(rate, incidents, lead_s)
             began_ms = sale.config.start_ms + PAST_S * 1000
@@ -144,7 +144,7 @@ async def watched_shop(
             selling = asyncio.create_task(_sell(shop.settings.bootstrap, sale, stop))
             argv = [sys.executable, "-m", "streams.cli", "alerts"]
             alerts = Server("alerts", argv, 0, always_ready(), folder, env=_environment(shop, folder))
-            await _until_counted(shop)  # else the owner of the pipeline is told, rightly, that it is behind
+            await _until_counted(shop)  # else an alert reports, rightly, that the pipeline is behind
             await anyio.to_thread.run_sync(alerts.start)
             try:
                 yield Watched(shop, chat, alerts, began_ms)
@@ -162,7 +162,7 @@ def _environment(shop: Shop, folder: Path) -> dict[str, str]:
 
 
 async def _until_counted(shop: Shop, within_s: float = 150) -> None:
-    """Until the past of the sale is counted."""
+    """Wait until the past is counted."""
     began = time.monotonic()
     while True:
         state = await anyio.to_thread.run_sync(shop.state)
@@ -174,7 +174,7 @@ async def _until_counted(shop: Shop, within_s: float = 150) -> None:
 
 
 def _making_s(rate: float) -> float:
-    """How long it takes to make up some of a sale."""
+    """Duration of generating a part of a sale."""
     began = time.monotonic()
     for batch in _sale(rate, ()).batches(200):
         if batch.arrival_ms > (time.time() - PAST_S + _MADE_S) * 1000:
@@ -183,7 +183,7 @@ def _making_s(rate: float) -> float:
 
 
 def _sale(rate: float, incidents: Sequence[str], lead_s: float = 0) -> Season:
-    """`lead_s`: so much later begins the present of the sale, from which the times of incidents count."""
+    """`lead_s`: time until the live part of the sale, to which times of incidents are relative."""
     start_ms = int((time.time() + lead_s - PAST_S) * 1000)
     specs = []
     for spec in incidents:
@@ -197,7 +197,7 @@ def _sale(rate: float, incidents: Sequence[str], lead_s: float = 0) -> Season:
         start_ms=start_ms,
         compress=False,
         promotion=None,
-        stock=StockPlan(cover=1000, short=0),  # nothing is sold out, nor oversold
+        stock=StockPlan(cover=1000, short=0),  # no product is sold out or oversold
         incidents=tuple(specs),
     )
     return Season(config)
@@ -210,7 +210,7 @@ async def _sell(bootstrap: str, sale: Season, stop: asyncio.Event) -> None:
 
 
 def _rules(folder: Path) -> Path:
-    """The default rules, but for when their alerts are over: sooner."""
+    """The default rules, with alerts that resolve sooner."""
     path, text = folder / "rules.yaml", default_text().replace("least_effect: 10%", "least_effect: 40%")
     path.write_text(text.replace("    runbook: ", "    keep_firing_for: 3s\n    runbook: "))
     return path

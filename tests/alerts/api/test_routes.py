@@ -24,7 +24,7 @@ WEB = finding(labels={"channel": "web"})
 
 @pytest.fixture
 async def process(redis_url: str) -> AsyncIterator[Process]:
-    """One that has alerts: the app's fires, the web's is over."""
+    """A process with alerts: the one of `app` fires, the one of `web` is resolved."""
     async with beside_servers(redis_url) as made:
         await made.evaluate(0, WEB)
         await made.evaluate(10, BAD)
@@ -35,7 +35,7 @@ async def process(redis_url: str) -> AsyncIterator[Process]:
 async def api(redis_url: str, process: Process) -> AsyncIterator[httpx.AsyncClient]:
     settings = shop_settings(redis_url, public_url="https://pulse.example")
     app = create_app(settings)
-    if "/api/v1/alerts" not in app.openapi()["paths"]:  # as installed they are there by themselves
+    if "/api/v1/alerts" not in app.openapi()["paths"]:  # installed packages declare them as entry points
         app.include_router(router)
     async with client(settings, app) as made:
         yield made

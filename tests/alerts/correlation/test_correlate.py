@@ -1,4 +1,4 @@
-"""One incident, one page: what holds back what."""
+"""One incident, one page: which breach inhibits which."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_first_rule_in_the_file_is_and_stays_the_root() -> None:
     memory = CorrelationMemory()
     assert pages(findings_of(wrong("conversion-drop"), memory=memory)) == ["conversion-drop"]
     found = findings_of(wrong("conversion-drop"), wrong("order-drop"), memory=memory, at_ms=1000)
-    assert pages(found) == ["conversion-drop"], "who began to tell goes on, though another would come first"
+    assert pages(found) == ["conversion-drop"], "the first root stays, though another is listed first"
     assert pages(findings_of(wrong("conversion-drop"), wrong("order-drop"))) == ["order-drop"]
 
 
@@ -182,7 +182,7 @@ def test_a_forecast_that_comes_true_is_one_page() -> None:
     ahead, late = wrong("shipping-breach-ahead"), wrong("overdue-shipments")
     assert pages(findings_of(ahead, memory=memory)) == ["shipping-breach-ahead"]
     found = findings_of(ahead, late, memory=memory, at_ms=minute_ms)
-    assert pages(found) == ["shipping-breach-ahead"], "it said so two days ago"
+    assert pages(found) == ["shipping-breach-ahead"], "the forecast is the root"
     assert found["overdue-shipments"].reason is FindingReason.SAME_INCIDENT
     for minutes in (2, 3):
         found = findings_of(late, memory=memory, at_ms=minutes * minute_ms)
@@ -271,7 +271,7 @@ def str_of(source: int) -> str:
 
 
 def test_consequences_of_an_incident_are_inhibited() -> None:
-    """Orders that waited for the end of a stop are given up all at once: the cancellations are no news."""
+    """Orders that waited for the end of a stop are given up all at once: the cancellations are no incident."""
     memory = CorrelationMemory()
     findings_of(wrong("order-silence"), memory=memory)
     found = findings_of(wrong("cancellation-surge"), memory=memory, at_ms=60_000)

@@ -1,4 +1,4 @@
-"""Sending, with real receivers on this machine and a real Redis: everything arrives, and normally once."""
+"""Delivery with real local receivers and a real Redis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class Sending:
-    """A process that sends to the receiver `chat`, by a clock of the test's."""
+    """A process that sends to the receiver `chat`, with the test's clock."""
 
     redis: Redis
     http: Http
@@ -158,7 +158,7 @@ async def test_a_kill_between_delivery_and_recording_repeats_a_message(
         await dying.at(0)
     other = stage.process(name="other")
     await other.at(0)
-    assert len(stage.service.requests) == 1  # the turn is still the other's
+    assert len(stage.service.requests) == 1  # the other process still holds the claim
     await asyncio.sleep(0.06)
     await other.at(0)
     assert len(stage.service.requests) == 2

@@ -1,4 +1,4 @@
-"""What follows from an attempt."""
+"""The retry policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parts a change comes from."""
+"""Attribution of changes to parts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_part_that_fell_is_the_explaining_part() -> None:
 
 
 def test_an_even_change_has_no_explaining_part() -> None:
-    """The largest part has most of the loss, but has not fallen further than the others."""
+    """The largest part has most of the loss, but did not fall more than the others."""
     cut = {"channel": parts([0.8, 0.1, 0.1], [0.04] * 3, [0.05] * 3)}
     assert find_explaining_part(cut, least_effect=0.1, rise=False) is None
 

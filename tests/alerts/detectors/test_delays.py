@@ -1,4 +1,4 @@
-"""Delay correction: what is to be expected of orders while views surge."""
+"""Delay correction: expected orders while views surge."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_lag_is_learnt_from_changing_traffic(true_s: float, guess_s: float) 
 
 
 def test_at_an_opening_the_expected_orders_follow_the_views_slowly() -> None:
-    """Views rise fivefold at once: with the lag, the orders to be expected a second later are still those of before."""
+    """Views rise fivefold at once: a second later, the expected orders are still those of before."""
     views = np.concatenate((np.full(2000, 100.0), np.full(600, 500.0)))
     lag = Lag.of(90)
     passed = outputs(views, 90)

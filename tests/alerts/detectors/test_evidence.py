@@ -1,4 +1,4 @@
-"""The sequential test: how often it is wrong while nothing has changed, how soon it sees a change."""
+"""The sequential test: false alarms and detection delay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from alerts.detectors.evidence import Evidence, information, sizes_of
 
 
 def run(counts: Floats, mu: float, *, least_effect: float = 0.1, rise: bool = False, phi: float = 1.0) -> Floats:
-    """Log evidence, (step, series), of counts in seconds, where `mu` were to be expected in each."""
+    """Log evidence (step, series) of counts by second, with an expectation of `mu` in each."""
     evidence = Evidence()
     size = counts.shape[1]
     evidence.fit(size)
@@ -35,14 +35,14 @@ def run(counts: Floats, mu: float, *, least_effect: float = 0.1, rise: bool = Fa
 
 
 def first_s(totals: Floats, seconds: float) -> Floats:
-    """When the evidence first reached `seconds`; infinite where it never did."""
+    """When the evidence first reached `seconds`; infinite: never."""
     reached = totals >= math.log(seconds)
     return np.where(reached.any(axis=0), reached.argmax(axis=0) + 1.0, np.inf)
 
 
 @pytest.mark.parametrize("rise", [False, True])
 def test_false_alarms_stay_within_the_budget_at_any_time(rise: bool) -> None:
-    """With a mean time of at least A between false alarms, not more than t / A of the series alarm before t."""
+    """With a mean time of at least A between false alarms, at most t / A of the series alarm before t."""
     rng = np.random.default_rng(11)
     counts = rng.poisson(5.0, (1000, 400)).astype(np.float64)
     alarmed = first_s(run(counts, 5.0, rise=rise), 2000.0) <= 1000

@@ -1,4 +1,4 @@
-"""A rate followed through a sale: the opening, an incident, its end, a fault of the data."""
+"""A rate during a sale: an opening, an incident, its end, a data fault."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ P = 0.05
 
 
 def orders_of(views: Floats, rng: np.random.Generator, kept: Floats | float = 1.0) -> Floats:
-    """Orders that follow from views after 40 s or so; `kept`: the share that is not lost, by second."""
+    """Orders that follow views after about 40 s; `kept`: the share that is not lost, by second."""
     lags = np.histogram(40 * rng.gamma(3, 1 / 3, 4000), np.arange(0, 300))[0] / 4000
     return rng.poisson(P * np.convolve(views, lags)[: len(views)] * kept).astype(np.float64)
 
@@ -29,7 +29,7 @@ def orders_of(views: Floats, rng: np.random.Generator, kept: Floats | float = 1.
 def played(
     views: Floats, orders: Floats, terms: SequentialParameters = DROP, frozen: range = range(0), per_day: float = 0.1
 ) -> tuple[SequentialState, list[int], list[int]]:
-    """The whole shop alone: (state, seconds at which it alarms, seconds at which that ends)."""
+    """The whole shop alone: (state, seconds of alarms, seconds of their ends)."""
     followed = SequentialState.of(40)
     followed.fit(1)
     threshold = log_seconds_between_alarms(per_day, np.ones(1, np.bool_))
@@ -93,7 +93,7 @@ def test_a_long_alarm_reports_the_recent_change() -> None:
 
 
 def explained_after(kept: Floats, at: int, from_s: float) -> tuple[SequentialState, list[int]]:
-    """A sale of which all is explained at a second, from another on: (state, when it alarms from then on)."""
+    """A sale in which everything from one second to another is explained: (state, later alarms)."""
     rng = np.random.default_rng(4)
     views = even(rng, len(kept))
     orders = orders_of(views, rng, kept)
@@ -140,7 +140,7 @@ def test_a_change_well_before_the_incident_is_not_explained() -> None:
 
 
 def test_an_opening_is_no_drop() -> None:
-    """Views rise sixfold within a second and decay; orders come a while after. Conversion is the same throughout."""
+    """Views rise sixfold within a second and decay; orders follow. Conversion is constant."""
     rng = np.random.default_rng(2)
     seconds = np.arange(1800)
     surge = 100 * (1.2 + 4.8 * np.exp(-seconds / 1200))

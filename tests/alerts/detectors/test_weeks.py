@@ -1,4 +1,4 @@
-"""What is usual at a time of the week."""
+"""Usual values by time of the week."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ONE = np.array([0])
 
 
 def remembered(*numbers: tuple[int, float]) -> WeeklyHistory:
-    """(when, what) of one series."""
+    """(time, value) of one series."""
     weeks = WeeklyHistory()
     weeks.fit(1)
     for at_ms, number in numbers:

@@ -1,4 +1,4 @@
-"""Notices and messages as tests say them."""
+"""Builders of notices and messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOW_MS = T0 + 60_000
 
 
 def noticed(*found: Finding, receiver: str = "chat", over: bool = False) -> tuple[Notice, ...]:
-    """What is said of findings, when they begin or when they are over."""
+    """Notices of findings, for their start or end."""
     play = Play(Timing(), to(receiver))
     play.at(0, *found)
     if over:
@@ -28,12 +28,12 @@ def noticed(*found: Finding, receiver: str = "chat", over: bool = False) -> tupl
 
 
 def message(*found: Finding, over: bool = False) -> NotificationMessage:
-    """A message about findings; by default one about a drop of conversion."""
+    """A message about findings; default: a conversion drop."""
     return NotificationMessage(worst_first(noticed(*(found or (finding(),)), over=over)), PLACE, NOW_MS)
 
 
 def many(count: int, severity: Severity = Severity.WARNING) -> tuple[Finding, ...]:
-    """Findings of as many SKUs, each an incident of its own."""
+    """Findings of this many SKUs, each a separate incident."""
     return tuple(
         finding(labels={"sku": f"s-{i}"}, severity=severity, incident=f"i-{i}", money_per_minute=i)
         for i in range(count)

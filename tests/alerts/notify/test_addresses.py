@@ -1,4 +1,4 @@
-"""Where messages may go."""
+"""Forbidden and allowed addresses."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_a_name_of_a_public_and_a_private_address_is_refused(monkeypatch: 
 
 @anyio
 async def test_it_connects_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that leads elsewhere the second time it is asked for leads nowhere."""
+    """A name that resolves differently the second time is not connected to."""
     asked = []
 
     async def rebinding(host: str, port: int, **_: object) -> list[object]:

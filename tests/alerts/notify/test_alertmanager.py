@@ -1,4 +1,4 @@
-"""A real Alertmanager receives, groups and resolves; and what is told to it again."""
+"""A real Alertmanager receives, groups and resolves alerts, and gets them resent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Stage:
         return build_receivers(file, self.http)["manager"]
 
     async def tell(self) -> None:
-        """What the last evaluation brought."""
+        """The notices of the last evaluation."""
         message = NotificationMessage(worst_first(self.play.last.notices), PLACE, self.play.now_ms)
         assert await self.receiver.notifier.send(message) == Delivered()
 
@@ -74,7 +74,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 
 def now_s() -> float:
-    """Seconds since the tests' own beginning: Alertmanager goes by the machine's clock."""
+    """Seconds since the start of the test, because Alertmanager uses the machine's clock."""
     return time.time() - T0 / 1000
 
 
@@ -108,7 +108,7 @@ async def test_firing_alerts_end_unless_they_are_resent(stage: Stage) -> None:
         await stage.resend()
         stage.play.at(now_s(), APP)
         await asyncio.sleep(1)
-    assert stage.manager.alerts()  # it would have ended after four seconds
+    assert stage.manager.alerts()  # without the resend it would have ended after four seconds
     assert await stage.until(lambda: not stage.manager.alerts())
 
 

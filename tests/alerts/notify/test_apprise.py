@@ -1,4 +1,4 @@
-"""Apprise, which may be there or not: what is handed to it, and what its answers come to."""
+"""Apprise, installed or not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONFIG = AppriseConfig.model_validate({"name": "it", "type": "apprise", "url": "
 
 
 class Service:
-    """As much of the library as is used."""
+    """The used part of the library."""
 
     def __init__(self, *, known: bool = True, sent: bool | Exception = True) -> None:
         self.known, self.sent, self.got = known, sent, list[dict[str, Any]]()

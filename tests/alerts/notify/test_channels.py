@@ -1,4 +1,4 @@
-"""What each channel sends, verified as its service does, and what it makes of answers."""
+"""What each channel sends, verified as its service does, and how it interprets responses."""
 
 from __future__ import annotations
 

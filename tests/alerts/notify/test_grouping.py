@@ -1,4 +1,4 @@
-"""What goes out next."""
+"""Grouping within the rate limit."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_notice_refused_in_a_group_is_sent_alone_and_last() -> None:
 def test_the_rate_limit_holds_without_loss_and_critical_notices_come_first(
     coming: Sequence[tuple[int, Severity, int]], rate: int
 ) -> None:
-    """A sender that does what it is told, over ten minutes of notices."""
+    """Ten minutes of notices sent by the grouping's decisions."""
     due: list[Notice] = []
     attempts: list[int] = []
     arrived: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The sign of life: given while everything works, and by the one process that evaluates."""
+"""The heartbeat is sent by the leader while the whole path works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What messages say, and that names cannot make them say anything else."""
+"""The text of messages, and the escaping of values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How finely a sale is looked at: as live while that takes minutes, more coarsely where it is long."""
+"""The interval of evaluations by the length of a sale."""
 
 from __future__ import annotations
 

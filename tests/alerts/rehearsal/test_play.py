@@ -1,4 +1,4 @@
-"""A sale played against the rules: who is told of what, and when."""
+"""The pages of rules over a sale."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rules_of(text: str) -> Rules:
 
 
 def stopped() -> DensePanes:
-    """Twenty orders a second, none for a minute, and twenty again."""
+    """Twenty orders per second, none for a minute, and twenty again."""
     table = np.zeros((900, 1, 2), np.int32)
     table[:, 0, 0], table[:, 0, 1] = 100, 20
     table[STOPS_S : STOPS_S + LASTS_S, 0, 1] = 0

@@ -1,4 +1,4 @@
-"""A recorded or simulated sale at full speed: counted and seen as live, and judged by what really happened."""
+"""Recorded and simulated sales, evaluated as live and scored against the actual incidents."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_without_known_incidents_no_page_is_false(folder: Path, tmp_path: Path) 
 
 
 def test_a_year_in_long_steps_counts_all_that_came() -> None:
-    """Rare events between two looks, hours apart, are seen at the second one."""
+    """Rare events between two evaluations, hours apart, are included in the second one."""
     hours = range(0, 30 * 24, 7)
     orders = [
         Arrival(ms(hour * 3600), Topic.ORDERS, wire(order("order_created", at=hour * 3600, order_id=f"o-{hour}")))

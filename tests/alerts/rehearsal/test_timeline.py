@@ -1,4 +1,4 @@
-"""How a sale went: each event in its minute, and none left out of the chart."""
+"""The timeline of a sale has each event in its minute."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_S = START_MIN * 60
 
 
 def ordered(start_s: int, end_s: int, seconds: Iterable[int]) -> CellPanes:
-    """A stretch with an order in each of these seconds, all counted from the start of the sale."""
+    """A range with an order in each of these seconds, counted from the start of the sale."""
     at = np.array(list(seconds), np.int64) + START_S
     keys = cell_keys(at, np.zeros_like(at), np.full_like(at, COUNTER_IDS["orders_created"]))
     return CellPanes(START_S + start_s, START_S + end_s, [WHOLE_SHOP], Cells(keys, np.ones(len(at), np.int64)))

@@ -1,4 +1,4 @@
-"""Rule files: what they say, and what is wrong with them, line by line."""
+"""Rule files and their errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_default_rules_are_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "right", "line", "said"),
+    ("wrong", "right", "line", "expected"),
     [
         ("for: 90s", "for: 90", 6, "write a number with its unit"),
         ("least_effect: 15%", "least_efect: 15%", 11, "do you mean `least_effect`?"),
@@ -80,12 +80,12 @@ def test_the_default_rules_are_valid() -> None:
         ("rules:", "rules: 3", 2, ""),
     ],
 )
-def test_an_error_has_its_line(wrong: str, right: str, line: int, said: str) -> None:
+def test_an_error_has_its_line(wrong: str, right: str, line: int, expected: str) -> None:
     assert wrong in ONE
     (first, *_) = faults_of(ONE.replace(wrong, right))
-    if said:
+    if expected:
         assert first[0] == line
-        assert said in first[1]
+        assert expected in first[1]
 
 
 def test_all_errors_are_listed() -> None:
@@ -99,7 +99,7 @@ def test_an_unknown_number_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detect", "for_each", "said"),
+    ("detect", "for_each", "expected"),
     [
         ("value: gmv, below: 1, least: [orders_due, 9]", "[region, category]", "take category out of `for_each`"),
         ("value: orders_due, above: 1", "[sku]", "known for all, promotion, channel, region alone"),
@@ -107,11 +107,11 @@ def test_an_unknown_number_is_refused() -> None:
         ("value: target_probability.base, below: 1", "[all]", "known for promotion alone"),
     ],
 )
-def test_a_number_is_refused_in_scopes_without_it(detect: str, for_each: str, said: str) -> None:
+def test_a_number_is_refused_in_scopes_without_it(detect: str, for_each: str, expected: str) -> None:
     text = f"rules:\n- {{name: a, title: b, for_each: {for_each}, detect: {{kind: threshold, {detect}}}}}"
     ((line, message),) = faults_of(text)
     assert line == 2
-    assert said in message
+    assert expected in message
 
 
 def test_a_threshold_clears_on_the_right_side() -> None:
@@ -121,8 +121,8 @@ def test_a_threshold_clears_on_the_right_side() -> None:
 
 def test_names_are_unique() -> None:
     rule = "{name: a, title: b, detect: {kind: threshold, value: roas, below: 1}}"
-    ((_, said),) = faults_of(f"rules: [{rule}, {rule}]")
-    assert "defined twice" in said
+    ((_, expected),) = faults_of(f"rules: [{rule}, {rule}]")
+    assert "defined twice" in expected
     text = f"rules:\n- {rule}\n- {rule.replace('a,', 'b,')}\n\n- {rule}\n- {rule}"
     assert [line for line, _ in faults_of(text)] == [5, 6]
     assert faults_of(text)[0][1] == "rule 'a' is defined twice, first in line 2: rename or remove one"
@@ -131,7 +131,7 @@ def test_names_are_unique() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detect", "said"),
+    ("detect", "expected"),
     [
         ("kind: sequential, count: orders_paid, per: checkouts, least_effect: 300%", "must be less than 100%"),
         (
@@ -142,9 +142,9 @@ def test_names_are_unique() -> None:
         ("kind: change, value: gmv, direction: rise, by: 20%, clear_by: 30%", "`clear_by` must be at most `by`"),
     ],
 )
-def test_an_impossible_change_is_refused(detect: str, said: str) -> None:
+def test_an_impossible_change_is_refused(detect: str, expected: str) -> None:
     text = f"rules: [{{name: a, title: b, detect: {{{detect}}}}}]"
-    assert said in faults_of(text)[0][1]
+    assert expected in faults_of(text)[0][1]
 
 
 @pytest.mark.parametrize(

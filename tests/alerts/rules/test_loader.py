@@ -1,4 +1,4 @@
-"""Rules that follow their file."""
+"""Reloading of rule files."""
 
 from __future__ import annotations
 

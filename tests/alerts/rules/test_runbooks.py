@@ -17,7 +17,7 @@ assert RULES is not None
 
 
 def sections() -> dict[str, str]:
-    """What stands under each heading of the third level."""
+    """The text under each third-level heading."""
     parts = re.split(r"^### (.+)$", RUNBOOKS.read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 

@@ -1,4 +1,4 @@
-"""The JSON Schema file says what the models say."""
+"""The JSON Schema file matches the models."""
 
 from __future__ import annotations
 

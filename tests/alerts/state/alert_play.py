@@ -1,4 +1,4 @@
-"""An alert's life, played tick by tick."""
+"""Play alerts evaluation by evaluation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Play:
 
     @property
     def alert(self) -> Alert:
-        """The only one."""
+        """The only alert."""
         (alert,) = self.alerts.values()
         return alert
 

@@ -1,4 +1,4 @@
-"""What holds for alerts whatever happens to them."""
+"""Invariants of alerts, tested with random sequences."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROUTING = Routing(
 
 
 class AlertsOfTwoChannels(RuleBasedStateMachine):
-    """Evaluations at any distance, with silences and acknowledgements in between."""
+    """Evaluations at random intervals, with silences and acknowledgements."""
 
     @initialize(
         for_s=st.integers(0, 20), clear_s=st.integers(0, 20), flap_count=st.integers(0, 3), hold_s=st.integers(0, 60)
@@ -53,7 +53,7 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
             ROUTING,
         )
         self.second = 0
-        self.sure: dict[str, int | None] = {}  # channel -> since when it has been breached at every evaluation
+        self.sure: dict[str, int | None] = {}  # channel -> start of its uninterrupted breach
 
     @rule(
         after_s=st.integers(1, 30),
@@ -88,7 +88,7 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
         ]
 
     @invariant()
-    def nobody_is_told_twice_that_it_began_or_that_it_ended(self) -> None:
+    def starts_and_ends_are_notified_once(self) -> None:
         believes: dict[tuple[str, str], bool] = {}
         for notice in self.play.notices:
             who = (notice.receiver, notice.alert.fingerprint)
@@ -99,12 +99,12 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
             believes[who] = notice.kind is not NoticeKind.RESOLVED
 
     @invariant()
-    def every_message_has_its_own_name(self) -> None:
+    def every_notice_has_a_unique_id(self) -> None:
         names = [notice.id for notice in self.play.notices]
         assert len(set(names)) == len(names)
 
     @invariant()
-    def what_is_remembered_of_receivers_is_what_they_were_told(self) -> None:
+    def notified_receivers_match_the_notices(self) -> None:
         believe = set()
         for notice in self.play.notices:
             who = (notice.receiver, notice.alert.fingerprint)
@@ -114,14 +114,14 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
         }
 
     @invariant()
-    def what_is_breached_for_long_enough_fires(self) -> None:
+    def a_breach_longer_than_for_fires(self) -> None:
         firing = {dict(a.series.labels)["channel"] for a in self.play.alerts.values() if a.status is Status.FIRING}
         for channel, since in self.sure.items():
             if since is not None and (self.second - since) * 1000 >= self.play.timing.for_ms and self._just(channel):
                 assert channel in firing
 
     def _just(self, channel: str) -> bool:
-        """Whether the last evaluation had it breached."""
+        """Whether it was breached in the last evaluation."""
         return any(
             dict(a.series.labels)["channel"] == channel
             and a.finding.condition is Condition.BREACHED
@@ -130,13 +130,13 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
         )
 
     def teardown(self) -> None:
-        """When all is well for long enough, in waking hours, nobody believes any more that something is wrong."""
+        """Outside quiet hours and after a long clear period, no receiver believes that an alert fires."""
         self.play.silences = []
         day = 86_400
         for second in (0, 100, 1000):
             self.play.at((self.second // day + 1) * day + 43_200 + second)
         assert all(a.status is Status.RESOLVED and not a.notified for a in self.play.alerts.values())
-        self.what_is_remembered_of_receivers_is_what_they_were_told()
+        self.notified_receivers_match_the_notices()
 
 
 def finding_of(channel: str, reason: Cause, severity: Severity) -> Finding:

@@ -1,4 +1,4 @@
-"""The states of an alert, and whom it is told to."""
+"""Alert states and their notifications."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ WHOLE_FINE = replace(FINE, series=WHOLE.series)
 
 
 class TestTakingOver:
-    """An incident that turns out to be more than was told is one page."""
+    """An incident that grows is one page."""
 
     def test_the_whole_continues_the_page_of_its_part(self) -> None:
         play = Play(routing=to("on-call", "chat"))
@@ -227,7 +227,7 @@ class TestTakingOver:
 
 
 class TestHandingBack:
-    """What is wrong still when the page was taken from it is heard of again."""
+    """An alert that still fires after its page was transferred notifies again."""
 
     @pytest.mark.parametrize("acknowledged", [False, True])
     def test_a_part_that_outlasts_the_end_notifies_again(self, acknowledged: bool) -> None:
@@ -548,13 +548,13 @@ class TestQuietHours:
 class TestWhatIsWritten:
     def test_every_change_is_reported_once(self) -> None:
         play = Play(Timing(for_ms=1000))
-        told = [change.kind for s, f in enumerate([BAD, BAD, BAD, FINE, FINE]) for change in play.at(s, f).changes]
-        assert told == [ChangeKind.PENDING, ChangeKind.FIRING, ChangeKind.RESOLVED]
+        kinds = [change.kind for s, f in enumerate([BAD, BAD, BAD, FINE, FINE]) for change in play.at(s, f).changes]
+        assert kinds == [ChangeKind.PENDING, ChangeKind.FIRING, ChangeKind.RESOLVED]
 
     def test_numbers_are_refreshed_without_a_change(self) -> None:
         play = Play()
         play.at(0, BAD)
-        play.at(1, BAD)  # that somebody was told becomes that nobody else need be
+        play.at(1, BAD)  # notified becomes unchanged
         assert play.at(5, BAD).updated_alerts == ()
         fresh = play.at(11, BAD)
         assert (len(fresh.updated_alerts), fresh.changes) == (1, ())

@@ -1,4 +1,4 @@
-"""Hours that come back every week."""
+"""Weekly intervals."""
 
 from __future__ import annotations
 

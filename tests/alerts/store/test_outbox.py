@@ -1,4 +1,4 @@
-"""Notices on their way: one sender at a time, none lost with a sender, none forgotten."""
+"""The outbox: one sender at a time, no notice lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MINUTE_MS = 60_000
 
 @pytest.fixture
 async def redis(redis_settings: Settings) -> AsyncIterator[Redis]:
-    """A Redis with one notice, and then another, on their way to the receiver `chat`."""
+    """A Redis with two queued notices for the receiver `chat`."""
     client = connect(redis_settings)
     one = Process(client)
     await one.evaluate(0, BAD)

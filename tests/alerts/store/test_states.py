@@ -1,4 +1,4 @@
-"""States of alerts in Redis: through deaths, between two that believe they lead, and without telling anyone twice."""
+"""Alert states in Redis: through crashes and competing leaders, without repeated notifications."""
 
 from __future__ import annotations
 

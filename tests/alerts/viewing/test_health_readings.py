@@ -1,4 +1,4 @@
-"""What the monitor says of itself."""
+"""Readings of the health checks."""
 
 from __future__ import annotations
 

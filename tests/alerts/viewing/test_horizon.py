@@ -1,4 +1,4 @@
-"""Up to which moment the rules judge: never further than is known."""
+"""The horizon of evaluation."""
 
 from __future__ import annotations
 

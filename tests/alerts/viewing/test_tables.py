@@ -1,4 +1,4 @@
-"""Which earlier moments a moment is compared with."""
+"""Comparable moments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules over a view of what was counted: a real Redis, and events fed as a worker does."""
+"""Rules over a view, with a real Redis and events fed as by a worker."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ rules:
     detect: {kind: silence, count: [orders_created], after: 5s, least_expected: 30}
 """
 LATER = order("order_created", at=30, order_id="later", items=[line("s-9")])
-"""As-ofs are whole seconds: with this, what was before has been."""
+"""As-ofs are whole seconds: with this event, the earlier ones are before the as-of."""
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def watcher(settings: Settings, rules: RuleLoader, kept: bytes | None = No
 
 
 async def evaluated(one: ViewEvaluator, *watched: Series) -> EvaluationRun:
-    """The first evaluation that there is."""
+    """The first evaluation."""
     with anyio.fail_after(10):
         while (found := await one.evaluate(watched, now_ms())) is None:
             await anyio.sleep(0.02)
