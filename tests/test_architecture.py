@@ -147,7 +147,6 @@ IMPORT_CYCLES = {
     ("consumers/unpacking", "consumers/kafka"): "unpacking reports SkippedRecords",
     ("streams/commands", "streams/cli"): "up.py starts other commands of the command line",
     ("streams/refusal_reports", "streams/worker"): "the names of workers' metrics",
-    ("streams/stock", "streams/fold"): "folding.py reads columns",
 }
 """{(sub-package, sub-package that it imports and that depends on it): reason}. Entries may only go."""
 

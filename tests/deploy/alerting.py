@@ -1,4 +1,4 @@
-"""Alertmanager and the receiver as `deploy/` has them, on this machine's ports."""
+"""Alertmanager and the receiver of `deploy/`, on local ports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECEIVER = DEPLOY / "receiver" / "receiver.py"
 
 @contextlib.contextmanager
 def receiver(folder: Path) -> Iterator[Server]:
-    """What writes down all that is posted to it; see `received`."""
+    """The receiver, which logs every POST; see `received`."""
     port = free_port()
     argv = [sys.executable, str(RECEIVER), str(port)]
     with running(Server("receiver", argv, port, http_ready(LOOPBACK, port, "/"), folder)) as server:
@@ -28,13 +28,13 @@ def receiver(folder: Path) -> Iterator[Server]:
 
 
 def received(server: Server) -> list[dict[str, Any]]:
-    """What a receiver was sent: [{at: ISO 8601, path, body}]."""
+    """The messages of a receiver: [{at: ISO 8601, path, body}]."""
     return [json.loads(line) for line in server.log_path.read_text().splitlines()]
 
 
 @contextlib.contextmanager
 def deployed_alertmanager(folder: Path, receiver_port: int) -> Iterator[Server]:
-    """By the configuration of `deploy/`, which posts to a receiver on this machine."""
+    """Alertmanager with the configuration of `deploy/`, posting to a local receiver."""
     command = require_program("prometheus-alertmanager", "alertmanager", package="prometheus-alertmanager")
     config = folder / "alertmanager.yml"
     text = (DEPLOY / "alertmanager" / "alertmanager.yml").read_text()

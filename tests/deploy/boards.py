@@ -1,4 +1,4 @@
-"""The dashboards' JSON, as Grafana is given it."""
+"""The JSON of the dashboards."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def names() -> list[str]:
 
 
 def panels(made: Any) -> list[Any]:
-    """All panels that show something, in the order in which they stand."""
+    """All panels with data, in order."""
     return [panel for panel in made["panels"] if panel["type"] != "row"]
 
 
@@ -72,5 +72,5 @@ def choices(name: str) -> Iterator[dict[str, str]]:
 
 
 def filled(expression: str, values: Mapping[str, str]) -> str:
-    """A query with values for its variables, as Grafana sends it. Fails where one is not known."""
+    """A query with its variables replaced, as Grafana sends it. Fails for an unknown variable."""
     return _VARIABLE.sub(lambda found: values[found[1] or found[2]], expression)

@@ -19,12 +19,12 @@ COMMANDS = (("docker", "compose"), ("docker-compose",))
 ROLES = ("worker", "serve", "alerts")
 OURS = (*ROLES, "topics", "sale", "receiver")
 ONCE = ("topics", "sale")
-"""They do something and end."""
+"""Services that run to completion."""
 
 
 @functools.cache
 def compose_command() -> tuple[str, ...]:
-    """What this machine has of Compose. Skips the test where it has none."""
+    """The Compose command of this machine. Skips the test without one."""
     for command in COMMANDS:
         if shutil.which(command[0]) and _run(*command, "version").returncode == 0:
             return command
@@ -32,7 +32,7 @@ def compose_command() -> tuple[str, ...]:
 
 
 def config(*profiles: str, **variables: str) -> Any:
-    """The file with everything filled in; fails with what Compose says of it."""
+    """The resolved file; fails with Compose's error."""
     flags = [word for name in profiles for word in ("--profile", name)]
     done = _run(*compose_command(), "-f", str(COMPOSE), *flags, "config", **variables)
     assert done.returncode == 0, done.stderr

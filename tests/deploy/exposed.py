@@ -1,4 +1,4 @@
-"""Which series there are to ask for."""
+"""The series that queries may use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OTHERS = {
     "prometheus_notifications_errors_total",
     "alertmanager_notifications_failed_total",
 }
-"""What Prometheus and Alertmanager tell of themselves, as far as it is asked for."""
+"""Metrics of Prometheus and Alertmanager that queries use."""
 _WORDS = {
     "job",
     "instance",
@@ -38,7 +38,7 @@ _NAME = re.compile(r"(?<![\w:$])([a-zA-Z_][\w:]*)(?![\w:]*\s*\()")
 
 
 def metrics() -> set[str]:
-    """Names of all that a server exposes, by the reference, which is held to the code."""
+    """Names of all exposed metrics, from the generated reference."""
     text = (REPOSITORY / "docs" / "reference" / "metrics.md").read_text()
     names = set(re.findall(r"^\| `(salepulse_\w+)` \|", text, re.MULTILINE))
     histograms = set(re.findall(r"^\| `(salepulse_\w+)` \| histogram", text, re.MULTILINE))

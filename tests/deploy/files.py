@@ -1,4 +1,4 @@
-"""What is in `deploy/`, read."""
+"""The files of `deploy/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything at once: `salepulse up` under a simulated sale, and Prometheus, Alertmanager and a receiver beside it.
+"""`salepulse up` under a simulated sale, with Prometheus, Alertmanager and a receiver.
 
 Configurations are those of `deploy/`, with this machine's ports and shorter times.
 """
@@ -37,12 +37,12 @@ from tests.support.servers import Server
 
 DURATION_S = 600
 BEGUN_S = 340
-"""The sale began so long ago: some of all that happens in a sale has happened."""
+"""Age of the sale: long enough for every type of event to have occurred."""
 
 
 @dataclass
 class Scene:
-    """What is there."""
+    """The running processes."""
 
     up: Up
     prometheus: Prometheus
@@ -50,29 +50,29 @@ class Scene:
     receiver: Server
 
     def received(self, path: str) -> list[Any]:
-        """What the receiver was sent on a path."""
+        """The messages of the receiver on a path."""
         return [one["body"] for one in received(self.receiver) if one["path"] == path]
 
 
 @contextlib.contextmanager
 def scene() -> Iterator[Scene]:
-    """All of it, and a sale that goes on."""
+    """All processes, and a running sale."""
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())
-        told = ending.enter_context(receiver(folder))
-        alertmanager = ending.enter_context(deployed_alertmanager(folder, told.port))
+        alert_receiver = ending.enter_context(receiver(folder))
+        alertmanager = ending.enter_context(deployed_alertmanager(folder, alert_receiver.port))
         up = ending.enter_context(_up(folder, alertmanager.port))
         ending.enter_context(_sale(up))
         if "alerts" not in command_names():
             ending.enter_context(_alerts_process(up))
         port = free_port()
         config = _prometheus_config(folder, up.http_port, alertmanager.port, port)
-        yield Scene(up, ending.enter_context(prometheus(config, port)), alertmanager, told)
+        yield Scene(up, ending.enter_context(prometheus(config, port)), alertmanager, alert_receiver)
 
 
 @contextlib.contextmanager
 def _up(folder: Path, alertmanager_port: int) -> Iterator[Up]:
-    """`salepulse up`, whose alerts go to Alertmanager, too."""
+    """`salepulse up`, with Alertmanager as a receiver."""
     to = {"name": "alertmanager", "type": "alertmanager", "url": f"http://{LOOPBACK}:{alertmanager_port}"}
     receivers = folder / "receivers.yaml"
     receivers.write_text(yaml.safe_dump({"receivers": [to], "allow_networks": ["127.0.0.0/8"]}))
@@ -85,7 +85,7 @@ def _up(folder: Path, alertmanager_port: int) -> Iterator[Up]:
 
 @contextlib.contextmanager
 def _sale(up: Up) -> Iterator[None]:
-    """A sale that began a while ago and goes on, after an earlier one to compare with."""
+    """A running sale, with an earlier one for comparison."""
     start_ms = now_ms() - BEGUN_S * 1000
     season = Season(SimulationConfig.sized(rate=100, duration_s=DURATION_S, start_ms=start_ms), earlier=1)
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -107,7 +107,7 @@ def _sale(up: Up) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alerts_process(up: Up) -> Iterator[None]:
-    """Where there is no role `alerts` to start: the metrics that one would leave in Redis."""
+    """The metrics that a process of `alerts` writes to Redis, where none runs."""
     metrics, over = AlertMetrics(), threading.Event()
     metrics.add_receiver("alertmanager")
     metrics.leading.set(1)
@@ -130,7 +130,7 @@ def _alerts_process(up: Up) -> Iterator[None]:
 
 
 def _prometheus_config(folder: Path, serve_port: int, alertmanager_port: int, own_port: int) -> Path:
-    """That of `deploy/`, with these targets; rules and limits as they are."""
+    """The configuration of `deploy/`, with these targets."""
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(DEPLOY / "prometheus" / "rules" / "*.yml")]
@@ -138,7 +138,7 @@ def _prometheus_config(folder: Path, serve_port: int, alertmanager_port: int, ow
     targets: dict[str, int] = {"salepulse": serve_port, "prometheus": own_port, "alertmanager": alertmanager_port}
     for job in config["scrape_configs"]:
         job.pop("dns_sd_configs", None)
-        job.pop("authorization", None)  # on loopback nobody asks for a token
+        job.pop("authorization", None)  # no token is required on loopback
         job["static_configs"] = _static(targets[job["job_name"]])[0]["static_configs"]
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(config))

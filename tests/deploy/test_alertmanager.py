@@ -1,4 +1,4 @@
-"""Alertmanager's configuration: amtool accepts it, and each alert gets to where it belongs."""
+"""Alertmanager's configuration: amtool accepts it, and each alert reaches its receiver."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def amtool() -> str:
     return require_program("amtool", package="prometheus-alertmanager")
 
 
-def test_amtool_accepts_it(amtool: str) -> None:
+def test_amtool_accepts_the_configuration(amtool: str) -> None:
     assert "SUCCESS" in run_program(amtool, "check-config", CONFIG)
 
 
 @pytest.mark.parametrize("severity", [*RECEIVERS, None])
-def test_severity_decides_who_is_told(amtool: str, severity: str | None) -> None:
+def test_severity_selects_the_receiver(amtool: str, severity: str | None) -> None:
     name = next((name for name, rule in alert_rules().items() if rule["labels"]["severity"] == severity), "Other")
     labels = [f"alertname={name}", *([f"severity={severity}"] if severity else [])]
-    said = run_program(amtool, "config", "routes", "test", f"--config.file={CONFIG}", *labels)
-    assert said.splitlines()[-1] == RECEIVERS.get(severity or "", "ticket")
+    output = run_program(amtool, "config", "routes", "test", f"--config.file={CONFIG}", *labels)
+    assert output.splitlines()[-1] == RECEIVERS.get(severity or "", "ticket")
 
 
-def test_what_is_inhibited_is_an_alert_that_there_is() -> None:
+def test_every_inhibited_alert_exists() -> None:
     names = {
         name
         for rule in loaded(CONFIG)["inhibit_rules"]

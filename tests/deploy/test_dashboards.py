@@ -1,4 +1,4 @@
-"""The dashboards are what the code says, and are made as the rules of Grafana's dashboard linter ask."""
+"""The dashboards are up to date, and follow the rules of Grafana's dashboard linter."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.deploy.exposed import known, named
 from tests.deploy.files import recorded
 
 UNITS = {"short", "none", "percentunit", "s", "m", "h", "cps", "bytes", "currencyJPY", "dateTimeAsIso"}
-"""Those that are in use, of the ids that Grafana knows."""
+"""The Grafana units in use."""
 ALL = [(name, language) for name in names() for language in Language]
 OVER_SERVERS = {"ALERTS", *recorded()}
-"""Series of no server of their own: they have a job, and no instance."""
+"""Recorded series, which have a job and no instance."""
 
 
 Write = Callable[..., dict[str, str]]
@@ -25,7 +25,7 @@ Write = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def written() -> Write:
-    """What writes the dashboards."""
+    """Writes the dashboards."""
     pytest.importorskip("grafana_foundation_sdk")
     from deploy.grafana.build import written
 
@@ -33,7 +33,7 @@ def written() -> Write:
 
 
 @pytest.mark.parametrize("language", Language)
-def test_what_is_committed_is_what_the_code_writes(written: Write, language: Language) -> None:
+def test_committed_dashboards_are_up_to_date(written: Write, language: Language) -> None:
     made = written(language)
     assert {path.stem for path in (FOLDER / language).glob("*.json")} == set(made)
     for name, text in made.items():
@@ -52,7 +52,7 @@ class TestWarRoom:
         assert first[0]["title"] == "Age of the data"
         assert {(panel["gridPos"]["y"], panel["gridPos"]["w"]) for panel in first[:6]} == {(0, 4)}
 
-    def test_then_what_the_sale_is_about(self) -> None:
+    def test_the_sale_follows(self) -> None:
         rows = [panel["title"] for panel in board("war-room")["panels"] if panel["type"] == "row"]
         assert rows == ["GMV against targets, and over the last promotion", "Funnel", "Stock and logistics", "Alerts"]
 
@@ -65,16 +65,16 @@ class TestEveryDashboard:
         assert "salepulse_as_of_age_seconds{" in first["targets"][0]["expr"]
         assert "salepulse_incomplete_since_seconds{" in first["targets"][1]["expr"], "and what is missing in it"
 
-    def test_says_so_where_there_is_no_data(self, name: str) -> None:
+    def test_missing_data_is_shown_as_such(self, name: str) -> None:
         assert all(panel["fieldConfig"]["defaults"]["noValue"] == "no data" for panel in panels(board(name)))
 
-    def test_shows_no_number_of_before_for_the_present(self, name: str) -> None:
+    def test_old_numbers_are_not_shown_as_current(self, name: str) -> None:
         for panel in panels(board(name)):
             for target in panel["targets"]:
                 assert target.get("instant", False) is (panel["type"] != "timeseries"), panel["title"]
                 assert not (target.get("instant") and target.get("range")), panel["title"]
 
-    def test_leads_to_the_others_with_time_and_variables(self, name: str) -> None:
+    def test_links_keep_time_and_variables(self, name: str) -> None:
         (link,) = board(name)["links"]
         assert (link["type"], link["tags"], link["keepTime"], link["includeVars"]) == (
             "dashboards",
@@ -89,7 +89,7 @@ class TestEveryDashboard:
         assert "salepulse_promotion_phase{" in phases["expr"]
         assert phases["datasource"]["uid"] == "$datasource"
 
-    def test_panels_neither_overlap_nor_leave_the_screen(self, name: str) -> None:
+    def test_panels_fit_the_screen_without_overlap(self, name: str) -> None:
         taken: dict[tuple[int, int], str] = {}
         for panel in board(name)["panels"]:
             place = panel["gridPos"]
@@ -98,23 +98,23 @@ class TestEveryDashboard:
                 for y in range(place["y"], place["y"] + place["h"]):
                     assert taken.setdefault((x, y), panel["title"]) == panel["title"]
 
-    def test_queries_ask_only_for_what_there_is(self, name: str) -> None:
+    def test_queries_use_existing_metrics(self, name: str) -> None:
         for target in targets(name):
             for chosen in choices(name):
                 asked = filled(target.expression, _any(name) | chosen)
                 assert named(asked) | {metric for metric, _ in target.selectors} <= known(), target
 
-    def test_queries_have_no_metric_without_matchers(self, name: str) -> None:
+    def test_every_metric_in_a_query_has_matchers(self, name: str) -> None:
         for target in targets(name):
             outside = re.sub(r"\{[^{}]*\}", "{}", target.expression)
             bare = set(re.findall(r"salepulse_\w+(?!\w*\{)\b(?!\{)", outside))
             assert not bare, target
 
-    def test_links_lead_to_dashboards_that_there_are(self, name: str) -> None:
+    def test_linked_dashboards_exist(self, name: str) -> None:
         uids = {board(other)["uid"] for other in names()}
         assert set(re.findall(r'"/d/([\w-]+)', str(board(name)).replace("'", '"'))) <= uids
 
-    def test_panels_and_their_queries_have_names_of_their_own(self, name: str) -> None:
+    def test_names_of_panels_and_queries_are_unique(self, name: str) -> None:
         ids = [panel["id"] for panel in board(name)["panels"]]
         assert sorted(ids) == list(range(1, len(ids) + 1))
         for panel in panels(board(name)):

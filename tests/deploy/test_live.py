@@ -1,4 +1,4 @@
-"""Real Prometheus and Alertmanager beside a shop: rules are evaluated, every panel has data, series stay few."""
+"""Real Prometheus and Alertmanager with a shop: rules are evaluated, panels have data, series are bounded."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def shop() -> Iterator[Scene]:
 def test_every_target_is_up(shop: Scene) -> None:
     up = dict.fromkeys(("salepulse", "prometheus", "alertmanager"), 1)
 
-    def told() -> dict[str, float]:
+    def target_states() -> dict[str, float]:
         return {dict(labels)["job"]: value for labels, value in shop.prometheus.ask("up").items()}
 
-    eventually(lambda: told() == up, within_s=30, what="all three are up")
+    eventually(lambda: target_states() == up, within_s=30, what="all three are up")
 
 
 def test_every_rule_is_evaluated(shop: Scene) -> None:
@@ -83,10 +83,10 @@ def test_every_variable_has_values_and_phases_are_marked(shop: Scene) -> None:
         assert found
 
 
-def test_the_watchdog_gets_through_to_whoever_waits_for_it(shop: Scene) -> None:
-    told = eventually(lambda: shop.received("/heartbeat"), within_s=40, what="a heartbeat")
-    assert told[0]["alerts"][0]["labels"]["alertname"] == "SalepulseWatchdog"
-    paged = {alert["labels"]["alertname"] for said in shop.received("/page") for alert in said["alerts"]}
+def test_the_watchdog_reaches_its_receiver(shop: Scene) -> None:
+    heartbeats = eventually(lambda: shop.received("/heartbeat"), within_s=40, what="a heartbeat")
+    assert heartbeats[0]["alerts"][0]["labels"]["alertname"] == "SalepulseWatchdog"
+    paged = {alert["labels"]["alertname"] for message in shop.received("/page") for alert in message["alerts"]}
     assert not paged & set(alert_rules()), "nothing else is wrong with the pipeline"
 
 
@@ -100,7 +100,7 @@ def test_health_checks_of_the_compose_file_find_progress(shop: Scene, service: s
     assert subprocess.run(nowhere, check=False, capture_output=True).returncode != 0
 
 
-def test_series_stay_few_when_a_million_values_are_sent(shop: Scene) -> None:
+def test_a_million_label_values_do_not_exceed_the_series_budget(shop: Scene) -> None:
     budget = Settings.model_fields["series_budget"].default
     _flood(shop, "first", 5_000)
     first = eventually(lambda: _series(shop), within_s=30, what="a scrape")  # one that fails takes all series away
@@ -137,7 +137,7 @@ def _values(shop: Scene, name: str) -> Mapping[str, str]:
 
 
 def _flood(shop: Scene, name: str, many: int) -> None:
-    """Clicks, each with values of its own in every label; back when a scrape tells that they are left out."""
+    """Send clicks with unique values in every label; return once a scrape reports them as dropped."""
     at_ms = now_ms()
 
     def clicks() -> Iterator[OutgoingMessage]:

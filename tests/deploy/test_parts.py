@@ -1,4 +1,4 @@
-"""What the compose file starts, started without containers: its commands, settings, secrets and health checks."""
+"""The services of the compose file without containers: commands, settings, secrets and health checks."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ pytestmark = pytest.mark.slow
 
 SALEPULSE = [sys.executable, "-m", "streams.cli"]
 FILES = {"redis_users": "redis_users.acl", "tokens": "tokens.json"}
-"""Secrets whose file has another name."""
+"""Secrets with another file name."""
 
 
 @dataclass
 class Parts:
-    """The addresses that this machine has for those of the containers."""
+    """Local addresses in place of those of the containers."""
 
     folder: Path
     broker: str
@@ -45,7 +45,7 @@ class Parts:
     worker: Server | None = None
 
     def here(self, word: str) -> str:
-        """A word of the compose file, as it is on this machine."""
+        """A word of the compose file, with local addresses and paths."""
         if word.startswith("/etc/salepulse/"):
             return str(DEPLOY / "compose" / Path(word).name)
         name = word.removeprefix("/run/secrets/")
@@ -55,7 +55,7 @@ class Parts:
         return {"0.0.0.0": LOOPBACK, "8080": str(self.serve_port)}.get(word, word)
 
     def environment(self, service: str) -> dict[str, str]:
-        """Of a service, and nothing else of ours."""
+        """The environment of a service, without other variables of salepulse."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith("SALEPULSE_")}
         plain |= {"SALEPULSE_HTTP_PORT": str(self.serve_port), "TMPDIR": str(self.folder)}
         return plain | {name: self.here(str(value)) for name, value in written()[service]["environment"].items()}
@@ -64,7 +64,7 @@ class Parts:
         return [self.here(str(word)) for word in written()[service]["command"]]
 
     def run(self, service: str, *changed: str) -> subprocess.CompletedProcess[str]:
-        """A service that ends by itself. `changed`: its command, where it is not the one that is written."""
+        """Run a service to completion. `changed`: another command than the written one."""
         argv = [*SALEPULSE, *(changed or self.command(service))]
         return subprocess.run(
             argv,
@@ -77,7 +77,7 @@ class Parts:
         )
 
     def health(self, service: str) -> subprocess.CompletedProcess[str]:
-        """What the health check of a role of ours comes to."""
+        """The result of a role's health check."""
         argv = [sys.executable, str(DEPLOY / "compose" / "healthcheck.py"), *health(service)[2:]]
         return subprocess.run(
             argv, env=self.environment(service), capture_output=True, text=True, timeout=30, check=False
@@ -86,7 +86,7 @@ class Parts:
 
 @pytest.fixture(scope="module")
 def parts() -> Iterator[Parts]:
-    """Broker, Redis, topics, a worker and a server, each as the compose file has them."""
+    """Broker, Redis, topics, a worker and a server of the compose file."""
     with ExitStack() as ending:
         folder = ending.enter_context(temporary_data_dir())
         broker = ending.enter_context(tansu_broker())
@@ -113,17 +113,17 @@ def _role(parts: Parts, service: str, port: int) -> Server:
     return Server(service, argv, port, ready, parts.folder, env=parts.environment(service))
 
 
-def test_redis_is_healthy_for_a_user_of_ours_and_lets_nobody_else_in(parts: Parts) -> None:
+def test_redis_accepts_only_salepulse_users(parts: Parts) -> None:
     shell = health("redis")
     text = shell[-1].replace("valkey-cli", f"redis-cli -p {parts.redis_port}")
     text = text.replace("/run/secrets/", f"{parts.folder / 'secrets'}/")
     eventually(lambda: subprocess.run([*shell[:-1], text], check=False).returncode == 0, what="PONG")
-    with redis.Redis(port=parts.redis_port) as nobody, pytest.raises(redis.AuthenticationError):
-        nobody.ping()
+    with redis.Redis(port=parts.redis_port) as anonymous, pytest.raises(redis.AuthenticationError):
+        anonymous.ping()
     assert written()["redis"]["command"][-1] == "noeviction"
 
 
-def test_a_sale_is_played_counted_and_answered(parts: Parts) -> None:
+def test_a_simulated_sale_is_counted_and_served(parts: Parts) -> None:
     short = parts.command("sale")
     for flag, value in (("--duration", "20"), ("--rate", "100"), ("--truth", str(parts.folder / "truth.json"))):
         short[short.index(flag) + 1] = value
@@ -134,35 +134,35 @@ def test_a_sale_is_played_counted_and_answered(parts: Parts) -> None:
     eventually(lambda: "salepulse_gmv{" in _metrics(parts), within_s=60, every_s=0.5, what="GMV on /metrics")
 
 
-def test_metrics_are_for_who_has_a_token(parts: Parts) -> None:
-    nobody = urllib.request.Request(f"http://{LOOPBACK}:{parts.serve_port}/metrics")
+def test_metrics_require_a_token(parts: Parts) -> None:
+    anonymous = urllib.request.Request(f"http://{LOOPBACK}:{parts.serve_port}/metrics")
     if "tokens_file" not in Settings.model_fields:  # this build lets everybody in
         return
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(nobody, timeout=10)
+        urllib.request.urlopen(anonymous, timeout=10)
 
 
-def test_who_makes_progress_is_healthy(parts: Parts) -> None:
+def test_a_role_that_makes_progress_is_healthy(parts: Parts) -> None:
     for service in ("worker", "serve"):
         eventually(lambda name=service: parts.health(name).returncode == 0, within_s=40, every_s=0.5, what=service)
 
 
-def test_alerts_are_not_healthy_until_they_are_heard_of(parts: Parts) -> None:
+def test_alerts_are_unhealthy_until_they_report(parts: Parts) -> None:
     before = parts.health("alerts")
     assert (before.returncode, before.stdout) == (1, "no report in Redis\n")
     with running(_role(parts, "alerts", 0)):
         eventually(lambda: parts.health("alerts").returncode == 0, within_s=40, every_s=0.5, what="alerts")
 
 
-def test_a_worker_that_is_paused_is_not_healthy(parts: Parts) -> None:
+def test_a_paused_worker_is_unhealthy(parts: Parts) -> None:
     assert parts.worker is not None
     eventually(lambda: parts.health("worker").returncode == 0, within_s=40, every_s=0.5, what="healthy at first")
     parts.worker.pause()
     try:
-        told = eventually(
+        output = eventually(
             lambda: (done := parts.health("worker")).returncode == 1 and done.stdout, within_s=40, every_s=1
         )
-        assert told.startswith("last report was")
+        assert output.startswith("last report was")
     finally:
         parts.worker.resume()
     eventually(lambda: parts.health("worker").returncode == 0, within_s=40, every_s=1, what="healthy again")

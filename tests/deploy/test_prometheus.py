@@ -1,4 +1,4 @@
-"""Prometheus' configuration and rules: promtool accepts them, each rule is tried, each alert has its page."""
+"""Prometheus' configuration and rules: promtool accepts them, each rule has a test, each alert a runbook."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def test_promtool_accepts_configuration_and_rules(promtool: str, tmp_path: Path)
     shutil.copytree(CONFIG.parent, folder)
     (folder / "secrets").mkdir()
     (folder / "secrets" / "token").write_text("sp_token")
-    said = run_program(promtool, "check", "config", "--lint=all", "--lint-fatal", folder / CONFIG.name)
-    assert said.count("SUCCESS") >= 1 + len(RULES)
+    output = run_program(promtool, "check", "config", "--lint=all", "--lint-fatal", folder / CONFIG.name)
+    assert output.count("SUCCESS") >= 1 + len(RULES)
 
 
 @pytest.mark.parametrize("path", PROMTOOL_TESTS, ids=lambda path: path.stem)
-def test_rules_do_what_they_should(promtool: str, path: Path) -> None:
+def test_promtool_tests_of_rules_pass(promtool: str, path: Path) -> None:
     assert "SUCCESS" in run_program(promtool, "test", "rules", path)
 
 
 class TestAlerts:
-    def test_each_is_tried_firing_and_not(self) -> None:
+    def test_every_alert_is_tested_firing_and_not_firing(self) -> None:
         fired, calm = set[str](), set[str]()
         for path in PROMTOOL_TESTS:
             for group in loaded(path)["tests"]:
@@ -47,14 +47,14 @@ class TestAlerts:
         assert set(alert_rules()) - calm == {"SalepulseWatchdog"}
 
     @pytest.mark.parametrize("name", sorted(alert_rules()))
-    def test_each_says_what_is_wrong_and_what_to_do(self, name: str) -> None:
+    def test_every_alert_has_annotations_and_a_runbook(self, name: str) -> None:
         rule = alert_rules()[name]
         assert rule["labels"]["severity"] in {"critical", "warning", "info", "none"}
         assert set(rule["annotations"]) == {"summary", "description", "runbook"}
         assert rule["annotations"]["runbook"] == f"docs/runbook.md#{name.lower()}"
         assert f"\n### {name}\n" in RUNBOOK.read_text()
 
-    def test_the_runbook_has_no_others(self) -> None:
+    def test_the_runbook_has_no_other_alerts(self) -> None:
         assert set(re.findall(r"^### (\w+)$", RUNBOOK.read_text(), re.MULTILINE)) == set(alert_rules())
 
 
@@ -67,7 +67,7 @@ class TestRecordings:
             assert not metric.endswith("_total"), name
             assert re.fullmatch(r"(sum|min|max|avg|count|rate\d+[ms]|p99_rate\d+[ms]|ratio_\w+)", operations), name
 
-    def test_each_is_tried(self) -> None:
+    def test_every_recording_rule_is_tested(self) -> None:
         asked = {
             name
             for path in PROMTOOL_TESTS
@@ -78,7 +78,7 @@ class TestRecordings:
         assert recorded() <= asked
 
 
-def test_rules_ask_only_for_what_there_is() -> None:
+def test_rules_use_existing_metrics() -> None:
     for rule in rules():
         assert named(rule["expr"]) <= known(), rule
 

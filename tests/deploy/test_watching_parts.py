@@ -25,7 +25,7 @@ PROGRAMS = {
 
 
 def _mounted(service: str, folder: Path) -> dict[str, str]:
-    """Where what is mounted into a container is on this machine: {path there: path here}. Volumes are new folders."""
+    """{path in the container: local path} of mounts. Volumes are new folders."""
     places = {}
     for volume in written()[service]["volumes"]:
         source, there, *_ = volume.split(":")
@@ -35,7 +35,7 @@ def _mounted(service: str, folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("service", PROGRAMS)
-def test_it_starts_by_its_command_with_the_files_that_are_mounted(service: str, tmp_path: Path) -> None:
+def test_a_service_starts_by_its_command_with_its_mounted_files(service: str, tmp_path: Path) -> None:
     program, port = require_program(*PROGRAMS[service], package=f"{service} (or prometheus-{service})"), free_port()
     flags = []
     for flag in written()[service]["command"]:
@@ -45,11 +45,11 @@ def test_it_starts_by_its_command_with_the_files_that_are_mounted(service: str, 
     argv = [program, *flags, f"--web.listen-address={LOOPBACK}:{port}"]
     with running(Server(service, argv, port, http_ready(LOOPBACK, port, "/-/ready"), tmp_path)) as server:
         assert server.running
-        said = server.log_path.read_text()
-    assert "level=error" not in said, said
+        output = server.log_path.read_text()
+    assert "level=error" not in output, output
 
 
-def test_the_receiver_is_healthy_when_it_takes_messages(tmp_path: Path) -> None:
+def test_the_receiver_is_healthy_when_it_accepts_messages(tmp_path: Path) -> None:
     port, what = free_port(), written()["receiver"]
     (script,) = _mounted("receiver", tmp_path).values()
     argv = [sys.executable, script, *(word.replace("9099", str(port)) for word in what["command"])]
