@@ -14,7 +14,6 @@ from streams.serve.errors import ERRORS
 from streams.serve.paths import PathId
 from streams.stock.abc_classes import AbcClass
 from streams.stock.forecast import COVERAGE, StockOutInterval
-from streams.view.cached_queries import item_fields
 from streams.view.stock_outlook import Outage, SkuOutlook, StockOutlook
 
 router = APIRouter(prefix="/api/v1", tags=["Stock"], responses=ERRORS)
@@ -123,8 +122,10 @@ async def whole_stock(
         | {name: found.values[name] for name in ("stockout_skus", "stock_fill_rate")}
         | {
             "gmv_at_risk_per_hour": found.gmv_at_risk_per_hour,
-            "out": [item_fields(held) | {"outage": _outage(outage)} for held, outage in found.out],
-            "soon": [item_fields(held) for held in found.soon],
+            "out": [
+                {"value": held.value, "values": held.values, "outage": _outage(outage)} for held, outage in found.out
+            ],
+            "soon": found.soon,
         }
     )
 

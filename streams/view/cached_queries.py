@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import msgspec
 
 from streams.model.windows import Window
-from streams.view.query import Answer, Item, KpiQuery
+from streams.view.query import Answer, KpiQuery
 from streams.view.rolling import RollingView
 from streams.view.scope_queries import ScopeQueries
 
@@ -77,7 +77,7 @@ class EachValueQuery(CachedKpiQuery):
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> EncodedAnswer:
         answer = await ScopeQueries(view, at_ms).every(self.at(as_of_ms))
-        return encode_answer(answer, count=answer.count, items=[item_fields(held) for held in answer.items])
+        return encode_answer(answer, count=answer.count, items=answer.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +90,15 @@ class TopQuery(CachedKpiQuery):
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> EncodedAnswer:
         found = await ScopeQueries(view, at_ms).top(self.at(as_of_ms), by=self.by, limit=self.limit)
         other = {"count": found.left_out, "values": found.other}
-        return encode_answer(
-            found.answer, by=self.by, items=[item_fields(held) for held in found.answer.items], other=other
-        )
+        return encode_answer(found.answer, by=self.by, items=found.answer.items, other=other)
 
 
 ALWAYS_HOT = tuple(OneValueQuery(KpiQuery(window), "") for window in Window)
 """Queries that are always precomputed."""
 
 
-def encode_answer(answer: Answer, **fields: Any) -> EncodedAnswer:
+def encode_answer(answer: Answer, **fields: object) -> EncodedAnswer:
     """An answer and its own fields, as JSON."""
     return EncodedAnswer(
         replace(answer, items=[]), {name: msgspec.Raw(_encode(content)) for name, content in fields.items()}
     )
-
-
-def item_fields(held: Item) -> dict[str, Any]:
-    """The fields of one list item."""
-    return {"value": held.value, "values": held.values}

@@ -267,7 +267,7 @@ async def test_a_missing_tls_handshake_is_cut_off(
         assert (reply, 0.3 < took_s < 2) == (b"", True)
 
 
-class TestWhoIsClosed:
+class TestConnectionLimit:
     """Which connection is closed over the limit."""
 
     def test_a_connection_of_the_client_with_the_most_is_dropped(self) -> None:

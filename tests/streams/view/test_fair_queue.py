@@ -27,7 +27,7 @@ def compute(seconds: float) -> None:
         pass
 
 
-class TestAllowance:
+class TestTokenBucket:
     def test_used_time_is_refilled_up_to_the_capacity(self) -> None:
         held = TokenBucket(rate=0.5, capacity_s=5)
         assert (held.left_s(100), held.wait_s(100)) == (5, 0)
@@ -47,7 +47,7 @@ class TestAllowance:
         assert (accounts.of("a").wait_s(0), accounts.of("b").wait_s(0)) == (1, 0)
 
 
-class TestPaced:
+class TestTimedCoroutine:
     async def test_computing_is_measured_and_waiting_is_not(self) -> None:
         async def query() -> str:
             compute(0.02)
@@ -92,7 +92,7 @@ async def _await(paced: TimedCoroutine[None]) -> None:
     await paced
 
 
-class TestTurns:
+class TestFairQueue:
     async def test_clients_take_turns_regardless_of_their_number_of_queries(self) -> None:
         turns, order = FairQueue(many()), []
 

@@ -261,7 +261,7 @@ async def test_a_series_of_an_unknown_value_is_zero(api: httpx.AsyncClient) -> N
         assert points == [[at(10), number], [at(20), number]]
 
 
-class TestHot:
+class TestHotQueries:
     def test_recent_queries_are_precomputed_and_the_shop_always(self) -> None:
         hot, ask = HotQueries(), OneValueQuery(KpiQuery(Window.H1), "x")
         hot.record_use(ask, 100)
