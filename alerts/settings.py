@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alerts.notify.message_text import ShopInfo
 from alerts.notify.receivers import ReceiversFile, read_receivers
+from alerts.shop import ShopInfo
 from streams.settings import Settings
 
 

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.api.schemas import AckPayload, AlertPayload, alert_payload
 from alerts.api.silences import SilencePayload, SilenceRequest, silence_payload
 from alerts.findings import Severity
-from alerts.notify.message_text import ShopInfo
+from alerts.payloads import AckPayload, AlertPayload, alert_payload
 from alerts.settings import shop_info
+from alerts.shop import ShopInfo
 from alerts.state.alert import Status
 from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.changes import StoredChanges

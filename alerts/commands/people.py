@@ -37,7 +37,7 @@ def list_alerts(
     as_json: AsJson = False,
 ) -> None:
     """List alerts, newest first, with their notification status."""
-    from alerts.api.schemas import alert_payload
+    from alerts.payloads import alert_payload
     from alerts.settings import shop_info
     from alerts.state.alert import Status
 

@@ -17,9 +17,9 @@ from alerts.metrics import DELIVERED, GIVEN_UP, AlertMetrics
 from alerts.notify.grouping import Send, Wait, next_message
 from alerts.notify.http import Http
 from alerts.notify.message import NotificationMessage
-from alerts.notify.message_text import ShopInfo
 from alerts.notify.outcome import DeliveryFailure, Failed, Outcome
 from alerts.notify.receivers import Receiver
+from alerts.shop import ShopInfo
 from alerts.state.alert import Alert
 from alerts.state.notification import Notice
 from alerts.store.outbox import DueNotices, NoticeQueue

@@ -17,9 +17,9 @@ from alerts.findings import SEVERITY_ORDER, Severity
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
 from alerts.notify.http import HttpResponse, Request, check_response
 from alerts.notify.message import NotificationMessage
-from alerts.notify.message_text import ShopInfo, chart_url, runbook_url
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
+from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import Alert, Status
 from alerts.state.notification import NoticeKind
 from consumers.times import format_utc_ms

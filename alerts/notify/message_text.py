@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
 from alerts.findings import Contributor, Finding, Labels
 from alerts.notify.markup import Markup, one_line, truncated
+from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import Alert, Status
 from alerts.state.notification import Notice, NoticeKind
 from consumers.times import format_duration
@@ -18,19 +18,6 @@ from streams.panes.counters import Unit
 MAX_CONTRIBUTORS = 3
 _LONGEST = 400
 """Maximum characters of a line."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShopInfo:
-    """The shop's addresses, time zone and currency."""
-
-    url: str = ""
-    """URL of `salepulse serve`; empty: no links."""
-    runbooks: str = ""
-    """Base URL of relative runbooks."""
-    timezone: str = "UTC"
-    currency: str = "CNY"
-    currency_exponent: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,33 +107,6 @@ def format_time(at_ms: int, shop: ShopInfo) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(shop.timezone)):%Y-%m-%d %H:%M:%S} " + (
         shop.timezone
     )
-
-
-def chart_url(alert: Alert, shop: ShopInfo) -> str | None:
-    """URL of the page with the alert's chart, up to now until the alert is resolved."""
-    finding = alert.finding
-    chart = finding.chart
-    if chart is None or not shop.url:
-        return None
-    asked = {
-        "series": chart.name,
-        "window": chart.window.value,
-        "scope": chart.scope.value,
-        "value": chart.value,
-        "start": str(chart.start_ms),
-        "end": str(chart.end_ms) if alert.status is Status.RESOLVED else "",
-        "since": str(finding.since_ms or ""),
-    }
-    return f"{shop.url.rstrip('/')}/?{urlencode({name: text for name, text in asked.items() if text})}"
-
-
-def runbook_url(finding: Finding, shop: ShopInfo) -> str | None:
-    """URL of the runbook."""
-    if finding.runbook.startswith(("https://", "http://")):
-        return quote(finding.runbook, safe="/:?#[]@!$&'()*+,;=%~-._")
-    if finding.runbook and shop.runbooks:
-        return f"{shop.runbooks.rstrip('/')}/{quote(finding.runbook.lstrip('/'), safe='/#')}"
-    return None
 
 
 def _lines(notice: Notice, shop: ShopInfo) -> Iterator[MessageFact]:

@@ -13,9 +13,10 @@ from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
 from alerts.notify.http import HttpResponse, Request, check_response
 from alerts.notify.markup import one_line, truncated
 from alerts.notify.message import NotificationMessage
-from alerts.notify.message_text import ShopInfo, format_labels, message_text
+from alerts.notify.message_text import format_labels, message_text
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
+from alerts.shop import ShopInfo
 from alerts.state.notification import Notice, NoticeKind
 
 SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}

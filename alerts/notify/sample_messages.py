@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from alerts.findings import Category, Finding, FindingReason, Series, Severity
 from alerts.notify.message import NotificationMessage
-from alerts.notify.message_text import ShopInfo
+from alerts.shop import ShopInfo
 from alerts.state.alert import Alert, Status, series_fingerprint
 from alerts.state.notification import Notice, NoticeKind
 from streams.panes.counters import Unit

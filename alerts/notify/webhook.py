@@ -11,12 +11,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, SecretStr
 
-from alerts.api.schemas import alert_payload
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
 from alerts.notify.http import HttpResponse, Request, check_response
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
+from alerts.payloads import alert_payload
 from consumers.times import format_utc_ms
 
 PREFIX = "whsec_"

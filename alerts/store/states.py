@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from alerts.api.schemas import change_payload
-from alerts.notify.message_text import ShopInfo
+from alerts.payloads import change_payload
+from alerts.shop import ShopInfo
 from alerts.state.alert import Alert
 from alerts.state.update import AlertStateUpdate
 from alerts.store.codec import decode, encode

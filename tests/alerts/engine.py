@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from redis.asyncio import Redis
 
 from alerts.findings import Finding
-from alerts.notify.message_text import ShopInfo
+from alerts.shop import ShopInfo
 from alerts.state.notification import NotificationContext
 from alerts.state.policy import Routing, Timing
 from alerts.state.update import AlertStateUpdate, update_alerts

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from alerts import engine as engine_module
 from alerts.engine import Engine, EvaluationOutcome
 from alerts.metrics import AlertMetrics
-from alerts.notify.message_text import ShopInfo
+from alerts.shop import ShopInfo
 from alerts.state.notification import NoticeKind
 from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.outbox import DueNotices, Outbox

@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from alerts.api.silences import SilenceRequest
 from alerts.engine import Engine, EvaluationOutcome
 from alerts.metrics import AlertMetrics
-from alerts.notify.message_text import ShopInfo
 from alerts.redis_alerts import HANDOVER_TIMEOUT_MS, InMemoryRedisAlerts, RedisHealth
 from alerts.rules.loader import default_text, load
+from alerts.shop import ShopInfo
 from alerts.state.alert import Status
 from alerts.state.notification import NoticeKind
 from alerts.state.policy import Timing

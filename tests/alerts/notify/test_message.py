@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.api.schemas import alert_payload
 from alerts.findings import Contributor, FindingReason, Severity
 from alerts.notify.markup import FullWidthMarkdown, Html, LarkMarkdown, Markup, Plain, SlackMarkup
 from alerts.notify.message import NotificationMessage, worst_first
+from alerts.payloads import alert_payload
 from tests.alerts.builders import finding
 from tests.alerts.notify.notices import NOW_MS, PLACE, many, message, noticed
 from tests.alerts.state.alert_play import Play

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from alerts.api.schemas import AlertChangePayload, change_payload
 from alerts.findings import Finding
-from alerts.notify.message_text import ShopInfo
+from alerts.payloads import AlertChangePayload, change_payload
+from alerts.shop import ShopInfo
 from alerts.state.alert import ChangeKind, Status, series_fingerprint
 from alerts.state.notification import NoticeKind
 from alerts.state.notification_status import NotificationStatus

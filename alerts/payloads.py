@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from alerts.findings import Category, Severity
 from alerts.findings import FindingReason as Cause
-from alerts.notify.message_text import ShopInfo, chart_url, runbook_url
+from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import Alert, AlertChange, ChangeKind, Status
 from alerts.state.notification_status import NotificationStatus
 from streams.panes.counters import Unit
