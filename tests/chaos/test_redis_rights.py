@@ -70,13 +70,15 @@ class Case:
 
     @property
     def notifications(self) -> list[str]:
-        held = [got.json["data"] | {"type": got.json["type"]} for got in self.chat.got if got.path == "/hook"]
+        held = [got.json["data"] | {"type": got.json["type"]} for got in self.chat.requests if got.path == "/hook"]
         return [one["type"].removeprefix("alert.") for one in held if one["rule"] == RULE]
 
     @property
     def others(self) -> list[str]:
         """Notifications about anything else."""
-        return [rule for got in self.chat.got if got.path == "/hook" and (rule := got.json["data"]["rule"]) != RULE]
+        return [
+            rule for got in self.chat.requests if got.path == "/hook" and (rule := got.json["data"]["rule"]) != RULE
+        ]
 
     def allow(self, *words: str) -> None:
         """Change the user's permissions, and disconnect all clients."""

@@ -191,7 +191,7 @@ def test_a_stuck_partition_is_reported_with_its_offset() -> None:
         held = replace(UnmovedPosition("20", NOW_MS - 90_000, NOW_MS - 1_000, 7), **changes)
         return list(
             check_stuck_partitions(
-                StoreState((), {}, 0, waiting={ORDERS: held}, paused=dict.fromkeys([ORDERS] * paused, "")),
+                StoreState((), {}, 0, unmoved={ORDERS: held}, paused=dict.fromkeys([ORDERS] * paused, "")),
                 NOW_MS,
                 SETTINGS,
             )

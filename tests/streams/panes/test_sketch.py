@@ -28,7 +28,7 @@ def estimate(*parts: Sketches) -> int:
     return estimates(parts, np.array([0]))[0][0]
 
 
-def coupon_of(value: int) -> tuple[int, int]:
+def register_entry_of(value: int) -> tuple[int, int]:
     """(register, rank) of one 64-bit hash."""
     drawn = int(register_entries(np.array([value], np.uint64))[0])
     return drawn >> RANK_BITS, drawn & ((1 << RANK_BITS) - 1)
@@ -93,11 +93,11 @@ def test_values_without_ids_count_zero(rows: int) -> None:
 
 
 def test_the_register_is_the_first_16_bits_and_the_rank_one_more_than_the_leading_zeros_of_the_rest() -> None:
-    assert coupon_of(0xABCD_8000_0000_0000) == (0xABCD, 1)
-    assert coupon_of(0xABCD_FFFF_FFFF_FFFF) == (0xABCD, 1)
-    assert coupon_of(0x0000_4000_0000_0000) == (0, 2)
-    assert coupon_of(0xFFFF_0000_0000_0001) == (0xFFFF, 48)
-    assert coupon_of(0xFFFF_0000_0000_0000) == (0xFFFF, 49)
+    assert register_entry_of(0xABCD_8000_0000_0000) == (0xABCD, 1)
+    assert register_entry_of(0xABCD_FFFF_FFFF_FFFF) == (0xABCD, 1)
+    assert register_entry_of(0x0000_4000_0000_0000) == (0, 2)
+    assert register_entry_of(0xFFFF_0000_0000_0001) == (0xFFFF, 48)
+    assert register_entry_of(0xFFFF_0000_0000_0000) == (0xFFFF, 49)
 
 
 def test_hashes_never_change_between_versions() -> None:

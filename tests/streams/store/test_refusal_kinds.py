@@ -297,7 +297,7 @@ async def test_temporary_refusals_are_retriable(server: Server) -> None:
             await redis.set("k", 1)
         assert isinstance(caught.value, RedisUnavailableError)
         assert str(caught.value) == (
-            f"Redis at {server.address} is a replica and refuses writes; let redis_url lead to the primary, or promote "
+            f"Redis at {server.address} is a replica and refuses writes; point redis_url at the primary, or promote "
             "this one"
         )
 
