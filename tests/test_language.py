@@ -28,11 +28,6 @@ BANNED = {
 }
 """{word or phrase: write instead}."""
 
-NOT_YET_CLEAN = {
-    line for line in (Path(__file__).parent / "not_yet_clean.txt").read_text().splitlines() if not line.startswith("#")
-}
-"""Files that still use banned words. The list may only shrink: `tests/test_exceptions.py` fails for a clean file."""
-
 FORMER_NAMES = {
     "alerts/store/codec.py": "reads alerts that earlier versions stored under these names",
     "alerts/memory.py": "reads evaluation memory that earlier versions stored under these names",
@@ -70,7 +65,7 @@ def banned_words(text: str) -> list[str]:
 
 
 def test_no_file_uses_a_banned_word() -> None:
-    found = {name: words for name, text in texts() if name not in NOT_YET_CLEAN and (words := banned_words(text))}
+    found = {name: words for name, text in texts() if (words := banned_words(text))}
     assert found == {}
 
 
