@@ -51,7 +51,7 @@ def test_a_compacted_topic_of_another_team_survives_every_command(
     assert (code, "add --yes" in output) == (2, True)
     doctor = salepulse("doctor", *at, "--redis-url", redis_url, cwd=tmp_path)
     assert doctor.returncode == 1
-    assert "wrong   topic orders: cleanup.policy=compact, should be delete" in doctor.stdout
+    assert "error   topic orders: cleanup.policy=compact, should be delete" in doctor.stdout
     up = Running("up", cwd=tmp_path, env=beside(orders, redis_url))
     with started(up):
         up.until("ready http")
