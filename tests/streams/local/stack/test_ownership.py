@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.local.stack.ownership import positions_of_others
+from streams.local.stack.ownership import foreign_positions
 
 EMBEDDED, OTHER = "01a22c3c-fd6f-7633-a958-ea2db5cc72d2", "8f14e45f-ceea-467f-a0e6-1b1c7a1c9d33"
 
@@ -26,4 +26,4 @@ EMBEDDED, OTHER = "01a22c3c-fd6f-7633-a958-ea2db5cc72d2", "8f14e45f-ceea-467f-a0
     ],
 )
 def test_positions_of_other_brokers_are_found_by_topic_id(state: dict[str, str], others: dict[str, int]) -> None:
-    assert positions_of_others(state) == others
+    assert foreign_positions(state) == others
