@@ -47,13 +47,13 @@ def print_compared(compared: ComparedAnswer, against: ComparisonPeriod, settings
 
 
 def _print_one(item: ComparedItem, exponent: int) -> None:
-    from streams.model.formatting import format_number
+    from streams.model.formatting import format_kpi
 
     then = item.then.values if item.then is not None else {}
     rows = []
     for name, apart in differences(item.now.values, then).items():
         numbers = (item.now.values[name], then.get(name), apart.difference)
-        shown = [format_number(name, held, currency_exponent=exponent) for held in numbers]
+        shown = [format_kpi(name, held, currency_exponent=exponent) for held in numbers]
         rows.append((name, *shown, change(apart)))
     print_table(
         ("name", "now", "then", "difference", "change"), rows, right=(1, 2, 3, 4), styles=("", "bold", "dim", "", "")
@@ -62,10 +62,10 @@ def _print_one(item: ComparedItem, exponent: int) -> None:
 
 def _main(item: ComparedItem, name: str, exponent: int) -> str:
     """The current number and its relative change."""
-    from streams.model.formatting import format_number
+    from streams.model.formatting import format_kpi
 
     now = item.now.values[name]
-    shown = format_number(name, now, currency_exponent=exponent)
+    shown = format_kpi(name, now, currency_exponent=exponent)
     apart = differ(now, item.then.values[name]) if item.then is not None else ComparedNumber(None, None)
     return shown if apart.ratio is None else f"{shown} ({change(apart)})"
 
@@ -78,4 +78,6 @@ def change(apart: ComparedNumber) -> str:
     """
     if apart.ratio is None or apart.ratio < 0:
         return "–"
-    return f"{apart.ratio - 1:+.1%}".replace("%", " %")
+    from streams.model.formatting import format_percent
+
+    return format_percent(apart.ratio - 1, "+.1")

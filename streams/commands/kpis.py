@@ -181,14 +181,14 @@ def _facts(answer: Answer, options: KpiOptions) -> dict[str, Any]:
 
 
 def _print(answer: Answer, options: KpiOptions, settings: Settings) -> None:
-    from streams.model.formatting import format_number
+    from streams.model.formatting import format_kpi
 
     place = settings.money_exponent
     about = f"window {answer.window}, scope {answer.scope}, money in {settings.currency}"
     print_note(f"as of {format_utc(answer.as_of_ms)}, {about}")
     if options.value is None:
         rows = [
-            (item.value, *(format_number(name, item.values[name], currency_exponent=place) for name in MAIN_KPIS))
+            (item.value, *(format_kpi(name, item.values[name], currency_exponent=place) for name in MAIN_KPIS))
             for item in answer.items
         ]
         if answer.count is not None and answer.count > len(rows):
@@ -198,7 +198,7 @@ def _print(answer: Answer, options: KpiOptions, settings: Settings) -> None:
         values = answer.items[0].values.items()
         print_table(
             ("name", "value"),
-            [(name, format_number(name, held, currency_exponent=place)) for name, held in values],
+            [(name, format_kpi(name, held, currency_exponent=place)) for name, held in values],
             right=(1,),
             styles=("", "bold"),
         )

@@ -272,6 +272,7 @@ def _with_phase(promotion: Promotion, at_ms: int) -> dict[str, Any]:
 
 def _row(promotion: Promotion, at_ms: int) -> tuple[str, ...]:
     from consumers.times import format_local_time
+    from streams.model.formatting import format_percent
     from streams.model.phases import RunState, promotion_progress
 
     now = promotion_progress(promotion, at_ms)
@@ -280,9 +281,7 @@ def _row(promotion: Promotion, at_ms: int) -> tuple[str, ...]:
     return (
         promotion.promotion_id,
         promotion.name,
-        f"{phase} ({now.elapsed_fraction:.0%})".replace("%", " %")
-        if now.state is RunState.RUNNING
-        else now.state.value,
+        f"{phase} ({format_percent(now.elapsed_fraction)})" if now.state is RunState.RUNNING else now.state.value,
         format_local_time(promotion.starts_at, promotion.timezone),
         format_local_time(promotion.ends_at, promotion.timezone),
         promotion.timezone,

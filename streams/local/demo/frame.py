@@ -8,6 +8,7 @@ from datetime import datetime
 
 from streams.local.demo.sale import CHANNEL, Sale
 from streams.local.demo.snapshot import DemoSnapshot
+from streams.model.formatting import NULL_TEXT, format_percent
 from streams.model.kpis import Number
 
 TRENDS = ("gmv", "orders_paid", "visitors", "conversion_rate", "order_rate", "payment_rate", "aov", "refund_rate")
@@ -142,4 +143,4 @@ def clock(at_ms: int) -> str:
 
 def share(value: Number) -> str:
     """A ratio in whole per cent."""
-    return "–" if value is None else f"{value:.0%}".replace("%", " %")
+    return NULL_TEXT if value is None else format_percent(value)

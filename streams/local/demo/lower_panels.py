@@ -13,7 +13,7 @@ from rich.text import Text
 
 from streams.local.demo.frame import DemoFrame, share
 from streams.local.demo.snapshot import SOON
-from streams.model.formatting import format_compact, format_number
+from streams.model.formatting import format_compact, format_kpi, format_percent
 from streams.model.kpis import Number
 from streams.targets.forecast import DAY_SHAPE_FROM
 
@@ -73,7 +73,7 @@ def _comparison(ratios: Mapping[str, Number]) -> Text:
     for label, name in _COMPARED:
         ratio = ratios.get(name)
         if ratio is not None:
-            line.append(f"{label} {ratio - 1:+.0%} ".replace("%", " %"), "green" if ratio >= 1 else "red")
+            line.append(f"{label} {format_percent(ratio - 1, '+.0')} ", "green" if ratio >= 1 else "red")
     return line
 
 
@@ -98,7 +98,7 @@ def goods_panel(frame: DemoFrame) -> Panel:
     unshipped, overdue = values.get("unshipped_orders") or 0, values.get("overdue_shipments") or 0
     ship = Text("to ship ", "dim").append(f"{unshipped:,}", "bold").append(", ", "dim")
     ship.append(f"{overdue:,} overdue", "red" if overdue else "dim")
-    on_time = format_number("ship_within_48h_rate", values.get("ship_within_48h_rate"), currency_exponent=0)
+    on_time = format_kpi("ship_within_48h_rate", values.get("ship_within_48h_rate"), currency_exponent=0)
     ship.append(f", on time {on_time}", "dim")
     return Panel(Group(table, out, ship), title="stock and shipping", box=box.ROUNDED, title_align="left")
 

@@ -6,7 +6,7 @@ import time
 from typing import TextIO
 
 from streams.local.demo.frame import NOT_LIVE, DemoFrame, clock, share
-from streams.model.formatting import format_number
+from streams.model.formatting import format_kpi
 
 EVERY_S = 3.0
 
@@ -46,9 +46,9 @@ def describe(frame: DemoFrame) -> str:
     parts = [
         f"as of {clock(frame.snapshot.as_of_ms)} ({frame.age_s:.1f} s ago)",
         *(() if frame.snapshot.live else (NOT_LIVE,)),
-        f"1m: GMV {format_number('gmv', minute['gmv'], currency_exponent=frame.currency_exponent)} {frame.currency}",
+        f"1m: GMV {format_kpi('gmv', minute['gmv'], currency_exponent=frame.currency_exponent)} {frame.currency}",
         f"{minute['orders_paid']:,} orders paid",
-        f"conversion {format_number('conversion_rate', minute['conversion_rate'], currency_exponent=0)}",
+        f"conversion {format_kpi('conversion_rate', minute['conversion_rate'], currency_exponent=0)}",
         f"order rate {share(minute['order_rate'])}",
         f"{frame.counted:,} of {frame.produced:,} events counted ({frame.produced_rate:,.0f}/s)",
     ]

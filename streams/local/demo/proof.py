@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streams.local.demo.exact_counts import ExactCounts
+from streams.model.formatting import format_money
 from streams.store.progress import Totals
 
 
@@ -44,12 +45,11 @@ class Proof:
 
     def lines(self, currency: str, exponent: int) -> list[str]:
         """The proof as text."""
-        sent = self.gmv_sent / 10**exponent
-        gmv = f"GMV {sent:,.{exponent}f} {currency}"
+        gmv = f"GMV {format_money(self.gmv_sent, exponent)} {currency}"
         if self.gmv_sent == self.gmv_answered:
             gmv += ", equal to the API's answer to the cent" if exponent == 2 else ", equal to the API's answer"
         elif self.gmv_answered is not None:
-            gmv += f", but the API's answer is {self.gmv_answered / 10**exponent:,.{exponent}f}"
+            gmv += f", but the API's answer is {format_money(self.gmv_answered, exponent)}"
         return [
             f"produced {self.sent:,} events and {self.repeats_sent:,} duplicates",
             f"counted {self.counted:,} of {self.sent:,} events, {self.lost:,} lost, {self.doubled:,} doubled",

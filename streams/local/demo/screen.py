@@ -16,7 +16,7 @@ from streams.local.demo.frame import NOT_LIVE, TRENDS, DemoFrame, clock
 from streams.local.demo.lower_panels import goods_panel, promotion_panel
 from streams.local.demo.sale import CHANNEL
 from streams.local.demo.snapshot import WINDOWS, Values
-from streams.model.formatting import format_compact, format_number
+from streams.model.formatting import format_compact, format_kpi
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 TREND_WIDTH = 14
@@ -100,7 +100,7 @@ def _cell(frame: DemoFrame, name: str, values: Values) -> str:
     value = values.get(name)
     if name == "gmv" and value is not None:
         return format_compact(value / 10**frame.currency_exponent)
-    return format_number(name, value, currency_exponent=frame.currency_exponent)
+    return format_kpi(name, value, currency_exponent=frame.currency_exponent)
 
 
 def _channels(frame: DemoFrame) -> Panel:
@@ -115,7 +115,7 @@ def _channels(frame: DemoFrame) -> Panel:
             Text(channel, "bold"),
             _cell(frame, "gmv", values),
             f"{values['orders_paid']:,}",
-            Text(format_number("order_rate", rate, currency_exponent=0), "bold red" if low else ""),
+            Text(format_kpi("order_rate", rate, currency_exponent=0), "bold red" if low else ""),
         )
     trend = Text(f"\norder rate of {CHANNEL}, from 0\n", "dim")
     trend.append(sparkline(frame.history.channel_rate, WIDTH - LEFT - 6), "red" if frame.in_incident else "cyan")
@@ -132,7 +132,7 @@ def _funnel(values: Values) -> Panel:
     for label, name, rate in FUNNEL:
         count = values[name] or 0
         bar = "█" * max(1 if count else 0, round(24 * count / most))
-        passed = "" if rate is None else format_number(rate, values.get(rate), currency_exponent=0)
+        passed = "" if rate is None else format_kpi(rate, values.get(rate), currency_exponent=0)
         table.add_row(label, f"{count:,}", Text(bar, "cyan"), passed)
     return Panel(table, title="funnel, 5m", box=box.ROUNDED, title_align="left")
 

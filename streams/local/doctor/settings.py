@@ -9,6 +9,7 @@ from pathlib import Path
 from consumers.errors import SalepulseError
 from streams.local.doctor.check_results import CheckResult, failed, ok, warning
 from streams.model.currencies import EXPONENTS
+from streams.model.formatting import format_money
 from streams.process.files import hard_file_limit
 from streams.serve.connections import RESERVED_FILES, most_connections
 from streams.serve.exposure import check_exposure
@@ -74,6 +75,6 @@ def check_currency_exponent(settings: Settings) -> Iterator[CheckResult]:
         yield warning(
             "currency_exponent",
             f"is {settings.money_exponent}, ISO 4217 gives {settings.currency} {places}: 1000 is shown as "
-            f"{1000 / 10**settings.money_exponent:.{settings.money_exponent}f} {settings.currency}",
+            f"{format_money(1000, settings.money_exponent)} {settings.currency}",
             "remove the setting, unless your producers send money in such units",
         )

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from streams.local.doctor.check_results import CheckStatus
 from streams.local.doctor.settings import check_currency_exponent
 from streams.model.currencies import EXPONENTS, near_misses
-from streams.model.formatting import format_number
+from streams.model.formatting import format_kpi
 from streams.settings import Settings
 
 
@@ -52,7 +52,7 @@ def test_rejects_unknown_currencies_with_an_example(given: str) -> None:
         ({"currency": "JPY"}, 0, "1,234,567", None),
         ({"currency": "KWD"}, 3, "1,234.567", None),
         ({"currency": "JPY", "currency_exponent": 2}, 2, "12,345.67", "is 2, ISO 4217 gives JPY 0"),
-        ({"currency": "CNY", "currency_exponent": 0}, 0, "1,234,567", "1000 is shown as 1000 CNY"),
+        ({"currency": "CNY", "currency_exponent": 0}, 0, "1,234,567", "1000 is shown as 1,000 CNY"),
         ({"currency_exponent": 2}, 2, "12,345.67", None),
         ({"currency": "KRW", "currency_exponent": ""}, 0, "1,234,567", None),
     ],
@@ -62,7 +62,7 @@ def test_decimal_places_follow_iso_4217_unless_the_setting_says_otherwise(
 ) -> None:
     settings = Settings(**chosen)  # type: ignore[arg-type]
     assert settings.money_exponent == places
-    assert format_number("gmv", 1_234_567, currency_exponent=settings.money_exponent) == shown
+    assert format_kpi("gmv", 1_234_567, currency_exponent=settings.money_exponent) == shown
     found = list(check_currency_exponent(settings))
     assert [finding.status for finding in found] == ([] if warning is None else [CheckStatus.WARNING])
     assert warning is None or warning in found[0].message
