@@ -96,7 +96,7 @@ class TestPorts:
     def test_a_port_in_use_is_named_with_its_flag(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-            with pytest.raises(PortTakenError, match=f"port {port} is taken.*--redis-port"):
+            with pytest.raises(PortTakenError, match=f"port {port} is in use.*--redis-port"):
                 claim_port(port, "--redis-port")
 
     def test_zero_means_any_free_port(self) -> None:
