@@ -95,7 +95,7 @@ async def test_kpis_events_have_incomplete_since(open_shop: Shop, settings: Sett
         ("window=2m", "", "unknown window '2m'; known: 1m, 5m"),
         ("scope=planet", "", "unknown scope 'planet'; known: all, "),
         ("scope=all&value=x", "", "scope all has no values"),
-        ("", "yesterday", "Last-Event-ID: 'yesterday' is no id of an event of this stream; leave it out"),
+        ("", "yesterday", "Last-Event-ID: 'yesterday' is not an event id of this stream; omit it"),
     ],
 )
 async def test_an_invalid_stream_is_a_422(api: httpx.AsyncClient, query: str, last: str, message: str) -> None:
