@@ -131,7 +131,7 @@ def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a folder"):
         recorded(tmp_path / "nothing")
     (tmp_path / "incidents.json").write_text("{}")
-    with pytest.raises(UsageError, match="does not say what went wrong"):
+    with pytest.raises(UsageError, match="is invalid"):
         recorded(tmp_path)
 
 
