@@ -75,7 +75,7 @@ def test_apply_reports_added_changed_unchanged_and_deleted_promotions(bootstrap:
     assert done("apply", "sale.yaml", *where, "--dry-run") == f"d11: changed: {changed}\n"
     assert done("apply", "sale.yaml", *where) == f"d11: changed: {changed}\n"
     assert in_force(bootstrap).promotions["d11"].skus == ("s-1", "s-3")
-    assert done("apply", "--delete", "d11", "--delete", "never", *where) == "d11: deleted\nnever: not there\n"
+    assert done("apply", "--delete", "d11", "--delete", "never", *where) == "d11: deleted\nnever: not found\n"
     assert in_force(bootstrap) == PromotionTopicState()
 
 
