@@ -38,6 +38,7 @@ def look_at_nothing() -> StoreLook:
         first_claim=lambda: True,
         led_last=lambda: True,
         kafka_answers=no,
+        evaluated_ms=lambda: None,
         clock=lambda: NOW,
     )
 

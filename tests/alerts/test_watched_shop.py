@@ -48,7 +48,7 @@ async def test_a_conversion_drop_is_told_with_cause_and_money_and_so_is_its_end(
         assert len({one["data"]["page"] for one in watched.told}) == 1, watched.summaries
         over = watched.told[-1]["data"]
         assert over["worst"] < 0.8 * over["expected"], "when people are told, some of what is looked at was before it"
-        assert over["now"] > over["worst"]
+        assert over["now"] is None or over["now"] > over["worst"], "None: too few orders lately to say"
         assert over["lost"] > 0
         assert watched.pages("data") == []
         assert watched.signs_of_life > 0

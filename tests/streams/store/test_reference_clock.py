@@ -31,8 +31,8 @@ async def test_the_machines_clock_plays_no_part(redis_settings: Settings, wrong_
     with capture_logs() as said:
         for _ in range(3):
             await clock.measure()
-            assert clock.now_ms() == pytest.approx(present_ms(), abs=20)
-    assert clock.offset_ms == pytest.approx(wrong_s * 1000, abs=20)
+            assert clock.now_ms() == pytest.approx(present_ms(), abs=100)
+    assert clock.offset_ms == pytest.approx(wrong_s * 1000, abs=100)
     assert clock.is_off is (wrong_s != 0)
     assert [one["ahead_s"] for one in said] == ([] if wrong_s == 0 else [wrong_s]), "said once"
     await redis.aclose()
@@ -44,8 +44,8 @@ async def test_a_step_of_the_machines_clock_is_seen_and_changes_nothing(redis_ur
     with capture_logs() as said:
         await clock.measure()
         wrong[0] = 3_600
-        assert clock.now_ms() == pytest.approx(present_ms(), abs=20)
-        assert clock.offset_ms == pytest.approx(3_600_000, abs=20), "without another measurement"
+        assert clock.now_ms() == pytest.approx(present_ms(), abs=100)
+        assert clock.offset_ms == pytest.approx(3_600_000, abs=100), "without another measurement"
         await clock.measure()
         assert clock.is_off
         wrong[0] = 0
@@ -60,9 +60,9 @@ async def test_after_a_pause_of_the_machine_the_next_measurement_tells(redis_url
     clock = ReferenceClock(redis, KEYS, monotonic=lambda: time.monotonic() - slept[0])
     await clock.measure()
     slept[0] = 600  # the monotonic clock stood still
-    assert clock.now_ms() == pytest.approx(present_ms() - 600_000, abs=20)
+    assert clock.now_ms() == pytest.approx(present_ms() - 600_000, abs=100)
     await clock.measure()
-    assert clock.now_ms() == pytest.approx(present_ms(), abs=20)
+    assert clock.now_ms() == pytest.approx(present_ms(), abs=100)
     await redis.aclose()
 
 
@@ -84,4 +84,4 @@ async def test_before_it_was_measured_the_machines_clock_is_told() -> None:
     with pytest.raises((RedisError, *UNREACHABLE)):
         await clock.measure()
     assert (clock.measured_s, clock.offset_ms, clock.is_off) == (None, 0, False)
-    assert clock.now_ms() == pytest.approx(present_ms(), abs=20)
+    assert clock.now_ms() == pytest.approx(present_ms(), abs=100)
