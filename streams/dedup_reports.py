@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from streams.feeds import span_text
 from streams.metrics import DEDUP_HORIZON, DEDUP_IDS, DEDUP_PROMISED
+from streams.worker_reports import reported
 
 _STEP_MB = 16
+Values = defaultdict[str, dict[str, float]]
+"""# <name of the metric: <topic: value>>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,13 @@ class ShortHorizon:
 
 def short_horizons(workers: Mapping[str, tuple[int, str]], since_ms: int) -> list[ShortHorizon]:
     """From what each worker left at a moment; of those that were heard of since then."""
-    return [
-        short
-        for worker, (reported_ms, text) in sorted(workers.items())
-        if reported_ms >= since_ms
-        for short in _of_worker(worker, text)
-    ]
+    held: defaultdict[str, Values] = defaultdict(lambda: defaultdict(dict))
+    for worker, name, labels, value in reported(workers, since_ms, (DEDUP_HORIZON, DEDUP_PROMISED, DEDUP_IDS)):
+        held[worker][name][labels.get("topic", "")] = value
+    return [short for worker, values in held.items() for short in _of_worker(worker, values)]
 
 
-def _of_worker(worker: str, text: str) -> Iterator[ShortHorizon]:
-    held: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for name, topic, value in _samples(text):
-        held[name][topic] = value
+def _of_worker(worker: str, held: Values) -> Iterator[ShortHorizon]:
     horizons, promised, ids = held[DEDUP_HORIZON], held[DEDUP_PROMISED], held[DEDUP_IDS]
     # A topic of which the worker has no partition has a horizon of 0.
     short = {topic: seconds for topic, seconds in horizons.items() if 0 < seconds < promised.get(topic, 0)}
@@ -70,11 +66,3 @@ def _of_worker(worker: str, text: str) -> Iterator[ShortHorizon]:
     for topic, seconds in short.items():
         share = needed / whole if whole else promised[topic] / seconds
         yield ShortHorizon(worker, topic, seconds, promised[topic], share)
-
-
-def _samples(text: str) -> Iterator[tuple[str, str, float]]:
-    """Name, topic and value of each sample; the rest of the text is not parsed."""
-    lines = [line for line in text.splitlines() if line.startswith((DEDUP_HORIZON, DEDUP_PROMISED, DEDUP_IDS))]
-    for family in text_string_to_metric_families("\n".join((*lines, ""))):
-        for sample in family.samples:
-            yield sample.name, sample.labels.get("topic", ""), sample.value

@@ -95,6 +95,7 @@ PURE_FILES = (
     "streams/view/sums.py",
     "streams/windows.py",
     "streams/worker/watchdog.py",
+    "streams/worker_reports.py",
 )
 """What is computed, apart from where it comes from and goes to: no I/O, and no clock but the times passed in."""
 

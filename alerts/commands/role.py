@@ -6,8 +6,8 @@ import signal
 
 import typer
 
-from consumers.commands.running import foreseen, load_settings
-from streams.commands.options import Accept, Bootstrap, ClockOption, RedisUrl, Retain, accepting
+from consumers.commands.running import accepting, foreseen, load_settings
+from streams.commands.options import Accept, Bootstrap, ClockOption, RedisUrl, Retain
 from streams.settings import Settings
 
 

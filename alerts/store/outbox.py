@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from alerts.state.telling import Notice
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
-from alerts.store.scripts import script
+from streams.store.connection import script
 
 MOST_AT_ONCE = 500
 CHOOSING_MS = 3000
@@ -77,9 +77,9 @@ class Outbox:
         self._keys = keys
         self._owner = owner
         self._lease_ms = lease_ms
-        self._take = script(redis, "take")
-        self._attempt = script(redis, "attempt")
-        self._settle = script(redis, "settle")
+        self._take = script(redis, "take", "alerts.store")
+        self._attempt = script(redis, "attempt", "alerts.store")
+        self._settle = script(redis, "settle", "alerts.store")
 
     async def take(self, receiver: str, now_ms: int, rate_window_ms: int) -> Busy | Blocked | Due:
         """Take the turn with a receiver, if there is anything to send to it."""

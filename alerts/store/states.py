@@ -28,7 +28,7 @@ from alerts.state.alert import Alert
 from alerts.state.tick import Tick
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
-from alerts.store.scripts import script
+from streams.store.connection import script
 
 MOST_CHANGES = 100_000
 """Changes kept in Redis, for who follows and while Kafka is away."""
@@ -93,10 +93,10 @@ class StateStore:
         self._keys = keys
         self._place = place
         self.lease_ms = lease_ms
-        self._lead = script(redis, "lead")
-        self._keep = script(redis, "keep")
-        self._holder = script(redis, "holder")
-        self._write = script(redis, "write")
+        self._lead = script(redis, "lead", "alerts.store")
+        self._keep = script(redis, "keep", "alerts.store")
+        self._holder = script(redis, "holder", "alerts.store")
+        self._write = script(redis, "write", "alerts.store")
 
     async def lead(self, owner: str) -> Lead | Standby:
         """Take the lead if nobody has it, or keep it. A new holder must `load`."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import tomllib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -47,6 +47,11 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Carry out asynchronous work as a command does: `foreseen`, with an event loop of its own."""
     with foreseen():
         return asyncio.run(work)
+
+
+def accepting(topics: Collection[str] | None) -> str | None:
+    """The setting `accept` that the flags give."""
+    return ",".join(topics) if topics else None
 
 
 def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:

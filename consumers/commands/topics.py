@@ -12,7 +12,7 @@ import typer
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from consumers.commands.running import foreseen, load_settings, run
+from consumers.commands.running import accepting, foreseen, load_settings, run
 from consumers.errors import UsageError
 from consumers.settings import IngestSettings
 from consumers.topic_admin import Outcome, TopicPlan, TopicReport, create_topics, default_plans
@@ -60,9 +60,7 @@ def create(
     Safe to repeat. A topic that exists is never changed, unless it is named with --take-over and confirmed; its number
     of partitions not even then. Ends with 1 where a topic cannot be used as it is.
     """
-    settings = load_settings(
-        CommandSettings, bootstrap=bootstrap, partitions=partitions, accept=",".join(accept) if accept else None
-    )
+    settings = load_settings(CommandSettings, bootstrap=bootstrap, partitions=partitions, accept=accepting(accept))
     plans = default_plans(settings.partitions, settings.topic_names)
     named = frozenset(take_over or ())
     with foreseen():
@@ -88,10 +86,6 @@ def create(
             typer.echo("nothing was changed: this was a dry run", err=True)
     if any(report.unusable for report in reports):
         raise typer.Exit(1)
-
-
-def _joined(accept: Collection[str] | None) -> str | None:
-    return ",".join(accept) if accept else None
 
 
 def _check_names(named: Collection[str], plans: Sequence[TopicPlan]) -> None:

@@ -13,7 +13,7 @@ from consumers.errors import UsageError
 from streams.commands.comparing import compared_facts, print_compared
 from streams.commands.incomplete import since_text
 from streams.commands.options import AsJson, ClockOption, RedisUrl, Retain
-from streams.commands.output import print_json, print_table, tell
+from streams.commands.output import print_json, print_table, tell, tell_rest
 from streams.compare import Against
 from streams.panes.scopes import Scope
 from streams.settings import Settings
@@ -194,8 +194,7 @@ def _print(answer: Answer, asked: Asked, settings: Settings) -> None:
             (item.value, *(number(name, item.values[name], currency_exponent=place) for name in MAIN_KPIS))
             for item in answer.items
         ]
-        if answer.count is not None and answer.count > len(rows):
-            tell(f"the first {len(rows):,} of {answer.count:,} by GMV; name others with --value")
+        tell_rest(len(rows), answer.count)
         print_table((answer.scope.value, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
     else:
         values = answer.items[0].values.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from consumers.commands.running import iso
-from streams.commands.output import print_table, tell
+from streams.commands.output import print_table, tell, tell_rest
 from streams.compare import Against, Difference, differ, differences
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def print_compared(compared: Compared, against: Against, settings: Settings, *, 
     if one:
         _print_one(compared.items[0], exponent)
         return
-    if now.count is not None and now.count > len(compared.items):
-        tell(f"the first {len(compared.items):,} of {now.count:,} by GMV; name others with --value")
+    tell_rest(len(compared.items), now.count)
     rows = [(item.now.value, *(_main(item, name, exponent) for name in MAIN_KPIS)) for item in compared.items]
     print_table((now.scope.value, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
 

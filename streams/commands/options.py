@@ -27,11 +27,6 @@ Accept = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def accepting(topics: list[str] | None) -> str | None:
-    """The setting `accept` that the flags give."""
-    return ",".join(topics) if topics else None
-
-
 def speed_of(text: str) -> float | None:
     """How many times faster than recorded; None for as fast as possible. For typer's `callback`, see `checked_speed`.
 

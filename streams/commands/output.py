@@ -22,6 +22,12 @@ def tell(line: str) -> None:
     typer.echo(line, err=True)
 
 
+def tell_rest(shown: int, count: int | None) -> None:
+    """On stderr, how many values there are where fewer are shown."""
+    if count is not None and count > shown:
+        tell(f"the first {shown:,} of {count:,} by GMV; name others with --value")
+
+
 def print_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), styles: Iterable[str] = ()
 ) -> None:

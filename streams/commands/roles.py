@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from consumers.commands.running import foreseen, load_settings
-from streams.commands.options import Accept, Bootstrap, ClockOption, HttpHost, HttpPort, RedisUrl, Retain, accepting
+from consumers.commands.running import accepting, foreseen, load_settings
+from streams.commands.options import Accept, Bootstrap, ClockOption, HttpHost, HttpPort, RedisUrl, Retain
 from streams.settings import Settings
 
 app = typer.Typer()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.running import foreseen, load_settings
+from consumers.commands.running import accepting, foreseen, load_settings
 from consumers.errors import UsageError, check_bootstrap
 from streams.commands.options import (
     Accept,
@@ -19,7 +19,6 @@ from streams.commands.options import (
     Partitions,
     RedisUrl,
     Retain,
-    accepting,
 )
 from streams.commands.output import tell
 from streams.settings import Settings

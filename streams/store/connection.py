@@ -88,9 +88,9 @@ def _login(settings: Settings, access: Access) -> dict[str, Any]:
     return {}
 
 
-def script(redis: Redis, name: str) -> AsyncScript:
-    """One of the scripts beside this file. A Redis that has forgotten it is taught again by itself."""
-    return redis.register_script(guarded(files("streams.store").joinpath(f"{name}.lua").read_text()))
+def script(redis: Redis, name: str, package: str = "streams.store") -> AsyncScript:
+    """One of the scripts of a package. A Redis that has forgotten it is taught again by itself."""
+    return redis.register_script(guarded(files(package).joinpath(f"{name}.lua").read_text()))
 
 
 @asynccontextmanager
