@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from streams.store.refusal_kinds import RedisRefusal
 from streams.worker.metrics import WORKER_REFUSED
+from streams.worker.published_metrics import published_samples
 
 HEARD_WITHIN_MS = 15_000
 """Older reports are ignored."""
@@ -28,15 +27,8 @@ def refusal_reports(workers: Mapping[str, tuple[int, str]], since_ms: int) -> li
     >>> refusal_reports({"w": (9, 'salepulse_worker_redis_refuses{reason="noperm"} 1.0')}, 5)
     [RefusalReport(worker='w', why=<RedisRefusal.NOPERM: 'noperm'>)]
     """
-    found = []
-    for worker, (published_ms, text) in sorted(workers.items()):
-        lines = (
-            [line for line in text.splitlines() if line.startswith(WORKER_REFUSED)] if published_ms >= since_ms else []
-        )
-        for family in text_string_to_metric_families("\n".join((*lines, ""))):
-            found += [
-                RefusalReport(worker, RedisRefusal(sample.labels["reason"]))
-                for sample in family.samples
-                if sample.value
-            ]
-    return found
+    return [
+        RefusalReport(worker, RedisRefusal(labels["reason"]))
+        for worker, _, labels, value in published_samples(workers, since_ms, (WORKER_REFUSED,))
+        if value
+    ]

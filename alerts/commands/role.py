@@ -6,8 +6,8 @@ import signal
 
 import typer
 
-from consumers.commands.common import load_settings, report_errors
-from streams.commands.options import Accept, Bootstrap, ClockOption, RedisUrl, Retain, accept_setting
+from consumers.commands.common import accept_setting, load_settings, report_errors
+from streams.commands.options import Accept, Bootstrap, ClockOption, RedisUrl, Retain
 from streams.settings import Settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tomllib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -45,6 +45,11 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine in a new event loop, with `report_errors`."""
     with report_errors():
         return asyncio.run(work)
+
+
+def accept_setting(topics: Collection[str] | None) -> str | None:
+    """The value of the setting `accept` for these flags."""
+    return ",".join(topics) if topics else None
 
 
 def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:

@@ -12,7 +12,7 @@ import typer
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from consumers.commands.common import load_settings, report_errors, run
+from consumers.commands.common import accept_setting, load_settings, report_errors, run
 from consumers.errors import UsageError
 from consumers.kafka.admin import TopicOutcome, TopicPlan, TopicReport, create_topics, default_plans
 from consumers.settings import IngestSettings
@@ -62,9 +62,7 @@ def create(
     Repeatable. An existing topic is changed only if it is named with --take-over and confirmed; its number of
     partitions never changes. Exits with 1 if a topic cannot be used.
     """
-    settings = load_settings(
-        CommandSettings, bootstrap=bootstrap, partitions=partitions, accept=",".join(accept) if accept else None
-    )
+    settings = load_settings(CommandSettings, bootstrap=bootstrap, partitions=partitions, accept=accept_setting(accept))
     plans = default_plans(settings.partitions, settings.topic_names)
     named = frozenset(take_over or ())
     with report_errors():
@@ -90,10 +88,6 @@ def create(
             typer.echo("nothing was changed: this was a dry run", err=True)
     if any(report.unusable for report in reports):
         raise typer.Exit(1)
-
-
-def _joined(accept: Collection[str] | None) -> str | None:
-    return ",".join(accept) if accept else None
 
 
 def _check_names(named: Collection[str], plans: Sequence[TopicPlan]) -> None:

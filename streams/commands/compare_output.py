@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from consumers.times import format_utc
-from streams.commands.output import print_note, print_table
+from streams.commands.output import print_note, print_remaining, print_table
 from streams.view.compare_rules import ComparedNumber, ComparisonPeriod, differ, differences
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def print_compared(compared: ComparedAnswer, against: ComparisonPeriod, settings
     if one:
         _print_one(compared.items[0], exponent)
         return
-    if now.count is not None and now.count > len(compared.items):
-        print_note(f"showing the top {len(compared.items):,} of {now.count:,} by GMV; use --value for others")
+    print_remaining(len(compared.items), now.count)
     rows = [(item.now.value, *(_main(item, name, exponent) for name in MAIN_KPIS)) for item in compared.items]
     print_table((now.scope.value, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
 

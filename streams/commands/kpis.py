@@ -14,7 +14,7 @@ from consumers.times import format_utc
 from streams.commands.compare_output import compared_facts, print_compared
 from streams.commands.incomplete import since_text
 from streams.commands.options import AsJson, ClockOption, RedisUrl, Retain
-from streams.commands.output import print_json, print_note, print_table
+from streams.commands.output import print_json, print_note, print_remaining, print_table
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.settings import Settings
@@ -191,8 +191,7 @@ def _print(answer: Answer, options: KpiOptions, settings: Settings) -> None:
             (item.value, *(format_kpi(name, item.values[name], currency_exponent=place) for name in MAIN_KPIS))
             for item in answer.items
         ]
-        if answer.count is not None and answer.count > len(rows):
-            print_note(f"showing the top {len(rows):,} of {answer.count:,} by GMV; use --value for others")
+        print_remaining(len(rows), answer.count)
         print_table((answer.scope.value, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
     else:
         values = answer.items[0].values.items()

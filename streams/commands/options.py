@@ -27,11 +27,6 @@ Accept = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def accept_setting(topics: list[str] | None) -> str | None:
-    """The value of the setting `accept` for these flags."""
-    return ",".join(topics) if topics else None
-
-
 def parse_speed(text: str) -> float | None:
     """The speed-up of a recording; None: as fast as possible. See `check_speed` for typer's `callback`.
 

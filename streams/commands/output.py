@@ -22,6 +22,12 @@ def print_note(line: str) -> None:
     typer.echo(line, err=True)
 
 
+def print_remaining(shown: int, count: int | None) -> None:
+    """Print on stderr that only the first values are shown, if there are more."""
+    if count is not None and count > shown:
+        print_note(f"showing the top {shown:,} of {count:,} by GMV; use --value for others")
+
+
 def print_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = (), styles: Iterable[str] = ()
 ) -> None:

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from consumers.commands.common import load_settings, report_errors
-from streams.commands.options import (
-    Accept,
-    Bootstrap,
-    ClockOption,
-    HttpHost,
-    HttpPort,
-    RedisUrl,
-    Retain,
-    accept_setting,
-)
+from consumers.commands.common import accept_setting, load_settings, report_errors
+from streams.commands.options import Accept, Bootstrap, ClockOption, HttpHost, HttpPort, RedisUrl, Retain
 from streams.settings import Settings
 
 app = typer.Typer()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.common import load_settings, report_errors
+from consumers.commands.common import accept_setting, load_settings, report_errors
 from consumers.errors import UsageError, check_bootstrap
 from streams.commands.options import (
     Accept,
@@ -19,7 +19,6 @@ from streams.commands.options import (
     Partitions,
     RedisUrl,
     Retain,
-    accept_setting,
 )
 from streams.commands.output import print_note
 from streams.settings import Settings

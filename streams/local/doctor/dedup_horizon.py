@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from consumers.times import format_rough_duration
 from streams.worker.metrics import DEDUP_HORIZON, DEDUP_IDS, DEDUP_PROMISED
+from streams.worker.published_metrics import published_samples
 
 _STEP_MB = 16
+Values = defaultdict[str, dict[str, float]]
+"""# <name of the metric: <topic: value>>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,13 @@ class ShortHorizon:
 
 def short_horizons(workers: Mapping[str, tuple[int, str]], since_ms: int) -> list[ShortHorizon]:
     """Short horizons of workers that published metrics after `since_ms`. `workers`: <worker: (epoch ms, metrics)>."""
-    return [
-        short
-        for worker, (reported_ms, text) in sorted(workers.items())
-        if reported_ms >= since_ms
-        for short in _of_worker(worker, text)
-    ]
+    held: defaultdict[str, Values] = defaultdict(lambda: defaultdict(dict))
+    for worker, name, labels, value in published_samples(workers, since_ms, (DEDUP_HORIZON, DEDUP_PROMISED, DEDUP_IDS)):
+        held[worker][name][labels.get("topic", "")] = value
+    return [short for worker, values in held.items() for short in _of_worker(worker, values)]
 
 
-def _of_worker(worker: str, text: str) -> Iterator[ShortHorizon]:
-    held: defaultdict[str, dict[str, float]] = defaultdict(dict)
-    for name, topic, value in _samples(text):
-        held[name][topic] = value
+def _of_worker(worker: str, held: Values) -> Iterator[ShortHorizon]:
     horizons, promised, ids = held[DEDUP_HORIZON], held[DEDUP_PROMISED], held[DEDUP_IDS]
     # 0: the worker owns no partition of the topic.
     short = {topic: seconds for topic, seconds in horizons.items() if 0 < seconds < promised.get(topic, 0)}
@@ -68,11 +64,3 @@ def _of_worker(worker: str, text: str) -> Iterator[ShortHorizon]:
     for topic, seconds in short.items():
         share = needed / whole if whole else promised[topic] / seconds
         yield ShortHorizon(worker, topic, seconds, promised[topic], share)
-
-
-def _samples(text: str) -> Iterator[tuple[str, str, float]]:
-    """Name, topic and value of each sample; other metrics are not parsed."""
-    lines = [line for line in text.splitlines() if line.startswith((DEDUP_HORIZON, DEDUP_PROMISED, DEDUP_IDS))]
-    for family in text_string_to_metric_families("\n".join((*lines, ""))):
-        for sample in family.samples:
-            yield sample.name, sample.labels.get("topic", ""), sample.value
