@@ -63,7 +63,7 @@ SALE = Promotion(
 
 def rules_of(text: str) -> Rules:
     rules = read_rules(text).rules
-    assert rules is not None, read_rules(text).faults
+    assert rules is not None, read_rules(text).errors
     return rules
 
 

@@ -17,15 +17,11 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
 
-from alerts.notify.receivers import ReceiversFile
-from alerts.role import AlertsRole
 from consumers.kafka.connection import KafkaClientConfig, SaslMechanism
 from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.settings import IngestSettings
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.settings import Settings
-from tests.alerts.scripted import Scripted
 from tests.deploy.files import DEPLOY
 from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.support.kafka import Listener, apache_kafka
@@ -127,25 +123,6 @@ def test_the_documented_permissions_suffice_for_workers_serve_and_alerts(
     assert listed.returncode == 0, listed.stderr
     assert "bad_json" in listed.stdout
     asyncio.run(send_all(guarded.kafka("salepulse-alerts", names), [OutgoingMessage(Topic.ALERTS, b"k", b"{}")]))
-
-
-@pytest.mark.parametrize("names", [LOGICAL, OTHER], ids=["logical", "other"])
-@pytest.mark.anyio
-async def test_alerts_may_check_whether_kafka_responds(guarded: Guarded, names: Mapping[str, str]) -> None:
-    """Without this permission a second process would take Kafka for unavailable, and page while Redis is down."""
-    settings = Settings(
-        **names,
-        bootstrap=guarded.listener.bootstrap,
-        redis_url=guarded.store.url,
-        kafka_sasl=SaslMechanism.SCRAM_SHA_512,
-        kafka_user="salepulse-alerts",
-        kafka_password=SecretStr(PASSWORD),
-    )
-    async with AlertsRole(settings, ReceiversFile(), lambda *_: Scripted()) as role:
-        assert await role.kafka_answers()
-    away = settings.model_copy(update={"bootstrap": "127.0.0.1:1"})
-    async with AlertsRole(away, ReceiversFile(), lambda *_: Scripted()) as role:
-        assert not await role.kafka_answers()
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_an_expired_certificate_is_rejected(tmp_path: Path, command: str) -> Non
     pair = Authority(tmp_path).issue("serve", days=-1)
     env = {"SALEPULSE_HTTP_CERT_FILE": str(pair.cert), "SALEPULSE_HTTP_KEY_FILE": str(pair.key)}
     code, line = failure(command, cwd=tmp_path, env=env)
-    assert (code, "cannot be served with (certificate has expired): renew it" in line) == (2, True)
+    assert (code, line.endswith("(certificate has expired): renew it")) == (2, True)
 
 
 class Client:
