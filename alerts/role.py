@@ -39,6 +39,7 @@ from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.last_evaluation import write_awaiting_events, write_last_evaluation
+from streams.store.process_reports import ProcessReport, encode_report
 from streams.store.reference_clock import ReferenceClock
 
 
@@ -241,6 +242,8 @@ class AlertsRole:
 
     async def _write_metrics(self) -> None:
         self.metrics.clock_offset.set(self._reference.offset_ms / 1000)
+        report = encode_report(ProcessReport(at_ms=self._reference.now_ms()))
+        await self._redis.hset(self._keys.reports, self.name, report)
         text = b"%d\n" % self._reference.now_ms() + generate_latest(self.metrics.registry)
         await self._redis.hset(self._keys.workers, self.name, text)
 

@@ -40,7 +40,7 @@ PURE_FILES = (
     "alerts/memory.py",
     "alerts/yaml_models.py",
     "streams/worker/fast_clocks.py",
-    "streams/worker/clock_offsets.py",
+    "streams/store/process_reports.py",
     "streams/store/blocking_as_of.py",
     "streams/log_pace.py",
     "streams/store/clock_measurement.py",
@@ -92,7 +92,6 @@ PURE_FILES = (
     "streams/store/id_log.py",
     "streams/store/retained_spans.py",
     "streams/store/merging.py",
-    "streams/refusal_reports.py",
     "streams/store/refusal_kinds.py",
     "streams/model/negative_amounts.py",
     "streams/store/stuck_partitions.py",
@@ -103,7 +102,6 @@ PURE_FILES = (
     "streams/view/sums.py",
     "streams/model/windows.py",
     "streams/worker/watchdog.py",
-    "streams/worker/published_metrics.py",
 )
 """The functional core: no I/O, and no clock but the times passed in."""
 
@@ -145,7 +143,6 @@ IMPORT_CYCLES = {
     ("consumers/kafka", "consumers/topic_contents"): "admin.py recognises topics of another team",
     ("consumers/unpacking", "consumers/kafka"): "unpacking reports SkippedRecords",
     ("streams/commands", "streams/cli"): "up.py starts other commands of the command line",
-    ("streams/refusal_reports", "streams/worker"): "the names of workers' metrics",
 }
 """{(sub-package, sub-package that it imports and that depends on it): reason}. Entries may only go."""
 

@@ -67,7 +67,7 @@ FAIL = {
 """# <line>: the error, because the name is made up"""
 SHORTER = {"--duration 300": "--duration 2", "curl ": "curl --silent --show-error --fail-with-body "}
 LINES = [line for line in dict.fromkeys(line for _, line in shell_lines()) if line not in NOT_RUN]
-WORKERS = "salepulse:{0}:workers"
+WORKERS = "salepulse:{0}:reports"
 _YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

@@ -12,8 +12,8 @@ from alerts.rules.detect import HealthCheck
 from consumers.settings import Clock
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.store.as_of import PartitionState
+from streams.store.process_reports import NO_CLOCK_OFFSETS, ClockOffsets
 from streams.view.answer_status import DOWN_AFTER_MS
-from streams.worker.clock_offsets import NO_CLOCK_OFFSETS, ClockOffsets
 
 RATE_WINDOW_MS = 300_000
 """Window of the shares of rejected and duplicate messages."""

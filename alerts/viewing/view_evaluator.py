@@ -29,12 +29,12 @@ from consumers.topics import Partition
 from streams.model.windows import Span
 from streams.settings import Settings
 from streams.store.levels import levels
+from streams.store.process_reports import clock_offsets
 from streams.view.follower_thread import FollowerThread
 from streams.view.newest_as_of import newest_as_of
 from streams.view.precomputed import NoPrecomputedQueries
 from streams.view.query import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
-from streams.worker.clock_offsets import clock_offsets
 
 log = structlog.get_logger()
 
@@ -200,7 +200,7 @@ class ViewEvaluator:
                     refuses=redis_metrics.refused is not None,
                     incomplete=view.state.incomplete,
                     totals=redis_metrics.totals,
-                    clocks=clock_offsets(redis_metrics.workers, now - _REPORT_MAX_AGE_MS),
+                    clocks=clock_offsets(redis_metrics.reports, now - _REPORT_MAX_AGE_MS),
                 ),
                 self._shares,
             )

@@ -1,7 +1,7 @@
 """Container health check by progress: `python healthcheck.py worker|alerts|serve`.
 
-A worker or `alerts` process writes its metrics to Redis once a second from its main loop, and a worker's counters
-advance while records wait. `serve` polls Redis. Answering requests is not enough to be healthy.
+A worker or `alerts` process reports in Redis once a second from its main loop, and the count of a worker's records
+increases while records wait. `serve` polls Redis. Answering requests is not enough to be healthy.
 
 Exits with 0, or with 1 and one line that states the problem.
 """
@@ -11,18 +11,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streams.store.process_reports import ProcessReport, ProcessReports
 
 REPORTED_WITHIN_S = 15.0
 """Processes report once a second."""
 READ_WITHIN_S = 30.0
-_COUNTED = re.compile(rb"^salepulse_batch_records_sum\{.*\} (\S+)$", re.MULTILINE)
 _SEEN = Path(os.environ.get("TMPDIR", "/tmp")) / "salepulse-healthcheck.json"
 
 
@@ -35,7 +36,7 @@ def healthy(role: str) -> None:
     if role == "serve":
         _serve()
     else:
-        asyncio.run(_published(role))
+        asyncio.run(_reported(role))
 
 
 def _serve() -> None:
@@ -57,7 +58,7 @@ def _serve() -> None:
         raise UnhealthyError(f"last poll of Redis was {age_s:.0f} s ago")
 
 
-async def _published(role: str) -> None:
+async def _reported(role: str) -> None:
     """The process reported recently, and a worker counts while records wait."""
     from redis.exceptions import RedisError
 
@@ -65,13 +66,14 @@ async def _published(role: str) -> None:
     from streams.settings import Settings
     from streams.store.connection import UNREACHABLE, connect
     from streams.store.keys import Keys
+    from streams.store.reader import read_reports
     from streams.store.reference_clock import server_time_ms
     from streams.store.state import read_state
 
     settings = load_settings(Settings)
     keys, redis = Keys(settings.redis_prefix, settings.shards), connect(settings)
     try:
-        held = await redis.hgetall(keys.workers)
+        reports = await read_reports(redis, keys)
         state = await read_state(redis, keys)
         now_ms = await server_time_ms(redis, keys)
     except (RedisError, *UNREACHABLE) as error:
@@ -80,25 +82,20 @@ async def _published(role: str) -> None:
         await redis.aclose()
     # Names of `alerts` processes lack the host name: any live one is sufficient.
     prefix = f"{socket.gethostname()}-" if role == "worker" else f"{role}-"
-    mine = newest(held, prefix)
+    mine = newest(reports, prefix)
     if mine is None:
         raise UnhealthyError("no report in Redis")
-    reported_ms, text = mine
-    if (age_s := (now_ms - reported_ms) / 1000) > REPORTED_WITHIN_S:
+    if (age_s := (now_ms - mine.at_ms) / 1000) > REPORTED_WITHIN_S:
         raise UnhealthyError(f"last report was {age_s:.0f} s ago")
     if role == "worker":
         waiting = sum(partition.lag or 0 for partition in state.partitions.values())
-        _moves(sum(map(float, _COUNTED.findall(text))), waiting)
+        _moves(mine.records, waiting)
 
 
-def newest(held: Mapping[bytes | str, bytes | str], prefix: str) -> tuple[int, bytes] | None:
-    """The newest report of the processes with a name prefix: its time in epoch ms, and its metrics."""
-    found = []
-    for name, text in held.items():
-        if isinstance(name, bytes) and isinstance(text, bytes) and name.startswith(prefix.encode()):
-            reported_ms, _, metrics = text.partition(b"\n")
-            found.append((int(reported_ms), metrics))
-    return max(found, default=None)
+def newest(reports: ProcessReports, prefix: str) -> ProcessReport | None:
+    """The newest report of the processes with a name prefix."""
+    found = [report for name, report in reports.items() if name.startswith(prefix)]
+    return max(found, default=None, key=lambda report: report.at_ms)
 
 
 def _moves(counted: float, waiting: float) -> None:

@@ -26,6 +26,7 @@ class Keys:
     | `prefix:{n}:orders:bucket` | hash | field: the rest of an order id's hash; value: the order's record |
     | `prefix:{n}:totals` | hash | counts: `events,topic,type` `rejected,topic,reason` `duplicates,topic` … |
     | `prefix:{0}:workers` | hash | field worker id: time and its metrics as Prometheus text |
+    | `prefix:{0}:reports` | hash | field id of a worker or alerts process: its last report, JSON |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
     | `prefix:{0}:evaluated` | string | last evaluation of the alert rules, epoch ms |
     | `prefix:{0}:awaiting-events` | string | last time that there was no as-of to evaluate them at, epoch ms |
@@ -71,6 +72,10 @@ class Keys:
     @property
     def workers(self) -> str:
         return f"{self._tag(0)}:workers"
+
+    @property
+    def reports(self) -> str:
+        return f"{self._tag(0)}:reports"
 
     def pane(self, shard: int, level: str, start_s: int) -> str:
         return f"{self._tag(shard)}:pane:{level}:{start_s}"

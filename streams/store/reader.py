@@ -21,6 +21,7 @@ from streams.settings import Settings
 from streams.store.connection import Access, connect, user_errors
 from streams.store.keys import Keys
 from streams.store.merging import BlockId
+from streams.store.process_reports import ProcessReport, decode_report
 from streams.store.retained_spans import RetainedSpans, from_json
 from streams.store.state import StoreState, read_state
 
@@ -166,6 +167,10 @@ class PaneReader:
         """# <worker id: (epoch ms, its metrics as Prometheus text)>"""
         return await read_workers(self._redis, self._keys)
 
+    async def reports(self) -> dict[str, ProcessReport]:
+        """See `read_reports`."""
+        return await read_reports(self._redis, self._keys)
+
 
 async def read_workers(redis: Redis, keys: Keys) -> dict[str, tuple[int, str]]:
     """# <worker id: (epoch ms, its metrics as Prometheus text)>"""
@@ -173,6 +178,14 @@ async def read_workers(redis: Redis, keys: Keys) -> dict[str, tuple[int, str]]:
     held = await client.hgetall(keys.workers)
     published = {_text(name): _text(text).partition("\n") for name, text in held.items()}
     return {name: (int(at), metrics) for name, (at, _, metrics) in published.items()}
+
+
+async def read_reports(redis: Redis, keys: Keys) -> dict[str, ProcessReport]:
+    """The last reports of workers and alerts processes by process id, without those of unknown versions."""
+    client: Any = redis  # redis-py's types fit neither kind of client
+    held = await client.hgetall(keys.reports)
+    reports = {_text(name): decode_report(text) for name, text in held.items()}
+    return {name: report for name, report in reports.items() if report is not None}
 
 
 def _text(held: bytes | str) -> str:

@@ -22,11 +22,11 @@ from redis.exceptions import RedisError
 from consumers.masking import mask_secrets
 from streams.clock import now_ms as machine_ms
 from streams.panes.rows import RowIndex
-from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, Access, connect, endpoint_of
 from streams.store.errors import to_user_error
 from streams.store.keys import Keys
+from streams.store.process_reports import ProcessReports, refusal_reports
 from streams.store.reader import PaneReader
 from streams.store.reference_clock import ReferenceClock
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal, refusal_of
@@ -74,6 +74,7 @@ class RedisMetrics:
 
     totals: Mapping[str, int] = field(default_factory=dict)
     workers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    reports: ProcessReports = field(default_factory=dict)
     refused: RefusedWrites | None = None
     """Set while Redis refuses writes."""
 
@@ -233,9 +234,9 @@ class FollowerThread:
         """Read what was counted since the last poll."""
         if time.monotonic() - self._metrics_read_s >= _METRICS_EVERY_S:
             reader = self._reader
-            workers = await reader.workers()
-            refused = await self._refused(self.now_ms(), workers)
-            self.redis_metrics = RedisMetrics(await reader.totals(), workers, refused)
+            reports = await reader.reports()
+            refused = await self._refused(self.now_ms(), reports)
+            self.redis_metrics = RedisMetrics(await reader.totals(), await reader.workers(), reports, refused)
             self._metrics_read_s = time.monotonic()
         await self._measure()
         await self._view.poll(self.now_ms())
@@ -243,12 +244,12 @@ class FollowerThread:
         if self._view.polled_ms is not None:
             self.last_poll = PollResult(self._view.state, self._view.polled_ms)
 
-    async def _refused(self, now: int, workers: Mapping[str, tuple[int, str]]) -> RefusedWrites | None:
+    async def _refused(self, now: int, reports: ProcessReports) -> RefusedWrites | None:
         before, why = self.redis_metrics.refused, await self._probe.refusal()
         if why in PERMISSION_REFUSALS and any_heard(self._view.state.partitions.values(), now):
             why = None  # this login may lack rights that workers have
-        reports = () if why else refusal_reports(workers, now - HEARD_WITHIN_MS)
-        return self._noted(before, reports[0].why if reports else why, now)
+        denied = () if why else refusal_reports(reports, now)
+        return self._noted(before, denied[0].why if denied else why, now)
 
     def _noted(self, before: RefusedWrites | None, why: RedisRefusal | None, now: int) -> RefusedWrites | None:
         if why is None:

@@ -11,11 +11,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.kafka.consumer import WorkerConsumer
-from consumers.topics import EVENT_TOPICS, Partition
+from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import MachineClock
 from streams.log_pace import LogPace
 from streams.store.connection import UNREACHABLE
 from streams.store.keys import Keys
+from streams.store.process_reports import DedupReport, ProcessReport, SourceAhead, encode_report
+from streams.store.reader import read_reports
 from streams.store.reference_clock import ReferenceClock
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, RedisRefusal
 from streams.store.writer import PaneWriter
@@ -61,8 +63,10 @@ class MetricsPublisher:
         self._looked_s = self._machine.monotonic()
 
     async def publish(self) -> None:
-        """Publish the metrics; once a minute delete those of workers that are gone."""
-        self._measure()
+        """Write the report and the metrics; once a minute delete those of workers that are gone."""
+        report = self._report()
+        self._set_gauges(report)
+        await self._redis.hset(self._keys.reports, self._id, encode_report(report))
         text = b"%d\n" % self._reference.now_ms() + generate_latest(self._metrics.registry)
         await self._redis.hset(self._keys.workers, self._id, text)
         if self._machine.monotonic() - self._looked_s > _LOOK_FOR_GONE_S:
@@ -75,27 +79,46 @@ class MetricsPublisher:
         gone = [name for name, reported in published.items() if int(reported.split(b"\n", 1)[0]) < oldest_ms]
         if gone:
             await self._redis.hdel(self._keys.workers, *gone)
+        reports = await read_reports(self._redis, self._keys)
+        if gone_ids := [name for name, report in reports.items() if report.at_ms < oldest_ms]:
+            await self._redis.hdel(self._keys.reports, *gone_ids)
 
-    def _measure(self) -> None:
+    def _report(self) -> ProcessReport:
+        now_ms = self._reference.now_ms()
+        return ProcessReport(
+            at_ms=now_ms,
+            records=self._metrics.records_applied(),
+            clock_offset_s=self._reference.offset_ms / 1000,
+            sources_ahead=tuple(
+                SourceAhead(one.topic, one.source, one.ahead_ms / 1000) for one in self._fast_clocks.named(now_ms)
+            ),
+            refused=tuple(sorted(PERMISSION_REFUSALS.intersection(self._refusals()))),
+            dedup={topic.value: self._dedup_of(topic) for topic in EVENT_TOPICS},
+        )
+
+    def _dedup_of(self, topic: Topic) -> DedupReport:
         owned_partitions, as_of_ms = self._registry.owned_partitions, self._registry.as_of_ms
-        self._metrics.partitions.set(len(owned_partitions))
-        self._metrics.clock_offset.set(self._reference.offset_ms / 1000)
-        refusals = self._refusals()
+        seen = [owned.seen for partition, owned in owned_partitions.items() if partition.topic is topic]
+        promised_s = (seen[0].horizon_ms if seen else 0) / 1000
+        cut = [ids.evicted_until_ms for ids in seen if ids.evicted_until_ms is not None]
+        horizon_s = promised_s
+        if cut and as_of_ms is not None:
+            horizon_s = min(promised_s, max(0.0, (as_of_ms - max(cut)) / 1000))
+        return DedupReport(horizon_s, promised_s, sum(map(len, seen)))
+
+    def _set_gauges(self, report: ProcessReport) -> None:
+        self._metrics.partitions.set(len(self._registry.owned_partitions))
+        self._metrics.clock_offset.set(report.clock_offset_s or 0)
         for refusal in PERMISSION_REFUSALS:
-            self._metrics.redis_refuses.labels(refusal).set(refusal in refusals)
+            self._metrics.redis_refuses.labels(refusal).set(refusal in report.refused)
         self._metrics.source_ahead.clear()
-        for one in self._fast_clocks.named(self._reference.now_ms()):
-            self._metrics.source_ahead.labels(one.topic, one.source).set(one.ahead_ms / 1000)
-        for topic in EVENT_TOPICS:
-            seen = [owned.seen for partition, owned in owned_partitions.items() if partition.topic is topic]
-            self._metrics.dedup_ids.labels(topic).set(sum(map(len, seen)))
-            cut = [ids.evicted_until_ms for ids in seen if ids.evicted_until_ms is not None]
-            horizon = (seen[0].horizon_ms if seen else 0) / 1000
-            if cut and as_of_ms is not None:
-                horizon = min(horizon, max(0.0, (as_of_ms - max(cut)) / 1000))
-            self._metrics.dedup_horizon.labels(topic).set(horizon)
-            if seen:
-                self._metrics.dedup_promised.labels(topic).set(seen[0].horizon_ms / 1000)
+        for one in report.sources_ahead:
+            self._metrics.source_ahead.labels(one.topic, one.source).set(one.ahead_s)
+        for topic, dedup in report.dedup.items():
+            self._metrics.dedup_ids.labels(topic).set(dedup.ids)
+            self._metrics.dedup_horizon.labels(topic).set(dedup.horizon_s)
+            if dedup.promised_s:
+                self._metrics.dedup_promised.labels(topic).set(dedup.promised_s)
 
 
 log = structlog.get_logger()

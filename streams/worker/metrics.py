@@ -8,12 +8,6 @@ from streams.store.refusal_kinds import PERMISSION_REFUSALS, RedisRefusal
 
 WORKER_PROCESS = "salepulse_worker"
 """Prefix of the process metrics."""
-WORKER_CLOCK = "salepulse_worker_clock_offset_seconds"
-WORKER_REFUSED = "salepulse_worker_redis_refuses"
-SOURCE_AHEAD = "salepulse_source_clock_ahead_seconds"
-DEDUP_HORIZON = "salepulse_dedup_horizon_seconds"
-DEDUP_PROMISED = "salepulse_dedup_promised_seconds"
-DEDUP_IDS = "salepulse_dedup_ids"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RECORDS = (1, 10, 100, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 
@@ -42,7 +36,7 @@ class WorkerMetrics:
         for refusal in RedisRefusal:
             self.redis_refusals.labels(refusal)
         self.redis_refuses = Gauge(
-            WORKER_REFUSED,
+            "salepulse_worker_redis_refuses",
             "1 for each permission that Redis denies this worker, or for its login.",
             ("reason",),
             registry=self.registry,
@@ -59,26 +53,35 @@ class WorkerMetrics:
             "salepulse_batch_failures", "Batches that failed and are read again.", registry=self.registry
         )
         self.partitions = Gauge("salepulse_assigned_partitions", "Partitions assigned.", registry=self.registry)
-        self.dedup_ids = Gauge(DEDUP_IDS, "Event ids held for deduplication.", ("topic",), registry=self.registry)
+        self.dedup_ids = Gauge(
+            "salepulse_dedup_ids", "Event ids held for deduplication.", ("topic",), registry=self.registry
+        )
         self.dedup_horizon = Gauge(
-            DEDUP_HORIZON,
+            "salepulse_dedup_horizon_seconds",
             "Event time that the held ids cover, limited by memory; else the setting.",
             ("topic",),
             registry=self.registry,
         )
         self.dedup_promised = Gauge(
-            DEDUP_PROMISED,
+            "salepulse_dedup_promised_seconds",
             "Event time that the held ids should cover by the settings.",
             ("topic",),
             registry=self.registry,
         )
         self.clock_offset = Gauge(
-            WORKER_CLOCK, "Offset of this machine's clock from Redis's; negative if behind.", registry=self.registry
+            "salepulse_worker_clock_offset_seconds",
+            "Offset of this machine's clock from Redis's; negative if behind.",
+            registry=self.registry,
         )
         self.source_ahead = Gauge(
-            SOURCE_AHEAD,
+            "salepulse_source_clock_ahead_seconds",
             "How far a source's last events were ahead of Redis's clock, if by more than 2 s; the 20 furthest ahead.",
             ("topic", "source"),
             registry=self.registry,
         )
         ProcessCollector(WORKER_PROCESS, registry=self.registry)
+
+    def records_applied(self) -> int:
+        """The number of records in applied batches."""
+        samples = (sample for family in self.batch_records.collect() for sample in family.samples)
+        return round(sum(sample.value for sample in samples if sample.name.endswith("_sum")))

@@ -99,9 +99,9 @@ class Stage:
             await anyio.sleep(0.05)
 
     async def until_at_work(self, processes: int, within_s: float = 60) -> None:
-        """Wait until this many processes write their metrics."""
+        """Wait until this many processes report."""
         deadline = time.monotonic() + within_s
-        while len(await self.redis.hkeys(Keys("salepulse", 1).workers)) < processes:  # type: ignore[misc]
+        while len(await self.redis.hkeys(Keys("salepulse", 1).reports)) < processes:  # type: ignore[misc]
             assert time.monotonic() < deadline, self.logs
             await anyio.sleep(0.1)
 

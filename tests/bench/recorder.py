@@ -159,7 +159,7 @@ class Recorder:
     def _sample(self) -> Sample:
         with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
             memory: dict[str, Any] = self._client.info("memory")
-            at_work: Any = self._client.hlen(Keys("salepulse", 1).workers)
+            at_work: Any = self._client.hlen(Keys("salepulse", 1).reports)
             self._last = (self._counted(self._client), memory["used_memory"] / 2**20, at_work)
         at_s = time.time()
         workers_cpu, worker_mb = self._used["workers"].sample()

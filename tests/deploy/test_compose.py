@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from streams.cli import command_names
 from streams.settings import Settings
+from streams.store.process_reports import ProcessReport
 from tests.deploy.composed import ONCE, OURS, ROLES, config, written
 from tests.deploy.files import DEPLOY, REPOSITORY
 from tests.support.kafka import VERSION
@@ -185,10 +186,10 @@ class TestImage:
 
 class TestHealthcheck:
     def test_the_newest_process_of_this_host_counts(self) -> None:
-        held = {b"h1-7": b"5\na", b"h1-8": b"9\nb", b"h2-1": b"11\nc"}
+        reports = {name: ProcessReport(at_ms=at_ms) for name, at_ms in {"h1-7": 5, "h1-8": 9, "h2-1": 11}.items()}
         newest = _script("healthcheck").newest
-        assert newest(held, "h1-") == (9, b"b")
-        assert newest(held, "h3-") is None
+        assert newest(reports, "h1-") == ProcessReport(at_ms=9)
+        assert newest(reports, "h3-") is None
 
     def test_a_worker_that_counts_nothing_while_records_wait_is_stuck(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

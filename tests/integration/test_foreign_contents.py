@@ -64,7 +64,7 @@ def test_a_topic_with_foreign_messages_is_refused_until_it_is_accepted(
     code, output = failure("up", *at, "--partitions", "1", "--http-port", "0", cwd=tmp_path)
     assert (code, "oldest messages are not salepulse's" in output) == (1, True)
     with redis.Redis.from_url(redis_server.url) as client:
-        assert not client.exists("salepulse:{0}:workers"), "no process has started"
+        assert not client.exists("salepulse:{0}:reports"), "no process has started"
     with started(Running("worker", *at, "--clock", "event", *accepting, cwd=tmp_path)):
         asyncio.run(send(apache_kafka.bootstrap, "clicks", wire(click(at=1)), b"no JSON"))
         eventually(lambda: rejected_count(redis_server.url) == 1, within_s=60, what="the worker counts")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from consumers.times import format_rough_duration
-from streams.worker.metrics import DEDUP_HORIZON, DEDUP_IDS, DEDUP_PROMISED
-from streams.worker.published_metrics import published_samples
+from streams.store.process_reports import DedupReport, ProcessReports, recent_reports
 
 _STEP_MB = 16
-Values = defaultdict[str, dict[str, float]]
-"""# <name of the metric: <topic: value>>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +43,18 @@ class ShortHorizon:
         )
 
 
-def short_horizons(workers: Mapping[str, tuple[int, str]], since_ms: int) -> list[ShortHorizon]:
-    """Short horizons of workers that published metrics after `since_ms`. `workers`: <worker: (epoch ms, metrics)>."""
-    held: defaultdict[str, Values] = defaultdict(lambda: defaultdict(dict))
-    for worker, name, labels, value in published_samples(workers, since_ms, (DEDUP_HORIZON, DEDUP_PROMISED, DEDUP_IDS)):
-        held[worker][name][labels.get("topic", "")] = value
-    return [short for worker, values in held.items() for short in _of_worker(worker, values)]
+def short_horizons(reports: ProcessReports, since_ms: int) -> list[ShortHorizon]:
+    """Short horizons of workers that reported after `since_ms`."""
+    return [short for worker, report in recent_reports(reports, since_ms) for short in _of_worker(worker, report.dedup)]
 
 
-def _of_worker(worker: str, held: Values) -> Iterator[ShortHorizon]:
-    horizons, promised, ids = held[DEDUP_HORIZON], held[DEDUP_PROMISED], held[DEDUP_IDS]
+def _of_worker(worker: str, dedup: Mapping[str, DedupReport]) -> Iterator[ShortHorizon]:
     # 0: the worker owns no partition of the topic.
-    short = {topic: seconds for topic, seconds in horizons.items() if 0 < seconds < promised.get(topic, 0)}
-    whole = sum(ids.values())
-    needed = sum(count * (promised[topic] / short[topic] if topic in short else 1) for topic, count in ids.items())
-    for topic, seconds in short.items():
-        share = needed / whole if whole else promised[topic] / seconds
-        yield ShortHorizon(worker, topic, seconds, promised[topic], share)
+    short = {topic: held for topic, held in dedup.items() if 0 < held.horizon_s < held.promised_s}
+    whole = sum(held.ids for held in dedup.values())
+    needed = sum(
+        held.ids * (held.promised_s / held.horizon_s if topic in short else 1) for topic, held in dedup.items()
+    )
+    for topic, held in short.items():
+        share = needed / whole if whole else held.promised_s / held.horizon_s
+        yield ShortHorizon(worker, topic, held.horizon_s, held.promised_s, share)

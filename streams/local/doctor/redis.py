@@ -12,14 +12,14 @@ from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
 from streams.local.doctor.check_results import CheckResult, failed, ok, warning
-from streams.refusal_reports import HEARD_WITHIN_MS, refusal_reports
 from streams.settings import Settings
 from streams.store.clock_measurement import MAX_CLOCK_OFFSET_MS
 from streams.store.cluster import Cluster
 from streams.store.connection import UNREACHABLE, address, check, endpoint_of, servers
 from streams.store.errors import to_user_error
 from streams.store.keys import Keys
-from streams.store.reader import read_workers
+from streams.store.process_reports import refusal_reports
+from streams.store.reader import read_reports
 from streams.store.reference_clock import server_time_ms
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
 from streams.store.state import read_state
@@ -73,7 +73,7 @@ async def refused_writes(redis: Redis, settings: Settings) -> tuple[RedisRefusal
     if refusal is not None and refusal not in PERMISSION_REFUSALS:
         return refusal, ""
     now_ms = int(await server_time_ms(redis, keys))
-    for report in refusal_reports(await read_workers(redis, keys), now_ms - HEARD_WITHIN_MS):
+    for report in refusal_reports(await read_reports(redis, keys), now_ms):
         return report.why, report.worker
     if any_heard((await read_state(redis, keys)).partitions.values(), now_ms):
         return None, ""  # this login may have fewer rights than that of the workers

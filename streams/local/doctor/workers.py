@@ -24,14 +24,15 @@ from streams.store.connection import UNREACHABLE
 from streams.store.contract_check import contract_fix
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.last_evaluation import LastEvaluation, read_last_evaluation
+from streams.store.process_reports import ClockOffsets, clock_offsets
 from streams.store.progress import Totals, read_totals
+from streams.store.reader import read_reports
 from streams.store.reference_clock import server_time_ms
 from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal
 from streams.store.shared_settings import CURRENCY
 from streams.store.state import UNKNOWN_SINCE_MS, StoreState, read_state
 from streams.store.stuck_partitions import stuck_partitions, stuck_texts
 from streams.view.newest_as_of import newest_as_of
-from streams.worker.clock_offsets import ClockOffsets, clock_offsets
 
 START = "start one with `salepulse worker`"
 LARGE_LAG = 100_000
@@ -72,7 +73,7 @@ async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: b
     keys = Keys(settings.redis_prefix, settings.shards)
     try:
         state = await read_state(redis, keys)
-        published = _bytes(await redis.hgetall(keys.workers))
+        reports = await read_reports(redis, keys)
         totals = await read_totals(redis, keys)
         evaluated = await read_last_evaluation(redis, keys)
         counted = await redis.hget(keys.state(0), CURRENCY)
@@ -80,11 +81,9 @@ async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: b
         refused, _ = await refused_writes(redis, settings)
     except (RedisError, *UNREACHABLE):
         return []
-    reports = {name.decode(): text.decode().partition("\n") for name, text in published.items()}
-    heartbeats = {name: int(at) for name, (at, _, _) in reports.items()}
-    metrics = {name: (int(at), text) for name, (at, _, text) in reports.items()}
+    heartbeats = {name: report.at_ms for name, report in reports.items()}
     since_ms = now_ms - int(settings.stale_after_s * 1000)
-    offsets = clock_offsets(metrics, since_ms)
+    offsets = clock_offsets(reports, since_ms)
     blocker = report_blocker(refused, broker_answers=broker_answers)
     results = [
         *check_running_workers(heartbeats, now_ms, settings, blocker),
@@ -103,16 +102,11 @@ async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: b
     results += check_incomplete(state.incomplete)
     results += check_unreadable(totals.records_lost, {partition.topic for partition in state.incomplete})
     results += check_currency(counted, settings)
-    results += check_deduplication(short_horizons(metrics, since_ms), settings)
+    results += check_deduplication(short_horizons(reports, since_ms), settings)
     results += check_messages(totals, now_ms)
     if state.partitions:
         results.append(check_as_of(state, now_ms, settings))
     return [*results, check_alerts(evaluated, now_ms, settings, None if refused is None else redis_blocker(refused))]
-
-
-def _bytes(fields: Mapping[bytes | str, bytes | str]) -> dict[bytes, bytes]:
-    """Narrow the type: this client does not decode."""
-    return {name: text for name, text in fields.items() if isinstance(name, bytes) and isinstance(text, bytes)}
 
 
 def check_running_workers(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from prometheus_client import generate_latest
 
 from consumers.contract.rejection import PricingLabels
 from consumers.kafka.admin import TopicPlan, create_topics, default_plans
@@ -42,12 +41,11 @@ from streams.serve.same_origin import known_hosts
 from streams.settings import Settings
 from streams.store.as_of import PartitionState
 from streams.store.last_evaluation import LastEvaluation
+from streams.store.process_reports import ClockOffsets, DedupReport, ProcessReport
 from streams.store.progress import Totals
 from streams.store.refusal_kinds import RedisRefusal
 from streams.store.state import StoreState
 from streams.store.stuck_partitions import UnmovedPosition
-from streams.worker.clock_offsets import ClockOffsets
-from streams.worker.metrics import WorkerMetrics
 from tests.streams.commands.salepulse import COMMAND, environment, salepulse
 from tests.support.redis_cluster import Cluster
 from tests.support.servers import Server, redis_server
@@ -207,25 +205,21 @@ def test_a_stuck_partition_is_reported_with_its_offset() -> None:
 
 
 def test_a_deduplication_horizon_below_the_setting_is_a_warning() -> None:
-    def text(orders_s: float, clicks_s: float = 600) -> str:
-        metrics = WorkerMetrics()
-        for topic, horizon_s, promised_s, ids in (
-            ("orders", orders_s, 86_400, 6_000_000),
-            ("clicks", clicks_s, 600, 2_000_000),
-            ("logistics", 0, 86_400, 0),
-        ):
-            metrics.dedup_horizon.labels(topic).set(horizon_s)
-            metrics.dedup_promised.labels(topic).set(promised_s)
-            metrics.dedup_ids.labels(topic).set(ids)
-        return generate_latest(metrics.registry).decode()
+    def report(orders_s: float, at_ms: int = NOW_MS) -> ProcessReport:
+        return ProcessReport(
+            at_ms=at_ms,
+            dedup={
+                "orders": DedupReport(orders_s, 86_400, 6_000_000),
+                "clicks": DedupReport(600, 600, 2_000_000),
+                "logistics": DedupReport(0, 86_400, 0),
+            },
+        )
 
-    workers = {"w-1": (NOW_MS, text(21_600)), "w-2": (NOW_MS, text(86_400)), "gone": (NOW_MS - 99_000, text(60))}
-    found = list(check_deduplication(short_horizons(workers, NOW_MS - 15_000), SETTINGS))
+    reports = {"w-1": report(21_600), "w-2": report(86_400), "gone": report(60, NOW_MS - 99_000)}
+    found = list(check_deduplication(short_horizons(reports, NOW_MS - 15_000), SETTINGS))
     assert levels(found) == ["warning"]
     assert found[0].message.startswith("worker w-1 deduplicates orders over 6 h of 24 h")
     assert "dedup_memory_mb (now 128) to about 416" in found[0].fix, "(4 * 6 + 2) / 8 times as much"
-    before = "\n".join(line for line in text(60).splitlines() if "promised" not in line)
-    assert short_horizons({"w-1": (NOW_MS, before)}, 0) == [], "a worker of the version before promises nothing"
 
 
 def test_lag_and_missing_heartbeats_are_reported() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from consumers.topics import Partition
 from streams.clock import now_ms
+from streams.store.reader import read_reports
 from streams.store.writer import PaneWriter
 from streams.worker.housekeeping import Housekeeping
 from tests.streams.shop import CLICKS_0, ORDERS_0
@@ -145,6 +146,29 @@ async def test_releases_revoked_partitions(office: Office) -> None:
     del office.topics.values[CLICKS_0]
     await office.worker.tick()
     assert office.metric("assigned_partitions") == 0
+
+
+async def test_reports_records_and_clock(office: Office) -> None:
+    office.topics.write(CLICKS_0, *(click(at=at) for at in range(5)))
+    await office.count(office.topics.fetch(CLICKS_0))
+    await office.worker.tick()
+    (report,) = (await read_reports(office.redis, office.keys)).values()
+    assert (report.records, report.refused, report.sources_ahead) == (5, (), ())
+    assert report.at_ms == pytest.approx(now_ms(), abs=5_000)
+    assert report.clock_offset_s == pytest.approx(0, abs=5)
+    assert report.dedup["clicks"].ids == 5
+
+
+async def test_deletes_reports_of_gone_workers_once_a_minute(clock: Clock, office: Office) -> None:
+    at = now_ms()
+    reported = {b"gone": b'{"at_ms":%d}' % (at - 601_000), b"away": b'{"at_ms":%d}' % (at - 599_000)}
+    await office.redis.hset(office.keys.reports, mapping=reported)
+    for _ in range(3):
+        await office.worker.tick()
+    assert set(reported) < set(await office.redis.hkeys(office.keys.reports))
+    clock.advance(61)
+    await office.worker.tick()
+    assert set(await office.redis.hkeys(office.keys.reports)) & set(reported) == {b"away"}
 
 
 async def test_deletes_metrics_of_gone_workers_once_a_minute(clock: Clock, office: Office) -> None:
