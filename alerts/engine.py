@@ -248,5 +248,5 @@ class Engine:
                 alert=str(change.alert.series),
                 fingerprint=change.alert.fingerprint,
                 severity=change.alert.severity.value,
-                notification_status=change.alert.reason.value,
+                notification_status=change.alert.log.status.value,
             )

@@ -11,7 +11,7 @@ from alerts.notify.grouping import GroupingReason
 from alerts.notify.heartbeat import HeartbeatOutcome
 from alerts.notify.outcome import DeliveryFailure
 from alerts.state.alert import Status
-from alerts.state.notification_status import NotificationStatus
+from alerts.state.notification_log import NotificationStatus
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 DELIVERED = "delivered"

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict
 from alerts.findings import Category, Severity
 from alerts.findings import FindingReason as Cause
 from alerts.shop import ShopInfo, chart_url, runbook_url
-from alerts.state.alert import Alert, AlertChange, ChangeKind, Status
-from alerts.state.notification_status import NotificationStatus
+from alerts.state.alert import AlertChange, AlertState, ChangeKind, Status
+from alerts.state.notification_log import NotificationStatus
 from streams.panes.counters import Unit
 
 
@@ -110,13 +110,13 @@ class AlertChangePayload(_Payload):
     alert: AlertPayload
 
 
-def alert_payload(alert: Alert, shop: ShopInfo) -> AlertPayload:
+def alert_payload(alert: AlertState, shop: ShopInfo) -> AlertPayload:
     """Convert an alert."""
-    finding, ack = alert.finding, alert.ack
+    finding, log, ack = alert.finding, alert.log, alert.log.ack
     return AlertPayload(
         fingerprint=alert.fingerprint,
         page=alert.page,
-        continues=None if alert.continues is None else str(alert.continues),
+        continues=None if log.continues is None else str(log.continues),
         rule=alert.series.rule,
         labels=dict(alert.series.labels),
         state=alert.status,
@@ -151,11 +151,11 @@ def alert_payload(alert: Alert, shop: ShopInfo) -> AlertPayload:
         cause=finding.reason,
         inhibited_by=None if finding.inhibited_by is None else str(finding.inhibited_by),
         incident=finding.incident,
-        notification_status=alert.reason,
-        suppressed_by=alert.by,
+        notification_status=log.status,
+        suppressed_by=log.suppressed_by,
         notified=[
             NotifiedReceiverPayload(receiver=notified.receiver, at=notified.at_ms, times=notified.times)
-            for notified in alert.notified
+            for notified in log.notified
         ],
         ack=None if ack is None else AckPayload(by=ack.by, at=ack.at_ms, comment=ack.comment),
         runbook=runbook_url(finding, shop) or finding.runbook or None,

@@ -14,7 +14,7 @@ from alerts.evaluate import evaluate
 from alerts.memory import EvaluationMemory
 from alerts.rules.detect import HealthCheck, HealthCheckDetector
 from alerts.rules.rule import Rules
-from alerts.state.alert import Alert, AlertChange, Status
+from alerts.state.alert import AlertChange, AlertState, Status
 from alerts.state.notification import NotificationContext
 from alerts.state.policy import Routing, Timing
 from alerts.state.silences import Silence
@@ -54,9 +54,9 @@ class InMemoryRedisAlerts:
         self._timing = timing
         self._routing = routing
         self._memory = EvaluationMemory()
-        self._alerts: dict[str, Alert] = {}
+        self._alerts: dict[str, AlertState] = {}
         self._changes: list[AlertChange] = []
-        self._known: dict[str, Alert] = {}
+        self._known: dict[str, AlertState] = {}
         self._silences: tuple[Silence, ...] = ()
         self._healthy_since_ms: int | None = None
 
@@ -65,12 +65,12 @@ class InMemoryRedisAlerts:
         """Names of the rules about Redis."""
         return frozenset(rule.name for rule in self._store_rules().rules)
 
-    def update_known(self, alerts: Iterable[Alert], silences: Iterable[Silence]) -> None:
+    def update_known(self, alerts: Iterable[AlertState], silences: Iterable[Silence]) -> None:
         """Remember the stored alerts of these rules, and the silences."""
         self.know(alerts)
         self._silences = tuple(silences)
 
-    def know(self, alerts: Iterable[Alert]) -> None:
+    def know(self, alerts: Iterable[AlertState]) -> None:
         """Remember the stored alerts of these rules."""
         names = self.rule_names
         self._known = {alert.fingerprint: alert for alert in alerts if alert.series.rule in names}
@@ -101,7 +101,7 @@ class InMemoryRedisAlerts:
             return ()
         return self._tick(health, now_ms)
 
-    def firing(self) -> dict[str, Alert]:
+    def firing(self) -> dict[str, AlertState]:
         """Alerts that fire here and are not stored in Redis, by fingerprint."""
         return {
             name: alert
@@ -111,7 +111,7 @@ class InMemoryRedisAlerts:
 
     # Handing over -----------------------------------------------------------------------------------------------------
 
-    def pending_handover(self, kept: dict[str, Alert]) -> dict[str, Alert]:
+    def pending_handover(self, kept: dict[str, AlertState]) -> dict[str, AlertState]:
         """The alerts for the leader to store; none while their notices are undelivered."""
         if self.outbox.receivers():
             return {}
@@ -120,7 +120,7 @@ class InMemoryRedisAlerts:
             self._forget()
         return found
 
-    def merge_handover(self, done: AlertStateUpdate, handed: dict[str, Alert]) -> AlertStateUpdate:
+    def merge_handover(self, done: AlertStateUpdate, handed: dict[str, AlertState]) -> AlertStateUpdate:
         """Add the changes and alerts to an evaluation's update."""
         if not handed:
             return done
@@ -167,5 +167,5 @@ class InMemoryRedisAlerts:
         return done.changes
 
 
-def _same_incident(alert: Alert, kept: Alert | None) -> bool:
+def _same_incident(alert: AlertState, kept: AlertState | None) -> bool:
     return kept is not None and kept.fired_ms == alert.fired_ms

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from alerts.findings import Finding
-from alerts.state.alert import Alert, Status
+from alerts.state.alert import AlertState, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class ShopInfo:
     currency_exponent: int = 2
 
 
-def chart_url(alert: Alert, shop: ShopInfo) -> str | None:
+def chart_url(alert: AlertState, shop: ShopInfo) -> str | None:
     """URL of the page with the alert's chart, up to now until the alert is resolved."""
     finding = alert.finding
     chart = finding.chart

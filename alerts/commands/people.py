@@ -20,7 +20,7 @@ from streams.commands.output import print_json, print_note, print_table
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from alerts.state.alert import Alert
+    from alerts.state.alert import AlertState
     from alerts.state.silences import Silence
     from alerts.store.acks_and_silences import AcksAndSilences
 
@@ -142,7 +142,7 @@ def silence(
         except ValueError as error:
             raise UsageError(str(error)) from None
 
-    async def work(store: AcksAndSilences) -> tuple[Silence, list[Alert], frozenset[str]]:
+    async def work(store: AcksAndSilences) -> tuple[Silence, list[AlertState], frozenset[str]]:
         return await store.silence(wanted), await store.alerts(), await _running(settings)
 
     stored, alerts, running_promotions = run(_with_acks_and_silences(settings, work))
@@ -181,7 +181,7 @@ def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
 
 
 def _remarks(
-    silence: Silence, alerts: Sequence[Alert], running_promotions: frozenset[str], settings: Settings
+    silence: Silence, alerts: Sequence[AlertState], running_promotions: frozenset[str], settings: Settings
 ) -> Iterator[str]:
     """Notes on a new silence: the alerts that match it now, and unknown rules. `running_promotions`: ids."""
     from alerts.rules.loader import RuleLoader, RulesError
@@ -229,13 +229,14 @@ async def _with_acks_and_silences(settings: Settings, work: Callable[[AcksAndSil
         await redis.aclose()
 
 
-def _row(alert: Alert) -> tuple[str, ...]:
-    status = f"{alert.reason.value} ({alert.by})" if alert.by else alert.reason.value
+def _row(alert: AlertState) -> tuple[str, ...]:
+    log = alert.log
+    status = f"{log.status.value} ({log.suppressed_by})" if log.suppressed_by else log.status.value
     since = format_utc(_since_ms(alert))
     return alert.status.value, alert.severity.value, str(alert.series), since, status, alert.fingerprint
 
 
-def _since_ms(alert: Alert) -> int:
+def _since_ms(alert: AlertState) -> int:
     """Start of the breach, or else of the current status."""
     return alert.finding.since_ms or alert.since_ms
 

@@ -20,7 +20,7 @@ from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import DeliveryFailure, Failed, Outcome
 from alerts.notify.receivers import Receiver
 from alerts.shop import ShopInfo
-from alerts.state.alert import Alert
+from alerts.state.alert import AlertState
 from alerts.state.notification import Notice
 from alerts.store.outbox import DueNotices, NoticeQueue
 
@@ -131,7 +131,7 @@ class AlertmanagerResender:
         self._shop = shop
         self._sent_ms: dict[str, int] = {}
 
-    async def resend(self, alerts: Iterable[Alert], now_ms: int) -> None:
+    async def resend(self, alerts: Iterable[AlertState], now_ms: int) -> None:
         """Resend to the Alertmanagers that are due; a failure is retried at the next interval."""
         known = list(alerts)
         for name, receiver in self._receivers.items():

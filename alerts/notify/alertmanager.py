@@ -20,7 +20,7 @@ from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
 from alerts.shop import ShopInfo, chart_url, runbook_url
-from alerts.state.alert import Alert, Status
+from alerts.state.alert import AlertState, Status
 from alerts.state.notification import NoticeKind
 from consumers.times import format_utc_ms
 
@@ -64,14 +64,14 @@ class Alertmanager:
             if notice.kind is NoticeKind.WORSE:
                 milder = [one for one in Severity if SEVERITY_ORDER[one] > SEVERITY_ORDER[alert.severity]]
                 posted += [self._alert(alert, message.shop, message.now_ms, one, over=True) for one in milder]
-            if alert.continues is not None and notice.kind is not NoticeKind.RESOLVED:
-                former = replace(alert, series=alert.continues)
+            if alert.log.continues is not None and notice.kind is not NoticeKind.RESOLVED:
+                former = replace(alert, series=alert.log.continues)
                 posted += [self._alert(former, message.shop, message.now_ms, one, over=True) for one in Severity]
             over = notice.kind is NoticeKind.RESOLVED
             posted.append(self._alert(alert, message.shop, message.now_ms, alert.severity, over=over))
         yield self._request(posted)
 
-    def resend_request(self, alerts: Iterable[Alert], shop: ShopInfo, now_ms: int) -> Request | None:
+    def resend_request(self, alerts: Iterable[AlertState], shop: ShopInfo, now_ms: int) -> Request | None:
         """Build the request to resend all alerts of this receiver; None if there are none."""
         posted = [
             self._alert(alert, shop, now_ms, alert.severity, over=alert.status is Status.RESOLVED)
@@ -84,13 +84,15 @@ class Alertmanager:
         """Check the HTTP status."""
         return check_response(answer, host_of(self._config.url))
 
-    def _concerns(self, alert: Alert, now_ms: int) -> bool:
+    def _concerns(self, alert: AlertState, now_ms: int) -> bool:
         if alert.status is Status.FIRING:
-            return any(notified.receiver == self._config.name for notified in alert.notified)
+            return any(notified.receiver == self._config.name for notified in alert.log.notified)
         over_ms = alert.resolved_ms
         return alert.status is Status.RESOLVED and over_ms is not None and now_ms - over_ms < RESEND_RESOLVED_FOR_MS
 
-    def _alert(self, alert: Alert, shop: ShopInfo, now_ms: int, severity: Severity, *, over: bool) -> dict[str, Any]:
+    def _alert(
+        self, alert: AlertState, shop: ShopInfo, now_ms: int, severity: Severity, *, over: bool
+    ) -> dict[str, Any]:
         finding = alert.finding
         ends_ms = (alert.resolved_ms or now_ms) if over else now_ms + _ENDS_AFTER * self.resend_ms
         annotations = {

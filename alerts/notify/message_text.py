@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from alerts.findings import Contributor, Finding, Labels
 from alerts.notify.markup import Markup, one_line, truncated
 from alerts.shop import ShopInfo, chart_url, runbook_url
-from alerts.state.alert import Alert, Status
+from alerts.state.alert import AlertState, Status
 from alerts.state.notification import Notice, NoticeKind
 from consumers.times import format_duration
 from streams.panes.counters import Unit
@@ -128,8 +128,8 @@ def _lines(notice: Notice, shop: ShopInfo) -> Iterator[MessageFact]:
         yield MessageFact("At stake", f"{format_money(finding.money_per_minute, shop)} a minute")
     if alert.lost is not None and notice.kind is not NoticeKind.FIRING:
         yield MessageFact("Lost", f"about {format_money(round(alert.lost), shop)}")
-    if alert.continues is not None:
-        yield MessageFact("Before", f"reported as {truncated(one_line(str(alert.continues)), _LONGEST)}")
+    if alert.log.continues is not None:
+        yield MessageFact("Before", f"reported as {truncated(one_line(str(alert.log.continues)), _LONGEST)}")
     yield MessageFact("Rule", truncated(one_line(str(alert.series)), _LONGEST))
     if alert.status is Status.FIRING:
         yield MessageFact("Acknowledge", f"salepulse alerts ack {alert.fingerprint}")
@@ -137,7 +137,7 @@ def _lines(notice: Notice, shop: ShopInfo) -> Iterator[MessageFact]:
         yield MessageFact("Runbook", truncated(one_line(finding.runbook), _LONGEST))
 
 
-def _resolved_summary(alert: Alert, shop: ShopInfo) -> str:
+def _resolved_summary(alert: AlertState, shop: ShopInfo) -> str:
     """Summarize a resolved alert: the value now and at worst. Duration and loss are separate facts."""
     finding, about = alert.finding, format_labels(alert.series.labels)
     parts = []
@@ -180,7 +180,7 @@ def _contributor(one: Contributor) -> str:
     return f"{format_labels(one.labels)} ({' and '.join(effects) or 'no effect'})"
 
 
-def _links(alert: Alert, shop: ShopInfo) -> Iterator[tuple[str, str]]:
+def _links(alert: AlertState, shop: ShopInfo) -> Iterator[tuple[str, str]]:
     if url := chart_url(alert, shop):
         yield "Chart", url
     if url := runbook_url(alert.finding, shop):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from alerts.findings import Category, Finding, FindingReason, Series, Severity
 from alerts.notify.message import NotificationMessage
 from alerts.shop import ShopInfo
-from alerts.state.alert import Alert, Status, series_fingerprint
+from alerts.state.alert import AlertState, Status, series_fingerprint
 from alerts.state.notification import Notice, NoticeKind
 from streams.panes.counters import Unit
 
@@ -36,7 +36,7 @@ def sample_messages(receiver: str, shop: ShopInfo, now_ms: int) -> Iterator[Noti
         runbook="",
         chart=None,
     )
-    firing = Alert(
+    firing = AlertState(
         fingerprint=series_fingerprint(series),
         series=series,
         status=Status.FIRING,

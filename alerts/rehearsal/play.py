@@ -14,7 +14,7 @@ from alerts.evaluate import STEP_S, evaluate
 from alerts.findings import Condition, Finding, FindingReason, Series
 from alerts.memory import EvaluationMemory
 from alerts.rules.rule import Rules
-from alerts.state.alert import Alert, Status
+from alerts.state.alert import AlertState, Status
 from alerts.state.machine import advance, series_with_pending_successor
 from alerts.state.policy import Timing
 from consumers.contract.events import TOPIC_BY_EVENT_TYPE, Promotion
@@ -71,7 +71,7 @@ def play(
         rule.name: Timing(for_ms=round(rule.for_s * 1000), clear_ms=round(rule.keep_firing_for * 1000))
         for rule in rules.rules
     }
-    alerts: dict[Series, Alert] = {}
+    alerts: dict[Series, AlertState] = {}
     open_pages: dict[Series, int] = {}
     inhibited: set[tuple[Series, FindingReason]] = set()
     for snapshot in snapshots:

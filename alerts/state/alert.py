@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
 import xxhash
 
 from alerts.findings import SEVERITY_ORDER, Finding, Series, Severity
-from alerts.state.notification_status import NotificationStatus
+from alerts.state.notification_log import NotificationLog
 
 
 def fingerprint(rule: str, labels: Mapping[str, str]) -> str:
@@ -35,34 +35,9 @@ class Status(StrEnum):
     """It fired, and has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """An acknowledgement of one incident."""
-
-    fired_ms: int
-    """Start of the acknowledged incident; the acknowledgement does not apply to later incidents."""
-    severity: Severity
-    """Severity at that time; a more severe alert notifies again."""
-    by: str
-    at_ms: int
-    comment: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NotifiedReceiver:
-    """A receiver that was notified of a firing alert and not yet of its end."""
-
-    receiver: str
-    severity: Severity
-    at_ms: int
-    """Time of the last notification."""
-    times: int = 1
-    """Number of notifications."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """The state of one alert. Times are epoch ms."""
+class AlertState:
+    """The condition of one alert, with its notification log. Times are epoch ms."""
 
     fingerprint: str
     series: Series
@@ -75,19 +50,12 @@ class Alert:
     """Number of incidents so far."""
     finding: Finding
     """The last breached finding."""
-    reason: NotificationStatus = NotificationStatus.UNCHANGED
-    """Result of the last notification decision."""
-    by: str = ""
-    """The cause of that result: a silence id, the inhibiting alert or the acknowledging user."""
     breached_ms: int | None = None
     """While pending: start of the uninterrupted breach; None: inhibited."""
     fired_ms: int | None = None
     """Start of the current or last incident."""
     worse_ms: int | None = None
-    """When the incident reached its severity; escalation counts from here or from `unsuppressed_at`."""
-    unsuppressed_at: int | None = None
-    """End of the suppression (silence, quiet hours, inhibition) that delayed the first notification; None: none was
-    suppressed."""
+    """When the incident reached its severity; escalation counts from here or from `log.unsuppressed_at`."""
     clear_ms: int | None = None
     """While firing: start of the uninterrupted clear period."""
     resolved_ms: int | None = None
@@ -95,21 +63,13 @@ class Alert:
     """Once resolved: the finding reason that ended the incident."""
     firings_ms: tuple[int, ...] = ()
     """Recent incident starts, to detect flapping."""
-    ack: Ack | None = None
-    notified: tuple[NotifiedReceiver, ...] = ()
-    """Receivers to notify when the incident ends."""
-    continues: Series | None = None
-    """The alert whose page this one took over."""
-    root_fingerprint: str = ""
-    """Fingerprint of the alert that opened the page, if it is another one."""
-    transferred_at: int | None = None
-    """When a page was last transferred to or from this alert; earlier notifications describe the alert of that time."""
     worst: float | None = None
     """The incident's value furthest from its expected range."""
     lost: float | None = None
     """Revenue lost in this incident, minor units; None: not measurable."""
     now: float | None = None
     """The value when the incident ended."""
+    log: NotificationLog = field(default_factory=NotificationLog)
 
     @property
     def key(self) -> str:
@@ -119,7 +79,7 @@ class Alert:
     @property
     def page(self) -> str:
         """Id of the page, shared by all alerts of one incident."""
-        return self.root_fingerprint or self.fingerprint
+        return self.log.root_fingerprint or self.fingerprint
 
     @property
     def labels(self) -> dict[str, str]:
@@ -134,7 +94,7 @@ class Alert:
     @property
     def acknowledged(self) -> bool:
         """Whether the current incident is acknowledged at its current severity."""
-        ack = self.ack
+        ack = self.log.ack
         return (
             ack is not None
             and ack.fired_ms == self.fired_ms
@@ -173,4 +133,4 @@ class AlertChange:
 
     at_ms: int
     kind: ChangeKind
-    alert: Alert
+    alert: AlertState

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from alerts.findings import Condition, Finding, Series
 from alerts.findings import FindingReason as Cause
-from alerts.state.alert import Alert, Status, series_fingerprint, worst
-from alerts.state.notification_status import NotificationStatus
+from alerts.state.alert import AlertState, Status, series_fingerprint, worst
+from alerts.state.notification_log import NotificationLog, NotificationStatus
 from alerts.state.policy import Timing
 
 RESOLVED_RETENTION_MS = 24 * 3_600_000
@@ -36,8 +36,8 @@ def series_with_pending_successor(findings: Iterable[Finding], firing: Container
 
 
 def advance(
-    alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, *, has_pending_successor: bool = False
-) -> Alert | None:
+    alert: AlertState | None, finding: Finding, timing: Timing, now_ms: int, *, has_pending_successor: bool = False
+) -> AlertState | None:
     """Return the alert after an evaluation; None: inactive.
 
     `has_pending_successor` (see `series_with_pending_successor`) delays the end, so that the successor can take over
@@ -54,23 +54,25 @@ def advance(
             return alert
 
 
-def is_flapping(alert: Alert, timing: Timing, now_ms: int) -> bool:
+def is_flapping(alert: AlertState, timing: Timing, now_ms: int) -> bool:
     """Whether the alert fired so often that a clear condition is not enough to resolve it."""
     recent = [at for at in alert.firings_ms if at > now_ms - timing.flap_window_ms]
     return 0 < timing.flap_count <= len(recent)
 
 
-def required_clear_ms(alert: Alert, timing: Timing, now_ms: int) -> int:
+def required_clear_ms(alert: AlertState, timing: Timing, now_ms: int) -> int:
     """How long a firing alert must be clear before it resolves."""
     return max(timing.clear_ms, timing.flap_hold_ms) if is_flapping(alert, timing, now_ms) else timing.clear_ms
 
 
-def is_expired(alert: Alert, now_ms: int) -> bool:
+def is_expired(alert: AlertState, now_ms: int) -> bool:
     """Whether the retention of a resolved alert has ended."""
-    return alert.status is Status.RESOLVED and not alert.notified and now_ms - alert.since_ms >= RESOLVED_RETENTION_MS
+    return (
+        alert.status is Status.RESOLVED and not alert.log.notified and now_ms - alert.since_ms >= RESOLVED_RETENTION_MS
+    )
 
 
-def _breached(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int) -> Alert:
+def _breached(alert: AlertState | None, finding: Finding, timing: Timing, now_ms: int) -> AlertState:
     if alert is None or alert.status in (Status.INACTIVE, Status.RESOLVED):
         alert = _pending(alert, finding, now_ms)
     if alert.status is Status.FIRING:
@@ -91,7 +93,7 @@ def _breached(alert: Alert | None, finding: Finding, timing: Timing, now_ms: int
     return _fire(alert, timing, now_ms) if now_ms - breached_ms >= timing.for_ms else alert
 
 
-def _inhibited(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
+def _inhibited(alert: AlertState | None, finding: Finding, now_ms: int) -> AlertState:
     """Neither start nor end the alert; `for` starts again when the inhibition ends."""
     if alert is None or alert.status in (Status.INACTIVE, Status.RESOLVED):
         alert = _pending(alert, finding, now_ms)
@@ -101,8 +103,8 @@ def _inhibited(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
 
 
 def _ok(
-    alert: Alert | None, finding: Finding, timing: Timing, now_ms: int, has_pending_successor: bool
-) -> Alert | None:
+    alert: AlertState | None, finding: Finding, timing: Timing, now_ms: int, has_pending_successor: bool
+) -> AlertState | None:
     if alert is None:
         return None
     if alert.status is Status.PENDING:
@@ -120,12 +122,12 @@ def _ok(
             resolved_ms=now_ms,
             over=finding.reason.value,
             now=finding.value,
-            ack=None,
+            log=replace(alert.log, ack=None),
         )
     return replace(alert, clear_ms=clear_ms)
 
 
-def _worst_and_loss(alert: Alert, finding: Finding) -> tuple[float | None, float | None]:
+def _worst_and_loss(alert: AlertState, finding: Finding) -> tuple[float | None, float | None]:
     """Return (worst value, total loss) including one more finding."""
     since_ms = alert.finding.as_of_ms
     if alert.clear_ms is None:
@@ -152,28 +154,28 @@ def _loss_since(finding: Finding, since_ms: int | None) -> float | None:
     return finding.money_per_minute * max(0, finding.as_of_ms - since_ms) / 60_000
 
 
-def _pending(alert: Alert | None, finding: Finding, now_ms: int) -> Alert:
+def _pending(alert: AlertState | None, finding: Finding, now_ms: int) -> AlertState:
     if alert is None:
-        return Alert(
+        return AlertState(
             fingerprint=series_fingerprint(finding.series),
             series=finding.series,
             status=Status.PENDING,
             severity=finding.severity,
             since_ms=now_ms,
             finding=finding,
-            reason=NotificationStatus.PENDING,
+            log=NotificationLog(status=NotificationStatus.PENDING),
         )
     return replace(alert, status=Status.PENDING, since_ms=now_ms, severity=finding.severity, finding=finding)
 
 
-def _inactive(alert: Alert, now_ms: int) -> Alert | None:
+def _inactive(alert: AlertState, now_ms: int) -> AlertState | None:
     """Return the alert as resolved if it has fired before, else None."""
     if alert.incident == 0:
         return None
     return replace(alert, status=Status.RESOLVED, since_ms=alert.resolved_ms or now_ms, breached_ms=None)
 
 
-def _fire(alert: Alert, timing: Timing, now_ms: int) -> Alert:
+def _fire(alert: AlertState, timing: Timing, now_ms: int) -> AlertState:
     recent = tuple(at for at in alert.firings_ms if at > now_ms - timing.flap_window_ms)
     return replace(
         alert,
@@ -182,17 +184,13 @@ def _fire(alert: Alert, timing: Timing, now_ms: int) -> Alert:
         incident=alert.incident + 1,
         fired_ms=now_ms,
         worse_ms=now_ms,
-        unsuppressed_at=None,
         breached_ms=None,
         clear_ms=None,
         resolved_ms=None,
         over="",
-        ack=None,
-        continues=alert.continues if alert.notified else None,  # its receivers have not been notified of the end
-        root_fingerprint=alert.root_fingerprint if alert.notified else "",
-        transferred_at=alert.transferred_at if alert.notified else None,
         worst=alert.finding.value,
         lost=_loss_since(alert.finding, alert.finding.since_ms),
         now=None,
         firings_ms=(*recent, now_ms)[-max(timing.flap_count, 1) :],
+        log=alert.log.at_new_incident(),
     )

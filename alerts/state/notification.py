@@ -1,6 +1,6 @@
 """Notification decisions: which receivers to notify of an alert, or why none.
 
-Each alert stores the receivers that believe it fires (`NotifiedReceiver`). A receiver is notified once per incident,
+Each alert's log has the receivers that believe it fires. A receiver is notified once per incident,
 again when the severity increases or the route repeats, and once when the incident ends, even if it was silenced or
 acknowledged meanwhile.
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from alerts.findings import SEVERITY_ORDER, Condition, Severity
-from alerts.state.alert import Alert, NotifiedReceiver, Status
-from alerts.state.notification_status import SUPPRESSED, NotificationStatus
+from alerts.state.alert import AlertState, Status
+from alerts.state.notification_log import SUPPRESSED, NotificationLog, NotificationStatus, NotifiedReceiver
 from alerts.state.policy import Route, Routing
 from alerts.state.silences import Silence, find_silence
 
@@ -41,7 +41,7 @@ class Notice:
     """Idempotency key: the same for all attempts."""
     receiver: str
     kind: NoticeKind
-    alert: Alert
+    alert: AlertState
     created_ms: int
     due_ms: int
     """Earliest time to send."""
@@ -52,6 +52,7 @@ class Notice:
 
     @property
     def critical(self) -> bool:
+        """Whether its alert is critical."""
         return self.alert.severity is Severity.CRITICAL
 
 
@@ -69,16 +70,12 @@ class NotificationContext:
 class NotificationDecision:
     """The decision about one alert."""
 
-    reason: NotificationStatus
-    by: str = ""
+    log: NotificationLog
+    """The alert's log once the notices are queued."""
     notices: tuple[Notice, ...] = ()
-    notified: tuple[NotifiedReceiver, ...] = ()
-    """The alert's `notified` once the notices are queued."""
-    unsuppressed_at: int | None = None
-    """The alert's new `unsuppressed_at`."""
 
 
-def decide_notification(alert: Alert, context: NotificationContext, now_ms: int) -> NotificationDecision:
+def decide_notification(alert: AlertState, context: NotificationContext, now_ms: int) -> NotificationDecision:
     """Decide which receivers to notify now."""
     match alert.status:
         case Status.FIRING:
@@ -86,29 +83,25 @@ def decide_notification(alert: Alert, context: NotificationContext, now_ms: int)
         case Status.RESOLVED:
             return _resolved(alert, context, now_ms)
         case _:
-            held = alert.finding.inhibited_by if alert.finding.condition is Condition.INHIBITED else None
-            if held is not None:
-                return NotificationDecision(NotificationStatus.INHIBITED, str(held), notified=alert.notified)
-            return NotificationDecision(NotificationStatus.PENDING, notified=alert.notified)
+            inhibited_by = alert.finding.inhibited_by if alert.finding.condition is Condition.INHIBITED else None
+            status = NotificationStatus.PENDING if inhibited_by is None else NotificationStatus.INHIBITED
+            return NotificationDecision(_logged(alert, status, str(inhibited_by or "")))
 
 
-def _firing(alert: Alert, context: NotificationContext, now_ms: int) -> NotificationDecision:
-    def without_notices(reason: NotificationStatus, by: str = "") -> NotificationDecision:
-        return NotificationDecision(
-            reason,
-            by,
-            notified=alert.notified,
-            unsuppressed_at=alert.unsuppressed_at if reason in SUPPRESSED else unsuppressed_at,
-        )
+def _logged(
+    alert: AlertState, status: NotificationStatus, suppressed_by: str = "", *, unsuppressed_at: int | None = None
+) -> NotificationLog:
+    return replace(alert.log, status=status, suppressed_by=suppressed_by, unsuppressed_at=unsuppressed_at)
 
-    def due_from(unsuppressed_at: int | None) -> dict[str, NoticeKind]:
-        if route is None or alert.clear_ms is not None:
-            return {}
-        return _due_receivers(
-            alert, route, max(alert.worse_ms or alert.fired_ms or now_ms, unsuppressed_at or 0), now_ms
-        )
 
-    unsuppressed_at = now_ms if alert.reason in SUPPRESSED and not alert.notified else alert.unsuppressed_at
+def _firing(alert: AlertState, context: NotificationContext, now_ms: int) -> NotificationDecision:
+    log = alert.log
+    unsuppressed_at = now_ms if log.status in SUPPRESSED and not log.notified else log.unsuppressed_at
+
+    def without_notices(status: NotificationStatus, by: str = "") -> NotificationDecision:
+        at = log.unsuppressed_at if status in SUPPRESSED else unsuppressed_at
+        return NotificationDecision(_logged(alert, status, by, unsuppressed_at=at))
+
     if alert.finding.condition is Condition.INHIBITED:
         return without_notices(NotificationStatus.INHIBITED, str(alert.finding.inhibited_by or ""))
     if silence := find_silence(context.silences, alert.labels, now_ms, context.running):
@@ -116,34 +109,38 @@ def _firing(alert: Alert, context: NotificationContext, now_ms: int) -> Notifica
     route = context.routing.route(alert.labels)
     if route is None or not route.escalation:
         return without_notices(NotificationStatus.NO_ROUTE)
-    if alert.acknowledged and alert.ack is not None:
-        return without_notices(NotificationStatus.ACKNOWLEDGED, alert.ack.by)
-    if context.routing.in_quiet_hours(alert.severity, now_ms) and due_from(
-        alert.unsuppressed_at
-    ):  # quiet hours delay only a notification that is due
+    if alert.acknowledged and log.ack is not None:
+        return without_notices(NotificationStatus.ACKNOWLEDGED, log.ack.by)
+
+    def due_from(unsuppressed_at: int | None) -> dict[str, NoticeKind]:
+        if alert.clear_ms is not None:
+            return {}
+        since_ms = max(alert.worse_ms or alert.fired_ms or now_ms, unsuppressed_at or 0)
+        return _due_receivers(alert, route, since_ms, now_ms)
+
+    # quiet hours delay only a notification that is due
+    if context.routing.in_quiet_hours(alert.severity, now_ms) and due_from(log.unsuppressed_at):
         return without_notices(NotificationStatus.QUIET_HOURS)
     due = due_from(unsuppressed_at)
     if not due:
         return without_notices(NotificationStatus.UNCHANGED)
     due_ms = now_ms if alert.severity is Severity.CRITICAL else now_ms + route.group_wait_ms
-    held = {notified.receiver: notified for notified in alert.notified}
-    notices = []
-    for receiver, kind in due.items():
-        before = held.get(receiver)
-        times = 1 if before is None else before.times + 1
-        held[receiver] = NotifiedReceiver(receiver, alert.severity, now_ms, times)
-        notices.append(_notice(alert, receiver, kind, now_ms, due_ms))
+    notified = {one.receiver: one for one in log.notified}
+    for receiver in due:
+        times = notified[receiver].times + 1 if receiver in notified else 1
+        notified[receiver] = NotifiedReceiver(receiver, alert.severity, now_ms, times)
     return NotificationDecision(
-        NotificationStatus.NOTIFIED,
-        notices=tuple(notices),
-        notified=tuple(held.values()),
-        unsuppressed_at=unsuppressed_at,
+        replace(
+            _logged(alert, NotificationStatus.NOTIFIED, unsuppressed_at=unsuppressed_at),
+            notified=tuple(notified.values()),
+        ),
+        tuple(_notice(alert, receiver, kind, now_ms, due_ms) for receiver, kind in due.items()),
     )
 
 
-def _due_receivers(alert: Alert, route: Route, since_ms: int, now_ms: int) -> dict[str, NoticeKind]:
+def _due_receivers(alert: AlertState, route: Route, since_ms: int, now_ms: int) -> dict[str, NoticeKind]:
     """Return {receiver: kind} of the notifications due now, before suppression. Escalation counts from `since_ms`."""
-    held = {notified.receiver: notified for notified in alert.notified}
+    held = {notified.receiver: notified for notified in alert.log.notified}
     due: dict[str, NoticeKind] = {}
     for place, step in enumerate(route.escalation):
         if now_ms - since_ms < step.after_ms:
@@ -154,11 +151,10 @@ def _due_receivers(alert: Alert, route: Route, since_ms: int, now_ms: int) -> di
                 due.setdefault(receiver, NoticeKind.ESCALATED if place else NoticeKind.FIRING)
             elif SEVERITY_ORDER[alert.severity] < SEVERITY_ORDER[notified.severity]:
                 due.setdefault(receiver, NoticeKind.WORSE)
-            elif notified.at_ms < (alert.transferred_at or 0):  # it knows the alert that this one continues
+            elif notified.at_ms < (alert.log.transferred_at or 0):  # it knows the alert that this one continues
                 due.setdefault(receiver, NoticeKind.UPDATED)
-            elif notified.at_ms < (alert.fired_ms or 0) or _is_repeat_due(
-                route, notified, now_ms
-            ):  # it was not notified of the end
+            # a receiver last notified before `fired_ms` was not notified of the former end
+            elif notified.at_ms < (alert.fired_ms or 0) or _is_repeat_due(route, notified, now_ms):
                 due.setdefault(receiver, NoticeKind.REMINDER)
     return due
 
@@ -167,22 +163,27 @@ def _is_repeat_due(route: Route, notified: NotifiedReceiver, now_ms: int) -> boo
     return route.repeat_interval_ms is not None and now_ms - notified.at_ms >= route.repeat_interval_ms
 
 
-def _resolved(alert: Alert, context: NotificationContext, now_ms: int) -> NotificationDecision:
-    if not alert.notified:
-        known = alert.since_ms < now_ms and alert.reason in (NotificationStatus.NOTIFIED, NotificationStatus.UNCHANGED)
-        return NotificationDecision(NotificationStatus.UNCHANGED if known else NotificationStatus.NEVER_NOTIFIED)
+def _resolved(alert: AlertState, context: NotificationContext, now_ms: int) -> NotificationDecision:
+    log = alert.log
+    if not log.notified:
+        known = alert.since_ms < now_ms and log.status in (NotificationStatus.NOTIFIED, NotificationStatus.UNCHANGED)
+        status = NotificationStatus.UNCHANGED if known else NotificationStatus.NEVER_NOTIFIED
+        return NotificationDecision(_logged(alert, status))
     if context.routing.in_quiet_hours(alert.severity, now_ms):
-        return NotificationDecision(NotificationStatus.QUIET_HOURS, notified=alert.notified)
+        return NotificationDecision(_logged(alert, NotificationStatus.QUIET_HOURS))
     route = context.routing.route(alert.labels)
     group_wait_ms = 0 if alert.severity is Severity.CRITICAL or route is None else route.group_wait_ms
-    notices = tuple(
-        _notice(alert, notified.receiver, NoticeKind.RESOLVED, now_ms, now_ms + group_wait_ms)
-        for notified in alert.notified
+    return NotificationDecision(
+        replace(_logged(alert, NotificationStatus.NOTIFIED), notified=()),
+        tuple(
+            _notice(alert, notified.receiver, NoticeKind.RESOLVED, now_ms, now_ms + group_wait_ms)
+            for notified in log.notified
+        ),
     )
-    return NotificationDecision(NotificationStatus.NOTIFIED, notices=notices)
 
 
-def _notice(alert: Alert, receiver: str, kind: NoticeKind, now_ms: int, due_ms: int) -> Notice:
+def _notice(alert: AlertState, receiver: str, kind: NoticeKind, now_ms: int, due_ms: int) -> Notice:
     name = f"{alert.key}:{kind}:{alert.severity}:{now_ms}:{receiver}"
-    notified = replace(alert, notified=(), firings_ms=(), reason=NotificationStatus.NOTIFIED, by="")
-    return Notice(id=name, receiver=receiver, kind=kind, alert=notified, created_ms=now_ms, due_ms=due_ms)
+    log = replace(alert.log, status=NotificationStatus.NOTIFIED, suppressed_by="", notified=())
+    alert = replace(alert, firings_ms=(), log=log)
+    return Notice(id=name, receiver=receiver, kind=kind, alert=alert, created_ms=now_ms, due_ms=due_ms)

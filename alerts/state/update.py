@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 
 from alerts.findings import Condition, Evaluation, Finding, Series
 from alerts.findings import FindingReason as Cause
-from alerts.state.alert import Ack, Alert, AlertChange, ChangeKind, Status, series_fingerprint
+from alerts.state.alert import AlertChange, AlertState, ChangeKind, Status, series_fingerprint
 from alerts.state.machine import advance, is_expired, is_flapping, series_with_pending_successor
 from alerts.state.notification import Notice, NotificationContext, decide_notification
-from alerts.state.notification_status import NotificationStatus
+from alerts.state.notification_log import Ack, NotificationLog, NotificationStatus
 from alerts.state.policy import Timing
 
 REWRITE_AFTER_MS = 10_000
 """Maximum age of the stored numbers of an otherwise unchanged alert."""
 
-Alerts = Mapping[str, Alert]
+Alerts = Mapping[str, AlertState]
 """By fingerprint."""
 
 
@@ -24,7 +24,7 @@ Alerts = Mapping[str, Alert]
 class AlertStateUpdate:
     """The effects of an evaluation, to be written atomically: a partial write would lose or repeat a page."""
 
-    updated_alerts: tuple[Alert, ...] = ()
+    updated_alerts: tuple[AlertState, ...] = ()
     """Alerts to store."""
     removed_fingerprints: tuple[str, ...] = ()
     """Fingerprints of alerts to delete."""
@@ -33,7 +33,7 @@ class AlertStateUpdate:
     status_counts: Mapping[NotificationStatus, int] = field(default_factory=dict)
     """Number of alerts by notification status."""
 
-    def apply_to(self, alerts: Alerts) -> dict[str, Alert]:
+    def apply_to(self, alerts: Alerts) -> dict[str, AlertState]:
         """Return the alerts after the update."""
         kept = {name: alert for name, alert in alerts.items() if name not in set(self.removed_fingerprints)}
         return kept | {alert.fingerprint: alert for alert in self.updated_alerts}
@@ -58,11 +58,11 @@ def update_alerts(
     An alert of a watched series without a finding belongs to a removed rule, and ends.
     """
     findings = {series_fingerprint(found.series): found for found in evaluation.findings}
-    updated_alerts: list[Alert] = []
+    updated_alerts: list[AlertState] = []
     removed_fingerprints: list[str] = []
     changes: list[AlertChange] = []
     notices: list[Notice] = []
-    reasons: dict[NotificationStatus, int] = {}
+    status_counts: dict[NotificationStatus, int] = {}
     firing = {alert.series for alert in alerts.values() if alert.status is Status.FIRING}
     waited_for = {series_fingerprint(series) for series in series_with_pending_successor(evaluation.findings, firing)}
     advanced = {
@@ -89,31 +89,31 @@ def update_alerts(
                     AlertChange(now_ms, ChangeKind.INACTIVE, replace(before, status=Status.INACTIVE, since_ms=now_ms))
                 )
             continue
-        notified = decide_notification(after, context, now_ms)
-        reason = notified.reason
-        if reason is NotificationStatus.UNCHANGED and after.clear_ms is not None and _flaps(after, timing, now_ms):
-            reason = NotificationStatus.FLAPPING
-        after = replace(
-            after, reason=reason, by=notified.by, notified=notified.notified, unsuppressed_at=notified.unsuppressed_at
-        )
-        notices += notified.notices
-        reasons[reason] = reasons.get(reason, 0) + 1
+        decision = decide_notification(after, context, now_ms)
+        log = decision.log
+        if log.status is NotificationStatus.UNCHANGED and after.clear_ms is not None and _flaps(after, timing, now_ms):
+            log = replace(log, status=NotificationStatus.FLAPPING)
+        after = replace(after, log=log)
+        notices += decision.notices
+        status_counts[log.status] = status_counts.get(log.status, 0) + 1
         found = list(_changes(before, after, now_ms))
         changes += found
         if found or _needs_write(before, after):
             updated_alerts.append(after)
-    return AlertStateUpdate(tuple(updated_alerts), tuple(removed_fingerprints), tuple(changes), tuple(notices), reasons)
+    return AlertStateUpdate(
+        tuple(updated_alerts), tuple(removed_fingerprints), tuple(changes), tuple(notices), status_counts
+    )
 
 
 def _next_state(
-    before: Alert | None,
+    before: AlertState | None,
     finding: Finding | None,
     as_of_ms: int,
     timing: Callable[[str], Timing],
     now_ms: int,
     *,
     has_pending_successor: bool,
-) -> Alert | None:
+) -> AlertState | None:
     if before is None:
         assert finding is not None
         begins = finding.condition in (Condition.BREACHED, Condition.INHIBITED)
@@ -126,43 +126,47 @@ def _next_state(
 
 
 def _transfer_pages(
-    advanced: Mapping[str, Alert | None], breached: Collection[str], now_ms: int
-) -> dict[str, Alert | None]:
+    advanced: Mapping[str, AlertState | None], breached: Collection[str], now_ms: int
+) -> dict[str, AlertState | None]:
     """Transfer pages between alerts of one incident, with their notified receivers and acknowledgement: to the newly
     firing alert, or back to one that still fires. `breached`: fingerprints that are not inhibited."""
     found = dict(advanced)
-    holders = {alert.page: name for name, alert in advanced.items() if alert is not None and alert.notified}
+    holders = {alert.page: name for name, alert in advanced.items() if alert is not None and alert.log.notified}
     for name, alert in advanced.items():
-        if alert is None or alert.status is not Status.FIRING or alert.notified or name not in breached:
+        if alert is None or alert.status is not Status.FIRING or alert.log.notified or name not in breached:
             continue
         continues = alert.finding.continues
         other = holders.get(alert.page) if continues is None else series_fingerprint(continues)
         held = None if other is None or other in breached else found.get(other)
-        if held is None or not held.notified:
+        if held is None or not held.log.notified:
             continue
-        found[name] = replace(
-            alert,
-            notified=held.notified,
-            ack=None if held.ack is None else replace(held.ack, fired_ms=alert.fired_ms or 0),
+        ack = held.log.ack
+        log = replace(
+            alert.log,
+            notified=held.log.notified,
+            ack=None if ack is None else replace(ack, fired_ms=alert.fired_ms or 0),
             continues=held.series,
             root_fingerprint="" if held.page == name else held.page,
             transferred_at=now_ms,
         )
-        found[held.fingerprint] = replace(held, notified=(), ack=None, transferred_at=now_ms)
+        found[name] = replace(alert, log=log)
+        found[held.fingerprint] = replace(held, log=replace(held.log, notified=(), ack=None, transferred_at=now_ms))
     return found
 
 
-def _with_ack(alert: Alert | None, ack: Ack | None) -> Alert | None:
+def _with_ack(alert: AlertState | None, ack: Ack | None) -> AlertState | None:
     if alert is None or ack is None or alert.status is not Status.FIRING or ack.fired_ms != alert.fired_ms:
         return alert
-    return alert if ack.at_ms <= (alert.transferred_at or 0) else replace(alert, ack=ack)
+    if ack.at_ms <= (alert.log.transferred_at or 0):
+        return alert
+    return replace(alert, log=replace(alert.log, ack=ack))
 
 
-def _flaps(alert: Alert, timing: Callable[[str], Timing], now_ms: int) -> bool:
+def _flaps(alert: AlertState, timing: Callable[[str], Timing], now_ms: int) -> bool:
     return is_flapping(alert, timing(alert.series.rule), now_ms)
 
 
-def _changes(before: Alert | None, after: Alert, now_ms: int) -> Iterator[AlertChange]:
+def _changes(before: AlertState | None, after: AlertState, now_ms: int) -> Iterator[AlertChange]:
     if before is None or before.status is not after.status:
         yield AlertChange(now_ms, ChangeKind(after.status.value), after)
         return
@@ -170,18 +174,20 @@ def _changes(before: Alert | None, after: Alert, now_ms: int) -> Iterator[AlertC
         yield AlertChange(now_ms, ChangeKind.FIRING, after)
     elif before.severity is not after.severity and after.status is Status.FIRING:
         yield AlertChange(now_ms, ChangeKind.SEVERITY, after)
-    elif before.ack != after.ack and after.ack is not None:
+    elif before.log.ack != after.log.ack and after.log.ack is not None:
         yield AlertChange(now_ms, ChangeKind.ACKNOWLEDGED, after)
-    elif (before.reason, before.by) != (after.reason, after.by) and _is_reported_change(before.reason, after.reason):
+    elif _is_reported_change(before.log, after.log):
         yield AlertChange(now_ms, ChangeKind.REASON, after)
 
 
-def _is_reported_change(before: NotificationStatus, after: NotificationStatus) -> bool:
+def _is_reported_change(before: NotificationLog, after: NotificationLog) -> bool:
     """Whether to report a change of the notification status; notified to unchanged is routine."""
-    return not (before is NotificationStatus.NOTIFIED and after is NotificationStatus.UNCHANGED)
+    if (before.status, before.suppressed_by) == (after.status, after.suppressed_by):
+        return False
+    return not (before.status is NotificationStatus.NOTIFIED and after.status is NotificationStatus.UNCHANGED)
 
 
-def _needs_write(before: Alert | None, after: Alert) -> bool:
+def _needs_write(before: AlertState | None, after: AlertState) -> bool:
     """Whether the stored alert differs, or its numbers are too old."""
     if before is None:
         return True

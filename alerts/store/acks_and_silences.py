@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from alerts.state.alert import Ack, Alert, Status
+from alerts.state.alert import AlertState, Status
+from alerts.state.notification_log import Ack
 from alerts.state.silences import Silence
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
@@ -25,15 +26,15 @@ class AcksAndSilences:
         self._redis: Any = redis  # redis-py's types fit neither kind of its clients
         self._keys = keys
 
-    async def alerts(self) -> list[Alert]:
+    async def alerts(self) -> list[AlertState]:
         """Return all stored alerts, newest first."""
         held = await self._redis.hvals(self._keys.states)
-        return sorted((decode(Alert, text) for text in held), key=lambda one: (-one.since_ms, one.fingerprint))
+        return sorted((decode(AlertState, text) for text in held), key=lambda one: (-one.since_ms, one.fingerprint))
 
-    async def alert(self, fingerprint: str) -> Alert | None:
+    async def alert(self, fingerprint: str) -> AlertState | None:
         """Return one alert."""
         text = await self._redis.hget(self._keys.states, fingerprint)
-        return None if text is None else decode(Alert, text)
+        return None if text is None else decode(AlertState, text)
 
     async def acks(self) -> dict[str, Ack]:
         """Return acknowledgements by fingerprint, including those of earlier incidents."""
@@ -73,11 +74,11 @@ class AcksAndSilences:
         return True
 
 
-def _alert_holding_page(fingerprint: str, alerts: Sequence[Alert]) -> Alert | None:
+def _alert_holding_page(fingerprint: str, alerts: Sequence[AlertState]) -> AlertState | None:
     """The firing alert that holds the page of a fingerprint."""
     firing = {alert.fingerprint: alert for alert in alerts if alert.status is Status.FIRING}
     named = firing.get(fingerprint)
-    if named is not None and named.notified:
+    if named is not None and named.log.notified:
         return named
     page = fingerprint if named is None else named.page
-    return next((alert for alert in firing.values() if alert.page == page and alert.notified), named)
+    return next((alert for alert in firing.values() if alert.page == page and alert.log.notified), named)

@@ -7,16 +7,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from alerts.state.alert import Ack, Alert
+from alerts.state.alert import AlertState
 from alerts.state.notification import Notice
+from alerts.state.notification_log import Ack
 from alerts.state.silences import Silence
 
-StoredType = TypeVar("StoredType", Alert, Notice, Silence, Ack)
+StoredType = TypeVar("StoredType", AlertState, Notice, Silence, Ack)
 
 _encoder = msgspec.json.Encoder()
-_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in (Alert, Notice, Silence, Ack)}
-_FORMER_KEYS = (b'"held_by":', b'"matching":')
-"""Every alert, notice and silence of the former format has one; quotes inside JSON text are escaped."""
+_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in (AlertState, Notice, Silence, Ack)}
+_CURRENT_KEYS = {AlertState: b'"log":{', Notice: b'"log":{', Silence: b'"match_type":'}
+"""A key that only the current format of each kind has; quotes inside JSON text are escaped."""
 _FORMER_FIELDS = {
     "told": "notified",
     "page_of": "root_fingerprint",
@@ -26,21 +27,25 @@ _FORMER_FIELDS = {
     "owner": "category",
     "matching": "match_type",
 }
+_LOG_FIELDS = {"reason": "status", "by": "suppressed_by"} | {
+    name: name for name in ("unsuppressed_at", "notified", "ack", "continues", "root_fingerprint", "transferred_at")
+}
+"""{field of an alert before it had a notification log: field of the log}"""
 _FORMER_STATUSES = {"told": "notified", "held_back": "inhibited", "never_told": "never_notified"}
 
 
-def encode(value: Alert | Notice | Silence | Ack) -> bytes:
+def encode(value: AlertState | Notice | Silence | Ack) -> bytes:
     """Encode as JSON."""
     return _encoder.encode(value)
 
 
 def decode(kind: type[StoredType], text: bytes) -> StoredType:
-    """Decode JSON of this version, or of the one before fields were renamed.
+    """Decode JSON of this version or of a former one.
 
     Raises:
         ValueError: it is none of this kind.
     """
-    if any(key in text for key in _FORMER_KEYS):
+    if _CURRENT_KEYS.get(kind, b"") not in text:
         text = _encoder.encode(_upgraded(msgspec.json.decode(text)))
     value = _DECODERS[kind].decode(text)
     assert isinstance(value, kind)
@@ -48,13 +53,16 @@ def decode(kind: type[StoredType], text: bytes) -> StoredType:
 
 
 def _upgraded(value: Any) -> Any:
+    """Rename the fields of a former version, and move those of the notification log into `log`."""
     if isinstance(value, list):
         return [_upgraded(item) for item in value]
     if not isinstance(value, dict):
         return value
     fields = {_FORMER_FIELDS.get(name, name): _upgraded(item) for name, item in value.items()}
     if "status" in fields:
-        fields["reason"] = _FORMER_STATUSES.get(fields["reason"], fields["reason"])
+        log = {_LOG_FIELDS[name]: fields.pop(name) for name in _LOG_FIELDS if name in fields}
+        log["status"] = _FORMER_STATUSES.get(log["status"], log["status"])
+        fields["log"] = log
     if "matching" in value:
         if value["label"] == "owner":
             fields["label"] = "alert_category"

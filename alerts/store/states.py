@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 
 from alerts.payloads import change_payload
 from alerts.shop import ShopInfo
-from alerts.state.alert import Alert
+from alerts.state.alert import AlertState
 from alerts.state.update import AlertStateUpdate
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
@@ -56,7 +56,7 @@ class Standby:
 class StoredAlerts:
     """The states and their version."""
 
-    alerts: dict[str, Alert]
+    alerts: dict[str, AlertState]
     version: int
     """The version that the next write must name."""
     memory: bytes | None = None
@@ -118,7 +118,7 @@ class StateStore:
             pipe.hget(self._keys.lead, "version")
             pipe.get(self._keys.memory)
             states, version, memory = await pipe.execute()
-        alerts = {name.decode(): decode(Alert, text) for name, text in states.items()}
+        alerts = {name.decode(): decode(AlertState, text) for name, text in states.items()}
         return StoredAlerts(alerts, int(version or 0), memory)
 
     async def write(self, lead: LeaderLease, version: int, tick: AlertStateUpdate) -> WriteResult:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from alerts.findings import Finding, FindingReason
-from alerts.state.alert import Ack, Alert
+from alerts.state.alert import AlertState
 from alerts.state.notification import Notice, NoticeKind, NotificationContext
+from alerts.state.notification_log import Ack
 from alerts.state.policy import Routing, Timing
 from alerts.state.silences import Silence
 from alerts.state.update import AlertStateUpdate, update_alerts
@@ -22,7 +23,7 @@ class Play:
         self.silences: list[Silence] = []
         self.acks: dict[str, Ack] = {}
         self.running: set[str] = set()
-        self.alerts: dict[str, Alert] = {}
+        self.alerts: dict[str, AlertState] = {}
         self.now_ms = T0
         self.notices: list[Notice] = []
         self.last = AlertStateUpdate()
@@ -43,7 +44,7 @@ class Play:
         return self.last
 
     @property
-    def alert(self) -> Alert:
+    def alert(self) -> AlertState:
         """The only alert."""
         (alert,) = self.alerts.values()
         return alert

@@ -8,8 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from alerts.findings import Condition, Finding, Severity
 from alerts.findings import FindingReason as Cause
-from alerts.state.alert import Ack, Status
+from alerts.state.alert import Status
 from alerts.state.notification import NoticeKind
+from alerts.state.notification_log import Ack
 from alerts.state.policy import EscalationStep, Route, Routing, Timing
 from alerts.state.silences import Matcher, Silence
 from alerts.state.weekly import WeeklyInterval
@@ -110,7 +111,7 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
             who = (notice.receiver, notice.alert.fingerprint)
             believe.discard(who) if notice.kind is NoticeKind.RESOLVED else believe.add(who)
         assert believe == {
-            (notified.receiver, a.fingerprint) for a in self.play.alerts.values() for notified in a.notified
+            (notified.receiver, a.fingerprint) for a in self.play.alerts.values() for notified in a.log.notified
         }
 
     @invariant()
@@ -135,7 +136,7 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
         day = 86_400
         for second in (0, 100, 1000):
             self.play.at((self.second // day + 1) * day + 43_200 + second)
-        assert all(a.status is Status.RESOLVED and not a.notified for a in self.play.alerts.values())
+        assert all(a.status is Status.RESOLVED and not a.log.notified for a in self.play.alerts.values())
         self.notified_receivers_match_the_notices()
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from alerts.findings import FindingReason as Cause
 from alerts.findings import Severity
-from alerts.state.alert import Ack, ChangeKind, Status, series_fingerprint
+from alerts.state.alert import ChangeKind, Status, series_fingerprint
 from alerts.state.machine import RESOLVED_RETENTION_MS
 from alerts.state.notification import NoticeKind
-from alerts.state.notification_status import NotificationStatus
+from alerts.state.notification_log import Ack, NotificationStatus
 from alerts.state.policy import EscalationStep, Route, Routing, Timing
 from alerts.state.silences import Matcher, Silence
 from alerts.state.weekly import WeeklyInterval
@@ -32,7 +32,7 @@ class TestFiring:
         play = Play(Timing(for_ms=10_000))
         play.at(0, BAD)
         play.at(9.9, BAD)
-        assert (play.alert.status, play.alert.reason) == (Status.PENDING, NotificationStatus.PENDING)
+        assert (play.alert.status, play.alert.log.status) == (Status.PENDING, NotificationStatus.PENDING)
         play.at(10, BAD)
         assert play.alert.status is Status.FIRING
 
@@ -50,7 +50,7 @@ class TestFiring:
         for second in range(600):
             play.at(second, BAD)
         assert play.sent == [("on-call", NoticeKind.FIRING)]
-        assert play.alert.reason is NotificationStatus.UNCHANGED
+        assert play.alert.log.status is NotificationStatus.UNCHANGED
 
     def test_an_unknown_condition_changes_nothing(self) -> None:
         play = Play()
@@ -84,13 +84,13 @@ class TestFiring:
     def test_without_a_route_the_status_is_no_route(self) -> None:
         play = Play(routing=Routing())
         play.at(0, BAD)
-        assert play.alert.reason is NotificationStatus.NO_ROUTE
+        assert play.alert.log.status is NotificationStatus.NO_ROUTE
 
     def test_a_silence_is_shown_even_without_a_route(self) -> None:
         play = Play(routing=Routing())
         play.silences = [silence("rule=conversion-drop")]
         play.at(0, BAD)
-        assert play.alert.reason is NotificationStatus.SILENCED
+        assert play.alert.log.status is NotificationStatus.SILENCED
 
 
 class TestResolving:
@@ -138,7 +138,7 @@ class TestResolving:
         play.at(0, BAD)
         play.at(1, FINE)
         play.at(2)
-        assert (play.sent, play.alert.reason) == ([], NotificationStatus.NEVER_NOTIFIED)
+        assert (play.sent, play.alert.log.status) == ([], NotificationStatus.NEVER_NOTIFIED)
 
     def test_a_resolved_alert_is_removed_after_a_day(self) -> None:
         play = Play()
@@ -178,7 +178,7 @@ class TestTakingOver:
         play.at(1, PART)
         play.at(2, WHOLE, BEHIND)
         assert play.sent == [("on-call", NoticeKind.FIRING)]
-        assert play.alerts[series_fingerprint(WHOLE.series)].reason is NotificationStatus.ACKNOWLEDGED
+        assert play.alerts[series_fingerprint(WHOLE.series)].log.status is NotificationStatus.ACKNOWLEDGED
 
     def test_a_higher_severity_notifies_again(self) -> None:
         play = Play()
@@ -253,7 +253,7 @@ class TestHandingBack:
         part = play.alerts[series_fingerprint(PART.series)]
         play.acks[part.fingerprint] = Ack(T0, Severity.CRITICAL, "bob", play.now_ms + 1)
         play.at(701, PART)
-        assert play.alerts[part.fingerprint].reason is NotificationStatus.ACKNOWLEDGED
+        assert play.alerts[part.fingerprint].log.status is NotificationStatus.ACKNOWLEDGED
 
     def test_an_acknowledgement_during_the_transfer_applies(self) -> None:
         play = Play()
@@ -261,7 +261,7 @@ class TestHandingBack:
         play.acknowledge()
         play.at(2, WHOLE, BEHIND)
         assert play.sent == [("on-call", NoticeKind.FIRING)]
-        assert play.alerts[series_fingerprint(WHOLE.series)].reason is NotificationStatus.ACKNOWLEDGED
+        assert play.alerts[series_fingerprint(WHOLE.series)].log.status is NotificationStatus.ACKNOWLEDGED
 
     def test_a_page_returns_before_its_end_was_notified(self) -> None:
         play = Play(Timing(flap_count=1, flap_hold_ms=900_000))
@@ -355,7 +355,7 @@ class TestFlapping:
         play = Play(Timing(flap_count=2, flap_window_ms=600_000, flap_hold_ms=60_000))
         for second, found in enumerate([BAD, FINE, BAD, FINE]):
             play.at(second, found)
-        assert (play.alert.status, play.alert.reason) == (Status.FIRING, NotificationStatus.FLAPPING)
+        assert (play.alert.status, play.alert.log.status) == (Status.FIRING, NotificationStatus.FLAPPING)
         play.at(63, FINE)
         assert play.alert.status is Status.RESOLVED
         assert play.sent[-1] == ("on-call", NoticeKind.RESOLVED)
@@ -365,8 +365,8 @@ class TestHeldBack:
     def test_an_inhibited_alert_names_the_inhibiting_one(self) -> None:
         play = Play()
         play.at(0, HELD)
-        assert (play.alert.status, play.alert.reason) == (Status.PENDING, NotificationStatus.INHIBITED)
-        assert play.alert.by == 'lag{topic="orders"}'
+        assert (play.alert.status, play.alert.log.status) == (Status.PENDING, NotificationStatus.INHIBITED)
+        assert play.alert.log.suppressed_by == 'lag{topic="orders"}'
         assert not play.sent
 
     def test_for_restarts_when_the_inhibition_ends(self) -> None:
@@ -382,7 +382,7 @@ class TestHeldBack:
         play = Play(routing=to("on-call", repeat_interval_ms=1000))
         play.at(0, BAD)
         play.at(5, HELD)
-        assert (play.alert.status, play.alert.reason) == (Status.FIRING, NotificationStatus.INHIBITED)
+        assert (play.alert.status, play.alert.log.status) == (Status.FIRING, NotificationStatus.INHIBITED)
         assert len(play.sent) == 1
 
 
@@ -436,7 +436,7 @@ class TestEscalation:
         play.at(0, BAD)
         play.acknowledge("ada")
         play.at(300, BAD)
-        assert (play.alert.reason, play.alert.by) == (NotificationStatus.ACKNOWLEDGED, "ada")
+        assert (play.alert.log.status, play.alert.log.suppressed_by) == (NotificationStatus.ACKNOWLEDGED, "ada")
         play.at(301, FINE)
         assert play.sent == [("on-call", NoticeKind.FIRING), ("on-call", NoticeKind.RESOLVED)]
 
@@ -474,7 +474,7 @@ class TestSilences:
         play = Play()
         play.silences = [silence("rule=conversion-drop", "channel=~a.*")]
         play.at(0, BAD)
-        assert (play.alert.reason, play.alert.by) == (NotificationStatus.SILENCED, "s-1")
+        assert (play.alert.log.status, play.alert.log.suppressed_by) == (NotificationStatus.SILENCED, "s-1")
         play.at(60, BAD)
         assert play.sent == [("on-call", NoticeKind.FIRING)]
 
@@ -507,7 +507,7 @@ class TestSilences:
         play.running = {"d11"}
         play.silences = [one]
         play.at(0, BAD)
-        assert (play.alert.reason is NotificationStatus.SILENCED) is silenced
+        assert (play.alert.log.status is NotificationStatus.SILENCED) is silenced
 
 
 class TestQuietHours:
@@ -521,7 +521,7 @@ class TestQuietHours:
     def test_other_alerts_notify_after_quiet_hours_if_they_still_fire(self) -> None:
         play = Play(routing=replace(to("on-call"), quiet_hours=self.HOURS))
         play.at(0, WARNING)
-        assert play.alert.reason is NotificationStatus.QUIET_HOURS
+        assert play.alert.log.status is NotificationStatus.QUIET_HOURS
         play.at(8 * 3600, WARNING)
         assert play.sent == [("on-call", NoticeKind.FIRING)]
 
@@ -540,7 +540,7 @@ class TestQuietHours:
         play.at(0, WARNING)
         play.routing = replace(play.routing, quiet_hours=self.HOURS)
         play.at(1, FINE)
-        assert (play.alert.status, play.alert.reason) == (Status.RESOLVED, NotificationStatus.QUIET_HOURS)
+        assert (play.alert.status, play.alert.log.status) == (Status.RESOLVED, NotificationStatus.QUIET_HOURS)
         play.at(8 * 3600)
         assert play.sent[-1] == ("on-call", NoticeKind.RESOLVED)
 

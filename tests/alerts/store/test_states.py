@@ -14,7 +14,7 @@ from alerts.payloads import AlertChangePayload, change_payload
 from alerts.shop import ShopInfo
 from alerts.state.alert import ChangeKind, Status, series_fingerprint
 from alerts.state.notification import NoticeKind
-from alerts.state.notification_status import NotificationStatus
+from alerts.state.notification_log import NotificationStatus
 from alerts.state.silences import Matcher, Silence
 from alerts.store.outbox import DueNotices, Outbox
 from alerts.store.states import LeaderLease, Standby, WriteResult
@@ -174,8 +174,8 @@ class TestWhatPeopleSay:
         done = await one.evaluate(1, BAD)
         assert [change.kind for change in done.changes] == [ChangeKind.ACKNOWLEDGED]
         (alert,) = await one.acks_and_silences.alerts()
-        assert alert.ack is not None
-        assert (alert.ack.by, alert.reason) == ("ada", NotificationStatus.ACKNOWLEDGED)
+        assert alert.log.ack is not None
+        assert (alert.log.ack.by, alert.log.status) == ("ada", NotificationStatus.ACKNOWLEDGED)
 
     @pytest.mark.parametrize("part", [HELD, FINE], ids=["fires still", "is over"])
     async def test_acknowledging_the_first_alert_applies_to_its_successor(self, redis: Redis, part: Finding) -> None:
@@ -190,7 +190,7 @@ class TestWhatPeopleSay:
         await one.evaluate(5, whole, part)
         holder = await one.acks_and_silences.alert(series_fingerprint(whole.series))
         assert holder is not None
-        assert holder.reason is NotificationStatus.ACKNOWLEDGED
+        assert holder.log.status is NotificationStatus.ACKNOWLEDGED
 
     async def test_only_firing_alerts_can_be_acknowledged(self, redis: Redis) -> None:
         one = Process(redis)

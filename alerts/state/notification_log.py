@@ -1,0 +1,97 @@
+"""What was sent about an alert and to whom, and why or why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from alerts.findings import Series, Severity
+
+
+class NotificationStatus(StrEnum):
+    """Result of the notification decision of one alert."""
+
+    NOTIFIED = "notified"
+    """A notification is being sent."""
+    UNCHANGED = "unchanged"
+    """All receivers know this state."""
+    PENDING = "pending"
+    """The rule's `for` has not passed."""
+    INHIBITED = "inhibited"
+    """Another alert explains it."""
+    SILENCED = "silenced"
+    """A silence matches it."""
+    ACKNOWLEDGED = "acknowledged"
+    """The incident is acknowledged."""
+    QUIET_HOURS = "quiet_hours"
+    """It is not critical, and quiet hours are active."""
+    FLAPPING = "flapping"
+    """It is clear, but fired too often recently to be resolved yet."""
+    NO_ROUTE = "no_route"
+    """No route matches it."""
+    NEVER_NOTIFIED = "never_notified"
+    """It ended, and no receiver knows that it fired."""
+
+
+SUPPRESSED = frozenset(
+    {
+        NotificationStatus.INHIBITED,
+        NotificationStatus.SILENCED,
+        NotificationStatus.QUIET_HOURS,
+        NotificationStatus.NO_ROUTE,
+    }
+)
+"""Statuses that suppress a notification that would be due."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifiedReceiver:
+    """A receiver that was notified of a firing alert and not yet of its end."""
+
+    receiver: str
+    severity: Severity
+    at_ms: int
+    """Time of the last notification."""
+    times: int = 1
+    """Number of notifications."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """An acknowledgement of one incident."""
+
+    fired_ms: int
+    """Start of the acknowledged incident; the acknowledgement does not apply to later incidents."""
+    severity: Severity
+    """Severity at that time; a more severe alert notifies again."""
+    by: str
+    at_ms: int
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationLog:
+    """What was sent about an alert, to whom, and the page to which it belongs. Times are epoch ms."""
+
+    status: NotificationStatus = NotificationStatus.UNCHANGED
+    """Result of the last notification decision."""
+    suppressed_by: str = ""
+    """The cause of that result: a silence id, the inhibiting alert or the acknowledging user."""
+    unsuppressed_at: int | None = None
+    """End of the suppression (silence, quiet hours, inhibition) that delayed the first notification; None: none was
+    suppressed."""
+    notified: tuple[NotifiedReceiver, ...] = ()
+    """Receivers to notify when the incident ends."""
+    ack: Ack | None = None
+    continues: Series | None = None
+    """The alert whose page this one took over."""
+    root_fingerprint: str = ""
+    """Fingerprint of the alert that opened the page, if it is another one."""
+    transferred_at: int | None = None
+    """When a page was last transferred to or from this alert; earlier notifications describe the alert of that time."""
+
+    def at_new_incident(self) -> NotificationLog:
+        """The log when the alert fires again: it keeps its page if receivers were not notified of the last end."""
+        if self.notified:
+            return replace(self, unsuppressed_at=None, ack=None)
+        return NotificationLog(status=self.status, suppressed_by=self.suppressed_by)
