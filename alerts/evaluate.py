@@ -8,6 +8,7 @@ from itertools import chain, pairwise
 
 import numpy as np
 
+from alerts.correlation.candidates import ActiveIncident
 from alerts.correlation.correlate import correlate, faulty_topics, unbreached_finding
 from alerts.detection import health, sequential, silence, thresholds
 from alerts.detection.breach import Breach
@@ -67,8 +68,9 @@ def evaluate(
     observation = replace(observation, unreliable_topics=frozenset({*faulty, *memory.correlation.topic_faults}))
     found |= _breaches(effective_rules, memory, observation, first=False)
     breaches = [breach for rule in rules.rules for breach in found[rule.name]]
-    findings = correlate(breaches, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
-    _discard_explained(memory, effective_rules)
+    correlated = correlate(breaches, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
+    _discard_explained(correlated.ended_incidents, memory, effective_rules)
+    findings = correlated.findings
     findings += _findings_of_watched(watched, findings, effective_rules, memory, at_ms)
     if steps:
         memory.evaluated_until_s = steps[-1][1]
@@ -108,13 +110,17 @@ def _breaches(
     return found
 
 
-def _discard_explained(memory: EvaluationMemory, effective_rules: Mapping[str, EffectiveRule]) -> None:
+def _discard_explained(
+    ended_incidents: Mapping[str, ActiveIncident],
+    memory: EvaluationMemory,
+    effective_rules: Mapping[str, EffectiveRule],
+) -> None:
     """Let ended incidents explain the evidence of sequential tests for the same incident."""
-    for incident_key, (teller, since_ms) in memory.correlation.ended_incidents.items():
+    for incident_key, ended in ended_incidents.items():
         for name, current in effective_rules.items():
             rule_memory = memory.rules[name]
             if isinstance(rule_memory, SequentialMemory) and current.rule.incident_key == incident_key:
-                sequential.discard_explained(rule_memory, current.rule, teller, since_ms)
+                sequential.discard_explained(rule_memory, current.rule, ended.root, ended.since_ms)
 
 
 def _steps(panes: Panes, evaluated_until_s: int | None, step_s: int) -> list[tuple[int, int]]:

@@ -14,7 +14,13 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
-from alerts.correlation.candidates import CorrelationMemory
+from alerts.correlation.candidates import (
+    ActiveIncident,
+    CorrelationMemory,
+    ExpiringSeries,
+    IncidentMemory,
+    SeriesMemory,
+)
 from alerts.detection.health import HealthMemory
 from alerts.detection.revenue import RevenueRate
 from alerts.detection.sequential import SequentialMemory
@@ -29,7 +35,7 @@ from alerts.detectors.silence import SilenceState
 from alerts.detectors.weeks import WeeklyHistory
 from alerts.findings import Series, Severity
 
-VERSION = 4
+VERSION = 5
 RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | ThresholdMemory | HealthMemory
 
 
@@ -54,6 +60,10 @@ _STORED_TYPES: Mapping[str, type] = {
     "ThresholdMemory": ThresholdMemory,
     "HealthMemory": HealthMemory,
     "CorrelationMemory": CorrelationMemory,
+    "IncidentMemory": IncidentMemory,
+    "SeriesMemory": SeriesMemory,
+    "ActiveIncident": ActiveIncident,
+    "ExpiringSeries": ExpiringSeries,
     "RevenueRate": RevenueRate,
     "SeriesIndex": SeriesIndex,
     "Series": Series,
@@ -107,10 +117,10 @@ def to_bytes(memory: EvaluationMemory) -> bytes:
 
 
 def from_bytes(data: bytes) -> EvaluationMemory | None:
-    """Deserialize a memory of this version or of version 3; None if it is of another version or damaged."""
+    """Deserialize a memory of this version, 3 or 4; None if it is of another version or damaged."""
     try:
         version, plain = msgspec.msgpack.decode(data)
-        memory = _from_plain(plain) if version in (3, VERSION) else None
+        memory = _from_plain(plain) if version in (3, 4, VERSION) else None
     except (msgspec.DecodeError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return memory if isinstance(memory, EvaluationMemory) else None
@@ -158,4 +168,41 @@ def _from_plain(plain: Any) -> Any:
         case _:
             former = _FORMER_FIELDS.get(kind, {})
             values = {former.get(field_name, field_name): _from_plain(one) for field_name, one in held.items()}
+            if "incident_roots" in values:
+                return _former_correlation(**values)
             return _STORED_TYPES[_FORMER_TYPES.get(kind, kind)](**values)
+
+
+FormerSeries: TypeAlias = dict[str, tuple[Series, int]]
+"""# {key: (series, a time in ms)}"""
+
+
+def _former_correlation(
+    *,
+    topic_faults: FormerSeries,
+    incident_roots: dict[str, Series],
+    inhibitions: dict[Series, tuple[Series, int]],
+    inhibited_incidents: FormerSeries,
+    recent_roots: FormerSeries,
+    active_incidents: FormerSeries,
+    ended_incidents: FormerSeries,
+    continues: dict[Series, Series],
+    reported: dict[Series, Severity],
+) -> CorrelationMemory:
+    """Convert the correlation memory of versions 3 and 4; evaluations have used `ended_incidents` already."""
+    memory = CorrelationMemory({topic: ExpiringSeries(*fault) for topic, fault in topic_faults.items()})
+    for series, severity in reported.items():
+        memory.series[series] = SeriesMemory(reported=severity)
+    for series, predecessor in continues.items():
+        memory.series.setdefault(series, SeriesMemory()).continues = predecessor
+    for series, inhibition in inhibitions.items():
+        memory.series.setdefault(series, SeriesMemory()).inhibited_by = ExpiringSeries(*inhibition)
+    for key, leader in incident_roots.items():
+        memory.incident(key).leader = leader
+    for key, active in active_incidents.items():
+        memory.incident(key).active = ActiveIncident(*active)
+    for key, root in recent_roots.items():
+        memory.incident(key).recent_root = ExpiringSeries(*root)
+    for key, cause in inhibited_incidents.items():
+        memory.incident(key).inhibited_by = ExpiringSeries(*cause)
+    return memory

@@ -45,25 +45,82 @@ def root_series(case: Candidate, by_series: Mapping[Series, Candidate]) -> Serie
     return series
 
 
+@dataclass(frozen=True, slots=True)
+class ExpiringSeries:
+    """A series that correlation considers until a time."""
+
+    series: Series
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveIncident:
+    """The root of an incident, and the start of the breach across successive roots."""
+
+    root: Series
+    since_ms: int
+
+
+@dataclass(slots=True)
+class IncidentMemory:
+    """The state of one incident key between evaluations."""
+
+    leader: Series | None = None
+    """The series that inhibits the incident's other rules."""
+    active: ActiveIncident | None = None
+    recent_root: ExpiringSeries | None = None
+    inhibited_by: ExpiringSeries | None = None
+    """The root of another incident that causes this one."""
+
+
+@dataclass(slots=True)
+class SeriesMemory:
+    """The state of one candidate's series between evaluations."""
+
+    reported: Severity | None = None
+    """The highest severity reported; None: not reported at the last evaluation."""
+    continues: Series | None = None
+    """The root that this one succeeds."""
+    inhibited_by: ExpiringSeries | None = None
+
+
 @dataclass(slots=True)
 class CorrelationMemory:
     """State of correlation between evaluations."""
 
-    topic_faults: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# topic: (data fault, end of its inhibition in ms)"""
-    incident_roots: dict[str, Series] = field(default_factory=dict)
-    """# incident: its root"""
-    inhibitions: dict[Series, tuple[Series, int]] = field(default_factory=dict)
-    """# inhibited series: (inhibiting series, end in ms)"""
-    inhibited_incidents: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# incident: (its cause, end of the inhibition in ms)"""
-    recent_roots: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# incident: (its last root, end of relevance in ms)"""
-    active_incidents: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """# incident: (its root, start of the breach in ms, across successive roots)"""
-    ended_incidents: dict[str, tuple[Series, int]] = field(default_factory=dict)
-    """Active incidents that ended in the last evaluation."""
-    continues: dict[Series, Series] = field(default_factory=dict)
-    """# root: the root that it succeeds"""
-    reported: dict[Series, Severity] = field(default_factory=dict)
-    """# reported series: its highest severity"""
+    topic_faults: dict[str, ExpiringSeries] = field(default_factory=dict)
+    """# topic: the data fault that inhibits its alerts"""
+    incidents: dict[str, IncidentMemory] = field(default_factory=dict)
+    """# incident key"""
+    series: dict[Series, SeriesMemory] = field(default_factory=dict)
+
+    def incident(self, key: str) -> IncidentMemory:
+        """Return the memory of an incident, new if there is none."""
+        return self.incidents.setdefault(key, IncidentMemory())
+
+    def inhibition(self, series: Series) -> ExpiringSeries | None:
+        """Return the lasting inhibition of a series."""
+        return self.series[series].inhibited_by if series in self.series else None
+
+    def reported(self) -> dict[Series, Severity]:
+        """Return {series reported at the last evaluation: its highest severity}."""
+        return {series: one.reported for series, one in self.series.items() if one.reported is not None}
+
+    def is_reported(self, series: Series) -> bool:
+        """Whether a series was reported at the last evaluation."""
+        return series in self.series and self.series[series].reported is not None
+
+    def expire(self, now_ms: int) -> None:
+        """Drop what is no longer considered."""
+        self.topic_faults = {topic: fault for topic, fault in self.topic_faults.items() if fault.until_ms > now_ms}
+        for incident in self.incidents.values():
+            incident.recent_root = _unexpired(incident.recent_root, now_ms)
+            incident.inhibited_by = _unexpired(incident.inhibited_by, now_ms)
+        for one in self.series.values():
+            one.inhibited_by = _unexpired(one.inhibited_by, now_ms)
+        self.incidents = {key: one for key, one in self.incidents.items() if one != IncidentMemory()}
+        self.series = {series: one for series, one in self.series.items() if one != SeriesMemory()}
+
+
+def _unexpired(one: ExpiringSeries | None, now_ms: int) -> ExpiringSeries | None:
+    return one if one is not None and one.until_ms > now_ms else None

@@ -2,15 +2,14 @@
 
 The steps, in order:
 
-1. **Data faults** inhibit business rules on the same topics, until three minutes after the fault, because the numbers
-      of that time are wrong, too. Alerts that were reported before the fault continue.
+1. **Data faults** inhibit business rules on the same topics, until three minutes after the fault: the numbers of that
+   time are wrong, too. Alerts that were reported before the fault continue.
 2. **Causes** inhibit the incidents that their rule lists in `causes`, until ten minutes after.
-3. **Whole and parts**, for each rule: a breach of the whole shop inhibits its parts, unless one part explains the
-      change (`contributors.find_explaining_part`) and inhibits the whole.
-4. **One incident, many rules**: the first reported rule of an `incident` inhibits the others. Another value of the same
-      dimension is a separate incident, unless both are parts of a watched whole and started within five minutes. A
-   breach
-      of the whole shop becomes the root if it costs half as much again as a part, or if neither cost is known.
+3. **Whole and parts**, for each rule: a breach of the whole shop inhibits its parts, unless one part explains it
+   (`contributors.find_explaining_part`) and inhibits the whole.
+4. **One incident, many rules**: the first reported rule of an `incident` inhibits the others. Another value of its
+   dimension is a separate incident, unless both are parts of a watched whole and started within five minutes. A breach
+   of the whole shop becomes the root if it costs half as much again as a part, or if neither cost is known.
 
 A root continues the page of the root that it succeeds. Inhibitions of 3 and 4 last for the rule's `inhibit_for` after
 their root has cleared, because some detectors clear later than others. When an incident ends, the evidence that
@@ -20,8 +19,16 @@ sequential tests gathered meanwhile is discarded, so that it causes no page afte
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from alerts.correlation.candidates import Candidate, CorrelationMemory, root_series
+from alerts.correlation.candidates import (
+    ActiveIncident,
+    Candidate,
+    CorrelationMemory,
+    ExpiringSeries,
+    SeriesMemory,
+    root_series,
+)
 from alerts.correlation.summary import chart, summary
 from alerts.detection.breach import Breach
 from alerts.detection.revenue import RevenueRate
@@ -42,25 +49,13 @@ from alerts.rules.rule import Rule, RuleScope
 from consumers.topics import EVENT_TOPICS, Topic
 
 
-def roots_by_incident(cases: Sequence[Candidate]) -> dict[str, Series]:
-    """Return {incident: root}."""
-    return {
-        case.effective.rule.incident_key: case.series for case in cases if case.is_root and case.effective.rule.incident
-    }
+@dataclass(frozen=True, slots=True)
+class CorrelationResult:
+    """The findings, most severe first, and the incidents that have ended since the last evaluation."""
 
-
-def active_incidents(
-    cases: Sequence[Candidate], before: Mapping[str, tuple[Series, int]]
-) -> dict[str, tuple[Series, int]]:
-    """Return {incident: (root, start of its breach)}. `before` is the previous result."""
-    found: dict[str, tuple[Series, int]] = {}
-    for case in cases:
-        incident_key, since_ms = case.effective.rule.incident_key, case.breach.since_ms
-        if not case.is_root or not case.effective.rule.incident or since_ms is None:
-            continue
-        known = [held[1] for held in (before.get(incident_key), found.get(incident_key)) if held is not None]
-        found[incident_key] = (case.series, min([since_ms, *known]))
-    return found
+    findings: list[Finding]
+    ended_incidents: dict[str, ActiveIncident]
+    """# incident key"""
 
 
 def is_inhibited_by(case: Candidate, to: Series, by_series: Mapping[Series, Candidate]) -> bool:
@@ -68,24 +63,22 @@ def is_inhibited_by(case: Candidate, to: Series, by_series: Mapping[Series, Cand
     return not case.is_root and root_series(case, by_series) == to
 
 
-def find_predecessors(
-    cases: Sequence[Candidate],
-    rules: Mapping[str, EffectiveRule],
-    reported: Collection[Series],
-    recent_roots: Mapping[str, tuple[Series, int]],
-    before: Mapping[Series, Series],
+def _find_predecessors(
+    cases: Sequence[Candidate], rules: Mapping[str, EffectiveRule], memory: CorrelationMemory
 ) -> dict[Series, Series]:
     """Return {root: its predecessor}, where the predecessor is now inhibited by the root, or clear.
 
     A clear series is not succeeded by another value of its dimension: that is a separate incident.
-
-    `reported` are the series reported so far, `recent_roots` the last roots of each incident, `before` the previous
-    result.
     """
     by_series = {case.series: case for case in cases}
-    roots = {case.series: case for case in cases if case.is_root}
-    found = {series: other for series, other in before.items() if series in roots}
-    for series, case in roots.items():
+    reported = memory.reported()
+    found: dict[Series, Series] = {}
+    for case in cases:
+        if not case.is_root:
+            continue
+        series, incident_key = case.series, case.effective.rule.incident_key
+        if series in memory.series and (before := memory.series[series].continues) is not None:
+            found[series] = before
         if series in reported or not case.effective.rule.incident:
             continue
         for other in reported:
@@ -93,15 +86,44 @@ def find_predecessors(
             if (
                 (not siblings(series, other) if held is None else is_inhibited_by(held, series, by_series))
                 and other.rule in rules
-                and rules[other.rule].rule.incident_key == case.effective.rule.incident_key
+                and rules[other.rule].rule.incident_key == incident_key
             ):
                 found[series] = other
                 break
         else:
-            other, _ = recent_roots.get(case.effective.rule.incident_key, (series, 0))
-            if other != series and other not in by_series and not siblings(series, other):
-                found[series] = other
+            recent = memory.incident(incident_key).recent_root
+            if recent is None or recent.series == series or recent.series in by_series:
+                continue
+            if not siblings(series, recent.series):
+                found[series] = recent.series
     return found
+
+
+def _update_active_incidents(
+    cases: Sequence[Candidate], rules: Mapping[str, EffectiveRule], memory: CorrelationMemory, as_of_ms: int
+) -> dict[str, ActiveIncident]:
+    """Update the incidents' roots; return the incidents that have ended, except those of disabled rules."""
+    active: dict[str, ActiveIncident] = {}
+    for case in cases:
+        if not case.is_root or not case.effective.rule.incident:
+            continue
+        incident_key, since_ms = case.effective.rule.incident_key, case.breach.since_ms
+        incident = memory.incident(incident_key)
+        incident.recent_root = ExpiringSeries(case.series, as_of_ms + INHIBIT_AFTER_ROOT_MS)
+        if since_ms is not None:
+            known = [one.since_ms for one in (incident.active, active.get(incident_key)) if one is not None]
+            active[incident_key] = ActiveIncident(case.series, min([since_ms, *known]))
+    ended = {
+        incident_key: incident.active
+        for incident_key, incident in memory.incidents.items()
+        if incident.active is not None
+        and incident_key not in active
+        and incident.active.root.rule in rules
+        and rules[incident.active.root.rule].enabled
+    }
+    for incident_key, incident in memory.incidents.items():
+        incident.active = active.get(incident_key)
+    return ended
 
 
 INHIBIT_AFTER_FAULT_MS = 180_000
@@ -137,35 +159,35 @@ def correlate(
     revenue: RevenueRate,
     as_of_ms: int,
     silent_topics: frozenset[str] = frozenset(),
-) -> list[Finding]:
-    """Return the findings, most severe first. `breaches` are in the order of the rule file."""
+) -> CorrelationResult:
+    """Correlate breaches, given in the order of the rule file, and update the memory."""
+    memory.expire(as_of_ms)
     for topic, fault in faulty_topics(breaches, rules, silent_topics).items():
-        memory.topic_faults[topic] = (fault, as_of_ms + INHIBIT_AFTER_FAULT_MS)
-    memory.topic_faults = {topic: held for topic, held in memory.topic_faults.items() if held[1] > as_of_ms}
+        memory.topic_faults[topic] = ExpiringSeries(fault, as_of_ms + INHIBIT_AFTER_FAULT_MS)
     cases = [Candidate(one, rules[one.rule], Series(one.rule, one.labels), one.reason) for one in breaches]
     cases = _inhibit_by_silent_topic([_inhibit_by_data_fault(case, memory) for case in cases], memory, silent_topics)
     cases = _inhibit_by_cause(cases, memory, as_of_ms)
-    memory.inhibitions = {series: held for series, held in memory.inhibitions.items() if held[1] > as_of_ms}
     cases = _inhibit_whole_or_parts(cases, memory)
     _drop_circular_inhibitions(cases, memory)
     cases = _inhibit_within_incident(cases, memory, as_of_ms)
     cases = _inhibit_after_incident(cases, memory, as_of_ms)
-    memory.recent_roots = {incident: held for incident, held in memory.recent_roots.items() if held[1] > as_of_ms}
-    memory.continues = find_predecessors(cases, rules, memory.reported, memory.recent_roots, memory.continues)
-    lasting_now = active_incidents(cases, memory.active_incidents)
-    memory.ended_incidents = {
-        incident_key: held
-        for incident_key, held in memory.active_incidents.items()
-        if incident_key not in lasting_now and held[0].rule in rules and rules[held[0].rule].enabled
+    predecessors = _find_predecessors(cases, rules, memory)
+    ended = _update_active_incidents(cases, rules, memory, as_of_ms)
+    reported = memory.reported()
+    findings = [_finding(case, predecessors.get(case.series), reported, revenue, as_of_ms) for case in cases]
+    memory.series = {  # in the order of the rule file
+        found.series: SeriesMemory(
+            reported=found.severity if found.inhibited_by is None else None,
+            continues=found.continues,
+            inhibited_by=memory.inhibition(found.series),
+        )
+        for found in findings
+    } | {
+        series: SeriesMemory(inhibited_by=one.inhibited_by)
+        for series, one in memory.series.items()
+        if series not in {found.series for found in findings}
     }
-    memory.active_incidents = lasting_now
-    memory.recent_roots |= {
-        incident_key: (series, as_of_ms + INHIBIT_AFTER_ROOT_MS)
-        for incident_key, series in roots_by_incident(cases).items()
-    }
-    findings = [_finding(case, memory, revenue, as_of_ms) for case in cases]
-    memory.reported = {found.series: found.severity for found in findings if found.inhibited_by is None}
-    return sorted(findings, key=finding_sort_key)
+    return CorrelationResult(sorted(findings, key=finding_sort_key), ended)
 
 
 def finding_sort_key(finding: Finding) -> tuple[int, int, float, str]:
@@ -180,11 +202,11 @@ def finding_sort_key(finding: Finding) -> tuple[int, int, float, str]:
 
 def _inhibit_by_data_fault(case: Candidate, memory: CorrelationMemory) -> Candidate:
     rule = case.effective.rule
-    if rule.category is Category.DATA or case.series in memory.reported:
+    if rule.category is Category.DATA or memory.is_reported(case.series):
         return case
     for topic in sorted(rule.topics):
         if topic in memory.topic_faults:
-            return case.inhibited(FindingReason.DATA_FAULT, memory.topic_faults[topic][0])
+            return case.inhibited(FindingReason.DATA_FAULT, memory.topic_faults[topic].series)
     return case
 
 
@@ -197,10 +219,10 @@ def _inhibit_by_silent_topic(
         mine = [case for case in cases if case.is_root and {"source", "topic"} <= dict(case.series.labels).keys()]
         mine = [case for case in mine if dict(case.series.labels)["topic"] == topic]
         whole = (case for case in cases if case.is_root and _is_silence_of(case, topic))
-        reported = (case for case in mine if case.series in memory.reported)
+        reported = (case for case in mine if memory.is_reported(case.series))
         leader = next(whole, None) or next(reported, None) or next(iter(mine), None)
         if leader is not None:
-            late = (case.series for case in mine if case is not leader and case.series not in memory.reported)
+            late = (case.series for case in mine if case is not leader and not memory.is_reported(case.series))
             inhibited |= dict.fromkeys(late, leader.series)
     return [
         case.inhibited(FindingReason.SAME_INCIDENT, inhibited[case.series]) if case.series in inhibited else case
@@ -221,19 +243,17 @@ def _inhibit_by_cause(cases: Sequence[Candidate], memory: CorrelationMemory, as_
     """Inhibit incidents caused by an incident of another kind."""
     for case in cases:
         if case.is_root:
-            until = (case.series, as_of_ms + INHIBIT_AFTER_ROOT_MS)
-            memory.inhibited_incidents.update(dict.fromkeys(case.effective.rule.causes, until))
-    memory.inhibited_incidents = {
-        incident: held for incident, held in memory.inhibited_incidents.items() if held[1] > as_of_ms
-    }
-    return [
-        case.inhibited(FindingReason.SAME_INCIDENT, memory.inhibited_incidents[case.effective.rule.incident_key][0])
-        if case.is_root
-        and case.effective.rule.incident_key in memory.inhibited_incidents
-        and case.series not in memory.reported
-        else case
-        for case in cases
-    ]
+            for incident_key in case.effective.rule.causes:
+                memory.incident(incident_key).inhibited_by = ExpiringSeries(
+                    case.series, as_of_ms + INHIBIT_AFTER_ROOT_MS
+                )
+    found = []
+    for case in cases:
+        cause = memory.incident(case.effective.rule.incident_key).inhibited_by
+        if case.is_root and cause is not None and not memory.is_reported(case.series):
+            case = case.inhibited(FindingReason.SAME_INCIDENT, cause.series)
+        found.append(case)
+    return found
 
 
 def _inhibit_whole_or_parts(cases: Sequence[Candidate], memory: CorrelationMemory) -> list[Candidate]:
@@ -246,40 +266,44 @@ def _inhibit_whole_or_parts(cases: Sequence[Candidate], memory: CorrelationMemor
         if whole is None or not case.is_root:
             found.append(case)
             continue
-        named = None if whole.series in memory.reported else whole.breach.explained_by
-        teller = Series(case.breach.rule, ((named[0], named[1]),)) if named else whole.series
-        if case.series == teller:
+        part = None if memory.is_reported(whole.series) else whole.breach.explained_by
+        root = Series(case.breach.rule, ((part[0], part[1]),)) if part else whole.series
+        if case.series == root:
             found.append(case)
         elif case is whole:
-            found.append(case.inhibited(FindingReason.CHILD, teller))
+            found.append(case.inhibited(FindingReason.CHILD, root))
         else:
-            found.append(case.inhibited(FindingReason.SAME_INCIDENT if named else FindingReason.PARENT, teller))
+            found.append(case.inhibited(FindingReason.SAME_INCIDENT if part else FindingReason.PARENT, root))
     return found
 
 
 def _drop_circular_inhibitions(cases: Sequence[Candidate], memory: CorrelationMemory) -> None:
     """Drop an inhibition whose root is now inhibited by the same series; otherwise neither would be reported."""
     by_series = {case.series: case for case in cases}
-    for series, (holder, _) in list(memory.inhibitions.items()):
-        if holder in by_series and is_inhibited_by(by_series[holder], series, by_series):
-            del memory.inhibitions[series]
+    for series, one in memory.series.items():
+        root = None if one.inhibited_by is None else by_series.get(one.inhibited_by.series)
+        if root is not None and is_inhibited_by(root, series, by_series):
+            one.inhibited_by = None
 
 
 def _inhibit_within_incident(cases: Sequence[Candidate], memory: CorrelationMemory, as_of_ms: int) -> list[Candidate]:
     """Let one rule inhibit the other rules of its incident."""
     families: dict[str, list[Candidate]] = {}
     for case in cases:
-        if case.is_root and case.effective.rule.incident and case.series not in memory.inhibitions:
+        if case.is_root and case.effective.rule.incident and memory.inhibition(case.series) is None:
             families.setdefault(case.effective.rule.incident_key, []).append(case)
-    incident_roots, inhibited = dict[str, Series](), dict[Series, Series]()
+    inhibited: dict[Series, Series] = {}
+    leaders: dict[str, Series] = {}
     for incident_key, members in families.items():
-        first = next((case for case in members if case.series == memory.incident_roots.get(incident_key)), members[0])
+        before = memory.incident(incident_key).leader
+        first = next((case for case in members if case.series == before), members[0])
         leader = _incident_root(first, members)
-        incident_roots[incident_key] = leader.series
+        leaders[incident_key] = leader.series
         inhibited |= {
             case.series: leader.series for case in members if not _is_separate_incident(case, leader, as_of_ms)
         }
-    memory.incident_roots = incident_roots
+    for incident_key, incident in memory.incidents.items():
+        incident.leader = leaders.get(incident_key)
     return [
         case.inhibited(FindingReason.SAME_INCIDENT, inhibited[case.series]) if case.series in inhibited else case
         for case in cases
@@ -293,20 +317,17 @@ def _inhibit_after_incident(cases: Sequence[Candidate], memory: CorrelationMemor
     """
     found = []
     for case in cases:
-        held = memory.inhibitions.get(case.series)
-        if case.is_root and held is not None and case.series not in memory.reported:
-            case = case.inhibited(FindingReason.SAME_INCIDENT, held[0])
+        inhibition = memory.inhibition(case.series)
+        if case.is_root and inhibition is not None and not memory.is_reported(case.series):
+            case = case.inhibited(FindingReason.SAME_INCIDENT, inhibition.series)
         found.append(case)
     by_series = {case.series: case for case in found}
     for case in found:
-        teller = by_series.get(root_series(case, by_series))
-        if (
-            case.inhibited_by is not None
-            and case.reason is not FindingReason.DATA_FAULT
-            and teller is not None
-            and teller.is_root
-        ):
-            memory.inhibitions[case.series] = (teller.series, as_of_ms + round(case.effective.rule.inhibit_for * 1000))
+        root = by_series.get(root_series(case, by_series))
+        inhibited = not case.is_root and case.reason is not FindingReason.DATA_FAULT
+        if inhibited and root is not None and root.is_root:
+            until_ms = as_of_ms + round(case.effective.rule.inhibit_for * 1000)
+            memory.series.setdefault(case.series, SeriesMemory()).inhibited_by = ExpiringSeries(root.series, until_ms)
     return found
 
 
@@ -331,13 +352,19 @@ def _is_separate_incident(case: Candidate, leader: Candidate, as_of_ms: int) -> 
     return not of_a_whole or abs(case.since_ms(as_of_ms) - leader.since_ms(as_of_ms)) >= SAME_INCIDENT_WITHIN_MS
 
 
-def _finding(case: Candidate, memory: CorrelationMemory, revenue: RevenueRate, as_of_ms: int) -> Finding:
+def _finding(
+    case: Candidate,
+    predecessor: Series | None,
+    reported: Mapping[Series, Severity],
+    revenue: RevenueRate,
+    as_of_ms: int,
+) -> Finding:
     breach, rule = case.breach, case.effective.rule
     money = breach.money_per_minute
     return Finding(
         series=case.series,
         reason=case.reason,
-        severity=_severity(case, memory, revenue),
+        severity=_severity(case, predecessor, reported, revenue),
         category=rule.category,
         as_of_ms=as_of_ms,
         since_ms=breach.since_ms,
@@ -348,7 +375,7 @@ def _finding(case: Candidate, memory: CorrelationMemory, revenue: RevenueRate, a
         money_per_minute=None if money is None else round(money),
         contributors=breach.contributors,
         inhibited_by=case.inhibited_by,
-        continues=memory.continues.get(case.series),
+        continues=predecessor,
         incident=rule.incident_key,
         title=rule.title,
         summary=summary(rule, breach),
@@ -357,15 +384,15 @@ def _finding(case: Candidate, memory: CorrelationMemory, revenue: RevenueRate, a
     )
 
 
-def _severity(case: Candidate, memory: CorrelationMemory, revenue: RevenueRate) -> Severity:
+def _severity(
+    case: Candidate, predecessor: Series | None, reported: Mapping[Series, Severity], revenue: RevenueRate
+) -> Severity:
     """The rule's severity, or critical by its loss; a reported incident never becomes less severe."""
     rule, money, severity = case.effective.rule, case.breach.money_per_minute, case.effective.severity
     if rule.critical_from is not None and money is not None and money >= rule.critical_from * revenue.gmv_per_minute:
         severity = Severity.CRITICAL
-    reported = (
-        memory.reported.get(one, severity) for one in (case.series, memory.continues.get(case.series, case.series))
-    )
-    return min(severity, *reported, key=SEVERITY_ORDER.__getitem__)
+    before = (reported.get(one, severity) for one in (case.series, predecessor) if one is not None)
+    return min(severity, *before, key=SEVERITY_ORDER.__getitem__)
 
 
 def unbreached_finding(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alerts.correlation.candidates import ExpiringSeries
 from alerts.correlation.correlate import INHIBIT_AFTER_FAULT_MS
 from alerts.detection.inputs import DetectionInputs, HealthReading, Table, TableQuery, empty_panes, table_queries
 from alerts.detection.panes import CellPanes, DensePanes, ScopeValue
@@ -145,8 +146,9 @@ def test_memory_survives_serialization() -> None:
     assert found(played(rules, [bad], read)[0]).keys() == found(played(rules, [bad], memory)[0]).keys()
 
 
-def test_a_memory_of_version_3_is_read_under_its_former_names() -> None:
-    memory = from_bytes((Path(__file__).parent / "memory_version_3.msgpack").read_bytes())
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_memory_of_a_former_version_is_read(version: int) -> None:
+    memory = from_bytes((Path(__file__).parent / f"memory_version_{version}.msgpack").read_bytes())
     assert memory is not None
     assert memory.evaluated_until_s == START_S + 20
     assert [type(one).__name__ for one in memory.rules.values()] == [
@@ -159,19 +161,19 @@ def test_a_memory_of_version_3_is_read_under_its_former_names() -> None:
     assert memory.revenue.seconds > 0
     fault = Series("lagging", (("topic", "orders"),))
     correlation = memory.correlation
-    assert correlation.topic_faults == {"orders": (fault, 5)}
-    assert correlation.incident_roots == {"lagging": fault}
-    assert correlation.inhibitions == {Series("drop"): (fault, 7)}
-    assert correlation.inhibited_incidents == {"conversion": (fault, 9)}
-    assert correlation.ended_incidents == {"conversion": (fault, 3)}
-    assert correlation.reported == {fault: Severity.WARNING}
+    assert correlation.topic_faults == {"orders": ExpiringSeries(fault, 5)}
+    assert correlation.incidents["lagging"].leader == fault
+    assert correlation.inhibition(Series("drop")) == ExpiringSeries(fault, 7)
+    assert correlation.incidents["conversion"].inhibited_by == ExpiringSeries(fault, 9)
+    assert correlation.reported() == {fault: Severity.WARNING}
     read = from_bytes(to_bytes(memory))
     assert read is not None
     assert to_bytes(read) == to_bytes(memory)
 
 
-def test_a_memory_of_version_3_is_not_learnt_again() -> None:
-    memory = from_bytes((Path(__file__).parent / "memory_version_3.msgpack").read_bytes())
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_memory_of_a_former_version_is_not_learnt_again(version: int) -> None:
+    memory = from_bytes((Path(__file__).parent / f"memory_version_{version}.msgpack").read_bytes())
     assert memory is not None
     drop = memory.rules["drop"]
     rules = rules_of(DROP.replace("[all, channel]", "[all]").replace("    money: shortfall\n", ""))

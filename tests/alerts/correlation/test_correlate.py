@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alerts.correlation.candidates import CorrelationMemory
-from alerts.correlation.correlate import INHIBIT_AFTER_FAULT_MS, INHIBIT_AFTER_ROOT_MS, correlate
+from alerts.correlation.candidates import ActiveIncident, CorrelationMemory
+from alerts.correlation.correlate import INHIBIT_AFTER_FAULT_MS, INHIBIT_AFTER_ROOT_MS, CorrelationResult, correlate
 from alerts.detection.breach import Breach
 from alerts.detection.panes import ScopeValue
 from alerts.detection.revenue import RevenueRate
@@ -37,16 +37,25 @@ def wrong(
     )  # fmt: skip
 
 
+def correlated(
+    *breaches: Breach,
+    memory: CorrelationMemory | None = None,
+    at_ms: int = 0,
+    silent_topics: frozenset[str] = frozenset(),
+) -> CorrelationResult:
+    places = {name: place for place, name in enumerate(RULES)}
+    ordered = sorted(breaches, key=lambda one: places[one.rule])
+    return correlate(ordered, RULES, memory or CorrelationMemory(), SHOP, at_ms, silent_topics)
+
+
 def findings_of(
-    *judged: Breach,
+    *breaches: Breach,
     memory: CorrelationMemory | None = None,
     at_ms: int = 0,
     silent_topics: frozenset[str] = frozenset(),
 ) -> dict[str, Finding]:
-    places = {name: place for place, name in enumerate(RULES)}
-    ordered = sorted(judged, key=lambda one: places[one.rule])
-    found = correlate(ordered, RULES, memory or CorrelationMemory(), SHOP, at_ms, silent_topics)
-    return {str(finding.series): finding for finding in found}
+    found = correlated(*breaches, memory=memory, at_ms=at_ms, silent_topics=silent_topics)
+    return {str(finding.series): finding for finding in found.findings}
 
 
 def pages(found: dict[str, Finding]) -> list[str]:
@@ -300,12 +309,11 @@ def test_an_ended_incident_is_reported_once_with_its_root_and_start() -> None:
         memory=memory,
         at_ms=70_000,
     )
-    findings_of(wrong("order-drop", since_ms=65_000, money=9e5), memory=memory, at_ms=80_000)
-    assert memory.ended_incidents == {}
-    findings_of(memory=memory, at_ms=90_000)
-    assert memory.ended_incidents == {"orders": (Series("order-drop"), 40_000)}
-    findings_of(memory=memory, at_ms=100_000)
-    assert memory.ended_incidents == {}
+    found = correlated(wrong("order-drop", since_ms=65_000, money=9e5), memory=memory, at_ms=80_000)
+    assert found.ended_incidents == {}
+    ended = {"orders": ActiveIncident(Series("order-drop"), 40_000)}
+    assert correlated(memory=memory, at_ms=90_000).ended_incidents == ended
+    assert correlated(memory=memory, at_ms=100_000).ended_incidents == {}
 
 
 def test_a_root_that_no_longer_applies_does_not_end_its_incident() -> None:
@@ -314,5 +322,15 @@ def test_a_root_that_no_longer_applies_does_not_end_its_incident() -> None:
     for rules in (switched_off, taken_out):
         memory = CorrelationMemory()
         findings_of(wrong("order-drop", since_ms=40_000), memory=memory, at_ms=60_000)
-        correlate([], rules, memory, SHOP, 70_000)
-        assert memory.ended_incidents == {}
+        assert correlate([], rules, memory, SHOP, 70_000).ended_incidents == {}
+
+
+def test_the_memory_drops_what_has_expired() -> None:
+    memory = CorrelationMemory()
+    fault = wrong("input-lagging", labels=(("partition", "0"), ("topic", "orders")))
+    findings_of(fault, wrong("conversion-drop"), wrong("order-drop", APP), memory=memory)
+    assert memory.topic_faults
+    assert memory.series
+    for at_ms in (INHIBIT_AFTER_ROOT_MS, 2 * INHIBIT_AFTER_ROOT_MS):
+        findings_of(memory=memory, at_ms=at_ms)
+    assert memory == CorrelationMemory()
