@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from consumers.promotions.definition import FileError
+from consumers.promotions.file import FileError
 from consumers.promotions.yaml_lines import (
     YamlError,
     YamlList,

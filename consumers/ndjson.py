@@ -15,10 +15,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
+
+from consumers.contract.events import STOCK_TYPES
 from consumers.errors import SalepulseError, UsageError
-from consumers.kafka.partitioning import RoutingFields, key_from_routing, parse_routing_fields
 from consumers.topics import EVENT_TOPICS, Topic
 
 REPLAYABLE = (Topic.PROMOTIONS, *EVENT_TOPICS)
@@ -26,6 +28,54 @@ _ENDINGS = (".ndjson", ".ndjson.gz")
 _LOOK_AHEAD = 15
 _STRAY_MS = 300_000
 _AT_AN_END = 4 * _LOOK_AHEAD
+
+
+class RoutingFields(msgspec.Struct, frozen=True, gc=False):
+    """The fields that determine key and due time; unvalidated JSON values."""
+
+    ts: Any = None
+    type: Any = None
+    user_id: Any = None
+    order_id: Any = None
+    sku: Any = None
+    promotion_id: Any = None
+
+
+_decoder = msgspec.json.Decoder(RoutingFields)
+
+
+def parse_routing_fields(line: bytes) -> RoutingFields | None:
+    """The routing fields of a JSON object; None for anything else."""
+    try:
+        return _decoder.decode(line)
+    except Exception:  # too deep, not UTF-8, not JSON: decoding reports the reason
+        return None
+
+
+def key_field(topic: Topic, event_type: object) -> str:
+    """The name of the field that is the message's Kafka key.
+
+    >>> key_field(Topic.LOGISTICS, "stock_level"), key_field(Topic.LOGISTICS, "return_received")
+    ('sku', 'order_id')
+    """
+    match topic:
+        case Topic.CLICKS:
+            return "user_id"
+        case Topic.ORDERS:
+            return "order_id"
+        case Topic.LOGISTICS:
+            return "sku" if event_type in STOCK_TYPES else "order_id"
+        case Topic.PROMOTIONS:
+            return "promotion_id"
+    raise ValueError(f"messages of {topic} are keyed like their originals")
+
+
+def key_from_routing(topic: Topic, routing: RoutingFields | None) -> bytes | None:
+    """The Kafka key from routing fields; None if there is none."""
+    if routing is None:
+        return None
+    key = getattr(routing, key_field(topic, routing.type if isinstance(routing.type, str) else None))
+    return key.encode("utf-8", "replace") if isinstance(key, str) and key else None
 
 
 class RecordedMessage(NamedTuple):

@@ -18,10 +18,9 @@ from pydantic_settings import (
 
 from consumers.errors import UsageError, check_bootstrap
 from consumers.kafka.connection import KafkaClientConfig, SaslMechanism
-from consumers.kafka.topic_names import TopicNames
 from consumers.secret_files import read_secrets_file
 from consumers.tls import TlsFiles
-from consumers.topics import Topic
+from consumers.topics import Topic, TopicNames
 
 
 class SettingSource(StrEnum):

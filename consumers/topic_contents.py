@@ -11,9 +11,10 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from consumers.contract.decoding import decode_promotion
 from consumers.contract.rejection import RejectedMessage
 from consumers.contract.rejection_hints import bytes_hint, envelope_hint, json_value_hint
-from consumers.dead_letters.letters import DeadLetterRecord, from_record
+from consumers.dead_letters.letters import from_record
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.topics import Topic
@@ -65,10 +66,8 @@ def describe_foreign_messages(topic: Topic, records: Collection[Any]) -> str:
 
 def is_salepulse_message(topic: Topic, record: Any) -> bool:
     """Whether a record has the form that this or an earlier version of salepulse writes to the topic."""
-    from consumers.contract.decoding import decode_promotion
-
     if topic is Topic.DEAD_LETTERS:
-        return from_record(DeadLetterRecord(record.key, record.value, record.headers)) is not None
+        return from_record(record) is not None
     if topic is Topic.PROMOTIONS and not isinstance(decode_promotion(record.key, record.value), RejectedMessage):
         return True
     try:

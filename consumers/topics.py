@@ -1,9 +1,16 @@
-"""The topics of the event contract and their partitions."""
+"""The topics of the event contract, their partitions, and their names on the broker."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+_ALLOWED = re.compile(r"[A-Za-z0-9._-]+")
+_LONGEST = 249
+"""Kafka's limit on the length of a topic name."""
+_INTERNAL = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"})
 
 
 class Topic(StrEnum):
@@ -48,3 +55,74 @@ class Partition:
         """The inverse of `str`."""
         topic, _, number = text.rpartition("/")
         return cls(Topic(topic), int(number))
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """The names of the topics on the broker: `prefix` and the topic's own or logical name."""
+
+    prefix: str = ""
+    renamed: tuple[tuple[Topic, str], ...] = ()
+    """Topics whose own name differs from the logical one."""
+    _names: Mapping[Topic, str] = field(init=False, repr=False, compare=False)
+    _topics: Mapping[str, Topic] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        own = dict(self.renamed)
+        names = {topic: self.prefix + own.get(topic, topic.value) for topic in Topic}
+        object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_topics", {name: topic for topic, name in names.items()})
+
+    def on_broker(self, topic: Topic) -> str:
+        """The name of a topic on the broker."""
+        return self._names[topic]
+
+    def on_broker_by_name(self, logical: str) -> str:
+        """The name on the broker for a logical name; an unknown name is returned as it is."""
+        return next((name for topic, name in self._names.items() if topic == logical), logical)
+
+    def topic(self, name: str) -> Topic:
+        """The topic with this name on the broker. Raises KeyError for other topics."""
+        return self._topics[name]
+
+    def shown(self, topic: Topic) -> str:
+        """The topic in messages: both names if they differ.
+
+        >>> TopicNames("shop.").shown(Topic.ORDERS)
+        'orders (shop.orders on the broker)'
+        """
+        name = self.on_broker(topic)
+        return topic.value if name == topic else f"{topic} ({name} on the broker)"
+
+    @property
+    def renamed_on_broker(self) -> dict[str, str]:
+        """The names on the broker that differ from the logical ones, by logical name."""
+        return {topic.value: name for topic, name in self._names.items() if name != topic.value}
+
+    def log_fields(self) -> dict[str, str]:
+        """Fields for the start log line; empty if no name differs."""
+        renamed_on_broker = [f"{topic}={name}" for topic, name in self.renamed_on_broker.items()]
+        return {"topics": " ".join(renamed_on_broker)} if renamed_on_broker else {}
+
+    def faults(self) -> Iterator[str]:
+        """Invalid names, and names that Kafka treats as equal."""
+        seen: dict[str, Topic] = {}
+        for topic, name in self._names.items():
+            if fault := _fault(name):
+                yield f"{topic} would be called {name!r} on the broker: {fault}"
+            # Kafka's metrics replace dots with underscores, so brokers refuse names that differ only in these.
+            other = seen.setdefault(name.replace(".", "_"), topic)
+            if other is not topic:
+                yield f"{other} and {topic} would both be called {name!r} on the broker: each topic needs its own name"
+
+
+LOGICAL_NAMES = TopicNames()
+"""Every topic has its logical name on the broker."""
+
+
+def _fault(name: str) -> str:
+    if len(name) > _LONGEST:
+        return f"a topic name has at most {_LONGEST} characters"
+    if not _ALLOWED.fullmatch(name) or name in (".", ".."):
+        return "a topic name has letters, digits, '.', '_' and '-' only"
+    return "this is one of Kafka's internal topics" if name in _INTERNAL else ""

@@ -14,8 +14,8 @@ from pydantic_settings import SettingsConfigDict
 
 from consumers.commands.common import accept_setting, load_settings, report_errors, run
 from consumers.errors import UsageError
-from consumers.kafka.admin import TopicOutcome, TopicPlan, TopicReport, create_topics, default_plans
 from consumers.settings import IngestSettings
+from consumers.topic_admin import TopicOutcome, TopicPlan, TopicReport, create_topics, default_plans
 
 app = typer.Typer(help="The Kafka topics that salepulse reads and writes.", no_args_is_help=True)
 

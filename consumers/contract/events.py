@@ -17,9 +17,9 @@ a topic share one model, so its fields are validated on every type of the topic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Annotated, Any, Literal, Protocol, Self, get_args, get_type_hints
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Literal, Self, get_args, get_type_hints
 from zoneinfo import available_timezones
 
 from annotated_types import Ge, Le, MaxLen, MinLen
@@ -193,19 +193,11 @@ class OrderItem(_Model):
     cost: Money | None = None
 
 
-class HasAmount(Protocol):
-    """The fields that determine an order's amount: an `Order` or the decoder's struct."""
+def order_amount(order: Order) -> int:
+    """The order's amount in minor units: sum of qty x unit_price, - discount, + shipping_fee. May be negative.
 
-    @property
-    def items(self) -> Sequence[Any]: ...
-    @property
-    def discount(self) -> int | None: ...
-    @property
-    def shipping_fee(self) -> int | None: ...
-
-
-def order_amount(order: HasAmount) -> int:
-    """The order's amount in minor units: sum of qty x unit_price, - discount, + shipping_fee. May be negative."""
+    `order` may also be the decoder's struct.
+    """
     amount = (order.shipping_fee or 0) - (order.discount or 0)
     for item in order.items:
         amount += item.qty * item.unit_price
@@ -292,9 +284,7 @@ class Logistics(_Model):
         return self
 
 
-@lru_cache(maxsize=1)
-def _timezones() -> frozenset[str]:
-    return frozenset(available_timezones())
+_timezones = cache(available_timezones)
 
 
 def _reject_epoch_seconds(moment_ms: int) -> int:

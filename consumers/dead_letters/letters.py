@@ -8,10 +8,11 @@ value. `consumers.dead_letters.writing` writes them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import NamedTuple
 
-from consumers.kafka.skipped_records import TRUNCATION_BYTES, MessageHeaders, Truncation
+from consumers.unpacking.record import TRUNCATION_BYTES, MessageHeaders, Record, Truncation
 
 _PREFIX = "salepulse-"
 REPLAYED_HEADER = f"{_PREFIX}replayed"
@@ -63,36 +64,52 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterRecord:
+class DeadLetterFilter:
+    """Selects the dead letters that meet every given condition."""
+
+    reasons: Collection[str] = frozenset()
+    topics: Collection[str] = frozenset()
+    ids: Collection[str] = frozenset()
+    """Each `topic/partition/offset` of the original."""
+    since_ms: int | None = None
+    """Rejected at this time or later."""
+
+    def matches(self, letter: DeadLetter) -> bool:
+        """Whether the letter meets them."""
+        return (
+            (not self.reasons or letter.reason in self.reasons)
+            and (not self.topics or letter.topic in self.topics)
+            and (not self.ids or letter.id in self.ids)
+            and (self.since_ms is None or letter.rejected_at_ms >= self.since_ms)
+        )
+
+
+class DeadLetterRecord(NamedTuple):
     """A dead letter as a Kafka message."""
 
     key: bytes | None
     value: bytes | None
-    headers: MessageHeaders
+    headers: list[tuple[str, bytes | None]]
 
 
 def to_record(letter: DeadLetter) -> DeadLetterRecord:
     """Encode a dead letter."""
-    facts: dict[str, str] = {
+    facts = {
         "topic": letter.topic,
-        "partition": str(letter.partition),
-        "offset": str(letter.offset),
+        "partition": letter.partition,
+        "offset": letter.offset,
         "reason": letter.reason,
         "detail": letter.detail,
-        "rejected-at-ms": str(letter.rejected_at_ms),
+        "rejected-at-ms": letter.rejected_at_ms,
+        "timestamp-ms": letter.timestamp_ms,
+        "broker-topic": letter.broker_topic or None,
+        "null-value": 1 if letter.value is None else None,
+        "last-offset": letter.last_offset,
+        "value-bytes": letter.truncation and letter.truncation.size,
+        "value-sha256": letter.truncation and letter.truncation.sha256,
     }
-    if letter.timestamp_ms is not None:
-        facts["timestamp-ms"] = str(letter.timestamp_ms)
-    if letter.broker_topic:
-        facts["broker-topic"] = letter.broker_topic
-    if letter.value is None:
-        facts["null-value"] = "1"
-    if letter.last_offset is not None:
-        facts["last-offset"] = str(letter.last_offset)
-    if letter.truncation is not None:
-        facts |= {"value-bytes": str(letter.truncation.size), "value-sha256": letter.truncation.sha256}
     headers: list[tuple[str, bytes | None]] = [
-        (_PREFIX + name, text.encode("utf-8", "replace")) for name, text in facts.items()
+        (_PREFIX + name, str(fact).encode("utf-8", "replace")) for name, fact in facts.items() if fact is not None
     ]
     if letter.headers:
         headers += [(_HEADERS, str(len(letter.headers)).encode()), *letter.headers]
@@ -101,7 +118,7 @@ def to_record(letter: DeadLetter) -> DeadLetterRecord:
     return DeadLetterRecord(letter.key, value, headers)
 
 
-def from_record(message: DeadLetterRecord) -> DeadLetter | None:
+def from_record(message: Record | DeadLetterRecord) -> DeadLetter | None:
     """Decode a dead letter; None for a message of another system."""
     try:
         ours, originals = _split(message.headers)
@@ -110,6 +127,7 @@ def from_record(message: DeadLetterRecord) -> DeadLetter | None:
             for name, given in ours
             if name.startswith(_PREFIX)
         }
+        size = _number(text, "value-bytes")
         return DeadLetter(
             topic=text["topic"],
             partition=int(text["partition"]),
@@ -122,9 +140,7 @@ def from_record(message: DeadLetterRecord) -> DeadLetter | None:
             timestamp_ms=_number(text, "timestamp-ms"),
             broker_topic=text.get("broker-topic", ""),
             headers=originals,
-            truncation=Truncation(int(text["value-bytes"]), text.get("value-sha256", ""))
-            if "value-bytes" in text
-            else None,
+            truncation=None if size is None else Truncation(size, text.get("value-sha256", "")),
             last_offset=_number(text, "last-offset"),
         )
     except (KeyError, ValueError, AttributeError):
@@ -157,23 +173,3 @@ def _number(text: Mapping[str, str], name: str) -> int | None:
 
 def _size(headers: MessageHeaders) -> int:
     return sum(len(name) + len(given or b"") for name, given in headers)
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterFilter:
-    """Selects the dead letters that meet every given condition."""
-
-    reasons: Collection[str] = field(default_factory=frozenset)
-    topics: Collection[str] = field(default_factory=frozenset)
-    ids: Collection[str] = field(default_factory=frozenset)
-    """Each `topic/partition/offset` of the original."""
-    since_ms: int | None = None
-    """Rejected at this time or later."""
-
-    def matches(self, letter: DeadLetter) -> bool:
-        return (
-            (not self.reasons or letter.reason in self.reasons)
-            and (not self.topics or letter.topic in self.topics)
-            and (not self.ids or letter.id in self.ids)
-            and (self.since_ms is None or letter.rejected_at_ms >= self.since_ms)
-        )

@@ -22,30 +22,28 @@ from consumers.dead_letters.letters import (
     TIMESTAMP_HEADER,
     DeadLetter,
     DeadLetterFilter,
-    DeadLetterRecord,
     from_record,
 )
 from consumers.dead_letters.writing import dead_letter_producer
-from consumers.kafka.admin import fetch_topic_settings
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
-from consumers.kafka.metadata import partition_count
+from consumers.kafka.metadata import fetch_topic_settings, partition_count
 from consumers.kafka.read_to_end import read_to_end
 from consumers.topics import Topic
 
 _REPLAY_TURN_BYTES = 8 * 2**20
 _READ_WITHIN_MS = 3_600_000
+_ALL = DeadLetterFilter()
 
 
-async def read_dead_letters(kafka: KafkaTarget, selection: DeadLetterFilter | None = None) -> AsyncIterator[DeadLetter]:
+async def read_dead_letters(kafka: KafkaTarget, selection: DeadLetterFilter = _ALL) -> AsyncIterator[DeadLetter]:
     """The dead letters at the time of the call, deduplicated, oldest first within a key.
 
     Raises SalepulseError without a broker, for a missing topic, and if the broker stops responding.
     """
-    selection = selection or DeadLetterFilter()
     seen: set[tuple[str, int, int, int | None]] = set()
     async for record in read_to_end(kafka, Topic.DEAD_LETTERS):
-        letter = from_record(DeadLetterRecord(record.key, record.value, record.headers))
+        letter = from_record(record)
         if letter is not None and letter.identity not in seen:
             seen.add(letter.identity)
             if selection.matches(letter):
@@ -95,10 +93,8 @@ class _ReplayProducer:
         self._names = kafka_client_config(kafka).topics
         self._producer = dead_letter_producer(kafka)
         self._admin = AIOKafkaAdminClient(**kafka_client_config(kafka).options())
-        self._retention_ms: dict[str, int | None] = {}
-        """# <topic: its retention; None: unlimited or unknown>"""
-        self._partitions: dict[str, int] = {}
-        """# <topic: number of partitions>"""
+        self._retention_ms: dict[str, int | None] = {}  # by topic; None: unlimited or unknown
+        self._partitions: dict[str, int] = {}  # by topic
         self._unconfirmed: list[tuple[DeadLetter, asyncio.Future[Any]]] = []
         self.unconfirmed_bytes = 0
         """Bytes not yet acknowledged."""
@@ -125,9 +121,8 @@ class _ReplayProducer:
         unconfirmed, self._unconfirmed, self.unconfirmed_bytes = self._unconfirmed, [], 0
         answers = await asyncio.gather(*(answer for _, answer in unconfirmed), return_exceptions=True)
         for (letter, _), answer in zip(unconfirmed, answers, strict=True):
-            if isinstance(
-                answer, InvalidTimestampError
-            ):  # too far from the broker's clock, or in a batch with such a message
+            # too far from the broker's clock, or in a batch with such a message
+            if isinstance(answer, InvalidTimestampError):
                 await self._send_alone(letter)
             elif isinstance(answer, BaseException):
                 raise answer

@@ -18,8 +18,8 @@ from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import partition_count
 from consumers.kafka.producer import MAX_REQUEST_BYTES
-from consumers.kafka.skipped_records import TRUNCATION_BYTES
 from consumers.topics import Topic
+from consumers.unpacking.record import TRUNCATION_BYTES
 
 log = structlog.get_logger()
 
@@ -50,6 +50,7 @@ class DeadLetterWriter:
                 raise
 
     async def stop(self) -> None:
+        """Disconnect."""
         if self._producer is not None:
             await self._producer.stop()
 
@@ -99,10 +100,7 @@ class DeadLetterWriter:
 
     async def _send(self, letter: DeadLetter) -> asyncio.Future[Any]:
         message = to_record(letter)
-        answer: asyncio.Future[Any] = await self._producer.send(
-            self._topic, message.value, message.key, headers=list(message.headers)
-        )
-        return answer
+        return await self._producer.send(self._topic, message.value, message.key, headers=message.headers)  # type: ignore[no-any-return]
 
 
 def dead_letter_producer(kafka: KafkaTarget) -> Any:

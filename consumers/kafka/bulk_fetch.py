@@ -18,7 +18,6 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 
-from consumers.kafka.skipped_records import SkippedRecords
 from consumers.unpacking.batch import (
     AbortedTransactions,
     BatchPiece,
@@ -27,8 +26,7 @@ from consumers.unpacking.batch import (
     split_batches,
     unreadable_batch,
 )
-from consumers.unpacking.errors import CorruptBatchError
-from consumers.unpacking.records import Record
+from consumers.unpacking.record import CorruptBatchError, Record, SkippedRecords
 
 log = structlog.get_logger()
 
@@ -46,12 +44,15 @@ class RawMemoryRecords:
         self._parsed: MemoryRecords | None = None
 
     def size_in_bytes(self) -> int:
+        """Of all batches."""
         return len(self.data)
 
     def has_next(self) -> bool:
+        """Whether a batch follows."""
         return bool(self.data) if self._parsed is None else bool(self._parsed.has_next())
 
     def next_batch(self) -> object:
+        """The next batch. Raises CorruptRecordException."""
         if self._parsed is None:
             self._parsed = MemoryRecords(self.data)
         batch = self._parsed.next_batch()

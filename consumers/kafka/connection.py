@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from pydantic import SecretStr
 
-from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.secret_files import read_secret
 from consumers.tls import TlsFiles, client_ssl_context
+from consumers.topics import LOGICAL_NAMES, TopicNames
 
 
 class SaslMechanism(StrEnum):

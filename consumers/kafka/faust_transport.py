@@ -29,10 +29,8 @@ from faust.types import TP, ConsumerMessage
 
 from consumers.kafka.bulk_fetch import CorruptBatchRetries, RecordChunk, patch_memory_records, patch_partition_records
 from consumers.kafka.metadata import TopicMetadata, fetch_topic_metadata
-from consumers.kafka.skipped_records import SkippedRecords
-from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
-from consumers.topics import Topic
-from consumers.unpacking.records import Record
+from consumers.topics import LOGICAL_NAMES, Topic, TopicNames
+from consumers.unpacking.record import Record, SkippedRecords
 
 _RECHECK_S = 0.2
 """Faust drops batches without notice, so waiters recheck the budget."""

@@ -1,12 +1,14 @@
-"""Topic metadata: partitions, and topic ids, which change when a topic is deleted and created again.
+"""What brokers report: partitions and ids of topics, their settings, and the clock.
 
-aiokafka has no such request. This module sends Metadata version 10 (Kafka 2.8 and newer, and the embedded broker);
-older brokers return no ids.
+aiokafka lacks two of the requests. Metadata version 10 (Kafka 2.8 and newer, and the embedded broker) has topic ids,
+which change when a topic is deleted and created again. DescribeQuorum version 1 (Kafka 3.3 and newer) has the time at
+which the leader of the KRaft quorum responded. Older brokers report neither.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
 
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     IncompatibleBrokerVersion,
@@ -30,6 +33,7 @@ from aiokafka.protocol.types import (
     CompactString,
     Int16,
     Int32,
+    Int64,
     Schema,
     TaggedFields,
 )
@@ -55,45 +59,43 @@ class _Uuid(AbstractType):
         return bytes(data.read(16))
 
 
-_Text = CompactString("utf-8")
+_TEXT = CompactString("utf-8")
+_TAGS = ("tags", TaggedFields)
+
+
+def _array(*fields: tuple[str, Any]) -> CompactArray:
+    return CompactArray(*fields, _TAGS)
 
 
 class _MetadataResponse(Response):
     API_KEY, API_VERSION = 3, 10
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "brokers",
-            CompactArray(("node_id", Int32), ("host", _Text), ("port", Int32), ("rack", _Text), ("tags", TaggedFields)),
-        ),
-        ("cluster_id", _Text),
+        ("brokers", _array(("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT))),
+        ("cluster_id", _TEXT),
         ("controller_id", Int32),
         (
             "topics",
-            CompactArray(
+            _array(
                 ("error_code", Int16),
-                ("name", _Text),
+                ("name", _TEXT),
                 ("topic_id", _Uuid),
                 ("is_internal", Boolean),
                 (
                     "partitions",
-                    CompactArray(
+                    _array(
                         ("error_code", Int16),
                         ("partition", Int32),
                         ("leader", Int32),
                         ("leader_epoch", Int32),
-                        ("replicas", CompactArray(Int32)),
-                        ("isr", CompactArray(Int32)),
-                        ("offline_replicas", CompactArray(Int32)),
-                        ("tags", TaggedFields),
+                        *((name, CompactArray(Int32)) for name in ("replicas", "isr", "offline_replicas")),
                     ),
                 ),
                 ("authorized_operations", Int32),
-                ("tags", TaggedFields),
             ),
         ),
         ("cluster_authorized_operations", Int32),
-        ("tags", TaggedFields),
+        _TAGS,
     )
 
 
@@ -101,11 +103,11 @@ class _MetadataRequestV10(RequestStruct):
     API_KEY, API_VERSION, FLEXIBLE_VERSION = 3, 10, True
     RESPONSE_TYPE = _MetadataResponse
     SCHEMA = Schema(
-        ("topics", CompactArray(("topic_id", _Uuid), ("name", _Text), ("tags", TaggedFields))),
+        ("topics", _array(("topic_id", _Uuid), ("name", _TEXT))),
         ("allow_auto_topic_creation", Boolean),
         ("include_cluster_authorized_operations", Boolean),
         ("include_topic_authorized_operations", Boolean),
-        ("tags", TaggedFields),
+        _TAGS,
     )
 
 
@@ -117,6 +119,53 @@ class _MetadataRequest(Request[_MetadataRequestV10]):
 
     def build(self, request_struct_class: type[_MetadataRequestV10]) -> _MetadataRequestV10:
         return request_struct_class([(_NO_ID, topic, {}) for topic in self._topics], False, False, False, {})
+
+
+_REPLICAS = _array(
+    ("replica_id", Int32),
+    ("log_end_offset", Int64),
+    ("last_fetch_timestamp", Int64),
+    ("last_caught_up_timestamp", Int64),
+)
+
+
+class _QuorumResponse(Response):
+    API_KEY, API_VERSION = 55, 1
+    SCHEMA = Schema(
+        ("error_code", Int16),
+        (
+            "topics",
+            _array(
+                ("name", _TEXT),
+                (
+                    "partitions",
+                    _array(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("leader_id", Int32),
+                        ("leader_epoch", Int32),
+                        ("high_watermark", Int64),
+                        ("current_voters", _REPLICAS),
+                        ("observers", _REPLICAS),
+                    ),
+                ),
+            ),
+        ),
+        _TAGS,
+    )
+
+
+class _QuorumRequestV1(RequestStruct):
+    API_KEY, API_VERSION, FLEXIBLE_VERSION = 55, 1, True
+    RESPONSE_TYPE = _QuorumResponse
+    SCHEMA = Schema(("topics", _array(("name", _TEXT), ("partitions", _array(("partition", Int32))))), _TAGS)
+
+
+class _QuorumRequest(Request[_QuorumRequestV1]):
+    API_KEY = 55
+
+    def build(self, request_struct_class: type[_QuorumRequestV1]) -> _QuorumRequestV1:
+        return request_struct_class([("__cluster_metadata", [(0, {})], {})], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +221,35 @@ async def require_describe_access(client: Any, topic: str) -> None:
         answer = await client.send(client.get_random_node(), _MetadataRequest([topic]))
         if any(error == TopicAuthorizationFailedError.errno for error, *_ in answer.topics):
             raise TopicAuthorizationFailedError(f"topic {topic}")
+
+
+async def fetch_topic_settings(admin: Any, topic: str) -> dict[str, tuple[str, int]] | None:
+    """A topic's settings: name -> (value, source). None if the broker does not report them."""
+    with suppress(KafkaError):
+        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+            for code, _message, _kind, _name, entries in answer.resources:
+                if not code and entries:
+                    return {name: (value or "", int(source)) for name, value, _read_only, source, *_ in entries}
+    return None
+
+
+async def broker_clock_offset_s(client: Any) -> float | None:
+    """Seconds by which the quorum leader's clock is ahead of this machine's; negative if behind, None if unknown.
+
+    `client` is a started `AIOKafkaClient`. The result is None for an old broker and for a missing permission.
+    """
+    before_s = time.time()
+    try:
+        answer = await client.send(client.get_random_node(), _QuorumRequest())
+    except (IncompatibleBrokerVersion, NotImplementedError, KafkaError, OSError):
+        return None
+    after_s = time.time()
+    if answer.error_code or not answer.topics:
+        return None
+    _, partitions, *_ = answer.topics[0]
+    _, _, leader, _, _, voters, *_ = partitions[0]
+    leader_time_ms = next((fetched_ms for replica, _, fetched_ms, *_ in voters if replica == leader), 0)
+    return leader_time_ms / 1000 - (before_s + after_s) / 2 if leader_time_ms > 0 else None
 
 
 async def wait_until(probe: Callable[[], Awaitable[T]], *, within_s: float) -> T:

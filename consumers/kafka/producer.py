@@ -10,16 +10,17 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
 
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors, to_user_error
 from consumers.kafka.metadata import partition_count
-from consumers.kafka.partitioning import partition_for_key
 from consumers.topics import Topic
 
 MAX_REQUEST_BYTES = 17 * 2**20
@@ -30,6 +31,12 @@ _TURN = 2_000
 
 EndOffsets = dict[tuple[str, int], int]
 """(topic, partition) -> the offset after the last message written there."""
+
+
+@lru_cache(maxsize=2**17)
+def partition_for_key(key: bytes, partitions: int) -> int:
+    """The partition of a key by Kafka's default partitioner."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 class OutgoingMessage(NamedTuple):

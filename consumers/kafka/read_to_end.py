@@ -15,7 +15,7 @@ from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import partition_count
 from consumers.topics import Topic
-from consumers.unpacking.records import Record
+from consumers.unpacking.record import Record
 
 log = structlog.get_logger()
 

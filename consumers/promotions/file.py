@@ -20,10 +20,244 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import Any
+from zoneinfo import available_timezones
 
-from consumers.contract.events import Promotion
-from consumers.promotions.definition import DefinitionReader, FileError
-from consumers.promotions.yaml_lines import YamlError, YamlList, YamlMapping, YamlNode, parse_yaml
+from pydantic import ValidationError
+
+from consumers.contract.events import MAX_MESSAGE_BYTES, Promotion
+from consumers.promotions.yaml_lines import (
+    YamlError,
+    YamlList,
+    YamlMapping,
+    YamlNode,
+    YamlNull,
+    YamlScalar,
+    parse_yaml,
+    walk_lines,
+)
+from consumers.times import parse_time_ms
+from consumers.validation_messages import validation_message
+
+OVERLAP = "phases_may_overlap"
+"""Allows overlapping phases. A field of the file only; it is not written to the topic."""
+FIELDS = (*Promotion.model_fields, OVERLAP)
+PHASE_FIELDS = ("name", "starts_at", "ends_at")
+TIERS = ("base", "sprint", "challenge")
+
+NodePath = tuple[str | int, ...]
+_TIME = "write local time such as 2026-11-11 00:00, ISO 8601 with an offset, or epoch ms"
+_MONEY = "write whole minor units (cents, fen), such as 80_000_000 for 800,000.00"
+_HINTS = {
+    "promotion_id": "write the id that events have in promotion_id",
+    "name": "write its display name",
+    "timezone": "write an IANA name such as Asia/Shanghai",
+    "starts_at": _TIME,
+    "ends_at": _TIME,
+    **dict.fromkeys(TIERS, _MONEY),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileError:
+    """An error in a file."""
+
+    line: int
+    message: str
+    """The problem and the fix."""
+
+
+class DefinitionReader:
+    """Reads one promotion of a file field by field, and adds errors to the file's list."""
+
+    def __init__(self, node: YamlMapping, errors: list[FileError]) -> None:
+        self._node = node
+        self._errors = errors
+        self._before = len(errors)
+        self._timezone = ""
+
+    def read(self) -> Promotion | None:
+        """The definition; None if it has an error."""
+        node = self._node
+        self._known(node, FIELDS)
+        self._timezone = self._zone()
+        found: dict[str, Any] = {
+            name: self._text(node, name, required=required)
+            for name, required in (("promotion_id", True), ("name", True), ("baseline", False))
+        }
+        found |= {"timezone": self._timezone}
+        found |= {name: self._moment(node, name) for name in ("starts_at", "ends_at")}
+        found |= {"phases": self._phases(), "targets": self._targets(), "skus": self._skus()}
+        overlap = self._text(node, OVERLAP, required=False)
+        if overlap not in (None, "true", "false"):
+            self._add_error(node.values[OVERLAP], f"`{OVERLAP}` is {overlap!r}: write true or false")
+        self._check_times(found, overlap == "true")
+        if len(self._errors) > self._before:
+            return None
+        return self._checked({name: given for name, given in found.items() if given is not None})
+
+    def _known(self, node: YamlMapping, names: Sequence[str]) -> None:
+        for name in node.values:
+            if name not in names:
+                close = get_close_matches(name, names, 1)
+                hint = f"do you mean `{close[0]}`?" if close else f"the fields are {', '.join(names)}"
+                self._errors.append(FileError(node.lines[name], f"there is no field `{name}`: {hint}"))
+
+    def _get(self, node: YamlMapping, name: str, required: bool) -> YamlNode | None:
+        """The value of a field; null means absent."""
+        value = node.values.get(name)
+        if value is not None and not isinstance(value, YamlNull):
+            return value
+        if required:
+            self._errors.append(FileError(node.lines.get(name, node.line), f"`{name}` is missing: {_HINTS[name]}"))
+        return None
+
+    def _text(self, node: YamlMapping, name: str, *, required: bool) -> str | None:
+        value = self._get(node, name, required)
+        if value is None or isinstance(value, YamlScalar):
+            return None if value is None else value.text
+        self._add_error(value, f"`{name}` is a list or a mapping: {_HINTS.get(name, 'write one value')}")
+        return None
+
+    def _zone(self) -> str:
+        """The time zone; UTC for an invalid one, so that times can still be read."""
+        name = self._text(self._node, "timezone", required=True)
+        if name is None:
+            return "UTC"
+        if name not in available_timezones():
+            close = get_close_matches(name, available_timezones(), 1)
+            hint = f"do you mean {close[0]}?" if close else _HINTS["timezone"]
+            self._add_error(self._node.values["timezone"], f"`timezone` {name!r} is not an IANA time zone: {hint}")
+            return "UTC"
+        return name
+
+    def _moment(self, node: YamlMapping, name: str) -> int | None:
+        text = self._text(node, name, required=True)
+        if text is None:
+            return None
+        try:
+            return parse_time_ms(text, self._timezone)
+        except ValueError as error:
+            self._add_error(node.values[name], f"`{name}`: {error}")
+            return None
+
+    def _money(self, node: YamlMapping, name: str) -> int | None:
+        text = self._text(node, name, required=True)
+        if text is None:
+            return None
+        digits = text.replace("_", "")
+        if digits.isascii() and digits.isdecimal():
+            return int(digits[:20])
+        self._add_error(node.values[name], f"`{name}` is {text!r}: {_HINTS[name]}")
+        return None
+
+    def _phases(self) -> list[dict[str, Any]] | None:
+        value = self._get(self._node, "phases", required=False)
+        if value is None:
+            return None
+        if not isinstance(value, YamlList):
+            self._add_error(value, "`phases` is not a list: write one of {name, starts_at, ends_at}")
+            return None
+        found = []
+        for item in value.items:
+            if not isinstance(item, YamlMapping):
+                self._add_error(item, "not a phase: write name, starts_at and ends_at")
+                continue
+            self._known(item, PHASE_FIELDS)
+            times = {name: self._moment(item, name) for name in ("starts_at", "ends_at")}
+            found.append({"name": self._text(item, "name", required=True), **times})
+        return found
+
+    def _targets(self) -> dict[str, int | None] | None:
+        value = self._get(self._node, "targets", required=False)
+        if value is None:
+            return None
+        if not isinstance(value, YamlMapping):
+            self._add_error(value, "`targets` is not a mapping: write {base: …, sprint: …, challenge: …}")
+            return None
+        self._known(value, TIERS)
+        found = {tier: self._money(value, tier) for tier in TIERS}
+        for (low, least), (high, most) in pairwise(found.items()):
+            if least is not None and most is not None and least > most:
+                message = f"`{high}` ({most:,}) is less than `{low}` ({least:,}): base <= sprint <= challenge must hold"
+                self._add_error(value.values[high], message)
+        return found
+
+    def _skus(self) -> list[str] | None:
+        value = self._get(self._node, "skus", required=False)
+        if value is None:
+            return None
+        if not isinstance(value, YamlList):
+            self._add_error(value, "`skus` is not a list: write [s-1, s-2], or one per line after a dash")
+            return None
+        lines: dict[str, int] = {}
+        for item in value.items:
+            if not isinstance(item, YamlScalar):
+                self._add_error(item, "not a SKU: write its id")
+            elif item.text in lines:
+                self._add_error(item, f"SKU {item.text!r} is already on line {lines[item.text]}: remove one")
+            else:
+                lines[item.text] = item.line
+        return list(lines)
+
+    def _check_times(self, found: Mapping[str, Any], overlap: bool) -> None:
+        """Check that phases are inside the promotion and do not overlap (unless allowed); skips unreadable times."""
+        periods = [(found, self._node), *zip(found["phases"] or (), self._phase_nodes(), strict=True)]
+        read = [(period, node) for period, node in periods if None not in (period["starts_at"], period["ends_at"])]
+        for period, node in read:
+            if period["ends_at"] <= period["starts_at"]:
+                self._add_error(node.values["ends_at"], "`ends_at` is not after `starts_at`: write a later time")
+        phases = [pair for pair in read if pair[0] is not found]
+        if len(phases) < len(read):  # the promotion's own times are known
+            for phase, node in phases:
+                if phase["starts_at"] < found["starts_at"] or phase["ends_at"] > found["ends_at"]:
+                    where = "begins before" if phase["starts_at"] < found["starts_at"] else "ends after"
+                    self._add_error(node, f"phase {phase['name']!r} {where} its promotion: keep it inside")
+        in_time = sorted(phases, key=lambda pair: (pair[0]["starts_at"], pair[0]["ends_at"]))
+        for (first, _), (second, node) in pairwise(in_time):
+            if second["starts_at"] < first["ends_at"] and not overlap:
+                message = f"phase {second['name']!r} begins before {first['name']!r} ends"
+                self._add_error(node, f"{message}: change the times, or set `{OVERLAP}: true`")
+
+    def _phase_nodes(self) -> list[YamlMapping]:
+        node = self._node.values.get("phases")
+        return [item for item in node.items if isinstance(item, YamlMapping)] if isinstance(node, YamlList) else []
+
+    def _checked(self, found: dict[str, Any]) -> Promotion | None:
+        try:
+            promotion = Promotion.model_validate(found)
+        except ValidationError as error:
+            lines = dict(walk_lines(self._node))
+            for wrong in error.errors(include_url=False):
+                path: NodePath = tuple(wrong["loc"])
+                name = ".".join(map(str, path)) or "promotion"
+                self._errors.append(FileError(_line(lines, path), f"`{name}`: {validation_message(wrong)}"))
+            return None
+        if promotion.baseline == promotion.promotion_id:
+            self._add_error(self._node.values["baseline"], "`baseline` is the promotion itself: name an earlier one")
+        size = len(encode_promotion(promotion))
+        if size > MAX_MESSAGE_BYTES:
+            self._add_error(
+                self._node, f"the definition has {size:,} bytes, more than {MAX_MESSAGE_BYTES:,}: shorten it"
+            )
+        return promotion if len(self._errors) == self._before else None
+
+    def _add_error(self, node: YamlNode, message: str) -> None:
+        self._errors.append(FileError(node.line, message))
+
+
+def encode_promotion(promotion: Promotion) -> bytes:
+    """The definition as a message of the topic."""
+    return promotion.model_dump_json(exclude_none=True).encode()
+
+
+def _line(lines: Mapping[NodePath, int], path: NodePath) -> int:
+    """The line of the value at a path, or of its nearest ancestor."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines[path]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from consumers.kafka.connection import KafkaTarget
 from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.kafka.read_to_end import read_to_end
 from consumers.promotions.changes import FieldChange, PromotionOutcome, field_changes
-from consumers.promotions.definition import encode_promotion
+from consumers.promotions.file import encode_promotion
 from consumers.topics import Topic
 
 

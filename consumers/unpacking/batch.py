@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from consumers.contract.rejection import RejectionReason
-from consumers.kafka.skipped_records import TRUNCATION_BYTES, SkippedRecords
 from consumers.unpacking.batch_header import (
     HEADER_BYTES,
     LOG_OVERHEAD_BYTES,
@@ -22,17 +21,16 @@ from consumers.unpacking.batch_header import (
 )
 from consumers.unpacking.byte_stream import ByteStream, varint
 from consumers.unpacking.codecs import Codec, decompress
-from consumers.unpacking.errors import CorruptBatchError, UnreadableError
 from consumers.unpacking.legacy_messages import SHORTEST_BYTES, LegacyMessage
-from consumers.unpacking.records import (
+from consumers.unpacking.parsing import (
     LargeRecord,
-    Record,
     count_whole_records,
     headers_bytes,
     memory_bytes,
     parse_records,
     parse_uncompressed,
 )
+from consumers.unpacking.record import TRUNCATION_BYTES, CorruptBatchError, Record, SkippedRecords, UnreadableError
 
 PIECE_BYTES = 2**22
 MAX_RECORD_BYTES = 2**24

@@ -41,6 +41,7 @@ class BatchHeader(NamedTuple):
 
     @property
     def codec(self) -> int:
+        """A `Codec`, or an unknown number."""
         return self.attributes & _CODEC_MASK
 
     @property

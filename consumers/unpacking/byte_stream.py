@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from consumers.unpacking.errors import UnreadableError
+from consumers.unpacking.record import UnreadableError
 
 _VARINT_BYTES = 10
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from zlib import crc32
 
 from consumers.unpacking.codecs import decompress
-from consumers.unpacking.errors import CorruptBatchError, UnreadableError
-from consumers.unpacking.records import ParsedRecord
+from consumers.unpacking.record import CorruptBatchError, Record, UnreadableError
 
 SHORTEST_BYTES = 26
 """A message of version 0 without key and value."""
@@ -35,11 +34,11 @@ class LegacyMessage:
             raise CorruptBatchError("it ends early") from None
         self.unpacked_bytes = len(message)
 
-    def records(self) -> Iterator[ParsedRecord]:
+    def records(self) -> Iterator[Record]:
         """Its records. Raises UnreadableError."""
         codec = self._attributes & _CODEC_MASK
         if not codec:
-            yield ParsedRecord(self.offset, self._timestamp, self._key, self._value, ())
+            yield Record(self.offset, self._timestamp, self._key, self._value, ())
             return
         inner = b"".join(self._unpacked(codec))
         self.unpacked_bytes = len(inner)
@@ -50,7 +49,7 @@ class LegacyMessage:
             if attributes & _CODEC_MASK:
                 raise UnreadableError("it is compressed twice")
             at = self._timestamp if self._attributes & _APPEND_TIME_MASK else timestamp
-            yield ParsedRecord(first + offset, at, key, value, ())
+            yield Record(first + offset, at, key, value, ())
 
     def _unpacked(self, codec: int) -> Iterator[bytes | memoryview]:
         size = 0

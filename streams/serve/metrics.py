@@ -20,8 +20,7 @@ from starlette.responses import Response
 
 from consumers.contract.events import DROPPABLE_FIELDS, EVENT_TYPES
 from consumers.contract.rejection import RejectionReason
-from consumers.kafka.topic_names import TopicNames
-from consumers.topics import EVENT_TOPICS, READ_TOPICS, Topic
+from consumers.topics import EVENT_TOPICS, READ_TOPICS, Topic, TopicNames
 from streams.model.negative_amounts import negative_amounts
 from streams.panes.scopes import SCOPES
 from streams.serve.connections import Connections

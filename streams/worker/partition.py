@@ -16,8 +16,8 @@ import numpy as np
 from consumers.contract.rejection import RejectedMessage, RejectionReason
 from consumers.dedup import SeenIds
 from consumers.kafka.faust_transport import RecordBatch
-from consumers.kafka.skipped_records import SkippedRecords
 from consumers.topics import Partition, Topic
+from consumers.unpacking.record import SkippedRecords
 from streams.clock import MACHINE, MachineClock
 from streams.fold.codec import decode, encode
 from streams.fold.columns import TYPE_NAMES, Columns, read_columns

@@ -23,8 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.kafka.partitioning import partition_for_key
-from consumers.kafka.producer import KeyedProducer, OutgoingMessage
+from consumers.kafka.producer import KeyedProducer, OutgoingMessage, partition_for_key
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.local.embedded.guard import guarded
 from tests.bench.ground import PARTITIONS, REPOSITORY, BenchError, Ground

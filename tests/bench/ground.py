@@ -13,8 +13,8 @@ from typing import Any
 
 from redis import Redis
 
-from consumers.kafka.admin import create_topics, default_plans
 from consumers.settings import Clock
+from consumers.topic_admin import create_topics, default_plans
 from streams.local.embedded.logs import tail
 from streams.local.embedded.ports import LOOPBACK, free_port
 from streams.local.embedded.probes import always_ready, http_ready

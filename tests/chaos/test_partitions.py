@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from consumers.kafka.admin import create_topics, default_plans
 from consumers.settings import Clock
+from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from tests.chaos.test_recreated_topics import delete_topics
 from tests.support.servers import Server

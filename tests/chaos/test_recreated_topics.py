@@ -8,9 +8,9 @@ import time
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from consumers.kafka.admin import create_topics, default_plans
 from consumers.kafka.producer import OutgoingMessage
 from consumers.ndjson import find_recordings, read_merged
+from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
 from tests.chaos.conftest import Opening, Recording
 from tests.support.servers import Server

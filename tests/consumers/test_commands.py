@@ -19,9 +19,9 @@ from consumers.commands.dead_letters import ReadTopic
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.errors import UsageError
-from consumers.kafka.skipped_records import Truncation
 from consumers.times import format_utc
 from consumers.topics import READ_TOPICS
+from consumers.unpacking.record import Truncation
 from tests.support.servers import Server, tansu_broker
 
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 from aiokafka import AIOKafkaProducer
 
-from consumers.kafka.admin import create_topics, default_plans
+from consumers.topic_admin import create_topics, default_plans
 from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.support.events import click, wire
 from tests.support.servers import Server

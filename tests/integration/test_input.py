@@ -18,9 +18,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.reading import read_dead_letters
 from consumers.kafka.producer import OutgoingMessage
-from consumers.kafka.skipped_records import TRUNCATION_BYTES
 from consumers.settings import Clock
 from consumers.topics import Topic
+from consumers.unpacking.record import TRUNCATION_BYTES
 from streams.clock import now_ms
 from tests.streams.commands.salepulse import salepulse
 from tests.support.batches import COMPRESS, Message, bomb, compressed

@@ -26,10 +26,10 @@ import psutil
 import redis
 from redis.exceptions import ClusterDownError, RedisClusterException
 
-from consumers.kafka.admin import create_topics, default_plans
 from consumers.kafka.producer import EndOffsets, OutgoingMessage, send_all
 from consumers.replay import ReplayResult, replay_files
 from consumers.settings import Clock
+from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
 from streams.local.embedded.logs import tail

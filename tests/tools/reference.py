@@ -24,7 +24,7 @@ from alerts.metrics import AlertMetrics
 from alerts.store.keys import AlertKeys
 from consumers.contract.events import EVENT_TYPES, REQUIRED_BY_TYPE, Phase, Promotion, Targets
 from consumers.contract.rejection import RejectionReason
-from consumers.kafka.partitioning import key_field
+from consumers.ndjson import key_field
 from consumers.settings import Clock, IngestSettings, variable
 from consumers.times import format_duration
 from consumers.topics import EVENT_TOPICS, Partition, Topic

@@ -10,10 +10,10 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.errors import SalepulseError
-from consumers.kafka.admin import TopicPlan, default_plans, fetch_topic_settings, take_over_advice
-from consumers.kafka.broker_clock import broker_clock_offset_s
 from consumers.kafka.errors import kafka_errors
+from consumers.kafka.metadata import broker_clock_offset_s, fetch_topic_settings
 from consumers.kafka.topic_differences import differences, unusable
+from consumers.topic_admin import TopicPlan, default_plans, take_over_advice
 from consumers.topic_contents import contents_advice, find_foreign_contents
 from consumers.topics import EVENT_TOPICS
 from streams.local.doctor.check_results import CheckResult, failed, ok, warning

@@ -13,9 +13,9 @@ from aiokafka.client import AIOKafkaClient
 from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
-from consumers.kafka.admin import TopicOutcome, create_topics, default_plans
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
+from consumers.topic_admin import TopicOutcome, create_topics, default_plans
 from streams.clock import now_ms
 from streams.local.api_client import ApiClient
 from streams.local.embedded.broker import broker_child

@@ -25,8 +25,8 @@ from consumers.dead_letters.letters import (
 from consumers.dead_letters.reading import read_dead_letters, replay_dead_letters
 from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.errors import SalepulseError
-from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.skipped_records import TRUNCATION_BYTES, Truncation
+from consumers.topic_admin import create_topics, default_plans
+from consumers.unpacking.record import TRUNCATION_BYTES, Truncation
 from tests.support.servers import Server
 
 
@@ -102,7 +102,10 @@ def test_a_filter_selects_letters_that_meet_every_condition(selection: DeadLette
 
 
 async def read_all(bootstrap: str, selection: DeadLetterFilter | None = None) -> list[DeadLetter]:
-    return sorted([found async for found in read_dead_letters(bootstrap, selection)], key=lambda one: one.offset)
+    return sorted(
+        [found async for found in read_dead_letters(bootstrap, selection or DeadLetterFilter())],
+        key=lambda one: one.offset,
+    )
 
 
 @pytest.mark.anyio

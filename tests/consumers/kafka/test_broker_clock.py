@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from aiokafka.client import AIOKafkaClient
 
-from consumers.kafka import broker_clock
-from consumers.kafka.broker_clock import broker_clock_offset_s
+from consumers.kafka import metadata
+from consumers.kafka.metadata import broker_clock_offset_s
 from streams.local.doctor.broker import check_broker_clock
 from streams.local.doctor.check_results import CheckStatus
 from tests.support.servers import Server
@@ -30,8 +30,8 @@ async def test_apache_kafka_reports_its_clock(
     apache_kafka: Server, monkeypatch: pytest.MonkeyPatch, wrong_s: int
 ) -> None:
     """`wrong_s`: by how much this machine's clock is ahead."""
-    real = broker_clock.time.time
-    monkeypatch.setattr(broker_clock, "time", SimpleNamespace(time=lambda: real() + wrong_s))
+    real = metadata.time.time
+    monkeypatch.setattr(metadata, "time", SimpleNamespace(time=lambda: real() + wrong_s))
     assert await ahead_s(apache_kafka) == pytest.approx(-wrong_s, abs=1)
 
 

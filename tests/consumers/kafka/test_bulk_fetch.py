@@ -23,7 +23,7 @@ from consumers.kafka.bulk_fetch import (
     RecordChunk,
     patch_partition_records,
 )
-from consumers.unpacking.records import Record
+from consumers.unpacking.record import Record
 
 TP = TopicPartition("clicks", 0)
 BASE_OFFSET = slice(0, 8)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from consumers.kafka.admin import create_topics, default_plans
 from consumers.kafka.consumer import is_readable
+from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Partition, Topic
 from tests.support.batches import ATTRIBUTES, Message, compressed
 from tests.support.raw_batches import harm_length_on_disk, harm_on_disk, produce_raw

@@ -14,7 +14,6 @@ import pytest
 from faust.types import TP
 
 from consumers.contract.rejection import RejectionReason
-from consumers.kafka.admin import create_topics, default_plans
 from consumers.kafka.bulk_fetch import MAX_REFETCHES, CorruptBatchRetries, RawMemoryRecords, patch_memory_records
 from consumers.kafka.faust_transport import (
     BatchApp,
@@ -25,8 +24,8 @@ from consumers.kafka.faust_transport import (
     RecordBatch,
 )
 from consumers.kafka.producer import OutgoingMessage, send_all
-from consumers.kafka.topic_names import LOGICAL_NAMES
-from consumers.topics import Topic
+from consumers.topic_admin import create_topics, default_plans
+from consumers.topics import LOGICAL_NAMES, Topic
 from tests.support.servers import Server
 
 CLICKS = [TP("clicks", 0), TP("clicks", 1)]

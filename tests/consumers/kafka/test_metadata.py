@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IncompatibleBrokerVersion, NodeNotReadyError
 
-from consumers.kafka.admin import create_topics, default_plans
 from consumers.kafka.metadata import TopicMetadata, fetch_topic_metadata
+from consumers.topic_admin import create_topics, default_plans
 from streams.local.embedded.broker import is_embedded_topic
 from tests.support.servers import Server
 

@@ -12,10 +12,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.errors import SalepulseError, UsageError
-from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.partitioning import partition_for_key
-from consumers.kafka.producer import KeyedProducer, OutgoingMessage, send_all
+from consumers.kafka.producer import KeyedProducer, OutgoingMessage, partition_for_key, send_all
 from consumers.replay import ReplayProgress, replay_files
+from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
 from tests.support.servers import Server
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from consumers.contract.decoding import PromotionChange, decode_promotion
 from consumers.contract.events import Phase, Promotion, Targets
-from consumers.promotions.definition import encode_promotion
-from consumers.promotions.file import read_promotions
+from consumers.promotions.file import encode_promotion, read_promotions
 from consumers.times import parse_time_ms
 
 WHOLE = """\

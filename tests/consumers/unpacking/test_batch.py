@@ -13,12 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contract.rejection import RejectionReason
-from consumers.kafka.skipped_records import TRUNCATION_BYTES, SkippedRecords
 from consumers.unpacking import batch as batch_module
 from consumers.unpacking.batch import PIECE_BYTES, BatchPiece, OffsetRange, pieces, split_batches, unreadable_batch
 from consumers.unpacking.codecs import Codec
-from consumers.unpacking.errors import CorruptBatchError
-from consumers.unpacking.records import Record
+from consumers.unpacking.record import TRUNCATION_BYTES, CorruptBatchError, Record, SkippedRecords
 from tests.support.batches import (
     COMPRESS,
     CONTROL,

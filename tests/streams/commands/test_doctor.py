@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from consumers.contract.rejection import PricingLabels
-from consumers.kafka.admin import TopicPlan, create_topics, default_plans
+from consumers.topic_admin import TopicPlan, create_topics, default_plans
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.local.doctor.broker import check_topic
 from streams.local.doctor.check_results import CheckResult, CheckStatus

@@ -10,9 +10,9 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner, Result
 
-from consumers.kafka.admin import create_topics, default_plans
 from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.promotions.topic import PromotionTopicState, read_promotion_topic
+from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
 from streams.cli import create_app
 from streams.store.keys import Keys

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from consumers.errors import SalepulseError
-from consumers.kafka.admin import create_topics, default_plans
+from consumers.topic_admin import create_topics, default_plans
 from streams.commands.options import parse_speed
 from streams.settings import Settings
 from streams.store.keys import Keys

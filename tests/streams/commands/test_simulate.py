@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from consumers.kafka.admin import create_topics, default_plans
+from consumers.topic_admin import create_topics, default_plans
 from tests.streams.commands.salepulse import Running, failure, salepulse
 from tests.support.servers import Server
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import redis
 
-from consumers.kafka.admin import create_topics, default_plans
+from consumers.topic_admin import create_topics, default_plans
 from streams.local.embedded.ports import free_port
 from streams.simulate import SimulationConfig, write_folder
 from tests.streams.commands.salepulse import Running, Up, environment, failure, gone, salepulse, started

@@ -10,7 +10,7 @@ import pytest
 
 from consumers.contract.decoding import decode_batch, decode_promotion
 from consumers.contract.rejection import RejectedMessage
-from consumers.kafka.partitioning import key_from_routing, parse_routing_fields
+from consumers.ndjson import key_from_routing, parse_routing_fields
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.simulate import SimulationConfig, SimulationError, generate
 from tests.streams.simulate.played import START_MS, amount, play, played, small

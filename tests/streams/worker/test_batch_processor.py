@@ -11,9 +11,9 @@ import pytest
 from consumers.contract.rejection import RejectionReason
 from consumers.dead_letters.letters import DeadLetter
 from consumers.errors import SalepulseError
-from consumers.kafka.admin import create_topics, default_plans
-from consumers.kafka.skipped_records import SkippedRecords, Truncation
+from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
+from consumers.unpacking.record import SkippedRecords, Truncation
 from streams.clock import now_ms
 from streams.worker.partition import OwnedPartition
 from tests.streams.shop import CLICKS_0, ORDERS_0, PROMOTIONS_0

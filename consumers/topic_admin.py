@@ -6,7 +6,6 @@ Kafka does not record who created a topic, so every existing topic may belong to
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -25,11 +24,10 @@ from aiokafka.errors import (
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
-from consumers.kafka.metadata import wait_until
+from consumers.kafka.metadata import fetch_topic_settings, wait_until
 from consumers.kafka.topic_differences import TopicSettingDifference, differences, losses, unusable
-from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.topic_contents import contents_advice, find_foreign_contents
-from consumers.topics import EVENT_TOPICS, Topic
+from consumers.topics import EVENT_TOPICS, LOGICAL_NAMES, Topic, TopicNames
 
 _DAY_MS = 86_400_000
 _LARGEST = "max.message.bytes"
@@ -273,17 +271,6 @@ async def _alter_settings(
     except KafkaError as error:
         return TopicOutcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {type(error).__name__}"
     return TopicOutcome.CHANGED, _changes(wrong)
-
-
-async def fetch_topic_settings(admin: Any, topic: str) -> dict[str, tuple[str, int]] | None:
-    """A topic's settings: name -> (value, source). None if the broker does not report them."""
-    with suppress(KafkaError):
-        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
-            for code, _message, _kind, _name, entries in answer.resources:
-                if not code and entries:
-                    # (name, value, read_only, source, is_sensitive, ...)
-                    return {entry[0]: (entry[1] or "", int(entry[3])) for entry in entries}
-    return None
 
 
 def _count(partitions: int) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from consumers.kafka.topic_names import LOGICAL_NAMES, TopicNames
 from consumers.settings import IngestSettings
-from consumers.topics import Topic
+from consumers.topics import LOGICAL_NAMES, Topic, TopicNames
 
 
 def test_topics_have_their_logical_names_by_default() -> None:

@@ -13,7 +13,7 @@ from consumers.dead_letters.letters import truncated
 from consumers.dead_letters.reading import read_dead_letters
 from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.errors import SalepulseError
-from consumers.kafka.admin import TopicOutcome, config_fallbacks, create_topics, default_plans
+from consumers.topic_admin import TopicOutcome, config_fallbacks, create_topics, default_plans
 from tests.consumers.dead_letters.test_letters import letter
 from tests.support.commands import require_program, run_program
 from tests.support.kafka import apache_kafka as start_apache_kafka

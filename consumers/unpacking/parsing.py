@@ -5,50 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from consumers.contract.rejection import RejectionReason
-from consumers.kafka.skipped_records import TRUNCATION_BYTES, MessageHeaders, SkippedRecords, Truncation
 from consumers.unpacking.batch_header import BatchHeader
 from consumers.unpacking.byte_stream import ByteStream, varint
-from consumers.unpacking.errors import UnreadableError
+from consumers.unpacking.record import (
+    TRUNCATION_BYTES,
+    MessageHeaders,
+    Record,
+    SkippedRecords,
+    Truncation,
+    UnreadableError,
+)
 
 _FEW_BYTES = 64
 """A record with more bytes than this besides key and value has headers."""
 _HEADER_BYTES = 128
 """Minimum memory of a header."""
-
-
-class Record(Protocol):
-    """A Kafka message."""
-
-    @property
-    def offset(self) -> int: ...
-
-    @property
-    def timestamp(self) -> int | None:
-        """Epoch ms."""
-
-    @property
-    def key(self) -> bytes | None: ...
-
-    @property
-    def value(self) -> bytes | None: ...
-
-    @property
-    def headers(self) -> MessageHeaders: ...
-
-
-class ParsedRecord(NamedTuple):
-    """A message parsed in this module."""
-
-    offset: int
-    timestamp: int | None
-    key: bytes | None
-    value: bytes | None
-    headers: MessageHeaders
 
 
 def parse_records(header: BatchHeader, records: memoryview, count: int) -> tuple[list[Record], UnreadableError | None]:
@@ -137,9 +112,9 @@ def _one_by_one(header: BatchHeader, records: memoryview, count: int) -> tuple[l
     return found, None
 
 
-def _record(header: BatchHeader, stream: ByteStream) -> ParsedRecord:
+def _record(header: BatchHeader, stream: ByteStream) -> Record:
     offset, timestamp = _offset_and_time(header, stream)
-    return ParsedRecord(offset, timestamp, _bytes(stream), _bytes(stream), _headers(stream))
+    return Record(offset, timestamp, _bytes(stream), _bytes(stream), _headers(stream))
 
 
 def _headers(stream: ByteStream) -> MessageHeaders:
