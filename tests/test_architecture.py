@@ -56,7 +56,6 @@ PURE_FILES = (
     "alerts/rules/file.py",
     "alerts/rules/rule.py",
     "alerts/viewing/health_readings.py",
-    "alerts/viewing/tables.py",
     "consumers/contract/rejection.py",
     "consumers/contract/decoding.py",
     "consumers/dedup.py",
@@ -121,15 +120,6 @@ VALUE_MODULES = {
 """Modules that the core may import although they import an impure library: it uses only their types and functions."""
 
 IMPURE_IMPORTS = {
-    ("alerts/delivery/retry.py", "alerts/store/outbox.py"): "the type of a queued delivery is defined beside its store",
-    (
-        "alerts/viewing/horizon.py",
-        "streams/store/state.py",
-    ): "the type of the stored state is defined beside its reader",
-    ("alerts/viewing/tables.py", "streams/view/forecasts.py"): "tables reads a RollingView that is passed in",
-    ("alerts/viewing/tables.py", "streams/view/rolling.py"): "tables reads a RollingView that is passed in",
-    ("alerts/viewing/tables.py", "streams/view/scope_queries.py"): "tables reads a RollingView that is passed in",
-    ("alerts/viewing/tables.py", "streams/view/shipping_report.py"): "tables reads a RollingView that is passed in",
     ("streams/view/live_distincts.py", "streams/view/blocks.py"): "blocks yields to the event loop between reads",
 }
 """{(pure file, impure file that it imports): reason}. Entries may only go."""

@@ -21,8 +21,7 @@ from alerts.notify.outcome import DeliveryFailure, Failed, Outcome
 from alerts.notify.receivers import Receiver
 from alerts.shop import ShopInfo
 from alerts.state.alert import AlertState
-from alerts.state.notification import Notice
-from alerts.store.outbox import DueNotices, NoticeQueue
+from alerts.state.notices import DueNotices, Notice, NoticeQueue
 
 log = structlog.get_logger()
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from alerts.notify.outcome import Failed, Outcome
-from alerts.state.notification import Notice
-from alerts.store.outbox import AttemptResult
+from alerts.state.notices import AttemptResult, Notice
 
 MIN_BACKOFF_MS = 1000
 MAX_BACKOFF_MS = 60_000

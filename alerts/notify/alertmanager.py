@@ -21,7 +21,7 @@ from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
 from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import AlertState, Status
-from alerts.state.notification import NoticeKind
+from alerts.state.notices import NoticeKind
 from consumers.times import format_utc_ms
 
 RESEND_RESOLVED_FOR_MS = 5 * 60_000

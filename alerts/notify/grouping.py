@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from alerts.notify.message import MAX_NOTICES, worst_first
-from alerts.state.notification import Notice
+from alerts.state.notices import Notice
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from alerts.findings import SEVERITY_ORDER, Severity
 from alerts.notify.markup import Markup, truncated
 from alerts.notify.message_text import format_money, headline, message_text, render
 from alerts.shop import ShopInfo
-from alerts.state.notification import Notice, NoticeKind
+from alerts.state.notices import Notice, NoticeKind
 
 MAX_NOTICES = 20
 """Maximum notices in one message."""

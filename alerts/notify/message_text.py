@@ -11,7 +11,7 @@ from alerts.findings import Contributor, Finding, Labels
 from alerts.notify.markup import Markup, one_line, truncated
 from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import AlertState, Status
-from alerts.state.notification import Notice, NoticeKind
+from alerts.state.notices import Notice, NoticeKind
 from consumers.times import format_duration
 from streams.panes.counters import Unit
 

@@ -17,7 +17,7 @@ from alerts.notify.message_text import format_labels, message_text
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
 from alerts.shop import ShopInfo
-from alerts.state.notification import Notice, NoticeKind
+from alerts.state.notices import Notice, NoticeKind
 
 SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
 

@@ -9,7 +9,7 @@ from alerts.findings import Category, Finding, FindingReason, Series, Severity
 from alerts.notify.message import NotificationMessage
 from alerts.shop import ShopInfo
 from alerts.state.alert import AlertState, Status, series_fingerprint
-from alerts.state.notification import Notice, NoticeKind
+from alerts.state.notices import Notice, NoticeKind
 from streams.panes.counters import Unit
 
 

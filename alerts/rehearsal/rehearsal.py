@@ -94,7 +94,7 @@ class Rehearsal:
         if now_ms < self._from_ms:
             self._until_s = now_ms // 1000
             return None
-        seen = horizon(self._view.state, now_ms, self._settings, continuous_topics(self._rules))
+        seen = horizon(self._view.state.existing_partitions, now_ms, self._settings, continuous_topics(self._rules))
         if seen is None:
             return None
         span = Span(self._until_s, max(self._until_s, seen.settled_s))

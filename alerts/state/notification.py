@@ -9,51 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from alerts.findings import SEVERITY_ORDER, Condition, Severity
 from alerts.state.alert import AlertState, Status
+from alerts.state.notices import Notice, NoticeKind
 from alerts.state.notification_log import SUPPRESSED, NotificationLog, NotificationStatus, NotifiedReceiver
 from alerts.state.policy import Route, Routing
 from alerts.state.silences import Silence, find_silence
-
-
-class NoticeKind(StrEnum):
-    """Kind of a notice."""
-
-    FIRING = "firing"
-    ESCALATED = "escalated"
-    """The alert was not acknowledged before the next escalation step."""
-    WORSE = "worse"
-    """The severity increased."""
-    UPDATED = "updated"
-    """Another alert of the same incident took over the page."""
-    REMINDER = "reminder"
-    """The alert still fires."""
-    RESOLVED = "resolved"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """One notification of one alert to one receiver, with a snapshot of the alert."""
-
-    id: str
-    """Idempotency key: the same for all attempts."""
-    receiver: str
-    kind: NoticeKind
-    alert: AlertState
-    created_ms: int
-    due_ms: int
-    """Earliest time to send."""
-    failures: int = 0
-    """Number of failed attempts."""
-    alone: bool = False
-    """Send it ungrouped: the receiver refused a group that contained it."""
-
-    @property
-    def critical(self) -> bool:
-        """Whether its alert is critical."""
-        return self.alert.severity is Severity.CRITICAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from alerts.findings import Condition, Evaluation, Finding, Series
 from alerts.findings import FindingReason as Cause
 from alerts.state.alert import AlertChange, AlertState, ChangeKind, Status, series_fingerprint
 from alerts.state.machine import advance, is_expired, is_flapping, series_with_pending_successor
-from alerts.state.notification import Notice, NotificationContext, decide_notification
+from alerts.state.notices import Notice
+from alerts.state.notification import NotificationContext, decide_notification
 from alerts.state.notification_log import Ack, NotificationLog, NotificationStatus
 from alerts.state.policy import Timing
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from alerts.state.alert import AlertState
-from alerts.state.notification import Notice
+from alerts.state.notices import Notice
 from alerts.state.notification_log import Ack
 from alerts.state.silences import Silence
 

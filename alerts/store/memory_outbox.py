@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from alerts.state.notification import Notice
-from alerts.store.outbox import AttemptResult, DueNotices, ReceiverBlocked, ReceiverBusy
+from alerts.state.notices import AttemptResult, DueNotices, Notice, ReceiverBlocked, ReceiverBusy
 
 
 @dataclass(slots=True)

@@ -7,14 +7,12 @@ recorded outcome is sent again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from alerts.state.notification import Notice
+from alerts.state.notices import AttemptResult, DueNotices, Notice, ReceiverBlocked, ReceiverBusy
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
 from streams.store.connection import script
@@ -22,53 +20,6 @@ from streams.store.connection import script
 MAX_DUE_NOTICES = 500
 CLAIM_LEASE_MS = 3000
 """Duration of a claim before an attempt starts."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiverBusy:
-    """Another process is sending to the receiver."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiverBlocked:
-    """The receiver must not be sent to yet."""
-
-    until_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class DueNotices:
-    """The notices that are due; may be empty."""
-
-    notices: tuple[Notice, ...]
-    failures: int
-    """Consecutive failed attempts."""
-    attempts_ms: tuple[int, ...]
-    """Times of attempts within the rate-limit window, ascending."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptResult:
-    """The outcome of an attempt."""
-
-    finished_ids: Sequence[str]
-    """Ids of notices that were delivered or dropped."""
-    retries: Sequence[Notice]
-    """Notices to retry, updated."""
-    failures: int
-    blocked_ms: int
-    """No attempts to this receiver before this time."""
-
-
-class NoticeQueue(Protocol):
-    """The storage of queued notices."""
-
-    async def claim_due(
-        self, receiver: str, now_ms: int, rate_window_ms: int
-    ) -> ReceiverBusy | ReceiverBlocked | DueNotices: ...
-    async def begin_attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool: ...
-    async def record_outcome(self, receiver: str, result: AttemptResult) -> None: ...
-    async def waiting(self, receiver: str) -> int: ...
 
 
 class Outbox:

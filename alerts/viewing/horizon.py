@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from alerts.rules.detect import SequentialDetector, SilenceDetector
 from alerts.rules.rule import Rule, Rules, RuleScope
 from consumers.settings import Clock
-from consumers.topics import Topic
+from consumers.topics import Partition, Topic
 from streams.settings import Settings
 from streams.store.as_of import PartitionState, is_quiet
-from streams.store.state import StoreState
 
 SETTLE_S = 2
 """Margin before the horizon, for events in transit."""
@@ -45,29 +44,28 @@ def continuous_topics(rules: Rules) -> frozenset[Topic]:
     return frozenset(found)
 
 
-def horizon(state: StoreState, at_ms: int, settings: Settings, continuous_topics: Collection[Topic]) -> Horizon | None:
+def horizon(
+    partitions: Mapping[Partition, PartitionState],
+    at_ms: int,
+    settings: Settings,
+    continuous_topics: Collection[Topic],
+) -> Horizon | None:
     """Return the horizon; None: there are no events. `at_ms`: time of the sample.
 
     - A fully counted partition does not delay the horizon while other partitions of its topic are active, up to the
-    last
-        heartbeat of its worker: a worker that has just died is no silence of the shop.
+      last heartbeat of its worker: a worker that has just died is no silence of the shop.
     - Topics excluded by `as_of_topics` are ignored.
     - A silent topic among `continuous_topics` delays the horizon for `idle_after_s`, like the as-of: otherwise a
-    stalled
-        broker would look like a shop without orders.
+      stalled broker would look like a shop without orders.
     """
-    counted = [
-        partition_state.newest_ms
-        for partition_state in state.existing_partitions.values()
-        if partition_state.newest_ms is not None
-    ]
+    counted = [partition.newest_ms for partition in partitions.values() if partition.newest_ms is not None]
     if not counted:
         return None
     last_ms = at_ms if settings.clock is Clock.WALL else max(counted)
     reached = [last_ms]
     for topic in settings.topics_in_as_of:
-        mine = [partition_state for name, partition_state in state.existing_partitions.items() if name.topic is topic]
-        newest_ms = max((partition_state.newest_ms or 0 for partition_state in mine), default=0)
+        mine = [partition for name, partition in partitions.items() if name.topic is topic]
+        newest_ms = max((partition.newest_ms or 0 for partition in mine), default=0)
         if newest_ms:
             waits = topic in continuous_topics and not _idle(mine, at_ms, settings)
             reached += _reached(mine, newest_ms if waits else last_ms, settings.clock)
@@ -78,14 +76,12 @@ def horizon(state: StoreState, at_ms: int, settings: Settings, continuous_topics
 
 def _reached(partitions: Iterable[PartitionState], until_ms: int, clock: Clock) -> Iterable[int]:
     """The position of each partition, at most the topic's."""
-    for partition_state in partitions:
-        newest_ms = partition_state.newest_ms
-        if partition_state.lag == 0 and clock is Clock.EVENT:
+    for partition in partitions:
+        newest_ms = partition.newest_ms
+        if partition.lag == 0 and clock is Clock.EVENT:
             yield max(newest_ms or 0, until_ms)
-        elif partition_state.is_drained and clock is Clock.WALL:
-            counted_through_ms = (
-                partition_state.heartbeat_ms if partition_state.lag == 0 else partition_state.counted_through_ms
-            )
+        elif partition.is_drained and clock is Clock.WALL:
+            counted_through_ms = partition.heartbeat_ms if partition.lag == 0 else partition.counted_through_ms
             yield max(newest_ms or 0, min(counted_through_ms or 0, until_ms))
         elif newest_ms is not None:
             yield newest_ms
@@ -94,9 +90,9 @@ def _reached(partitions: Iterable[PartitionState], until_ms: int, clock: Clock) 
 def _idle(partitions: Collection[PartitionState], at_ms: int, settings: Settings) -> bool:
     """Whether a topic has been idle for so long that silence is its normal state."""
     if settings.clock is Clock.EVENT:
-        return all(partition_state.lag == 0 for partition_state in partitions)
-    last_counted_ms = max((partition_state.last_counted_ms or 0 for partition_state in partitions), default=0)
-    drained = all(partition_state.is_drained for partition_state in partitions)
+        return all(partition.lag == 0 for partition in partitions)
+    last_counted_ms = max((partition.last_counted_ms or 0 for partition in partitions), default=0)
+    drained = all(partition.is_drained for partition in partitions)
     return drained and is_quiet(last_counted_ms, at_ms, round(settings.idle_after_s * 1000), now_ms=at_ms)
 
 

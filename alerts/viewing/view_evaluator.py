@@ -125,7 +125,7 @@ class ViewEvaluator:
     # In the view's thread ---------------------------------------------------------------------------------------------
 
     async def _evaluate(self, view: RollingView, at_ms: int, one: _EvaluationRequest) -> EvaluationRun | None:
-        seen = horizon(view.state, at_ms, self._settings, continuous_topics(one.rules))
+        seen = horizon(view.state.existing_partitions, at_ms, self._settings, continuous_topics(one.rules))
         if seen is None:
             return None
         if view.state.unread and self._memory.evaluated_until_s is not None:  # some events are temporarily missing

@@ -13,9 +13,9 @@ from alerts import engine as engine_module
 from alerts.engine import Engine, EvaluationOutcome
 from alerts.metrics import AlertMetrics
 from alerts.shop import ShopInfo
-from alerts.state.notification import NoticeKind
+from alerts.state.notices import DueNotices, NoticeKind
 from alerts.store.acks_and_silences import AcksAndSilences
-from alerts.store.outbox import DueNotices, Outbox
+from alerts.store.outbox import Outbox
 from alerts.store.states import StateStore
 from tests.alerts.builders import T0, to
 from tests.alerts.engine import KEYS

@@ -14,11 +14,11 @@ from alerts.redis_alerts import HANDOVER_TIMEOUT_MS, InMemoryRedisAlerts, RedisH
 from alerts.rules.loader import default_text, load
 from alerts.shop import ShopInfo
 from alerts.state.alert import Status
-from alerts.state.notification import NoticeKind
+from alerts.state.notices import DueNotices, NoticeKind
 from alerts.state.policy import Timing
 from alerts.state.silences import Silence
 from alerts.store.acks_and_silences import AcksAndSilences
-from alerts.store.outbox import DueNotices, Outbox
+from alerts.store.outbox import Outbox
 from alerts.store.states import StateStore
 from tests.alerts.builders import T0, to
 from tests.alerts.engine import KEYS

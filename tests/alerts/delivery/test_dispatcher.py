@@ -16,7 +16,8 @@ from alerts.findings import Finding, Severity
 from alerts.metrics import AlertMetrics
 from alerts.notify.http import Http
 from alerts.notify.receivers import ReceiversFile, build_receivers
-from alerts.store.outbox import DueNotices, Outbox
+from alerts.state.notices import DueNotices
+from alerts.store.outbox import Outbox
 from tests.alerts.builders import T0, finding
 from tests.alerts.engine import KEYS, Process
 from tests.alerts.notify.notices import PLACE, many

@@ -7,7 +7,7 @@ from dataclasses import replace
 from alerts.findings import Finding, FindingReason, Severity
 from alerts.notify.message import NotificationMessage, worst_first
 from alerts.shop import ShopInfo
-from alerts.state.notification import Notice, NoticeKind
+from alerts.state.notices import Notice, NoticeKind
 from alerts.state.policy import Timing
 from tests.alerts.builders import T0, finding, to
 from tests.alerts.state.alert_play import Play

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alerts.findings import Severity
 from alerts.notify.grouping import GroupingReason, RateLimit, Send, Wait, next_message
 from alerts.notify.message import MAX_NOTICES
-from alerts.state.notification import Notice, NoticeKind
+from alerts.state.notices import Notice, NoticeKind
 from tests.alerts.builders import T0, finding
 from tests.alerts.notify.notices import many, noticed
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from alerts.findings import Finding, FindingReason
 from alerts.state.alert import AlertState
-from alerts.state.notification import Notice, NoticeKind, NotificationContext
+from alerts.state.notices import Notice, NoticeKind
+from alerts.state.notification import NotificationContext
 from alerts.state.notification_log import Ack
 from alerts.state.policy import Routing, Timing
 from alerts.state.silences import Silence

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from alerts.findings import Condition, Finding, Severity
 from alerts.findings import FindingReason as Cause
 from alerts.state.alert import Status
-from alerts.state.notification import NoticeKind
+from alerts.state.notices import NoticeKind
 from alerts.state.notification_log import Ack
 from alerts.state.policy import EscalationStep, Route, Routing, Timing
 from alerts.state.silences import Matcher, Silence

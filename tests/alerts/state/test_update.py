@@ -10,7 +10,7 @@ from alerts.findings import FindingReason as Cause
 from alerts.findings import Severity
 from alerts.state.alert import ChangeKind, Status, series_fingerprint
 from alerts.state.machine import RESOLVED_RETENTION_MS
-from alerts.state.notification import NoticeKind
+from alerts.state.notices import NoticeKind
 from alerts.state.notification_log import Ack, NotificationStatus
 from alerts.state.policy import EscalationStep, Route, Routing, Timing
 from alerts.state.silences import Matcher, Silence

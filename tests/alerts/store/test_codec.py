@@ -9,7 +9,7 @@ import pytest
 
 from alerts.findings import Category, Series, Severity
 from alerts.state.alert import AlertState
-from alerts.state.notification import Notice, NoticeKind
+from alerts.state.notices import Notice, NoticeKind
 from alerts.state.notification_log import Ack, NotificationLog, NotificationStatus, NotifiedReceiver
 from alerts.state.silences import Matcher, MatchType, Silence
 from alerts.store.codec import decode, encode

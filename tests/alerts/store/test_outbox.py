@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from alerts.store.outbox import AttemptResult, DueNotices, Outbox, ReceiverBlocked, ReceiverBusy
+from alerts.state.notices import AttemptResult, DueNotices, ReceiverBlocked, ReceiverBusy
+from alerts.store.outbox import Outbox
 from streams.settings import Settings
 from streams.store.connection import connect
 from tests.alerts.builders import T0

@@ -13,10 +13,10 @@ from alerts.findings import Finding
 from alerts.payloads import AlertChangePayload, change_payload
 from alerts.shop import ShopInfo
 from alerts.state.alert import ChangeKind, Status, series_fingerprint
-from alerts.state.notification import NoticeKind
+from alerts.state.notices import DueNotices, NoticeKind
 from alerts.state.notification_log import NotificationStatus
 from alerts.state.silences import Matcher, Silence
-from alerts.store.outbox import DueNotices, Outbox
+from alerts.store.outbox import Outbox
 from alerts.store.states import LeaderLease, Standby, WriteResult
 from streams.settings import Settings
 from streams.store.connection import connect

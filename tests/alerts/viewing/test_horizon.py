@@ -36,7 +36,7 @@ def state(**topics: list[PartitionState]) -> StoreState:
 
 
 def behind_s(of: StoreState, settings: Settings = WALL, continuous_topics: set[Topic] = SHOP) -> float | None:
-    found = horizon(of, NOW, settings, continuous_topics)
+    found = horizon(of.existing_partitions, NOW, settings, continuous_topics)
     return None if found is None else (NOW - found.as_of_ms) / 1000
 
 
@@ -104,7 +104,7 @@ def test_on_the_event_clock_everything_counted_is_evaluated() -> None:
 
 
 def test_the_latest_seconds_are_excluded() -> None:
-    found = horizon(state(clicks=[counted(0)]), NOW, WALL, SHOP)
+    found = horizon(state(clicks=[counted(0)]).existing_partitions, NOW, WALL, SHOP)
     assert found is not None
     assert found.settled_s == NOW // 1000 - SETTLE_S
 
@@ -117,7 +117,7 @@ def test_the_default_rules_wait_for_clicks_and_orders() -> None:
 
 
 def test_added_partitions_do_not_move_the_horizon_back() -> None:
-    found = horizon(state(clicks=[counted(1)]), NOW, WALL, SHOP)
+    found = horizon(state(clicks=[counted(1)]).existing_partitions, NOW, WALL, SHOP)
     assert found is not None
     assert found.not_after(found.settled_s + 5) == found
     assert found.not_after(found.settled_s - 5).settled_s == found.settled_s - 5
