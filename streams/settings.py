@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from consumers.settings import IngestSettings
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.model.currencies import EXPONENTS, near_misses
-from streams.panes.steps import DAY_S, HOUR_MS
+from streams.panes.counters import DAY_S, HOUR_MS
 from streams.shipping.expansion import ShippingLimits
 
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")

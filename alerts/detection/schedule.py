@@ -15,7 +15,7 @@ from alerts.rules.detect import (
 )
 from alerts.rules.rule import PromotionCondition, Rule
 from consumers.contract.events import Promotion
-from streams.model.phases import RunState, phase_at, run_state
+from streams.model.promotions import RunState, phase_at, run_state
 
 _ALWAYS = PromotionCondition()
 DetectorConfig = ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector

@@ -19,7 +19,7 @@ from streams.panes.cells import merge_cells
 from streams.panes.rows import RowIndex
 from streams.settings import Settings, shipping_limits
 from streams.shipping.join import OrderChanges, join
-from streams.shipping.record_keys import RecordKey
+from streams.shipping.record import RecordKey
 from streams.store.as_of import PartitionState
 from streams.store.levels import levels
 from streams.store.merging import BlockId

@@ -18,9 +18,9 @@ from consumers.topics import Partition
 from streams.model import promotions
 from streams.model.kpis import TARGET_TIERS
 from streams.model.windows import Span, Window, span
-from streams.panes.dictionary import StockNames
+from streams.panes.counters import HOUR_MS
+from streams.panes.rows import StockNames
 from streams.panes.scopes import Scope
-from streams.panes.steps import HOUR_MS
 from streams.settings import Settings
 from streams.stock.stock_state import StockState
 from streams.view.compare_rules import days_before, promotion_pair

@@ -30,9 +30,9 @@ from streams.model.windows import Span
 from streams.settings import Settings
 from streams.store.levels import levels
 from streams.store.process_reports import clock_offsets
+from streams.store.state import newest_as_of
 from streams.view.follower_thread import FollowerThread
-from streams.view.newest_as_of import newest_as_of
-from streams.view.precomputed import NoPrecomputedQueries
+from streams.view.precomputed import HotQueries
 from streams.view.query import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
 
@@ -64,7 +64,7 @@ class ViewEvaluator:
     def __init__(self, settings: Settings, loader: RuleLoader) -> None:
         self._settings = settings
         self._loader = loader
-        self._following = FollowerThread(settings, NoPrecomputedQueries())
+        self._following = FollowerThread(settings, HotQueries(always=()))
         self._follows = False
         self._store_healthy_for_s: Callable[[], float] = lambda: inf
         self._snapshots = InputReader(settings)

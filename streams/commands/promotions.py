@@ -258,7 +258,7 @@ def _print(applied: Sequence[PromotionReport], dry_run: bool) -> None:
 
 def _with_phase(promotion: Promotion, at_ms: int) -> dict[str, Any]:
     """A promotion and its progress, as JSON."""
-    from streams.model.phases import promotion_progress
+    from streams.model.promotions import promotion_progress
 
     now = promotion_progress(promotion, at_ms)
     return {
@@ -273,7 +273,7 @@ def _with_phase(promotion: Promotion, at_ms: int) -> dict[str, Any]:
 def _row(promotion: Promotion, at_ms: int) -> tuple[str, ...]:
     from consumers.times import format_local_time
     from streams.model.formatting import format_percent
-    from streams.model.phases import RunState, promotion_progress
+    from streams.model.promotions import RunState, promotion_progress
 
     now = promotion_progress(promotion, at_ms)
     phase = now.phase.name if now.phase else ("between phases" if promotion.phases else "running")

@@ -2,7 +2,7 @@
 
 The first byte flags compression (zstd). The rest is a MessagePack array: version, scope ids, values, then the columns,
 each a list of integers or packed (`streams.panes.packing`). Rows are renumbered from 0, since row numbers are local to
-a process.
+a process; shipping and the stock ledger have lists of names of their own.
 """
 
 from __future__ import annotations
@@ -12,16 +12,154 @@ import numpy as np
 import zstandard
 
 from streams.fold.delta import PaneDelta
-from streams.panes.arrays import places, unique_inverse
+from streams.panes.arrays import NO_INTS, Ints, places, unique_inverse
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.packing import Column, pack, pack_delta_encoded, unpack, unpack_uint32
-from streams.panes.rows import RowIndex
-from streams.panes.sketch import RANK_BITS, RegisterEntries
-from streams.panes.sketches import Sketches, group_keys
-from streams.shipping.wire import ShippingWire, from_wire, to_wire
-from streams.stock.wire import LedgerWire
-from streams.stock.wire import from_wire as ledger_from_wire
-from streams.stock.wire import to_wire as ledger_to_wire
+from streams.panes.rows import Numbering, RowIndex, StockNames
+from streams.panes.sketches import RANK_BITS, RegisterEntries, Sketches, group_keys
+from streams.shipping.delta import NO_SHIPPING, RetroactiveCorrections, ShippingDelta
+from streams.stock.ledger import EMPTY_LEDGER, Ledger, min_entries, pair_codes, sum_entries
+
+
+class ShippingWire(msgspec.Struct, array_like=True):
+    """A delta whose rows and panes are indexes into its own lists; sums, corrections and waiting orders
+    concatenated."""
+
+    scopes: bytes
+    """Scope id of each row."""
+    values: list[str]
+    """Value of each row, parallel."""
+    pane_steps: Column
+    """Distinct panes, delta-encoded."""
+    sizes: tuple[int, int]
+    """Numbers of sums and of corrections."""
+    panes: Column
+    rows: Column
+    counters: Column
+    amounts: Column
+    delays: Column
+    """Of each correction: seconds from its pane until it is valid."""
+
+
+def shipping_to_wire(delta: ShippingDelta, rows: RowIndex) -> ShippingWire | None:
+    """Encode a delta, its rows numbered by `rows`; None if empty."""
+    if not delta:
+        return None
+    parts = (delta.sums, delta.corrections.cells, delta.waiting)
+    whole = Cells(np.concatenate([part.keys for part in parts]), np.concatenate([part.amounts for part in parts]))
+    used, row_of = unique_inverse(whole.rows, len(rows))
+    panes, pane_of = places(whole.panes)
+    return ShippingWire(
+        *rows.written(used.tolist()),
+        pack(np.diff(panes, prepend=0)),
+        (len(delta.sums.keys), len(delta.corrections)),
+        pack(pane_of),
+        pack(row_of),
+        pack(whole.counters),
+        pack(whole.amounts),
+        pack(delta.corrections.valid_s - delta.corrections.cells.panes),
+    )
+
+
+def shipping_from_wire(wire: ShippingWire | None, rows: RowIndex) -> ShippingDelta:
+    """Decode a delta, numbering its labels by `rows`."""
+    if wire is None:
+        return NO_SHIPPING
+    row_of = rows.read(wire.scopes, wire.values)
+    panes = np.cumsum(unpack(wire.pane_steps))[unpack(wire.panes)]
+    keys = cell_keys(panes, row_of[unpack(wire.rows)], unpack(wire.counters))
+    amounts = unpack(wire.amounts)
+    sums, late = wire.sizes[0], wire.sizes[0] + wire.sizes[1]
+    valid_s = panes[sums:late] + unpack(wire.delays)
+    return ShippingDelta(
+        Cells(keys[:sums], amounts[:sums]).sorted(),
+        RetroactiveCorrections(keys[sums:late], valid_s, amounts[sums:late]).sorted(),
+        Cells(keys[late:], amounts[late:]).sorted(),
+    )
+
+
+class _Entries(msgspec.Struct, array_like=True):
+    skus: Column
+    """Index of each entry's SKU, delta-encoded."""
+    others: Column
+    """Index of its warehouse or promotion; 0 is none."""
+    times: Column
+    """Milliseconds after the first."""
+    amounts: Column
+
+
+class LedgerWire(msgspec.Struct, array_like=True):
+    """A ledger whose numbers are indexes into its own lists."""
+
+    skus: list[str]
+    warehouses: list[str]
+    """Index 0 stands for none."""
+    promotions: list[str]
+    first_ms: int
+    moves: _Entries
+    levels: _Entries
+    sales: _Entries
+
+
+def ledger_to_wire(ledger: Ledger, names: StockNames) -> LedgerWire | None:
+    """Encode a ledger numbered by `names`; None if empty."""
+    if not ledger:
+        return None
+    parts = (ledger.moves, ledger.levels, ledger.sales)
+    skus, sku_of = unique_inverse(np.concatenate([part.skus for part in parts]), len(names.skus.names))
+    warehouses, warehouse_of = np.unique(
+        np.concatenate(([-1], ledger.moves.others, ledger.levels.others)), return_inverse=True
+    )
+    promotions, promotion_of = np.unique(np.concatenate(([-1], ledger.sales.others)), return_inverse=True)
+    first_ms = int(ledger.times.min())
+    moves, levels = len(ledger.moves), len(ledger.levels)
+    others = (warehouse_of[1 : moves + 1], warehouse_of[moves + 1 :], promotion_of[1:])
+    of_part = np.split(sku_of, [moves, moves + levels])
+    wires = [
+        _Entries(
+            pack(np.diff(sku, prepend=0)),
+            pack(other) if other.any() else [],
+            pack(part.times - first_ms),
+            pack(part.amounts),
+        )
+        for part, sku, other in zip(parts, of_part, others, strict=True)
+    ]
+    return LedgerWire(
+        [names.skus.names[sku] for sku in skus.tolist()],
+        [names.warehouses.names[warehouse] for warehouse in warehouses.tolist()[1:]],
+        [names.promotions.names[promotion] for promotion in promotions.tolist()[1:]],
+        first_ms,
+        *wires,
+    )
+
+
+def ledger_from_wire(wire: LedgerWire | None, names: StockNames) -> Ledger:
+    """Decode a ledger, numbering it by `names`."""
+    if wire is None:
+        return EMPTY_LEDGER
+    skus = _stock_numbers(wire.skus, names.skus)
+    warehouses, promotions = (
+        np.concatenate(([-1], _stock_numbers(held, numbering)))
+        for held, numbering in ((wire.warehouses, names.warehouses), (wire.promotions, names.promotions))
+    )
+    return Ledger(
+        sum_entries(*_columns(wire.moves, skus, warehouses, wire.first_ms)),
+        min_entries(*_columns(wire.levels, skus, warehouses, wire.first_ms)),
+        sum_entries(*_columns(wire.sales, skus, promotions, wire.first_ms)),
+    )
+
+
+def _stock_numbers(names: list[str], numbering: Numbering) -> Ints:
+    return np.fromiter((numbering[name] for name in names), np.int64, len(names))
+
+
+def _columns(wire: _Entries, skus: Ints, others: Ints, first_ms: int) -> tuple[Ints, Ints, Ints]:
+    amounts = unpack(wire.amounts)
+    if len(amounts) == 0:
+        return NO_INTS, NO_INTS, NO_INTS
+    other = others[unpack(wire.others)] if len(wire.others) else np.full(len(amounts), -1)
+    return pair_codes(skus[np.cumsum(unpack(wire.skus))], other), unpack(wire.times) + first_ms, amounts
+
 
 VERSION = 4
 """Older processes must not read newer formats: merging parts would drop what they do not know."""
@@ -65,7 +203,7 @@ def encode(delta: PaneDelta, rows: RowIndex, *, compress: bool = True) -> bytes:
     """Encode a delta."""
     few = len(delta.cells.keys) + len(delta.sketches.register_entries) < _FEW
     wire = _few(delta, rows) if few else _many(delta, rows)
-    wire.shipping, wire.stock = to_wire(delta.shipping, rows), ledger_to_wire(delta.stock, rows.stock)
+    wire.shipping, wire.stock = shipping_to_wire(delta.shipping, rows), ledger_to_wire(delta.stock, rows.stock)
     data = _encoder.encode(wire)
     if few and delta.shipping.size + delta.stock.size < _FEW:
         return _PLAIN + data
@@ -136,6 +274,6 @@ def decode(data: bytes, rows: RowIndex) -> PaneDelta:
     return PaneDelta(
         Cells(keys, unpack(wire.cell_amounts)).sorted(),
         Sketches(groups, np.cumsum(unpack(wire.group_sizes)), register_entries).sorted(),
-        from_wire(wire.shipping, rows),
+        shipping_from_wire(wire.shipping, rows),
         ledger_from_wire(wire.stock, rows.stock),
     )

@@ -18,13 +18,26 @@ from streams.fold.columns import TYPE_NAMES, Columns
 from streams.fold.delta import ZERO, PaneDelta
 from streams.panes.arrays import Ints, places, radix_order, unique_inverse
 from streams.panes.cells import Cells, cells_from, merge_cells
-from streams.panes.counters import COUNTER_IDS, DISTINCT_IDS, N_COUNTERS, TYPE_COUNTERS
-from streams.panes.dictionary import Numbering
-from streams.panes.rows import RowIndex
+from streams.panes.counters import (
+    COUNTER_IDS,
+    DISTINCT_IDS,
+    DISTINCTS_STEP_S,
+    N_COUNTERS,
+    SKU_DISTINCTS_STEP_S,
+    TYPE_COUNTERS,
+)
+from streams.panes.rows import Numbering, RowIndex
 from streams.panes.scopes import Scope
-from streams.panes.sketch import RANK_BITS, REGISTERS, register_entries
-from streams.panes.sketches import NO_SKETCHES, Sketches, group_keys, merge_disjoint, sketches_from
-from streams.panes.steps import DISTINCTS_STEP_S, SKU_DISTINCTS_STEP_S
+from streams.panes.sketches import (
+    NO_SKETCHES,
+    RANK_BITS,
+    REGISTERS,
+    Sketches,
+    group_keys,
+    merge_disjoint,
+    register_entries,
+    sketches_from,
+)
 from streams.stock.ledger import EMPTY_LEDGER, Ledger, min_entries, pair_codes, sum_entries
 
 SALES_STEP_MS = 1000

@@ -1,1 +1,1 @@
-"""The model of a shop: KPIs, windows, promotions, phases, currencies."""
+"""The model of a shop: KPIs, windows, promotions and their forecast, currencies."""

@@ -1,4 +1,4 @@
-"""The additive counters and distinct counts of the metric dictionary.
+"""The additive counters and distinct counts of the metric dictionary, and the resolutions of their panes.
 
 The index in `COUNTERS` or `DISTINCTS` is the id in stored panes: append, never reorder.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Unit(StrEnum):
@@ -106,3 +107,13 @@ TYPE_COUNTERS = {
     "shipment_delayed": COUNTER_IDS["delayed"],
 }
 """# <event type: counter that each event increments>"""
+
+
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+HOUR_MS = 1000 * HOUR_S
+
+COUNTERS_STEP_S = MappingProxyType({"s": 1, "m": MINUTE_S, "h": HOUR_S})
+"""Finest first."""
+DISTINCTS_STEP_S = MappingProxyType({"s": 10, "m": 10 * MINUTE_S, "h": HOUR_S})
+SKU_DISTINCTS_STEP_S = DISTINCTS_STEP_S["m"]
+"""Finest resolution of distinct counts per SKU: there are many SKUs."""

@@ -1,4 +1,4 @@
-"""Dictionary encoding of (scope, value) pairs."""
+"""Dictionary encoding: of (scope, value) pairs as rows, and of the names in the stock ledger."""
 
 from __future__ import annotations
 
@@ -8,8 +8,39 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from streams.panes.dictionary import StockNames
 from streams.panes.scopes import DIMENSION_IDS, DIMENSIONS, Dimension, Scope
+
+
+class Numbering(dict[str, int]):
+    """Assigns numbers from 0 to unknown names. Thread-safe."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        """# <number>: name"""
+        self._lock = Lock()
+
+    def __missing__(self, name: str) -> int:
+        with self._lock:
+            known = self.get(name)
+            if known is not None:
+                return known
+            number = len(self.names)
+            self.names.append(name)
+            self[name] = number
+            return number
+
+
+class StockNames:
+    """The numbers of one process, meaningless outside it: stored data holds the names."""
+
+    def __init__(self) -> None:
+        self.skus = Numbering()
+        self.warehouses = Numbering()
+        self.promotions = Numbering()
+
+    def __len__(self) -> int:
+        return len(self.skus.names) + len(self.warehouses.names) + len(self.promotions.names)
 
 
 class RowIndex:

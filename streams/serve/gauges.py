@@ -20,7 +20,7 @@ from streams.model.windows import Window
 from streams.panes.counters import DISTINCTS, Unit
 from streams.panes.scopes import SCOPES, Scope
 from streams.serve.promotion_metrics import RunningPromotion, running_promotions
-from streams.view.baselines import Baselines
+from streams.view.comparer import Baselines
 from streams.view.forecasts import Forecasts
 from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView

@@ -12,14 +12,13 @@ from consumers.settings import Clock
 from consumers.topics import Partition
 from streams.serve.change_notifier import ChangeNotifier
 from streams.settings import Settings
-from streams.store.blocking_as_of import blocking_as_of
-from streams.store.state import StoreState
+from streams.store.as_of import blocking_as_of
+from streams.store.state import StoreState, newest_as_of, queryable_until_ms
 from streams.store.stuck_partitions import UnmovedPosition, stuck_partitions
 from streams.view.answer_status import DOWN_AFTER_MS, AnswerStatus, ServerState, answer_status, is_redis_silent
 from streams.view.cached_queries import CachedQuery
 from streams.view.fair_queue import SERVER_CLIENT, OverloadedError, OverloadReason, current_client
 from streams.view.follower_thread import FollowerThread, PollResult, RedisMetrics
-from streams.view.newest_as_of import newest_as_of, queryable_until_ms
 from streams.view.precomputed import AnswerSnapshot, HotQueries
 from streams.view.query import NotReadyError
 from streams.view.rolling import RollingView

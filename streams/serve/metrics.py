@@ -31,7 +31,7 @@ from streams.serve.promotion_metrics import PromotionCollector
 from streams.store.connection import UNREACHABLE
 from streams.store.refusal_kinds import RedisRefusal
 from streams.view.answer_status import NotLiveReason
-from streams.view.baselines import Baselines
+from streams.view.comparer import Baselines
 from streams.view.forecasts import Forecasts
 from streams.view.query import NotAnswerableError, NotReadyError
 

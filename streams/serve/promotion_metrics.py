@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector
 
 from consumers.contract.events import Promotion
 from streams.model.kpis import MONEY_NAMES, Number
-from streams.model.phases import PromotionProgress, RunState, promotion_progress
-from streams.view.baselines import Baselines
+from streams.model.promotions import PromotionProgress, RunState, promotion_progress
+from streams.view.comparer import Baselines
 from streams.view.forecasts import Forecasts, TargetOutlook
 from streams.view.query import NotAnswerableError
 from streams.view.rolling import RollingView

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from consumers.contract.events import Phase, Promotion
 from streams.model.kpis import TARGET_TIERS, Number
-from streams.model.phases import RunState, elapsed_fraction, promotion_progress
+from streams.model.promotions import RunState, elapsed_fraction, promotion_progress
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.serve.answers import AnswerFrame, AsOfParam, LiveView, Values, frame_fields, require_ready

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from consumers.contract.events import MAX_TS_MS
 from streams.model.kpis import NAMES, Number
 from streams.model.windows import Window
+from streams.panes.counters import HOUR_MS
 from streams.panes.scopes import Scope
-from streams.panes.steps import HOUR_MS
 from streams.serve.answers import (
     AnswerFrame,
     LiveView,

@@ -12,8 +12,8 @@ from streams.serve.answers import AnswerFrame, AsOfParam, LiveView, PromotionPar
 from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS
 from streams.serve.paths import PathId
-from streams.stock.abc_classes import AbcClass
 from streams.stock.forecast import COVERAGE, StockOutInterval
+from streams.stock.inventory import AbcClass
 from streams.view.stock_outlook import Outage, SkuOutlook, StockOutlook
 
 router = APIRouter(prefix="/api/v1", tags=["Stock"], responses=ERRORS)

@@ -20,9 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from streams.panes.steps import DAY_S, HOUR_MS
-from streams.shipping.counters import ShippingCounter
-from streams.shipping.duration_histogram import DELIVERY, SHIP, histogram_counter
+from streams.panes.counters import DAY_S, HOUR_MS
+from streams.shipping.counters import DELIVERY, SHIP, ShippingCounter, histogram_counter
 from streams.shipping.facts import NO_FACTS, UNKNOWN_MS, OrderFacts, Payment, Shipment, known_before
 
 

@@ -16,8 +16,7 @@ from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of, delta_o
 from streams.shipping.expansion import Entry, ShippingLimits, change
 from streams.shipping.facts import NO_FACTS, Creation, OrderFacts, Payment, facts_with, merge, repeated_events
 from streams.shipping.order_facts import FactsByOrder
-from streams.shipping.record import decode, encode, encode_creation, encode_payment
-from streams.shipping.record_keys import RecordKey
+from streams.shipping.record import RecordKey, decode, encode, encode_creation, encode_payment
 
 _SCOPES = (
     Scope.REGION,

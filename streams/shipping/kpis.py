@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from streams.panes.counters import Unit
+from streams.panes.counters import HOUR_MS, Unit
 from streams.panes.scopes import Scope
-from streams.panes.steps import HOUR_MS
 from streams.shipping.counters import ShippingCounter, shipping_sum_name
 
 Sums: TypeAlias = Mapping[str, int]

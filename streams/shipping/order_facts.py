@@ -25,7 +25,7 @@ from streams.shipping.facts import (
     merge,
     repeated_events,
 )
-from streams.shipping.record_keys import RecordKey, keys_of
+from streams.shipping.record import RecordKey, keys_of
 
 FACT_TYPES = frozenset(
     {

@@ -18,9 +18,9 @@ from consumers.settings import Clock
 from consumers.topics import Partition
 from streams.fold.codec import decode, encode
 from streams.fold.delta import PaneDelta, merge
+from streams.panes.counters import SKU_DISTINCTS_STEP_S
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
-from streams.panes.steps import SKU_DISTINCTS_STEP_S
 from streams.store.connection import script
 from streams.store.keys import Keys
 from streams.store.levels import SETTLE_S, LevelContent, PaneLevel

@@ -1,14 +1,17 @@
-"""Connects to Redis, checks it, and loads scripts."""
+"""Connects to Redis, waits for it, checks it and the settings it was populated with, and loads scripts."""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from enum import StrEnum
 from importlib.resources import files
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
+import structlog
 from redis.asyncio import Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -18,10 +21,13 @@ from redis.exceptions import RedisError
 from consumers.errors import SalepulseError
 from consumers.secret_files import read_secret
 from consumers.tls import TlsFiles, client_ssl_context
+from consumers.topics import Topic
+from streams.log_pace import LogPace
 from streams.settings import Settings
 from streams.store.client import StorePool, StoreRedis
 from streams.store.cluster import Cluster
-from streams.store.errors import UNREACHABLE, RedisEndpoint, to_user_error
+from streams.store.errors import UNREACHABLE, RedisEndpoint, RedisUnavailableError, to_user_error
+from streams.store.keys import Keys
 
 __all__ = ["UNREACHABLE", "Access", "address", "check", "connect", "endpoint_of", "script", "servers"]
 _CALL = re.compile(r"redis\.p?call\('(\w+)'")
@@ -177,3 +183,64 @@ def guarded(text: str) -> str:
         f"for _, name in ipairs({{{names}}}) do if not redis.acl_check_cmd(name, KEYS[1]) then "
         f"return redis.error_reply('NOPERM this user has no permissions to run ' .. name) end end\n{text}"
     )
+
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+_RETRY_EVERY_S = 1.0
+
+
+async def wait_for_redis(redis: Redis | None, work: Callable[[], Awaitable[T]]) -> T:
+    """Run `work`, retrying and logging while Redis is unavailable or refuses writes.
+
+    `redis`: the client whose errors `work` raises unconverted; None if it raises SalepulseErrors. Raises errors that
+    waiting cannot fix: an unsafe Redis, a rejected login, a missing permission.
+    """
+    waited, pace = False, LogPace()
+    while True:
+        try:
+            with user_errors(redis) if redis is not None else nullcontext():
+                done = await work()
+        except RedisUnavailableError as error:
+            waited = True
+            if pace.is_due(str(error), monotonic()):
+                log.warning("Redis is not available yet; waiting for it", why=str(error))
+            await asyncio.sleep(_RETRY_EVERY_S)
+        else:
+            if waited:
+                log.info("Redis is available")
+            return done
+
+
+CURRENCY = "currency"
+"""State field with the counted currency; absent in stores of earlier versions."""
+
+
+async def require_same_settings(redis: Redis, settings: Settings, partitions: dict[Topic, int]) -> None:
+    """Reject settings that differ from the store's, or partition counts under which orders cannot be joined.
+
+    `partitions`: number per topic. Raises SalepulseError.
+    """
+    orders, logistics = partitions[Topic.ORDERS], partitions[Topic.LOGISTICS]
+    if settings.shards > 1 and orders != logistics:
+        raise SalepulseError(
+            f"topic orders has {orders} partitions and logistics {logistics}: with shards = {settings.shards} the "
+            "numbers must match, so that all records of an order are in one shard; recreate one of the topics, or "
+            "set shards = 1"
+        )
+    state = Keys(settings.redis_prefix, settings.shards).state(0)
+    counted_with = {
+        "orders": f"overdue_after_h={settings.overdue_after_h:g} unshipped_horizon_d={settings.unshipped_horizon_d}",
+        CURRENCY: f"currency={settings.currency}",
+    }
+    for name, ours in counted_with.items():
+        with user_errors(redis):
+            await redis.hsetnx(state, name, ours)
+            held: bytes | None = await redis.hget(state, name)  # type: ignore[assignment]
+        theirs = ours if held is None else held.decode()
+        if theirs != ours:
+            raise SalepulseError(
+                f"this Redis was populated with {theirs}, not with {ours}, and counts cannot be converted; use "
+                "those settings, or another redis_prefix and count again"
+            )

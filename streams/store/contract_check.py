@@ -41,6 +41,7 @@ class TopicTally:
 
     @property
     def rejected(self) -> int:
+        """Number of rejected messages."""
         return sum(self.reasons.values())
 
 

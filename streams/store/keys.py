@@ -48,18 +48,23 @@ class Keys:
         return zlib.crc32(str(shared).encode()) % self.shards
 
     def state(self, shard: int) -> str:
+        """State of the partitions of a shard."""
         return f"{self._tag(shard)}:state"
 
     def log(self, partition: Partition) -> str:
+        """Deltas that are not compacted."""
         return f"{self._tag(self.shard(partition))}:log:{partition}"
 
     def ids(self, partition: Partition) -> str:
+        """Event ids since the last compaction."""
         return f"{self._tag(self.shard(partition))}:ids:{partition}"
 
     def compacted_ids(self, partition: Partition) -> str:
+        """Earlier event ids."""
         return f"{self._tag(self.shard(partition))}:rolled-ids:{partition}"
 
     def totals(self, shard: int) -> str:
+        """Counts of a shard."""
         return f"{self._tag(shard)}:totals"
 
     def buckets(self, shard: int) -> str:
@@ -67,36 +72,45 @@ class Keys:
         return f"{self._tag(shard)}:orders"
 
     def orders(self, shard: int, bucket: int) -> str:
+        """Order records of a bucket."""
         return f"{self.buckets(shard)}:{bucket:x}"
 
     @property
     def workers(self) -> str:
+        """Reports of workers."""
         return f"{self._tag(0)}:workers"
 
     @property
     def reports(self) -> str:
+        """Reports of processes."""
         return f"{self._tag(0)}:reports"
 
     def pane(self, shard: int, level: str, start_s: int) -> str:
+        """One block."""
         return f"{self._tag(shard)}:pane:{level}:{start_s}"
 
     def blocks(self, shard: int, level: str) -> str:
+        """Starts of the existing blocks of a level."""
         return f"{self._tag(shard)}:blocks:{level}"
 
     @property
     def promotions(self) -> str:
+        """Definitions of promotions."""
         return f"{self._tag(0)}:promotions"
 
     @property
     def evaluated(self) -> str:
+        """Time of the last evaluation of the alert rules."""
         return f"{self._tag(0)}:evaluated"
 
     @property
     def awaiting_events(self) -> str:
+        """Last time without an as-of to evaluate them at."""
         return f"{self._tag(0)}:awaiting-events"
 
     @property
     def retained_spans(self) -> str:
+        """Spans of minutes that are retained for years."""
         return f"{self._tag(0)}:kept"
 
     def probe(self, shard: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from streams.fold.delta import PaneDelta
-from streams.panes.steps import COUNTERS_STEP_S, DAY_S, DISTINCTS_STEP_S, HOUR_S, MINUTE_S
+from streams.panes.counters import COUNTERS_STEP_S, DAY_S, DISTINCTS_STEP_S, HOUR_S, MINUTE_S
 from streams.settings import Settings
 from streams.stock.ledger import Ledger
 

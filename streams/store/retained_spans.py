@@ -2,7 +2,7 @@
 
 Minute panes expire after `keep_minutes_d`, except in retained spans: each promotion's time, from an hour before its
 start so that windows up to 1h are complete from its first minute. The spans are published in Redis
-(`streams.store.retention_keeper`), since a missing block may be empty or expired: servers answer for old minutes only
+(`streams.worker.expiry`), since a missing block may be empty or expired: servers answer for old minutes only
 inside published spans.
 
 A new span is added whole only where nothing has expired yet, and published spans stay: changing or deleting a promotion
@@ -18,7 +18,7 @@ import msgspec
 
 from consumers.contract.events import Promotion
 from streams.model.windows import Span
-from streams.panes.steps import DAY_S
+from streams.panes.counters import DAY_S
 from streams.settings import Settings
 
 KEPT_LEVELS = ("m", "ship_m")

@@ -35,7 +35,7 @@ from streams.fold.delta import ZERO, PaneDelta
 from streams.model.negative_amounts import MAX_CHANNEL_COUPON_PAIRS
 from streams.panes.rows import RowIndex
 from streams.shipping.join import RecordChange
-from streams.shipping.record_keys import RecordKey
+from streams.shipping.record import RecordKey
 from streams.store.connection import script
 from streams.store.id_log import IdSpan
 from streams.store.keys import Keys

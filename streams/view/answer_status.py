@@ -8,8 +8,7 @@ from enum import StrEnum
 
 from consumers.times import format_utc
 from consumers.topics import Partition, Topic
-from streams.store.as_of import AsOf, PartitionState
-from streams.store.blocking_as_of import BlockingPartition, late_feed_fix, late_feed_text
+from streams.store.as_of import AsOf, BlockingPartition, PartitionState, late_feed_fix, late_feed_text
 from streams.store.contract_check import contract_fix
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
 from streams.store.stuck_partitions import UnmovedPosition, stuck_texts

@@ -15,8 +15,7 @@ from streams.model.windows import Span
 from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells
 from streams.panes.sketches import DISTINCT_BITS, Sketches
 from streams.panes.tiered_sum import TieredSum
-from streams.shipping.corrections import RetroactiveCorrections
-from streams.shipping.delta import ShippingDelta
+from streams.shipping.delta import RetroactiveCorrections, ShippingDelta
 from streams.store.levels import LevelContent, PaneLevel
 from streams.store.merging import BlockId
 from streams.store.reader import LogEntry, PaneSource, StoredBlock

@@ -52,6 +52,7 @@ class CachedKpiQuery:
 
     @property
     def newest(self) -> bool:
+        """Whether it asks for the newest as-of."""
         return self.query.as_of_ms is None
 
     def at(self, as_of_ms: int | None) -> KpiQuery:
@@ -67,6 +68,7 @@ class OneValueQuery(CachedKpiQuery):
     value: str
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> EncodedAnswer:
+        """The answer, encoded."""
         answer = await view.one(self.at(as_of_ms), self.value, at_ms)
         return encode_answer(answer, value=self.value or None, values=answer.items[0].values)
 
@@ -76,6 +78,7 @@ class EachValueQuery(CachedKpiQuery):
     """All KPIs of each value of a scope."""
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> EncodedAnswer:
+        """The answer, encoded."""
         answer = await ScopeQueries(view, at_ms).every(self.at(as_of_ms))
         return encode_answer(answer, count=answer.count, items=answer.items)
 
@@ -88,6 +91,7 @@ class TopQuery(CachedKpiQuery):
     limit: int
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> EncodedAnswer:
+        """The answer, encoded."""
         found = await ScopeQueries(view, at_ms).top(self.at(as_of_ms), by=self.by, limit=self.limit)
         other = {"count": found.left_out, "values": found.other}
         return encode_answer(found.answer, by=self.by, items=found.answer.items, other=other)

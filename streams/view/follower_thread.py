@@ -33,10 +33,9 @@ from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, Redi
 from streams.store.state import StoreState
 from streams.store.write_probe import write_probe
 from streams.view.answer_status import RefusedWrites, any_heard
-from streams.view.budgets import Budgets, TokenBucket
 from streams.view.cached_queries import ALWAYS_HOT, CachedQuery
-from streams.view.fair_queue import SERVER_CLIENT, FairQueue, TimedCoroutine
-from streams.view.precomputed import AnswerSnapshot, PrecomputedQueries, state_key
+from streams.view.fair_queue import SERVER_CLIENT, Budgets, FairQueue, TimedCoroutine, TokenBucket
+from streams.view.precomputed import AnswerSnapshot, HotQueries, state_key
 from streams.view.query import NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView
 
@@ -86,9 +85,7 @@ def _ignore(_: int | None) -> None:
 class FollowerThread:
     """Runs the view and publishes its results for other threads. Each result is replaced as a whole."""
 
-    def __init__(
-        self, settings: Settings, hot: PrecomputedQueries, on_publish: Callable[[int | None], None] = _ignore
-    ) -> None:
+    def __init__(self, settings: Settings, hot: HotQueries, on_publish: Callable[[int | None], None] = _ignore) -> None:
         self.last_poll: PollResult | None = None
         self.snapshot = AnswerSnapshot()
         self.redis_metrics = RedisMetrics()

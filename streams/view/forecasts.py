@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 from consumers.contract.events import Promotion
 from streams.model.kpis import Number
 from streams.model.promotions import baseline_chain
+from streams.model.target_forecast import CELLS, Curve, EarlierPromotion, Forecast, day_curve, forecast
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.store.levels import levels
-from streams.targets import CELLS, Curve, EarlierPromotion, Forecast, day_curve, forecast
 from streams.view.query import KpiQuery, NotAnswerableError
 from streams.view.rolling import RollingView
 

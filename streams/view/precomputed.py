@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from streams.store.state import StoreState
 from streams.view.cached_queries import ALWAYS_HOT, CachedQuery
@@ -45,9 +45,9 @@ class AnswerSnapshot:
 
     def with_answer(self, cached_query: CachedQuery[T], answer: T) -> AnswerSnapshot:
         """A snapshot with one more answer from the same state."""
-        return (
-            self if len(self.answers) >= _MOST_MADE else replace(self, answers={**self.answers, cached_query: answer})
-        )
+        if len(self.answers) >= _MOST_MADE:
+            return self
+        return replace(self, answers={**self.answers, cached_query: answer})
 
 
 def state_key(state: StoreState) -> Hashable:
@@ -67,42 +67,12 @@ class _QueryUse:
     """CPU seconds of its last answer; None if it was not computed, so its cost is unknown."""
 
 
-class PrecomputedQueries(Protocol):
-    """Which queries to answer before clients ask."""
-
-    def is_internal(self, cached_query: CachedQuery[Any]) -> bool:
-        """Whether the server itself asks this query."""
-
-    def record_cost(self, cached_query: CachedQuery[Any], seconds: float) -> None:
-        """Record the computing time of an answer."""
-
-    def fast_queries(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
-        """Queries to answer at each new as-of; those of clients within `left_s` CPU seconds."""
-
-    def slow_queries(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
-        """Slow queries to answer after these; `warm`: also those not used for some seconds."""
-
-
-class NoPrecomputedQueries:
-    """Precomputes nothing."""
-
-    def is_internal(self, cached_query: CachedQuery[Any]) -> bool:
-        return False
-
-    def record_cost(self, cached_query: CachedQuery[Any], seconds: float) -> None:
-        pass
-
-    def fast_queries(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
-        return []
-
-    def slow_queries(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
-        return []
-
-
 class HotQueries:
-    """`PrecomputedQueries` by recent use. Recorded in one thread, read in another."""
+    """Which queries to answer before clients ask, by recent use. Recorded in one thread, read in another."""
 
-    def __init__(self) -> None:
+    def __init__(self, always: Sequence[CachedQuery[Any]] = ALWAYS_HOT) -> None:
+        """`always`: precomputed whether they are used or not."""
+        self._always = always
         self._lock = Lock()
         self._asked: OrderedDict[CachedQuery[Any], _QueryUse] = OrderedDict()
         """# {query: use}, the least recent first"""
@@ -138,32 +108,25 @@ class HotQueries:
                 asked.took_s = seconds
 
     def fast_queries(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
-        with self._lock:
-            internal = [
-                cached_query
-                for cached_query, at_s in self._internal.items()
-                if not cached_query.warm_s and at_s >= now_s - STAYS_HOT_S
-            ]
-            lately = [
-                (cached_query, asked)
-                for cached_query, asked in self._recent(now_s)
-                if not cached_query.warm_s and asked.at_s >= now_s - STAYS_HOT_S and cached_query not in ALWAYS_HOT
-            ]
-        return [*ALWAYS_HOT, *internal, *_within_budget(lately, left_s)]
+        """Queries to answer at each new as-of; those of clients within `left_s` CPU seconds."""
+        return [*self._always, *self._used(now_s, left_s, slow=False, warm=False)]
 
     def slow_queries(self, now_s: float, left_s: float, *, warm: bool) -> list[CachedQuery[Any]]:
+        """Slow queries to answer after these; `warm`: also those not used for some seconds."""
+        return self._used(now_s, left_s, slow=True, warm=warm)
+
+    def _used(self, now_s: float, left_s: float, *, slow: bool, warm: bool) -> list[CachedQuery[Any]]:
+        def is_hot(query: CachedQuery[Any], at_s: float) -> bool:
+            return bool(query.warm_s) is slow and at_s >= now_s - (query.warm_s if warm else STAYS_HOT_S)
+
         with self._lock:
-            internal = [
-                cached_query
-                for cached_query, at_s in self._internal.items()
-                if cached_query.warm_s and at_s >= now_s - (cached_query.warm_s if warm else STAYS_HOT_S)
+            internal = [query for query, at_s in self._internal.items() if is_hot(query, at_s)]
+            recent = [
+                (query, use)
+                for query, use in self._recent(now_s)
+                if is_hot(query, use.at_s) and query not in self._always
             ]
-            lately = [
-                (cached_query, asked)
-                for cached_query, asked in self._recent(now_s)
-                if cached_query.warm_s and (warm or asked.at_s >= now_s - STAYS_HOT_S)
-            ]
-        return [*internal, *_within_budget(lately, left_s)]
+        return [*internal, *_within_budget(recent, left_s)]
 
     def _recent(self, now_s: float) -> list[tuple[CachedQuery[Any], _QueryUse]]:
         for cached_query, asked in list(self._asked.items()):

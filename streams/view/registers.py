@@ -14,8 +14,15 @@ import numpy.typing as npt
 
 from streams.panes.arrays import Ints
 from streams.panes.counters import DISTINCTS
-from streams.panes.sketch import RANK_BITS, REGISTER_ENTRY_BITS, REGISTERS, estimate_all
-from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
+from streams.panes.sketches import (
+    NO_SKETCHES,
+    RANK_BITS,
+    REGISTER_ENTRY_BITS,
+    REGISTERS,
+    Sketches,
+    estimate_all,
+    merge_sketches,
+)
 
 SketchEntries: TypeAlias = npt.NDArray[np.uint32]
 """Register entries of several sketches: `sketch << 22 | entry`."""

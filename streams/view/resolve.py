@@ -12,13 +12,12 @@ from consumers.contract.events import Promotion
 from streams.model import promotions
 from streams.model.windows import Pieces, Span, Window, distinct_span, in_panes, span
 from streams.panes.arrays import Ints
-from streams.panes.counters import COUNTER_IDS
+from streams.panes.counters import COUNTER_IDS, COUNTERS_STEP_S, DISTINCTS_STEP_S
 from streams.panes.scopes import Scope
-from streams.panes.steps import COUNTERS_STEP_S, DISTINCTS_STEP_S
 from streams.settings import Settings
 from streams.stock.forecast import RATE_MINUTES
+from streams.store.state import newest_as_of, queryable_until_ms
 from streams.view.followed import FollowedState
-from streams.view.newest_as_of import newest_as_of, queryable_until_ms
 from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 from streams.view.retention import Retention
 from streams.view.shipping import SHIPMENT_INTERVAL_LEVELS, ShippingWindow

@@ -21,8 +21,7 @@ from streams.model.kpis import Number, values
 from streams.model.windows import Span, Window
 from streams.panes.arrays import Ints, among
 from streams.panes.counters import COUNTER_IDS
-from streams.panes.dictionary import StockNames
-from streams.panes.rows import RowIndex
+from streams.panes.rows import RowIndex, StockNames
 from streams.settings import Settings, shipping_limits
 from streams.stock.ledger import Ledger
 from streams.stock.stock_state import StockState
@@ -30,22 +29,21 @@ from streams.store.as_of import AsOf
 from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneSource
 from streams.store.retained_spans import NO_RETAINED_SPANS
-from streams.store.state import StoreState
+from streams.store.state import StoreState, newest_as_of
 from streams.view.followed import FollowedState
-from streams.view.newest_as_of import newest_as_of
 from streams.view.numbers import (
     SecondCells,
     answer_rows,
     empty_items,
     named_counters,
     seconds,
+    series_points,
     shipping_total,
     window_sums,
 )
 from streams.view.query import Answer, KpiQuery, Top
 from streams.view.resolve import ResolvedQuery, resolve_query
 from streams.view.retention import Retention
-from streams.view.series_points import series_points
 from streams.view.shipping import ResolvedShippingQuery
 
 T = TypeVar("T")

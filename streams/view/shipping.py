@@ -15,16 +15,15 @@ import numpy as np
 from streams.model.windows import Pieces, Span, in_panes
 from streams.panes.arrays import Ints
 from streams.panes.cells import merge_cells, nonzero
+from streams.panes.counters import DAY_S, HOUR_S
 from streams.panes.rows import RowIndex
-from streams.panes.steps import DAY_S, HOUR_S
-from streams.shipping.corrections import merge_corrections
 from streams.shipping.counters import N_SHIPPING_COUNTERS, SHIPPING_SUM_NAMES, ShippingCounter, shipping_sum_name
-from streams.shipping.delta import ShippingDelta, merge_shipping
+from streams.shipping.delta import ShippingDelta, merge_corrections, merge_shipping
 from streams.shipping.expansion import ShippingLimits
 from streams.store.levels import PaneLevel
 from streams.view.blocks import Blocks
 from streams.view.row_history import RowHistory
-from streams.view.shipment_interval_sums import RowSums, ShipmentIntervalSum, correction_sums
+from streams.view.sums import RowSums, ShipmentIntervalSum, correction_sums
 
 SHIPMENT_INTERVAL_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
 WAIT_LEVELS = (("wait_s", 1), ("wait_d", DAY_S))

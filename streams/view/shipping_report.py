@@ -10,12 +10,19 @@ import numpy as np
 from streams.model.kpis import Number
 from streams.model.windows import Window
 from streams.panes.arrays import Ints
+from streams.panes.counters import HOUR_MS
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Dimension, Scope, ShipmentDimension
-from streams.panes.steps import HOUR_MS
-from streams.shipping.counters import SHIPPING_SUM_NAMES, ShippingCounter
+from streams.shipping.counters import (
+    COUNTERS_PER_ROW,
+    DELIVERY,
+    ROWS_PER_HISTOGRAM,
+    SHIP,
+    SHIPPING_SUM_NAMES,
+    ShippingCounter,
+    quantile_ms,
+)
 from streams.shipping.delta import histogram_row
-from streams.shipping.duration_histogram import COUNTERS_PER_ROW, DELIVERY, ROWS_PER_HISTOGRAM, SHIP, quantile_ms
 from streams.shipping.forecast import ExpectedBreaches, breaches, hazard
 from streams.shipping.kpis import SHIPPING_KPIS
 from streams.view.query import KpiQuery

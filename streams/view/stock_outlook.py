@@ -14,12 +14,11 @@ import numpy as np
 from streams.model.kpis import Number
 from streams.model.windows import Window
 from streams.panes.arrays import Ints
-from streams.panes.dictionary import StockNames
+from streams.panes.rows import StockNames
 from streams.panes.scopes import Scope
 from streams.settings import Settings
-from streams.stock.abc_classes import AbcClass, abc_class
 from streams.stock.forecast import LOOK_BACK_MINUTES, RATE_MINUTES, StockOutInterval, interval
-from streams.stock.replenishment import StockPolicy, gmv_at_risk_per_hour, overstock, replenishment
+from streams.stock.inventory import AbcClass, StockPolicy, abc_class, gmv_at_risk_per_hour, overstock, replenishment
 from streams.stock.stock_levels import out_since_ms
 from streams.stock.stock_state import StockState
 from streams.view.query import Item, KpiQuery

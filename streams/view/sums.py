@@ -1,4 +1,7 @@
-"""The counters of one window: cells are added at its end and subtracted at its start."""
+"""Sums over a window: cells are added at its end and subtracted at its start.
+
+Sums of shipment intervals also have retroactive corrections, which are valid from a later moment on.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.model.windows import Span
-from streams.panes.arrays import NO_INTS, Ints, is_first, ranges
-from streams.panes.cells import COUNTER_BITS, Cells, merge_cells, nonzero
+from streams.panes.arrays import NO_INTS, Ints, among, is_first, ranges
+from streams.panes.cells import COUNTER_BITS, Cells, cell_keys, merge_cells, nonzero
 from streams.panes.counters import N_COUNTERS
 from streams.panes.tiered_sum import TieredSum
+from streams.shipping.counters import COUNTERS_PER_ROW
+from streams.shipping.delta import NO_CORRECTIONS, RetroactiveCorrections, ShippingDelta, merge_corrections
 
 _CELL_BYTES = 16
 _WAITING, _WAITING_CELLS = 64, 1 << 16
@@ -147,6 +152,7 @@ class WindowSum(MovingSum):
         return self._sums.nbytes + self._rare.size
 
     def take(self, sign: int, parts: Iterable[Cells]) -> None:
+        """Add (1) or subtract (-1) cells; 0 clears."""
         if sign == 0:
             self._sums[:] = 0
             self._rare.clear()
@@ -197,3 +203,107 @@ class WindowSum(MovingSum):
             grown = np.zeros((min(max(rows, 2 * len(self._sums), 256), COMMON), self._sums.shape[1]), np.int64)
             grown[: len(self._sums)] = self._sums
             self._sums = grown
+
+
+class RowSums(MovingSum):
+    """Sums by row, for counters that few rows have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sums = WindowSum(COUNTERS_PER_ROW)
+        """By index of the row in `_place`."""
+        self._place: dict[int, int] = {}
+        """# {row: index}"""
+
+    def take(self, sign: int, parts: Iterable[Cells]) -> None:
+        """Add (1) or subtract (-1) cells; 0 clears."""
+        self._sums.take(sign, (self._placed(cells) for cells in parts if len(cells.keys)))
+
+    def of(self, rows: Ints) -> Ints:
+        """Sums of these rows: [row, counter]."""
+        none = len(self._place)
+        return self._sums.of(np.array([self._place.get(row, none) for row in rows.tolist()], np.int64))
+
+    def total(self, rows: Ints) -> Ints:
+        """The sum of these rows, which are distinct: [1, counter]."""
+        places = np.array(list(self._place.values()), np.int64)
+        return self._sums.total(places[among(np.array(list(self._place), np.int64), rows)])
+
+    def _placed(self, cells: Cells) -> Cells:
+        """The cells with indexes instead of rows, unordered."""
+        rows, back = np.unique(cells.rows, return_inverse=True)
+        places = np.array([self._place.setdefault(row, len(self._place)) for row in rows.tolist()], np.int64)
+        return Cells(cell_keys(cells.panes, places[back], cells.counters), cells.amounts)
+
+
+class ShipmentIntervalSum:
+    """Shipment counters by row over a moving span, at an as-of that moves with it."""
+
+    def __init__(self) -> None:
+        self.as_of_s = 0
+        self._sum = RowSums()
+        self._ahead = NO_CORRECTIONS
+        """Corrections in the span that are not valid yet at the as-of."""
+
+    @property
+    def span(self) -> Span:
+        """The span covered."""
+        return self._sum.span
+
+    @span.setter
+    def span(self, span: Span) -> None:
+        self._sum.span = span
+
+    def steps_to(self, span: Span, as_of_s: int) -> Iterator[tuple[int, Span]]:
+        """Spans to add (1) and to subtract (-1) to move to another span; all of it if the as-of went back."""
+        if as_of_s < self.as_of_s and self.span:
+            yield 0, self.span
+            yield 1, span
+        else:
+            yield from self._sum.steps_to(span)
+
+    def move_to(self, as_of_s: int) -> None:
+        """Move to an as-of; call before any `take`."""
+        self.as_of_s = as_of_s
+        self._sum.take(1, [self._ahead.known_at(as_of_s).cells])
+        self._ahead = self._ahead.unknown_at(as_of_s)
+
+    def take(self, sign: int, sums: Iterable[Cells], corrections: Iterable[RetroactiveCorrections]) -> None:
+        """Add (1) or subtract (-1) the contents of a span; 0 clears."""
+        self._sum.take(sign, sums)
+        if sign == 0:
+            self._ahead = NO_CORRECTIONS
+            return
+        for part in corrections:
+            if len(part):
+                self._sum.take(sign, [part.known_at(self.as_of_s).cells])
+                later = part.unknown_at(self.as_of_s)
+                if sign < 0:
+                    later = RetroactiveCorrections(later.keys, later.valid_s, -later.amounts)
+                self._ahead = merge_corrections([self._ahead, later])
+
+    def correct(self, applied: ShippingDelta) -> None:
+        """Add what was applied, as far as it is in the span."""
+        span = self.span
+        if span and applied:
+            self.take(
+                1,
+                [applied.sums.between(span.start_s, span.end_s)],
+                [applied.corrections.between(span.start_s, span.end_s)],
+            )
+
+    def of(self, rows: Ints) -> Ints:
+        """Sums of these rows: [row, counter]."""
+        return self._sum.of(rows)
+
+    def total(self, rows: Ints) -> Ints:
+        """The sum of these rows, which are distinct: [1, counter]."""
+        return self._sum.total(rows)
+
+
+def correction_sums(corrections: RetroactiveCorrections, span: Span, as_of_s: int) -> Ints:
+    """The sum of one row's corrections in a span at an as-of: [counter]."""
+    known = corrections.between(span.start_s, max(span.start_s, span.end_s)).known_at(as_of_s).cells
+    sums = np.zeros(COUNTERS_PER_ROW, np.int64)
+    np.add.at(sums, known.counters, known.amounts)
+    return sums

@@ -3,7 +3,3 @@
 Faust provides consumer groups, rebalances, agents and timers. `OwnedPartition` and the fence in Redis decide which
 records count. Offsets committed to Kafka only serve tools that watch lag.
 """
-
-from streams.worker.worker import Worker
-
-__all__ = ["Worker"]

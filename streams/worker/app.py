@@ -20,13 +20,11 @@ from streams.process.own_topics import require_own_topics
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.process.tuning import tune_memory
 from streams.settings import Settings
-from streams.store.connection import check, connect
+from streams.store.connection import check, connect, require_same_settings, wait_for_redis
 from streams.store.keys import Keys
-from streams.store.shared_settings import require_same_settings
 from streams.store.state import read_state
-from streams.store.wait_for_redis import wait_for_redis
-from streams.worker import Worker
 from streams.worker.position_tracker import ASK_EVERY_S
+from streams.worker.worker import Worker
 
 _NO_LIMIT = 1 << 20
 """Batches in Faust's own buffers: unlimited, since `FetchBudget` limits them. Faust's limit would delay fetches."""

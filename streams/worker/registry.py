@@ -15,9 +15,8 @@ from streams.store.compactor import Compactor
 from streams.store.keys import Keys
 from streams.store.reference_clock import ReferenceClock
 from streams.store.retained_spans import NO_RETAINED_SPANS
-from streams.store.state import read_state
+from streams.store.state import newest_as_of, read_state
 from streams.store.writer import PaneWriter
-from streams.view.newest_as_of import newest_as_of
 from streams.worker.lateness import EventTimeBounds, event_time_bounds
 from streams.worker.partition import OwnedPartition
 from streams.worker.redis_retry import RedisRetry
@@ -58,6 +57,7 @@ class PartitionRegistry:
         return event_time_bounds(self._settings, self.as_of_ms, self._now_ms()).with_retained(self.retained_spans)
 
     def lock(self, partition: Partition) -> asyncio.Lock:
+        """The lock of a partition."""
         return self._locks.setdefault(partition, asyncio.Lock())
 
     async def get_loaded(self, partition: Partition) -> OwnedPartition:

@@ -13,8 +13,7 @@ from streams.panes.cells import Cells, cell_keys
 from streams.panes.counters import N_COUNTERS
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import SCOPES, Scope
-from streams.panes.sketch import RANK_BITS
-from streams.panes.sketches import Sketches, group_keys
+from streams.panes.sketches import RANK_BITS, Sketches, group_keys
 
 Label = tuple[Scope, str]
 Plain = tuple[dict[tuple[int, Label, int], int], dict[tuple[int, Label, int], dict[int, int]]]

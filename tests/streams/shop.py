@@ -20,10 +20,10 @@ from streams.store.keys import Keys
 from streams.store.levels import levels, stock_keep_ms
 from streams.store.reader import PaneReader
 from streams.store.retained_spans import NO_RETAINED_SPANS
-from streams.store.retention_keeper import RetentionKeeper
 from streams.store.writer import OffsetMismatch, PaneWriter
 from streams.view.query import KpiQuery
 from streams.view.rolling import RollingView
+from streams.worker.expiry import RetentionKeeper
 from streams.worker.lateness import event_time_bounds
 from streams.worker.partition import OwnedPartition
 from tests.support.events import Event, records, wire

@@ -29,7 +29,8 @@ from consumers.settings import Clock, IngestSettings, variable
 from consumers.times import format_duration
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.model.kpis import NAMES, UNITS
-from streams.model.phases import promotion_progress
+from streams.model.promotions import promotion_progress
+from streams.model.target_forecast import Forecast
 from streams.model.windows import Window
 from streams.panes.counters import COUNTERS, Unit
 from streams.panes.scopes import FIELDS, SCOPES
@@ -46,7 +47,6 @@ from streams.store.as_of import AsOf, PartitionState
 from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.state import StoreState
-from streams.targets import Forecast
 from streams.view.answer_status import NotLiveReason, ServerState, answer_status
 from streams.view.follower_thread import RedisMetrics
 from streams.view.forecasts import ForecastBasis, TargetOutlook

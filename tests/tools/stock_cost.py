@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from streams.panes.arrays import Ints
-from streams.panes.dictionary import StockNames
+from streams.panes.rows import StockNames
 from streams.stock.ledger import Ledger, LedgerEntries, min_entries, pair_codes, sum_entries
 from streams.stock.stock_state import StockState
 

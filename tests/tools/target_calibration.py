@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streams.model.target_forecast import Curve, EarlierPromotion, day_curve, forecast
 from streams.simulate import PromotionPlan, SimulatedPhase, Simulation, SimulationConfig
-from streams.targets import Curve, EarlierPromotion, day_curve, forecast
 
 EARLIER = 2
 MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97)

@@ -15,7 +15,7 @@ from streams.local.demo.frame import DemoFrame, share
 from streams.local.demo.snapshot import SOON
 from streams.model.formatting import format_compact, format_kpi, format_percent
 from streams.model.kpis import Number
-from streams.targets.forecast import DAY_SHAPE_FROM
+from streams.model.target_forecast import DAY_SHAPE_FROM
 
 _BAR = 16
 _COMPARED = (("GMV", "gmv"), ("orders", "orders_paid"), ("visitors", "visitors"), ("conversion", "conversion_rate"))

@@ -17,10 +17,9 @@ from streams.local.doctor.dedup_horizon import ShortHorizon, short_horizons
 from streams.local.doctor.redis import refused_writes
 from streams.model.negative_amounts import NEGATIVE_AMOUNTS
 from streams.settings import Settings
-from streams.store.as_of import PartitionState
-from streams.store.blocking_as_of import blocking_as_of, late_feed_fix, late_feed_text
+from streams.store.as_of import PartitionState, blocking_as_of, late_feed_fix, late_feed_text
 from streams.store.clock_measurement import MAX_CLOCK_OFFSET_MS
-from streams.store.connection import UNREACHABLE
+from streams.store.connection import CURRENCY, UNREACHABLE
 from streams.store.contract_check import contract_fix
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.last_evaluation import LastEvaluation, read_last_evaluation
@@ -29,10 +28,8 @@ from streams.store.progress import Totals, read_totals
 from streams.store.reader import read_reports
 from streams.store.reference_clock import server_time_ms
 from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal
-from streams.store.shared_settings import CURRENCY
-from streams.store.state import UNKNOWN_SINCE_MS, StoreState, read_state
+from streams.store.state import UNKNOWN_SINCE_MS, StoreState, newest_as_of, read_state
 from streams.store.stuck_partitions import stuck_partitions, stuck_texts
-from streams.view.newest_as_of import newest_as_of
 
 START = "start one with `salepulse worker`"
 LARGE_LAG = 100_000

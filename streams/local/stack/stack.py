@@ -26,11 +26,10 @@ from streams.local.stack.plan import StackPlan, environment
 from streams.local.stack.secrets import inherited_variables, secrets_for_children, write_secrets
 from streams.settings import Settings
 from streams.settings_report import display_value
-from streams.store.connection import UNREACHABLE, check, connect
+from streams.store.connection import UNREACHABLE, check, connect, wait_for_redis
 from streams.store.keys import Keys
 from streams.store.reference_clock import server_time_ms
 from streams.store.state import read_state
-from streams.store.wait_for_redis import wait_for_redis
 
 T = TypeVar("T")
 PrintLine = Callable[[str], None]

@@ -10,8 +10,8 @@ from consumers.topics import Topic
 from streams.fold.fold import ledger_of_logistics, ledger_of_orders
 from streams.panes.rows import RowIndex
 from streams.stock.ledger import Ledger
+from tests.streams.fold.test_wire import named
 from tests.streams.stock.ledgers import ledger_of
-from tests.streams.stock.test_wire import named
 from tests.support.events import Event, columns_of, line, ms, order, paid, shipment, some_events, stock_level
 
 

@@ -15,8 +15,7 @@ from streams.clock import now_ms
 from streams.serve.app import bind, run
 from streams.serve.live import Live
 from streams.settings import Settings
-from streams.store.as_of import AsOf, PartitionState
-from streams.store.blocking_as_of import BlockingPartition
+from streams.store.as_of import AsOf, BlockingPartition, PartitionState
 from streams.store.refusal_kinds import RedisRefusal
 from streams.store.stuck_partitions import UnmovedPosition
 from streams.view.answer_status import AnswerStatus, NotLiveReason, RefusedWrites, ServerState, answer_status

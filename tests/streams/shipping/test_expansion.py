@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
-from streams.shipping.counters import ShippingCounter
+from streams.shipping.counters import COUNTERS_PER_ROW, ShippingCounter
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
-from streams.shipping.duration_histogram import COUNTERS_PER_ROW
 from streams.shipping.expansion import Entry, Labels, change, expand
 from streams.shipping.facts import NO_FACTS, UNKNOWN, OrderFacts, OrderLabels, PartialRefund, Payment, Shipment, merge
 from tests.streams.shipping.orders import LIMITS, answer, facts_by_order, lives

@@ -24,8 +24,7 @@ from streams.shipping.facts import (
 )
 from streams.shipping.join import join, repeat_cells
 from streams.shipping.order_facts import FactsByOrder
-from streams.shipping.record import decode, encode
-from streams.shipping.record_keys import key_of, keys_of
+from streams.shipping.record import decode, encode, key_of, keys_of
 from tests.streams.shipping.orders import LIMITS
 from tests.streams.shipping.plain import plain
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from streams.panes.arrays import Ints
-from streams.panes.dictionary import StockNames
+from streams.panes.rows import StockNames
 from streams.stock.ledger import Ledger, min_entries, pair_codes, sum_entries
 from tests.support.oracle_labels import without_bad_labels
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.panes.dictionary import StockNames
+from streams.panes.rows import StockNames
 from streams.stock.ledger import Ledger, merge_ledgers
 from streams.stock.pairs import PairIndex
 from streams.stock.stock_levels import StockLevels

@@ -7,8 +7,7 @@ import pytest
 from consumers.settings import Clock
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
-from streams.store.as_of import PartitionState
-from streams.store.blocking_as_of import blocking_as_of, late_feed_fix, late_feed_text
+from streams.store.as_of import PartitionState, blocking_as_of, late_feed_fix, late_feed_text
 from tests.support.events import ms
 
 NOW = ms(10_000)

@@ -16,9 +16,9 @@ from streams.store import compactor, merging
 from streams.store.levels import pane_levels
 from streams.worker.lateness import event_time_bounds
 from streams.worker.partition import OwnedPartition
+from tests.streams.fold.test_wire import named
 from tests.streams.plain import Plain, plain
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, opened
-from tests.streams.stock.test_wire import named
 from tests.support.events import T0, click, ms, paid, some_events
 
 pytestmark = pytest.mark.anyio

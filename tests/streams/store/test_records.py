@@ -21,8 +21,7 @@ from streams.shipping.counters import ShippingCounter
 from streams.shipping.delta import ShippingDelta, delta_of, merge_shipping
 from streams.shipping.expansion import Entry, change
 from streams.shipping.facts import NO_FACTS, UNKNOWN, OrderFacts, OrderLabels, merge
-from streams.shipping.record import decode, encode
-from streams.shipping.record_keys import key_of
+from streams.shipping.record import decode, encode, key_of
 from streams.store.levels import shipping_levels
 from streams.store.writer import BatchUpdate, OffsetMismatch, PaneWriter, RecordConflict
 from streams.worker.lateness import event_time_bounds

@@ -16,11 +16,10 @@ from redis.exceptions import RedisError
 from alerts.store.keys import AlertKeys
 from consumers.errors import SalepulseError
 from streams.settings import Settings
-from streams.store.connection import Access, check, connect, endpoint_of, user_errors
+from streams.store.connection import Access, check, connect, endpoint_of, user_errors, wait_for_redis
 from streams.store.errors import RedisUnavailableError, to_user_error
 from streams.store.keys import Keys
 from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal, refusal_of
-from streams.store.wait_for_redis import wait_for_redis
 from streams.store.write_probe import WriteProbe
 from tests.support.redis_cluster import Cluster
 from tests.support.secure_redis import READER, WRITER, documented_rules

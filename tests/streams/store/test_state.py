@@ -8,8 +8,7 @@ from consumers.kafka.metadata import TopicMetadata
 from consumers.settings import Clock
 from consumers.topics import Partition, Topic
 from streams.settings import Settings
-from streams.store.state import StoreState, parse_state
-from streams.view.newest_as_of import newest_as_of
+from streams.store.state import StoreState, newest_as_of, parse_state
 from tests.streams.shop import CLICKS_0, ORDERS_0, Shop
 from tests.support.events import ms
 

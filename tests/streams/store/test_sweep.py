@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.shipping.record_keys import BUCKETS, key_of
+from streams.shipping.record import BUCKETS, key_of
 from streams.worker.expiry import RecordSweep
 from tests.streams.shop import CLICKS_0, LOGISTICS_0, ORDERS_0, Shop, ask
 from tests.support.events import click, ms, order, paid, shipment
@@ -21,7 +21,7 @@ async def remembered(shop: Shop, *orders: str) -> list[str]:
 
 async def test_deletes_an_order_after_its_last_event(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.worker.expiry.BUCKETS", 64)
-    monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
+    monkeypatch.setattr("streams.shipping.record.BUCKETS", 64)
     await shop.feed(ORDERS_0, [paid(at=0, order_id="old"), paid(at=0, order_id="alive"), paid(at=DAY, order_id="new")])
     await shop.feed(LOGISTICS_0, [shipment(at=2 * DAY, order_id="alive")])
     sweep = RecordSweep(shop.redis, shop.keys, 1000 * DAY, 500 * DAY)
@@ -36,7 +36,7 @@ async def test_deletes_an_order_after_its_last_event(shop: Shop, monkeypatch: py
 
 async def test_deletes_a_delivered_order_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.worker.expiry.BUCKETS", 64)
-    monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
+    monkeypatch.setattr("streams.shipping.record.BUCKETS", 64)
     await shop.feed(ORDERS_0, [paid(at=0, order_id="there"), paid(at=0, order_id="on its way")])
     await shop.feed(LOGISTICS_0, [shipment("shipment_delivered", at=10, order_id="there")])
     sweep = RecordSweep(shop.redis, shop.keys, 1000 * DAY, 500 * DAY)
@@ -46,7 +46,7 @@ async def test_deletes_a_delivered_order_sooner(shop: Shop, monkeypatch: pytest.
 
 async def test_deletes_an_unpaid_order_sooner(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.worker.expiry.BUCKETS", 64)
-    monkeypatch.setattr("streams.shipping.record_keys.BUCKETS", 64)
+    monkeypatch.setattr("streams.shipping.record.BUCKETS", 64)
     await shop.feed(ORDERS_0, [order("order_created", at=0, order_id=name) for name in ("given up", "paid", "sent")])
     await shop.feed(ORDERS_0, [paid(at=0, order_id="paid")])
     await shop.feed(LOGISTICS_0, [shipment(at=0, order_id="sent")])

@@ -9,8 +9,15 @@ import pytest
 
 from streams.serve.http_limits import HttpLimit
 from streams.view import fair_queue as turns_module
-from streams.view.budgets import Budgets, TokenBucket
-from streams.view.fair_queue import SERVER_CLIENT, FairQueue, OverloadedError, OverloadReason, TimedCoroutine
+from streams.view.fair_queue import (
+    SERVER_CLIENT,
+    Budgets,
+    FairQueue,
+    OverloadedError,
+    OverloadReason,
+    TimedCoroutine,
+    TokenBucket,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streams.panes.sketch import REGISTERS
-from streams.panes.sketches import Sketches, group_keys, sketches_from
+from streams.panes.sketches import REGISTERS, Sketches, group_keys, sketches_from
 from streams.view import registers as registers_module
 from streams.view.registers import (
     N_DISTINCTS,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.model.windows import Span
-from streams.panes.sketch import RANK_BITS
+from streams.panes.sketches import RANK_BITS
 from streams.view.live_distincts import BLOCK_STEPS, STEPS, DistinctPane, RowDistinctPanes
 from streams.view.registers import ROW_REGISTERS, SketchEntries
 

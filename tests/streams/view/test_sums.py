@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from streams.panes.cells import Cells, cell_keys
 from streams.view import sums
-from streams.view.shipment_interval_sums import RowSums
-from streams.view.sums import WindowSum
+from streams.view.sums import RowSums, WindowSum
 
 ROWS, COUNTERS = 12, 5
 Taken = list[tuple[int, list[tuple[int, int, int, int]]]]

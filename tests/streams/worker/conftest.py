@@ -17,7 +17,7 @@ from streams.settings import Settings
 from streams.store.connection import connect
 from streams.store.keys import Keys
 from streams.store.state import StoreState, read_state
-from streams.worker import Worker
+from streams.worker.worker import Worker
 from tests.streams.worker.topics import Topics
 
 

@@ -8,8 +8,8 @@ from streams.clock import MACHINE, now_ms
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.redis_retry import RedisRetry
 from streams.worker.registry import PartitionRegistry
+from tests.streams.fold.test_wire import named
 from tests.streams.shop import LOGISTICS_0, opened
-from tests.streams.stock.test_wire import named
 from tests.streams.worker.topics import Topics
 from tests.support.events import records, stock_level, wire
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from consumers.dedup import hash_strings
 from streams.fold.delta import PaneDelta, merge
-from streams.panes.sketch import RANK_BITS, register_entries
-from streams.panes.sketches import Sketches, sketches_from
+from streams.panes.sketches import RANK_BITS, Sketches, register_entries, sketches_from
 from tests.streams.distincts import estimates
 
 SIZES = [0, 1, 2, 3, 10, 50, 99, 100, 101, 300, 1_000, 5_000, 20_000, 65_536, 150_000, 300_000]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.panes.cells import cell_keys
-from streams.shipping.corrections import RetroactiveCorrections, merge_corrections
+from streams.shipping.delta import RetroactiveCorrections, merge_corrections
 
 Plain = dict[tuple[int, int, int, int], int]
 """# <(pane, row, counter, valid from): amount>"""

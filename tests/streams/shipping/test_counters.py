@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.shipping.duration_histogram import (
+from streams.shipping.counters import (
     BUCKETS,
     COUNTERS_PER_ROW,
     ROWS_PER_HISTOGRAM,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from hypothesis import given
 
-from streams.panes.dictionary import Numbering, StockNames
+from streams.fold.codec import LedgerWire, ledger_from_wire, ledger_to_wire
+from streams.panes.rows import Numbering, StockNames
 from streams.stock.ledger import Ledger, LedgerEntries, merge_ledgers
-from streams.stock.wire import LedgerWire, from_wire, to_wire
 from tests.streams.stock.ledgers import Event, events, ledger_of, numbered
 
 Named = list[tuple[str, str | None, int, int]]
@@ -50,8 +50,8 @@ def elsewhere() -> StockNames:
 def test_a_round_trip_changes_only_numbers(happened: list[Event]) -> None:
     here, there = numbered(), elsewhere()
     ledger = ledger_of(happened, here)
-    data = msgspec.msgpack.encode(to_wire(ledger, here))
-    read = from_wire(msgspec.msgpack.decode(data, type=LedgerWire | None), there)
+    data = msgspec.msgpack.encode(ledger_to_wire(ledger, here))
+    read = ledger_from_wire(msgspec.msgpack.decode(data, type=LedgerWire | None), there)
     assert named(read, there) == named(ledger, here)
     assert named(merge_ledgers([read]), there) == named(read, there)
     for entries in (read.moves, read.levels, read.sales):
@@ -60,5 +60,5 @@ def test_a_round_trip_changes_only_numbers(happened: list[Event]) -> None:
 
 
 def test_an_empty_ledger_is_none() -> None:
-    assert to_wire(Ledger(), StockNames()) is None
-    assert not from_wire(None, StockNames())
+    assert ledger_to_wire(Ledger(), StockNames()) is None
+    assert not ledger_from_wire(None, StockNames())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from streams.targets import Curve
+from streams.model.target_forecast import Curve
 
 MINUTES = 1440.0
 STEPS = 288

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.contract.events import Phase, Promotion
-from streams.model.phases import RunState, elapsed_fraction, next_phase, phase_at, promotion_progress, run_state
+from streams.model.promotions import RunState, elapsed_fraction, next_phase, phase_at, promotion_progress, run_state
 
 
 def phase(name: str, begins: int, ends: int) -> Phase:

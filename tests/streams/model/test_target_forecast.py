@@ -1,4 +1,4 @@
-"""Forecasts from curves of earlier promotions, or else from the day shape; certainty grows with time."""
+"""A curve holds cumulative sales, linearly interpolated."""
 
 from __future__ import annotations
 
@@ -10,8 +10,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.targets import Curve, EarlierPromotion, Forecast, day_curve, forecast
-from tests.streams.targets.curves import MINUTES, falling, orders, smooth
+from streams.model.target_forecast import Curve, EarlierPromotion, Forecast, day_curve, forecast, t_quantile
+from tests.streams.model.curves import MINUTES, falling, orders, smooth
+
+
+def test_interpolates_linearly_from_zero() -> None:
+    curve = Curve.of([(10, 100), (20, 400)], 40)
+    assert curve.at(np.array([0, 0.125, 0.25, 0.375, 0.5])).tolist() == [0, 50, 100, 250, 400]
+    assert curve.sold(np.array([0.25, 0.375, 0.5])).tolist() == [150, 150]
+    assert (curve.elapsed, curve.last) == (0.5, 400)
+
+
+def test_accepts_a_point_at_the_start() -> None:
+    assert Curve.of([(0, 0), (10, 5)], 10).until.tolist() == Curve.of([(10, 5)], 10).until.tolist()
+
+
+def test_refunds_may_lower_the_curve() -> None:
+    assert Curve.of([(1, 100), (2, 40)], 2).last == 40
+
+
+@pytest.mark.parametrize("points", [[(5, 1), (5, 2)], [(6, 1), (5, 2)], [(11, 1)], [(-1, 0)]])
+def test_rejects_invalid_curves(points: list[tuple[float, float]]) -> None:
+    with pytest.raises(ValueError, match="must ascend"):
+        Curve.of(points, 10)
+
+
+def test_rejects_a_length_of_zero() -> None:
+    with pytest.raises(ValueError, match="must be positive"):
+        Curve.of([], 0)
+
 
 DAY = day_curve(MINUTES, lambda minute: 20 + minute / 60)
 LAST = EarlierPromotion("last", smooth())
@@ -152,3 +179,22 @@ class TestNothingToSay:
             assert math.isfinite(found.expected)
             assert found.low <= found.expected <= found.high
             assert 0 <= found.probability(1_000) <= 1
+
+
+def summed(t: float, freedom: float) -> float:
+    """The probability by Simpson's rule over the density."""
+    log_c = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - math.log(freedom * math.pi) / 2
+
+    def density(x: float) -> float:
+        return math.exp(log_c - (freedom + 1) / 2 * math.log1p(x * x / freedom))
+
+    steps = 2_000
+    width = t / steps
+    inner = sum((4 if i % 2 else 2) * density(i * width) for i in range(1, steps))
+    return 0.5 + width / 3 * (density(0) + inner + density(t))
+
+
+@pytest.mark.parametrize("freedom", [3, 5, 6, 10, 40])
+@pytest.mark.parametrize("probability", [0.005, 0.1, 0.35, 0.5, 0.9, 0.999])
+def test_the_error_of_a_quantile_is_below_two_in_a_thousand(freedom: float, probability: float) -> None:
+    assert summed(t_quantile(probability, freedom), freedom) == pytest.approx(probability, abs=0.002)
