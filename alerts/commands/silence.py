@@ -1,16 +1,16 @@
-"""`salepulse alerts list`, `ack` and `silence`."""
+"""`salepulse alerts silence`."""
 
 from __future__ import annotations
 
 import contextlib
 import getpass
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alerts.commands.common import AuthorOption, CommentOption, now_ms, with_acks_and_silences
 from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import SalepulseError, UsageError
 from consumers.times import format_utc
@@ -25,69 +25,6 @@ if TYPE_CHECKING:
     from alerts.store.acks_and_silences import AcksAndSilences
 
 app = typer.Typer()
-Result = TypeVar("Result")
-AuthorOption = Annotated[str | None, typer.Option(help="Author (default: current user).")]
-CommentOption = Annotated[str, typer.Option(help="Reason.")]
-
-
-@app.command("list")
-def list_alerts(
-    state: Annotated[str | None, typer.Option(help="Show only this state: pending, firing or resolved.")] = None,
-    redis_url: RedisUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """List alerts, newest first, with their notification status."""
-    from alerts.payloads import alert_payload
-    from alerts.settings import shop_info
-    from alerts.state.alert import Status
-
-    with report_errors():
-        wanted = (Status.PENDING, Status.FIRING, Status.RESOLVED)
-        if state is not None and state not in wanted:
-            raise UsageError(f"--state {state!r}: write one of {', '.join(wanted)}")
-    settings = load_settings(Settings, redis_url=redis_url)
-    held = run(_with_acks_and_silences(settings, lambda store: store.alerts()))
-    found = sorted((alert for alert in held if state in (None, alert.status)), key=_since_ms, reverse=True)
-    if as_json:
-        print_json({"alerts": [alert_payload(alert, shop_info(settings)).model_dump(mode="json") for alert in found]})
-        return
-    print_table(
-        ("state", "severity", "alert", "since", "notification", "fingerprint"),
-        [_row(alert) for alert in found],
-        styles=("bold",),
-    )
-    print_note(how_many(len(found), "alert"))
-
-
-@app.command()
-def ack(
-    fingerprints: Annotated[list[str], typer.Argument(metavar="FINGERPRINT...", help="As in `salepulse alerts list`.")],
-    by: AuthorOption = None,
-    comment: CommentOption = "",
-    redis_url: RedisUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Acknowledge alerts: no one else is notified of the incident unless its severity increases."""
-    settings = load_settings(Settings, redis_url=redis_url)
-    who = by or getpass.getuser()
-
-    async def work(store: AcksAndSilences) -> list[str]:
-        refused = []
-        for fingerprint in fingerprints:
-            if await store.acknowledge(fingerprint, by=who, comment=comment, now_ms=_now_ms()) is None:
-                refused.append(fingerprint)
-        return refused
-
-    refused = run(_with_acks_and_silences(settings, work))
-    taken = [fingerprint for fingerprint in fingerprints if fingerprint not in refused]
-    if as_json:
-        print_json({"acknowledged": taken, "not_firing": refused, "by": who})
-    else:
-        for fingerprint in taken:
-            typer.echo(f"{fingerprint}: acknowledged by {who}")
-    with report_errors():
-        if refused:
-            raise SalepulseError(f"no alert {refused[0]} fires: see `salepulse alerts list --state firing`")
 
 
 @app.command()
@@ -114,7 +51,7 @@ def silence(
 
     settings = load_settings(Settings, redis_url=redis_url)
     if end is not None:
-        known = run(_with_acks_and_silences(settings, lambda store: store.end_silence(end, _now_ms())))
+        known = run(with_acks_and_silences(settings, lambda store: store.end_silence(end, now_ms())))
         with report_errors():
             if not known:
                 raise SalepulseError(f"there is no silence {end}: see `salepulse alerts silence`")
@@ -136,7 +73,7 @@ def silence(
                     "comment": comment,
                 }
             )
-            wanted = wish.silence(_now_ms())
+            wanted = wish.silence(now_ms())
         except ValidationError as error:
             raise UsageError(validation_message(error.errors()[0])) from None
         except ValueError as error:
@@ -145,7 +82,7 @@ def silence(
     async def work(store: AcksAndSilences) -> tuple[Silence, list[AlertState], frozenset[str]]:
         return await store.silence(wanted), await store.alerts(), await _running(settings)
 
-    stored, alerts, running_promotions = run(_with_acks_and_silences(settings, work))
+    stored, alerts, running_promotions = run(with_acks_and_silences(settings, work))
     kept = silence_payload(stored)
     if as_json:
         print_json(kept.model_dump(mode="json"))
@@ -158,8 +95,8 @@ def silence(
 def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
     from alerts.api.silences import silence_payload
 
-    found, now_ms = run(_with_acks_and_silences(settings, lambda store: store.silences(_now_ms()))), _now_ms()
-    held = [silence_payload(one) for one in found if all_ or one.ends_ms > now_ms]
+    found, at_ms = run(with_acks_and_silences(settings, lambda store: store.silences(now_ms()))), now_ms()
+    held = [silence_payload(one) for one in found if all_ or one.ends_ms > at_ms]
     if as_json:
         print_json({"silences": [one.model_dump(mode="json") for one in held]})
         return
@@ -191,7 +128,7 @@ def _remarks(
 
     matched = sum(alert.status is Status.FIRING and silence.matches(alert.labels) for alert in alerts)
     firing = how_many(matched, "alert") + (" that fires now" if matched == 1 else " that fire now")
-    if silence.is_active(_now_ms(), running_promotions):
+    if silence.is_active(now_ms(), running_promotions):
         yield f"{firing} {'matches' if matched == 1 else 'match'} it"
     else:
         which = "no promotion" if silence.promotion == ANY_PROMOTION else f"promotion {silence.promotion}"
@@ -213,33 +150,4 @@ async def _running(settings: Settings) -> frozenset[str]:
     from streams.store.reader import read_promotions
 
     known = await read_promotions(settings)
-    return frozenset(promotion.promotion_id for promotion in running_promotions(known, _now_ms()))
-
-
-async def _with_acks_and_silences(settings: Settings, work: Callable[[AcksAndSilences], Awaitable[Result]]) -> Result:
-    from alerts.store.acks_and_silences import AcksAndSilences
-    from alerts.store.keys import AlertKeys
-    from streams.store.connection import Access, connect, user_errors
-
-    redis = connect(settings, Access.READ)
-    try:
-        with user_errors(redis):
-            return await work(AcksAndSilences(redis, AlertKeys(settings.redis_prefix)))
-    finally:
-        await redis.aclose()
-
-
-def _row(alert: AlertState) -> tuple[str, ...]:
-    log = alert.log
-    status = f"{log.status.value} ({log.suppressed_by})" if log.suppressed_by else log.status.value
-    since = format_utc(_since_ms(alert))
-    return alert.status.value, alert.severity.value, str(alert.series), since, status, alert.fingerprint
-
-
-def _since_ms(alert: AlertState) -> int:
-    """Start of the breach, or else of the current status."""
-    return alert.finding.since_ms or alert.since_ms
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
+    return frozenset(promotion.promotion_id for promotion in running_promotions(known, now_ms()))
