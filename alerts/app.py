@@ -13,8 +13,8 @@ from alerts.rules.loader import RuleLoader
 from alerts.settings import load_receivers, rules_path
 from alerts.viewing.view_evaluator import ViewEvaluator
 from consumers.kafka.metadata import require_topics
+from consumers.topic_contents import require_own_topics
 from consumers.topics import Topic
-from streams.process.own_topics import require_own_topics
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.process.tuning import tune_memory, tune_threads
 from streams.settings import Settings

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -17,7 +18,10 @@ from consumers.contract.rejection_hints import bytes_hint, envelope_hint, json_v
 from consumers.dead_letters.letters import from_record
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
+from consumers.settings import IngestSettings
 from consumers.topics import Topic
+
+log = structlog.get_logger()
 
 WRITTEN_TOPICS = (Topic.PROMOTIONS, Topic.DEAD_LETTERS, Topic.ALERTS)
 """The topics that salepulse writes to."""
@@ -39,6 +43,19 @@ class _PromotionLike(msgspec.Struct):
     """The field of every definition, even an invalid one."""
 
     promotion_id: msgspec.Raw
+
+
+async def require_own_topics(settings: IngestSettings, topics: Collection[Topic], *, at_work: bool) -> None:
+    """Raise SalepulseError for topics whose oldest messages mostly break the contract, unless they are accepted.
+
+    `at_work`: the shop was counted or watched before, so only log an error; `salepulse doctor` reports it.
+    """
+    foreign = await find_foreign_contents(settings.kafka, set(topics) - settings.accepted_topics)
+    for topic, why in sorted(foreign.items()):
+        shown = settings.topic_names.shown(topic)
+        if not at_work:
+            raise SalepulseError(f"topic {shown} cannot be used: {why}; {contents_advice(topic)}")
+        log.error("topic holds messages of others", topic=shown, why=why, fix=contents_advice(topic))
 
 
 async def find_foreign_contents(kafka: KafkaTarget, topics: Collection[Topic]) -> Mapping[Topic, str]:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import typer
 
-from streams.cli import create_app
+from streams.commands.root import create_app
 from streams.serve.definitions import definitions
 from streams.worker.position_tracker import ASK_EVERY_S
 

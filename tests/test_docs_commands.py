@@ -24,8 +24,8 @@ import redis
 from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.topics import Topic
 from streams.local.embedded.ports import free_port
-from streams.local.embedded.probes import http_ready
 from tests.streams.commands.salepulse import Up, started
+from tests.support.servers import http_ready
 from tests.support.wait import eventually
 from tests.test_docs import REPOSITORY, shell_lines
 

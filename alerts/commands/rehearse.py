@@ -13,8 +13,7 @@ from consumers.errors import SalepulseError, UsageError
 from consumers.times import format_utc
 from streams.commands.kpis import parse_time
 from streams.commands.options import AsJson
-from streams.commands.output import print_json, print_note, print_table
-from streams.commands.progress import progress
+from streams.commands.output import print_json, print_note, print_table, progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:

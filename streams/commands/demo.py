@@ -17,8 +17,7 @@ from streams.commands.up import installed_roles
 from streams.settings import Settings
 
 if TYPE_CHECKING:
-    from streams.local.demo.plain_screen import PlainScreen
-    from streams.local.demo.screen import Screen
+    from streams.local.demo.screen import PlainScreen, Screen
     from streams.local.stack.plan import StackPlan
 
 app = typer.Typer()
@@ -89,8 +88,7 @@ def _view(planned: StackPlan, as_json: bool) -> contextlib.AbstractContextManage
     """A live screen on a terminal, plain lines elsewhere."""
     from rich.console import Console
 
-    from streams.local.demo.plain_screen import PlainScreen
-    from streams.local.demo.screen import Screen
+    from streams.local.demo.screen import PlainScreen, Screen
 
     console = Console(stderr=as_json)
     view = Screen(console) if console.is_terminal else PlainScreen(sys.stderr if as_json else sys.stdout)

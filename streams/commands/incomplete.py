@@ -101,29 +101,19 @@ def _chosen(names: list[str] | None, incomplete: Mapping[Partition, int]) -> dic
 
 
 async def _read(settings: Settings) -> StoreState:
-    from streams.store.connection import Access, connect, user_errors
-    from streams.store.keys import Keys
+    from streams.store.connection import Access, open_store
     from streams.store.state import read_state
 
-    redis = connect(settings, Access.READ)
-    try:
-        with user_errors(redis):
-            return await read_state(redis, Keys(settings.redis_prefix, settings.shards))
-    finally:
-        await redis.aclose()
+    async with open_store(settings, Access.READ) as (redis, keys):
+        return await read_state(redis, keys)
 
 
 async def _clear(settings: Settings, partitions: Iterable[Partition]) -> None:
-    from streams.store.connection import connect, user_errors
-    from streams.store.keys import Keys
+    from streams.store.connection import open_store
     from streams.store.levels import levels
     from streams.store.writer import PaneWriter
 
-    redis = connect(settings)
-    try:
-        with user_errors(redis):
-            writer = PaneWriter(redis, Keys(settings.redis_prefix, settings.shards), levels(settings))
-            for partition in partitions:
-                await writer.clear_incomplete(partition)
-    finally:
-        await redis.aclose()
+    async with open_store(settings) as (redis, keys):
+        writer = PaneWriter(redis, keys, levels(settings))
+        for partition in partitions:
+            await writer.clear_incomplete(partition)

@@ -11,23 +11,25 @@ import typer
 from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import UsageError
 from consumers.times import format_utc
-from streams.commands.compare_output import compared_facts, print_compared
 from streams.commands.incomplete import since_text
 from streams.commands.options import AsJson, ClockOption, RedisUrl, Retain
 from streams.commands.output import print_json, print_note, print_remaining, print_table
+from streams.model.formatting import NULL_TEXT, format_kpi, format_percent
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.settings import Settings
-from streams.view.compare_rules import ComparisonPeriod
+from streams.view.compare_rules import ComparedNumber, ComparisonPeriod, differ, differences
 
 if TYPE_CHECKING:
-    from streams.view.comparer import ComparedAnswer
+    from streams.view.comparer import ComparedAnswer, ComparedItem
     from streams.view.query import Answer
 
 app = typer.Typer()
 
 MAIN_KPIS = ("gmv", "orders_paid", "units", "aov", "visitors", "conversion_rate", "order_rate", "payment_rate")
 """Columns of a table of several values; JSON has every KPI."""
+COMPARED_KPIS = ("gmv", "net_gmv", "orders_paid", "aov", "visitors", "conversion_rate")
+"""Columns of a table of several values that are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,15 @@ def kpis(
     answer, compared, since_ms = run(_ask(settings, options))
     if since_ms is not None:
         print_note(f"incomplete since {since_text(since_ms)}: records were lost before they were counted; run `doctor`")
-    if compared is not None and compare is not None:
-        one = options.value is not None
-        if as_json:
-            print_json({**compared_facts(compared, compare, one=one), "incomplete_since": since_ms})
-        else:
-            print_compared(compared, compare, settings, one=one)
-    elif as_json:
-        print_json({**_facts(answer, options), "incomplete_since": since_ms})
+    if as_json:
+        print_json({**_facts(answer, compared, options), "incomplete_since": since_ms})
+        return
+    about = f"window {answer.window}, scope {answer.scope}, money in {settings.currency}"
+    print_note(f"as of {format_utc(answer.as_of_ms)}, {about}")
+    if compared is not None:
+        _print_compared(compared, options, settings.money_exponent)
     else:
-        _print(answer, options, settings)
+        _print(answer, options, settings.money_exponent)
 
 
 @app.command()
@@ -135,8 +136,7 @@ def parse_time(flag: str, text: str) -> int:
 async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, ComparedAnswer | None, int | None]:
     """The answer, the comparison if one was requested, and the event time of the first lost record."""
     from streams.panes.rows import RowIndex
-    from streams.store.connection import Access, connect, user_errors
-    from streams.store.keys import Keys
+    from streams.store.connection import Access, open_store
     from streams.store.reader import PaneReader
     from streams.store.reference_clock import server_time_ms
     from streams.view.comparer import Comparer
@@ -144,34 +144,35 @@ async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, Compare
     from streams.view.rolling import RollingView
     from streams.view.scope_queries import ScopeQueries
 
-    redis, rows = connect(settings, Access.READ), RowIndex()
+    rows, query = RowIndex(), KpiQuery(options.window, options.scope, options.as_of_ms, options.promotion)
     try:
-        with user_errors(redis):
-            keys = Keys(settings.redis_prefix, settings.shards)
+        async with open_store(settings, Access.READ) as (redis, keys):
             now_ms = int(await server_time_ms(redis, keys))
             view = RollingView(PaneReader(redis, keys, rows), rows, settings)
             await view.poll(now_ms)
             since_ms = view.state.incomplete_since_ms
-            question = KpiQuery(options.window, options.scope, options.as_of_ms, options.promotion)
             if options.against is not None:
                 comparer = Comparer(view, now_ms, settings.timezone)
                 if options.value is None:
-                    compared = await comparer.every(question, options.against)
+                    compared = await comparer.every(query, options.against)
                 else:
-                    compared = await comparer.one(question, options.value, options.against)
+                    compared = await comparer.one(query, options.value, options.against)
                 return compared.now, compared, since_ms
             if options.value is None:
-                return await ScopeQueries(view, now_ms).every(question), None, since_ms
-            return await view.one(question, options.value, now_ms), None, since_ms
+                return await ScopeQueries(view, now_ms).every(query), None, since_ms
+            return await view.one(query, options.value, now_ms), None, since_ms
     except NotAnswerableError as error:
         raise UsageError(str(error)) from error
-    finally:
-        await redis.aclose()
 
 
-def _facts(answer: Answer, options: KpiOptions) -> dict[str, Any]:
+def _facts(answer: Answer, compared: ComparedAnswer | None, options: KpiOptions) -> dict[str, Any]:
     """The answer with the API's field names."""
     facts: dict[str, Any] = {"as_of": answer.as_of_ms, "window": answer.window.value, "scope": answer.scope.value}
+    if compared is not None and options.against is not None:
+        from streams.serve.kpis import compared_answer
+
+        compared_facts = compared_answer(compared, options.against, one=options.value is not None)
+        return facts | {"promotion": answer.promotion} | compared_facts
     if options.value is None:
         return facts | {
             "count": answer.count,
@@ -180,15 +181,10 @@ def _facts(answer: Answer, options: KpiOptions) -> dict[str, Any]:
     return facts | {"value": options.value or None, "values": answer.items[0].values}
 
 
-def _print(answer: Answer, options: KpiOptions, settings: Settings) -> None:
-    from streams.model.formatting import format_kpi
-
-    place = settings.money_exponent
-    about = f"window {answer.window}, scope {answer.scope}, money in {settings.currency}"
-    print_note(f"as of {format_utc(answer.as_of_ms)}, {about}")
+def _print(answer: Answer, options: KpiOptions, exponent: int) -> None:
     if options.value is None:
         rows = [
-            (item.value, *(format_kpi(name, item.values[name], currency_exponent=place) for name in MAIN_KPIS))
+            (item.value, *(format_kpi(name, item.values[name], currency_exponent=exponent) for name in MAIN_KPIS))
             for item in answer.items
         ]
         print_remaining(len(rows), answer.count)
@@ -197,7 +193,54 @@ def _print(answer: Answer, options: KpiOptions, settings: Settings) -> None:
         values = answer.items[0].values.items()
         print_table(
             ("name", "value"),
-            [(name, format_kpi(name, held, currency_exponent=place)) for name, held in values],
+            [(name, format_kpi(name, held, currency_exponent=exponent)) for name, held in values],
             right=(1,),
             styles=("", "bold"),
         )
+
+
+def _print_compared(compared: ComparedAnswer, options: KpiOptions, exponent: int) -> None:
+    now, at = compared.now, compared.at
+    if at is not None:
+        whose = f", promotion {at.promotion}" if at.promotion else ""
+        print_note(f"compared with {options.against}, as of {format_utc(at.as_of_ms)}{whose}")
+    else:
+        print_note(f"compared with {options.against}, each promotion aligned at its start")
+    if options.value is not None:
+        _print_one(compared.items[0], exponent)
+        return
+    print_remaining(len(compared.items), now.count)
+    rows = [(item.now.value, *(_main(item, name, exponent) for name in COMPARED_KPIS)) for item in compared.items]
+    right = range(1, len(COMPARED_KPIS) + 1)
+    print_table((now.scope.value, *COMPARED_KPIS), rows, right=right, styles=("bold",))
+
+
+def _print_one(item: ComparedItem, exponent: int) -> None:
+    then = item.then.values if item.then is not None else {}
+    rows = []
+    for name, apart in differences(item.now.values, then).items():
+        numbers = (item.now.values[name], then.get(name), apart.difference)
+        shown = [format_kpi(name, held, currency_exponent=exponent) for held in numbers]
+        rows.append((name, *shown, change(apart)))
+    print_table(
+        ("name", "now", "then", "difference", "change"), rows, right=(1, 2, 3, 4), styles=("", "bold", "dim", "", "")
+    )
+
+
+def _main(item: ComparedItem, name: str, exponent: int) -> str:
+    """The current number and its relative change."""
+    now = item.now.values[name]
+    shown = format_kpi(name, now, currency_exponent=exponent)
+    apart = differ(now, item.then.values[name]) if item.then is not None else ComparedNumber(None, None)
+    return shown if apart.ratio is None else f"{shown} ({change(apart)})"
+
+
+def change(apart: ComparedNumber) -> str:
+    """The relative change in per cent; a dash where it is undefined.
+
+    >>> change(differ(6, 4)), change(differ(3, 4)), change(differ(3, 0))
+    ('+50.0 %', '-25.0 %', '–')
+    """
+    if apart.ratio is None or apart.ratio < 0:
+        return NULL_TEXT
+    return format_percent(apart.ratio - 1, "+.1")

@@ -1,15 +1,18 @@
-"""Output of commands: results on stdout as JSON or a table, notes on stderr."""
+"""Output of commands: results on stdout as JSON or a table; notes and progress on stderr."""
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import typer
 
 _UNWRAPPED = 10_000
+LINE_EVERY_S = 2.0
 
 
 def print_json(facts: Any) -> None:
@@ -47,3 +50,62 @@ def print_table(
         console.print(table)
     for line in captured.get().splitlines():
         typer.echo(line.rstrip())
+
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+class Progress(Protocol):
+    """Context manager that shows progress."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
+        """Show the current state; `done` of `total` if known."""
+
+
+def progress(title: str) -> Progress:
+    """A bar if stderr is a terminal, else lines."""
+    return _Bar(title) if sys.stderr.isatty() else _Lines(title)
+
+
+class _Lines:
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._printed_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
+        if time.monotonic() - self._printed_s >= LINE_EVERY_S:
+            self._printed_s = time.monotonic()
+            share = f"{done / total:.0%}, " if done is not None and total else ""
+            print_note(f"{self._title}: {share}{text}")
+
+
+class _Bar:
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        self._bar = Progress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True), transient=True)
+        self._task: TaskID = self._bar.add_task(title, total=None, text="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
+        self._bar.update(self._task, text=text, completed=done or 0, total=total)

@@ -70,8 +70,7 @@ def apply(
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     with report_errors():
         check_bootstrap(settings.bootstrap)
-    check_contents = Topic.PROMOTIONS not in settings.accepted_topics
-    applied = run(_apply(settings.kafka, wanted, delete or (), dry_run, check_contents))
+    applied = run(_apply(settings, wanted, delete or (), dry_run))
     if as_json:
         print_json({"promotions": [_facts(one) for one in applied], "dry_run": dry_run})
     else:
@@ -160,20 +159,18 @@ def _read(file: Path) -> Sequence[Promotion]:
 
 
 async def _apply(
-    kafka: KafkaTarget, wanted: Sequence[Promotion], deleted: Sequence[str], dry_run: bool, check_contents: bool
+    settings: CommandSettings, wanted: Sequence[Promotion], deleted: Sequence[str], dry_run: bool
 ) -> list[PromotionReport]:
     from consumers.promotions.topic import plan_promotions, read_promotion_topic, write_promotions
-    from consumers.topic_contents import contents_advice, find_foreign_contents
+    from consumers.topic_contents import require_own_topics
 
-    if check_contents and (foreign := await find_foreign_contents(kafka, [Topic.PROMOTIONS])):
-        why, advice = foreign[Topic.PROMOTIONS], contents_advice(Topic.PROMOTIONS)
-        raise SalepulseError(f"topic promotions cannot be used: {why}; {advice}")
-    in_force = (await read_promotion_topic(kafka)).promotions
+    await require_own_topics(settings, (Topic.PROMOTIONS,), at_work=False)
+    in_force = (await read_promotion_topic(settings.kafka)).promotions
     applied = plan_promotions(in_force, wanted, deleted)
     for promotion in wanted:
         _check_baseline(promotion, {**in_force, **{held.promotion_id: held for held in wanted}}, deleted)
     if not dry_run:
-        await write_promotions(kafka, applied)
+        await write_promotions(settings.kafka, applied)
     return applied
 
 
@@ -190,10 +187,31 @@ def _check_baseline(promotion: Promotion, known: dict[str, Promotion], deleted: 
         )
 
 
-async def _confirm(settings: Settings, promotions: Mapping[str, Promotion]) -> list[Partition]:
-    from streams.commands import confirming
+async def _confirm(settings: Settings, topic: Mapping[str, Promotion]) -> list[Partition]:
+    """Clear the incomplete mark of partitions of `promotions` and return them. `topic`: the promotions on the topic.
 
-    return await confirming.confirm(settings, promotions)
+    Raises SalepulseError and changes nothing if Redis holds other promotions than the topic.
+    """
+    from streams.panes.rows import RowIndex
+    from streams.store.connection import open_store
+    from streams.store.levels import levels
+    from streams.store.reader import PaneReader
+    from streams.store.writer import PaneWriter
+
+    async with open_store(settings) as (redis, keys):
+        reader = PaneReader(redis, keys, RowIndex())
+        shop = await reader.promotions()
+        if differing := sorted(name for name in {**shop, **topic} if shop.get(name) != topic.get(name)):
+            raise SalepulseError(
+                f"topic and Redis differ in {', '.join(differing)}; nothing was confirmed: see `promotions "
+                "list`, apply the missing promotions, and confirm after a worker has read them"
+            )
+        incomplete = (await reader.state()).incomplete
+        confirmed = [partition for partition in incomplete if partition.topic is Topic.PROMOTIONS]
+        writer = PaneWriter(redis, keys, levels(settings))
+        for partition in confirmed:
+            await writer.clear_incomplete(partition)
+        return confirmed
 
 
 async def _promotions_in_redis(settings: Settings) -> Mapping[str, Promotion] | None:

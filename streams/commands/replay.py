@@ -13,8 +13,7 @@ from consumers.errors import check_bootstrap
 from consumers.replay import ReplayProgress, ReplayResult, replay_files
 from consumers.times import format_utc
 from streams.commands.options import AsJson, Bootstrap, RedisUrl, check_speed, parse_speed
-from streams.commands.output import print_json, print_note
-from streams.commands.progress import progress
+from streams.commands.output import print_json, print_note, progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
-"""Options of every command: `--version`, and a note about environment variables that set nothing."""
+"""The root command, composed of the sub-commands that each package declares; and the options of every command."""
 
 from __future__ import annotations
 
 import os
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +14,32 @@ from consumers.validation_messages import validation_message
 from streams.commands.output import print_note
 from streams.settings import Settings
 from streams.settings_report import misspelt
+
+GROUP = "salepulse.commands"
+
+
+def create_app() -> typer.Typer:
+    """The root command with all sub-commands."""
+    app = typer.Typer(
+        name="salepulse",
+        cls=Commands,
+        callback=root,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for entry_point in sorted(entry_points(group=GROUP), key=lambda found: found.name):
+        declared: typer.Typer = entry_point.load()
+        app.registered_commands += declared.registered_commands
+        app.registered_groups += declared.registered_groups
+    return app
+
+
+def command_names() -> set[str]:
+    """The names of all sub-commands."""
+    app = create_app()
+    commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    return commands | {group.name for group in app.registered_groups if group.name}
 
 
 class Commands(TyperGroup):

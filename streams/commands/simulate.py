@@ -17,8 +17,7 @@ from consumers.kafka.connection import KafkaTarget
 from consumers.times import format_utc
 from streams.commands.kpis import parse_time
 from streams.commands.options import AsJson, check_speed, parse_speed
-from streams.commands.output import print_json, print_note
-from streams.commands.progress import progress
+from streams.commands.output import print_json, print_note, progress
 from streams.settings import Settings
 
 if TYPE_CHECKING:

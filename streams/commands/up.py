@@ -64,8 +64,7 @@ def up(
     Redis (--bootstrap, --redis-url, environment or salepulse.toml), that one is used and none is started. The embedded
     broker keeps messages in memory only; --data-dir keeps Redis data.
     """
-    from streams.serve.certificate import check_certificate
-    from streams.serve.exposure import check_exposure
+    from streams.serve.startup_checks import check_certificate, check_exposure
 
     settings = load_settings(
         Settings,
@@ -112,7 +111,7 @@ def _run(
 
 def installed_roles() -> tuple[str, ...]:
     """The optional roles whose commands are installed."""
-    from streams.cli import command_names
+    from streams.commands.root import command_names
 
     return tuple(role for role in EXTRA_ROLES if role in command_names())
 

@@ -1,13 +1,15 @@
-"""Tunes the memory and the threads of a process."""
+"""Tunes the memory, the threads and the limit of open files of a process."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import gc
+import resource
 import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
+WANTED_FILES = 65_536
 _SWITCH_S = 0.0005
 """How long a thread may hold the interpreter while others wait."""
 
@@ -33,3 +35,24 @@ def tune_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, 64 << 20)
         libc.mallopt(_M_TOP_PAD, 16 << 20)
         libc.mallopt(_M_ARENA_MAX, 1)
+
+
+def raise_file_limit() -> int:
+    """Raise the soft limit of open files as far as wanted and the hard limit allow. Returns the soft limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = WANTED_FILES if hard == resource.RLIM_INFINITY else min(WANTED_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return file_limit()
+
+
+def file_limit() -> int:
+    """Soft limit of open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return WANTED_FILES if soft == resource.RLIM_INFINITY else soft
+
+
+def hard_file_limit() -> int:
+    """Hard limit of open files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return WANTED_FILES if hard == resource.RLIM_INFINITY else hard

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -18,38 +18,21 @@ from fastapi import APIRouter, Depends, FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
 from consumers.errors import SalepulseError
-from streams.process.files import file_limit, raise_file_limit
-from streams.process.tuning import tune_memory, tune_threads
-from streams.serve import (
-    compare,
-    definitions,
-    docs,
-    errors,
-    health,
-    kpis,
-    metrics,
-    page,
-    promotions,
-    series,
-    shipping,
-    stock,
-    stream,
-)
+from streams.process.tuning import file_limit, raise_file_limit, tune_memory, tune_threads
+from streams.serve import definitions, errors, health, kpis, metrics, page, promotions, series, shipping, stock, stream
 from streams.serve.broadcast import Broadcast
-from streams.serve.cancel_on_disconnect import CancelOnDisconnect
-from streams.serve.certificate import check_certificate, expiry
 from streams.serve.connections import MAX_HEAD_BYTES, Connections, bounded_protocol, most_connections
-from streams.serve.exposure import check_exposure, is_loopback
 from streams.serve.http_limits import HttpLimitCounts
 from streams.serve.known_parameters import check_parameters
 from streams.serve.live import Live
 from streams.serve.paths import AbsoluteForm, EncodedIds, HeadAsGet
-from streams.serve.request_limits import RequestLimits
+from streams.serve.request_limits import CancelOnDisconnect, RequestLimits
 from streams.serve.same_origin import SameOrigin
+from streams.serve.startup_checks import check_certificate, check_exposure, is_loopback
 from streams.serve.token_auth import TokenAuth
 from streams.settings import Settings
 from streams.store.connection import Access, connect
-from streams.tokens.token_store import TokenStore
+from streams.tokens.file import TokenStore
 from streams.view import forecasts
 
 log = structlog.get_logger()
@@ -58,7 +41,6 @@ ROUTER_GROUP = "salepulse.routers"
 
 ROUTERS = (
     kpis.router,
-    compare.router,
     series.router,
     stream.router,
     stock.router,
@@ -67,13 +49,12 @@ ROUTERS = (
     definitions.router,
     metrics.router,
     health.router,
-    docs.router,
     page.router,
 )
 """Our own routes; other packages add theirs by entry points."""
 
 _UNTAKEN_MS = 60_000
-_EXPIRES_SOON_S = 14 * 86_400
+_EXPIRES_SOON = timedelta(days=14)
 _HANDSHAKE_WITHIN_S = 5.0
 _ABOUT = (
     "Exact live KPIs of a shop's sale. Money is in minor units, times are epoch ms, UTC. "
@@ -143,9 +124,7 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         raise SalepulseError(f"cannot serve at {host}:{port} ({error}); choose another --http-host") from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(
-        socket, "TCP_USER_TIMEOUT"
-    ):  # inherited by connections: closes those whose client receives nothing for this long
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # of connections, too: closes those whose client receives nothing so long
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS)
     try:
         bound.bind(address)
@@ -169,11 +148,7 @@ def run(settings: Settings) -> None:
     scheme = "https" if _certified(settings) else "http"
     most = most_connections(settings.http_connections, raise_file_limit())
     if most < settings.http_connections:
-        log.warning(
-            "http_connections exceeds the limit of open files",
-            file_limit=file_limit(),
-            connections=most,
-        )
+        log.warning("http_connections exceeds the limit of open files", file_limit=file_limit(), connections=most)
     with bind(settings) as bound:
         host, port = bound.getsockname()[:2]
         log.info("serving", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
@@ -247,8 +222,7 @@ def _certified(settings: Settings) -> bool:
         if settings.tokens_file and not is_loopback(settings.http_host):
             log.warning("serving tokens without TLS: set http_cert_file, or put a TLS proxy in front")
         return False
-    certificate = check_certificate(settings.http_cert_file, settings.http_key_file)
-    if certificate.expires_ms < (time.time() + _EXPIRES_SOON_S) * 1000:
-        at = f"{expiry(certificate):%Y-%m-%d %H:%M}Z"
-        log.warning("certificate expires soon: renew it and restart", expires_at=at)
+    expires_at = check_certificate(settings.http_cert_file, settings.http_key_file)
+    if expires_at < datetime.now(UTC) + _EXPIRES_SOON:
+        log.warning("certificate expires soon: renew it and restart", expires_at=f"{expires_at:%Y-%m-%d %H:%M}Z")
     return True

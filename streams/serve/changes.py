@@ -1,4 +1,4 @@
-"""A log of changes that another package keeps in Redis, read once for all subscribers."""
+"""Notifies waiting tasks of changes, and reads a log of changes in Redis once for all subscribers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import structlog
 from redis.exceptions import RedisError
 
 from consumers.masking import mask_secrets
-from streams.serve.change_notifier import ChangeNotifier, wait_for_signal
 from streams.serve.sse import StreamEntryId
 from streams.store.connection import UNREACHABLE
 
@@ -22,6 +21,36 @@ log = structlog.get_logger()
 _EVERY_S = 0.25
 _PAGE = 200
 _MOST_HELD = 1000
+
+
+class ChangeNotifier:
+    """Notifies all waiting tasks of one event loop.
+
+    Take `next_signal` before checking for changes, then wait for it: no change is missed.
+    """
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    @property
+    def next_signal(self) -> asyncio.Event:
+        """Set at the next change."""
+        return self._next
+
+    def signal(self) -> None:
+        """Notify all waiting tasks."""
+        rung, self._next = self._next, asyncio.Event()
+        rung.set()
+
+
+async def wait_for_signal(signal: asyncio.Event, within_s: float) -> bool:
+    """Wait for a signal; False on timeout."""
+    try:
+        async with asyncio.timeout(within_s):
+            await signal.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

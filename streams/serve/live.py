@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from consumers.settings import Clock
 from consumers.topics import Partition
-from streams.serve.change_notifier import ChangeNotifier
+from streams.serve.changes import ChangeNotifier
 from streams.settings import Settings
 from streams.store.as_of import blocking_as_of
 from streams.store.state import StoreState, newest_as_of, queryable_until_ms

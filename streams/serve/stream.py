@@ -19,7 +19,7 @@ from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.serve.answers import LiveView, ScopeParam, ValueParam, WindowParam, scope_value
 from streams.serve.broadcast import Broadcast
-from streams.serve.change_notifier import wait_for_signal
+from streams.serve.changes import wait_for_signal
 from streams.serve.errors import ERRORS, ApiError
 from streams.serve.sse import HEARTBEAT, RETRY, StreamEntryId, StreamPosition, event, parse_event_id
 from streams.store.as_of import STEP_MS

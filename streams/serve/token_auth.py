@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consumers.times import format_utc
 from streams.clock import now_ms
 from streams.serve.encoding import error_response
+from streams.tokens.file import TokenStore
 from streams.tokens.token import required_scope
-from streams.tokens.token_store import TokenStore
 from streams.view.fair_queue import current_client
 
 _CHALLENGE = {"www-authenticate": 'Basic realm="salepulse", charset="UTF-8", Bearer realm="salepulse"'}

@@ -1,17 +1,22 @@
 """The simulator: a seeded sale with traffic, orders, stock, shipping, injected incidents and their ground truth.
 
-`generate(config)` yields batches of messages; `Simulation` also counts them exactly; `write_folder` writes files for a
-replay. `docs/simulator.md` describes the model.
+`Simulation` yields batches of messages and counts them exactly; `Season` adds earlier sales; `write_season` writes
+files for a replay. `docs/simulator.md` describes the model.
 """
 
-from streams.simulate.config import SimulationConfig
+from streams.simulate.config import (
+    Disorder,
+    Funnel,
+    PromotionPlan,
+    SimulatedPhase,
+    SimulationConfig,
+    SimulationError,
+    StockPlan,
+)
 from streams.simulate.encode import Message
-from streams.simulate.folder import ground_truth, write_folder, write_season
-from streams.simulate.generate import Batch, Simulation, generate
-from streams.simulate.incident_kinds import KINDS
-from streams.simulate.incidents import Incident
-from streams.simulate.plan import Disorder, Funnel, PromotionPlan, SimulatedPhase, SimulationError, StockPlan
-from streams.simulate.season import Season
+from streams.simulate.folder import ground_truth, write_season
+from streams.simulate.generate import Batch, Season, Simulation
+from streams.simulate.incidents import KINDS, Incident
 from streams.simulate.truth import SimulatedSales, Truth
 
 __all__ = [
@@ -30,8 +35,6 @@ __all__ = [
     "SimulationError",
     "StockPlan",
     "Truth",
-    "generate",
     "ground_truth",
-    "write_folder",
     "write_season",
 ]

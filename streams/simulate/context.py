@@ -49,10 +49,12 @@ class SliceContext:
 
     @property
     def config(self) -> SimulationConfig:
+        """Configuration of the run."""
         return self.world.config
 
     @property
     def effects(self) -> IncidentEffects:
+        """Effects of the run's incidents."""
         return self.world.effects
 
     def rng(self, purpose: Purpose) -> np.random.Generator:

@@ -13,25 +13,12 @@ from typing import Any
 import msgspec
 
 from consumers.topics import EVENT_TOPICS, Topic
-from streams.simulate.config import SimulationConfig
-from streams.simulate.generate import Simulation
-from streams.simulate.incident_kinds import KINDS
-from streams.simulate.incidents import Incident
-from streams.simulate.season import Season
-from streams.simulate.truth import Truth
+from streams.simulate.generate import Season, Simulation
+from streams.simulate.incidents import KINDS, Incident
 
 STEP_MS = 1000
 COMPRESSION = 1
 """The fastest level: at 6, compression takes longer than the simulation."""
-
-
-def write_folder(
-    config: SimulationConfig, out_dir: Path, on_progress: Callable[[int, int], None] | None = None
-) -> Truth:
-    """Write one run without earlier ones; see `write_season`."""
-    season = Season(config)
-    write_season(season, out_dir, on_progress)
-    return season.present.truth
 
 
 def write_season(season: Season, out_dir: Path, on_progress: Callable[[int, int], None] | None = None) -> None:

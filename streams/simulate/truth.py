@@ -58,12 +58,6 @@ class SimulatedSales:
         for step, amount in zip(steps.tolist(), amounts.tolist(), strict=True):
             self.net_gmv[step] += amount
 
-    def curve(self) -> list[tuple[float, int]]:
-        """(minutes since the start, cumulative net GMV), from (0, 0) to the end."""
-        minutes = np.minimum(np.arange(len(self.net_gmv) + 1) * self.step_ms, self.ends_ms - self.starts_ms) / 60_000
-        until = [0, *np.cumsum(np.asarray(self.net_gmv, dtype=np.int64)).tolist()]
-        return list(zip(minutes.tolist(), until, strict=True))
-
 
 @dataclass(slots=True)
 class Truth:

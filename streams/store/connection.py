@@ -168,6 +168,17 @@ def user_errors(redis: Redis) -> Iterator[None]:
         raise to_user_error(error, endpoint_of(redis)) from error
 
 
+@asynccontextmanager
+async def open_store(settings: Settings, access: Access = Access.WRITE) -> AsyncIterator[tuple[Redis, Keys]]:
+    """A client that is closed at the end, and the keys, with `user_errors`."""
+    redis = connect(settings, access)
+    try:
+        with user_errors(redis):
+            yield redis, Keys(settings.redis_prefix, settings.shards)
+    finally:
+        await redis.aclose()
+
+
 def guarded(text: str) -> str:
     r"""Prefix a script with a check that its user may run each of its commands on its first key.
 

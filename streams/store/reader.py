@@ -18,7 +18,7 @@ from streams.fold.delta import PaneDelta
 from streams.panes.cells import MAX_ROWS
 from streams.panes.rows import RowIndex
 from streams.settings import Settings
-from streams.store.connection import Access, connect, user_errors
+from streams.store.connection import Access, open_store
 from streams.store.keys import Keys
 from streams.store.merging import BlockId
 from streams.store.process_reports import ProcessReport, decode_report
@@ -194,9 +194,5 @@ def _text(held: bytes | str) -> str:
 
 async def read_promotions(settings: Settings) -> dict[str, Promotion]:
     """# <promotion_id: its newest definition>. Raises SalepulseError if Redis does not answer."""
-    redis, keys = connect(settings, Access.READ), Keys(settings.redis_prefix, settings.shards)
-    try:
-        with user_errors(redis):
-            return await PaneReader(redis, keys, RowIndex()).promotions()
-    finally:
-        await redis.aclose()
+    async with open_store(settings, Access.READ) as (redis, keys):
+        return await PaneReader(redis, keys, RowIndex()).promotions()

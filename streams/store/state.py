@@ -79,6 +79,16 @@ async def read_state(redis: Redis, keys: Keys) -> StoreState:
     return parse_state(shards)
 
 
+async def read_topic_id(redis: Redis, keys: Keys, partition: Partition) -> str:
+    """Id of the topic that a partition was counted from, else of the topic on the broker; empty if unknown."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.hget(keys.state(keys.shard(partition)), f"topic:{partition}")
+        pipe.hget(keys.state(0), f"broker,{partition.topic}")
+        counted, noted = [(held or b"").decode() for held in await pipe.execute()]
+    current = counted.split()
+    return str(current[0] if current else noted.partition(" ")[0])
+
+
 def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
     """Parse the state from each shard's hash."""
     partitions: dict[Partition, PartitionState] = {}

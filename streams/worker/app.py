@@ -14,9 +14,9 @@ from faust.types import TP
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import BatchApp, BatchSchema, FetchBudget, FetchSettings, RecordBatch
 from consumers.kafka.metadata import require_topics
+from consumers.topic_contents import require_own_topics
 from consumers.topics import READ_TOPICS, Topic
 from streams.process.faust import run_process
-from streams.process.own_topics import require_own_topics
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.process.tuning import tune_memory
 from streams.settings import Settings

@@ -21,8 +21,8 @@ from consumers.kafka.read_to_end import read_to_end
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.local.embedded.probes import always_ready
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.embedded.child import always_ready
+from streams.local.stack.plan import temporary_data_dir
 from streams.settings import Settings
 from streams.store.keys import Keys
 from streams.store.last_evaluation import read_last_evaluation
@@ -66,7 +66,7 @@ class Stage:
             **also,
         }
         argv = [sys.executable, "-m", "tests.alerts.role_process"]
-        process = Server(name, argv, 0, always_ready(), folder, env=env)
+        process = Server(name, argv, 0, always_ready, folder, env=env)
         process.start()
         self.processes.append(process)
         return process

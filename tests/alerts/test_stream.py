@@ -13,14 +13,13 @@ import pytest
 
 from alerts.store.changes import StoredChanges
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import http_ready
 from streams.serve.sse import StreamPosition
 from tests.alerts.builders import finding
 from tests.alerts.engine import Process, beside_servers
 from tests.alerts.state.alert_play import BAD, FINE
 from tests.streams.serve.following import Event, received
 from tests.streams.serve.shop import shop_settings
-from tests.support.servers import Server, running
+from tests.support.servers import Server, http_ready, running
 from tests.support.stack import SERVE, environment
 
 pytestmark = pytest.mark.anyio

@@ -20,11 +20,11 @@ from alerts.rules.loader import default_text
 from consumers.kafka.producer import KeyedProducer
 from consumers.settings import Clock
 from consumers.topics import Topic
-from streams.local.embedded.probes import always_ready
+from streams.local.embedded.child import always_ready
 from streams.local.stack.plan import environment
 from streams.local.stack.secrets import secrets_for_children, write_secrets
 from streams.simulate import Season, SimulationConfig
-from streams.simulate.plan import StockPlan
+from streams.simulate.config import StockPlan
 from streams.simulate.sending import SendingPace, send_batches
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server
@@ -143,7 +143,7 @@ async def watched_shop(
             stop = asyncio.Event()
             selling = asyncio.create_task(_sell(shop.settings.bootstrap, sale, stop))
             argv = [sys.executable, "-m", "streams.cli", "alerts"]
-            alerts = Server("alerts", argv, 0, always_ready(), folder, env=_environment(shop, folder))
+            alerts = Server("alerts", argv, 0, always_ready, folder, env=_environment(shop, folder))
             await _until_counted(shop)  # else an alert reports, rightly, that the pipeline is behind
             await anyio.to_thread.run_sync(alerts.start)
             try:

@@ -38,7 +38,7 @@ from consumers.commands.common import load_settings
 from consumers.topics import Topic
 from streams.settings import Settings
 from streams.simulate import PromotionPlan, SimulatedPhase, SimulationConfig
-from streams.simulate.plan import StockPlan
+from streams.simulate.config import StockPlan
 from streams.simulate.traffic import Traffic
 from tests.bench import calm_days
 from tests.bench.counts_simulator import CountsSimulator, simulated_promotions

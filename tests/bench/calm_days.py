@@ -22,7 +22,7 @@ from consumers.commands.common import load_settings
 from consumers.topics import Topic
 from streams.settings import Settings
 from streams.simulate import PromotionPlan, SimulatedPhase, SimulationConfig
-from streams.simulate.plan import Funnel, StockPlan
+from streams.simulate.config import Funnel, StockPlan
 
 CASE = "calm, all rules"
 DAY_S, HOUR_MS = 86_400, 3_600_000

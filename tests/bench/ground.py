@@ -15,15 +15,15 @@ from redis import Redis
 
 from consumers.settings import Clock
 from consumers.topic_admin import create_topics, default_plans
-from streams.local.embedded.logs import tail
+from streams.local.embedded.child import always_ready
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import always_ready, http_ready
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.embedded.supervisor import tail
+from streams.local.stack.plan import temporary_data_dir
 from streams.settings import Settings
 from streams.store.keys import Keys
 from tests.support.empty_broker import empty_broker
 from tests.support.kafka import apache_kafka
-from tests.support.servers import Server, redis_server, running, tansu_broker
+from tests.support.servers import Server, http_ready, redis_server, running, tansu_broker
 
 REPOSITORY = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -92,7 +92,7 @@ class Ground:
 
     @contextlib.contextmanager
     def _role(self, command: str, settings: Settings, port: int = 0) -> Iterator[Server]:
-        ready = http_ready(LOOPBACK, port, "/healthz") if port else always_ready()
+        ready = http_ready(LOOPBACK, port, "/healthz") if port else always_ready
         argv = [sys.executable, "-P", "-c", _ROLES[command]]
         name = f"{command}-{next(self._numbers)}"
         with running(Server(name, argv, port, ready, self.folder, env=environment(settings))) as server:

@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.stack.plan import temporary_data_dir
 from tests.alerts.watched_shop import Watched, watched_shop
 from tests.bench.ground import BenchError, Ground
 from tests.bench.report import Part, Table, say

@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 
-from streams.local.embedded.probes import always_ready
+from streams.local.embedded.child import always_ready
 from streams.model.windows import Window
 from tests.bench import plain_faust
 from tests.bench.checking import wrong_totals
@@ -90,7 +90,7 @@ class Throughput:
         argv = [sys.executable, "-m", "tests.bench.plain_faust"]
         argv += [settings.bootstrap, self.ground.redis.url, settings.group]
         here = {"PYTHONPATH": str(REPOSITORY)}
-        server = Server("plain-faust", argv, 0, always_ready(), self.ground.folder, env=here)
+        server = Server("plain-faust", argv, 0, always_ready, self.ground.folder, env=here)
         with running(server), Recorder(self.ground, [server], _plain_counted) as recorder:
             recorder.until_counted(self.loaded, START_S + self.loaded / SLOWEST_PLAIN)
         self._check("plain Faust", wrong_totals(self._plain_types(), self.facts.types))

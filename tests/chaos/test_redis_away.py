@@ -27,7 +27,7 @@ from consumers.kafka.producer import KeyedProducer, OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
-from streams.local.embedded.probes import always_ready
+from streams.local.embedded.child import always_ready
 from streams.store.keys import ALERTS_NAME
 from tests.chaos.test_redis_refuses import receivers, rules
 from tests.support.receiving import HttpReceiver, http_receiver
@@ -91,7 +91,7 @@ async def watched(broker: Server, store: Server, folder: Path, name: str, *, ale
         shop = await anyio.to_thread.run_sync(lambda: ending.enter_context(stack(broker, store, **changes)))
         env = {**environment(shop.settings), "SALEPULSE_SESSION_TIMEOUT_S": "6"}
         argv = [sys.executable, "-m", "streams.cli", "alerts"]
-        servers = [Server(f"alerts-{at}", argv, 0, always_ready(), own, env=env) for at in range(alerts)]
+        servers = [Server(f"alerts-{at}", argv, 0, always_ready, own, env=env) for at in range(alerts)]
         for server in servers:
             await anyio.to_thread.run_sync(server.start)
             ending.callback(server.stop)

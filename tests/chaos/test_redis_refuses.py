@@ -30,10 +30,10 @@ from consumers.kafka.producer import KeyedProducer, OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
+from streams.local.embedded.child import always_ready, redis_ready
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import always_ready, redis_ready
 from streams.local.embedded.redis import redis_command
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.stack.plan import temporary_data_dir
 from tests.support.fault_proxy import FaultProxy
 from tests.support.receiving import HttpReceiver, http_receiver
 from tests.support.servers import Server, redis_server, running
@@ -390,7 +390,7 @@ async def cases(broker: Server, folder: Path) -> AsyncIterator[list[Case]]:
             env = environment(shop.settings)
             argv = [sys.executable, "-m", "streams.cli", "alerts"]
             names = [f"alerts-{number}" for number in range(refusing.alerts)]
-            case.alerts += [Server(name, argv, 0, always_ready(), own, env=env) for name in names]
+            case.alerts += [Server(name, argv, 0, always_ready, own, env=env) for name in names]
             made.append(case)
         for case in made:
             for server in case.alerts:

@@ -23,7 +23,7 @@ import pytest
 import redis
 
 from consumers.settings import Clock
-from streams.local.embedded.probes import always_ready
+from streams.local.embedded.child import always_ready
 from streams.store.keys import Keys
 from tests.chaos.test_redis_away import send
 from tests.chaos.test_redis_refuses import receivers, rules
@@ -136,7 +136,7 @@ async def test_a_revoked_permission_is_reported_everywhere(apache_kafka: Server,
             changes |= {"redis_read_user": "looks", "redis_read_password_file": password(tmp_path, "only")}
         shop = await run(lambda: ending.enter_context(stack(apache_kafka, store, **changes)))
         argv = [sys.executable, "-m", "streams.cli", "alerts"]
-        alerts = Server("alerts", argv, 0, always_ready(), tmp_path, env=environment(shop.settings))
+        alerts = Server("alerts", argv, 0, always_ready, tmp_path, env=environment(shop.settings))
         await run(alerts.start)
         ending.callback(alerts.stop)
         case = Case(shop, alerts, chat, admin, "shop")

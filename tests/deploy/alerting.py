@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import http_ready
 from tests.deploy.files import DEPLOY
 from tests.support.commands import require_program
-from tests.support.servers import Server, running
+from tests.support.servers import Server, http_ready, running
 
 RECEIVER = DEPLOY / "receiver" / "receiver.py"
 

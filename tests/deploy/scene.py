@@ -21,10 +21,10 @@ from prometheus_client import generate_latest
 
 from alerts.metrics import AlertMetrics
 from consumers.kafka.producer import KeyedProducer
-from streams.cli import command_names
 from streams.clock import now_ms
+from streams.commands.root import command_names
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.stack.plan import temporary_data_dir
 from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig
 from streams.simulate.sending import SendingPace, send_batches

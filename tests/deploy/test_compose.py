@@ -18,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from streams.cli import command_names
+from streams.commands.root import command_names
 from streams.settings import Settings
 from streams.store.process_reports import ProcessReport
 from tests.deploy.composed import ONCE, OURS, ROLES, config, written

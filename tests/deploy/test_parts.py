@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 import redis
 
+from streams.local.embedded.child import always_ready, kafka_ready
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import always_ready, http_ready, kafka_ready
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.stack.plan import temporary_data_dir
 from streams.settings import Settings
 from tests.deploy.composed import health, written
 from tests.deploy.files import DEPLOY
 from tests.support.commands import require_program
 from tests.support.kafka import KafkaUnavailableError, java, java_command, kafka_jars, random_id
-from tests.support.servers import Server, running, tansu_broker
+from tests.support.servers import Server, http_ready, running, tansu_broker
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.slow
@@ -104,11 +104,11 @@ def parts() -> Iterator[Parts]:
 def _redis(parts: Parts) -> Server:
     _, *flags = parts.command("redis")
     argv = [require_program("redis-server", package="redis-server"), *flags, "--port", str(parts.redis_port)]
-    return Server("redis", [*argv, "--bind", LOOPBACK], parts.redis_port, always_ready(), parts.folder)
+    return Server("redis", [*argv, "--bind", LOOPBACK], parts.redis_port, always_ready, parts.folder)
 
 
 def _role(parts: Parts, service: str, port: int) -> Server:
-    ready = http_ready(LOOPBACK, port, "/healthz") if port else always_ready()
+    ready = http_ready(LOOPBACK, port, "/healthz") if port else always_ready
     argv = [*SALEPULSE, *parts.command(service)]
     return Server(service, argv, port, ready, parts.folder, env=parts.environment(service))
 

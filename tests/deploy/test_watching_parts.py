@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import http_ready
 from tests.deploy.composed import health, written
 from tests.deploy.files import DEPLOY
 from tests.support.commands import require_program
-from tests.support.servers import Server, running
+from tests.support.servers import Server, http_ready, running
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from consumers.contract.events import Promotion
 from consumers.kafka.producer import OutgoingMessage
 from consumers.times import format_local_time
 from consumers.topics import Topic
-from streams.cli import create_app
+from streams.commands.root import create_app
 from streams.simulate import Season, SimulatedSales, SimulationConfig
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack

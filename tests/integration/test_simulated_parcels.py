@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from streams.simulate.plan import Funnel
+from streams.simulate.config import Funnel
 from tests.streams.shop import LOGISTICS_0, ORDERS_0, ask, listed, opened
 from tests.streams.simulate.played import START_MS, play, small
 

@@ -22,7 +22,7 @@ import pytest
 from consumers.kafka.producer import OutgoingMessage
 from consumers.ndjson import find_recordings, read_merged
 from consumers.topics import Topic
-from streams.simulate import SimulationConfig, StockPlan, write_folder
+from streams.simulate import Season, SimulationConfig, StockPlan, write_season
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack
 from tests.support.stock_oracle import SHOP_NAMES, Number, StockOracle
@@ -58,7 +58,7 @@ class Sale:
 @pytest.fixture(scope="module")
 def sale(tmp_path_factory: pytest.TempPathFactory) -> Sale:
     folder = tmp_path_factory.mktemp("sale")
-    write_folder(CONFIG, folder)
+    write_season(Season(CONFIG), folder)
     messages = [OutgoingMessage(line.topic, line.key, line.value) for line in read_merged(find_recordings([folder]))]
     promotion = json.loads((folder / "promotions.ndjson").read_text().splitlines()[-1])
     return Sale(

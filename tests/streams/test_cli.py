@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from streams import cli
+from streams.commands import root
 from tests.streams.commands.salepulse import salepulse
 
 
@@ -49,7 +50,7 @@ def test_ctrl_c_during_imports_ends_quietly(
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "create_app", interrupted)
+    monkeypatch.setattr(root, "create_app", interrupted)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 130
@@ -72,7 +73,7 @@ def test_imports_little_before_main() -> None:
 def test_sigterm_during_startup_ends_a_long_running_command_normally(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "create_app", lambda: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(root, "create_app", lambda: signal.raise_signal(signal.SIGTERM))
     monkeypatch.setattr(sys, "argv", ["salepulse", command])
     assert _ended() == 0
     assert capsys.readouterr() == ("", "")
@@ -80,8 +81,8 @@ def test_sigterm_during_startup_ends_a_long_running_command_normally(
 
 def test_sigterm_fails_any_other_command(tmp_path: Path) -> None:
     code = (
-        "import signal; from streams import cli; "
-        "cli.create_app = lambda: signal.raise_signal(signal.SIGTERM); cli.main()"
+        "import signal; from streams import cli; from streams.commands import root; "
+        "root.create_app = lambda: signal.raise_signal(signal.SIGTERM); cli.main()"
     )
     for arguments in (["replay", "."], []):
         done = subprocess.run([sys.executable, "-c", code, *arguments], check=False, cwd=tmp_path)

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import http_ready
-from streams.local.embedded.workdir import temporary_data_dir
-from tests.support.servers import Server, running
+from streams.local.stack.plan import temporary_data_dir
+from tests.support.servers import Server, http_ready, running
 
 COMMANDS = ("prometheus-alertmanager", "alertmanager")
 """Debian's name, and that of its own releases."""

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from streams.local.embedded.child import kafka_ready
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import kafka_ready
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.stack.plan import temporary_data_dir
 from tests.support.servers import Server
 
 VERSION = "4.3.0"

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import http_ready
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.stack.plan import temporary_data_dir
 from tests.support.commands import require_program
-from tests.support.servers import Server, running
+from tests.support.servers import Server, http_ready, running
 
 
 class Prometheus(Server):

@@ -21,13 +21,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from streams.local.embedded.broker import broker_command
-from streams.local.embedded.child import describe_exit
+from streams.local.embedded.child import READY, Probe, describe_exit, kafka_ready, over_tcp, redis_ready
 from streams.local.embedded.guard import guarded
-from streams.local.embedded.logs import tail
 from streams.local.embedded.ports import LOOPBACK, free_port
-from streams.local.embedded.probes import Probe, kafka_ready, redis_ready
 from streams.local.embedded.redis import redis_command
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.embedded.supervisor import tail
+from streams.local.stack.plan import temporary_data_dir
 
 # On Linux a guarded child dies with the thread that started it, which may be short-lived in a test.
 _hands = ThreadPoolExecutor(1, thread_name_prefix="servers")
@@ -189,3 +188,17 @@ def tansu_broker(*, port: int = 0, advertised: str = "") -> Iterator[Server]:
         ready = kafka_ready(LOOPBACK, port)
         with running(Server("broker", argv, port, ready, folder, env={"RUST_LOG": "warn"})) as server:
             yield server
+
+
+def http_ready(host: str, port: int, path: str = "/readyz") -> Probe:
+    """Ready when `path` answers 200."""
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        status = (await reader.readline()).decode(errors="replace").split(" ", 2)
+        if len(status) > 1 and status[1] == "200":
+            return READY
+        answer = (await reader.read(4096)).decode(errors="replace").partition("\r\n\r\n")[2]
+        return f"{path} answers {' '.join(status[1:]).strip() or 'nothing'} {answer[:200]}".strip()
+
+    return over_tcp(host, port, ask)

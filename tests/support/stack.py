@@ -32,16 +32,16 @@ from consumers.settings import Clock
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.clock import now_ms
-from streams.local.embedded.logs import tail
+from streams.local.embedded.child import always_ready
 from streams.local.embedded.ports import free_port
-from streams.local.embedded.probes import always_ready, http_ready
-from streams.local.embedded.workdir import temporary_data_dir
+from streams.local.embedded.supervisor import tail
+from streams.local.stack.plan import temporary_data_dir
 from streams.settings import Settings
 from streams.store.keys import Keys
 from streams.store.state import StoreState, parse_state
 from tests.support.answers import HttpApi
 from tests.support.commands import require_program, run_program
-from tests.support.servers import Server
+from tests.support.servers import Server, http_ready
 from tests.support.wait import eventually
 
 REPOSITORY = Path(__file__).parents[2]
@@ -150,7 +150,7 @@ class Shop:
         self._started += 1
         argv = [sys.executable, "-c", program, str(self._compact_every_s)]
         env = {**self.environment, **wrong_clock(clock)}
-        worker = Server(f"worker-{self._started}", argv, 0, always_ready(), self.folder, env=env)
+        worker = Server(f"worker-{self._started}", argv, 0, always_ready, self.folder, env=env)
         worker.start()
         self.workers.append(worker)
         return worker

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from streams.panes.arrays import Ints
-from streams.simulate import Funnel, SimulationConfig, StockPlan, generate
+from streams.simulate import Funnel, Simulation, SimulationConfig, StockPlan
 from streams.stock.forecast import COVERAGE, LOOK_BACK_MINUTES, RATE_MINUTES, interval, minutes_to_stockout
 
 MINUTE_MS = 60_000
@@ -136,7 +136,7 @@ def cases(seed: int, rate: float) -> Iterator[Case]:
 
 def _events(config: SimulationConfig) -> Iterator[dict[str, Any]]:
     seen = set()
-    for batch in generate(config, step_ms=60_000):
+    for batch in Simulation(config).batches(60_000):
         for topic, _, _, value in batch.messages:
             if topic != "clicks":
                 event = json.loads(value)

@@ -11,8 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from streams.local.demo.frame import DemoFrame, share
-from streams.local.demo.snapshot import SOON
+from streams.local.demo.frame import SOON, DemoFrame, share
 from streams.model.formatting import format_compact, format_kpi, format_percent
 from streams.model.kpis import Number
 from streams.model.target_forecast import DAY_SHAPE_FROM

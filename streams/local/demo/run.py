@@ -12,11 +12,10 @@ from typing import Any, Protocol
 from consumers.errors import SalepulseError
 from consumers.kafka.producer import EndOffsets
 from streams.local.api_client import ApiClient
-from streams.local.demo.frame import SELLING, DemoFrame, History
+from streams.local.demo.frame import SELLING, DemoFrame, DemoSnapshot, History, fetch_snapshot
 from streams.local.demo.on_call import on_call
 from streams.local.demo.proof import Proof
 from streams.local.demo.sale import Sale
-from streams.local.demo.snapshot import DemoSnapshot, fetch_snapshot
 from streams.local.embedded.child import ChildEvent, ChildEventKind
 from streams.local.embedded.supervisor import Supervisor
 from streams.local.stack.plan import StackPlan

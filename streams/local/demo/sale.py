@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from consumers.kafka.connection import KafkaTarget
 from consumers.kafka.producer import EndOffsets, KeyedProducer
-from streams.local.demo.exact_counts import ExactCounts
+from streams.local.demo.proof import ExactCounts
 from streams.simulate import Batch, Season, SimulationConfig
 from streams.simulate.sending import SendingPace, send_batches
 

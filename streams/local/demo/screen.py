@@ -1,8 +1,10 @@
-"""The demo on a terminal: a screen of 100 x 36, redrawn every second."""
+"""The demo on a terminal: a screen of 100 x 36, redrawn every second; elsewhere a line every few seconds."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
+from typing import TextIO
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -12,10 +14,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from streams.local.demo.frame import NOT_LIVE, TRENDS, DemoFrame, clock
+from streams.local.demo.frame import NOT_LIVE, TRENDS, WINDOWS, DemoFrame, Values, clock, share
 from streams.local.demo.lower_panels import goods_panel, promotion_panel
 from streams.local.demo.sale import CHANNEL
-from streams.local.demo.snapshot import WINDOWS, Values
 from streams.model.formatting import format_compact, format_kpi
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -186,3 +187,52 @@ def _bucket_mean(values: Sequence[float], place: int, count: int) -> float:
     begin, end = len(values) * place // count, len(values) * (place + 1) // count
     part = values[begin:end]
     return sum(part) / len(part)
+
+
+EVERY_S = 3.0
+
+
+class PlainScreen:
+    """Context manager that prints frames as lines."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._shown_s = 0.0
+        self._incident_shown = False
+
+    def __enter__(self) -> PlainScreen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, frame: DemoFrame) -> None:
+        """Print the frame if the last one is old enough."""
+        if frame.incident is not None and frame.incident.begun and not self._incident_shown:
+            self._incident_shown = True
+            self.print_line(frame.incident.lines()[0])
+        if frame.snapshot is not None and time.monotonic() - self._shown_s >= EVERY_S:
+            self._shown_s = time.monotonic()
+            self.print_line(describe(frame))
+
+    def print_line(self, line: str) -> None:
+        """Print a line."""
+        print(line, file=self._file, flush=True)
+
+
+def describe(frame: DemoFrame) -> str:
+    """The frame in one line."""
+    assert frame.snapshot is not None
+    minute = frame.snapshot.windows["1m"]
+    parts = [
+        f"as of {clock(frame.snapshot.as_of_ms)} ({frame.age_s:.1f} s ago)",
+        *(() if frame.snapshot.live else (NOT_LIVE,)),
+        f"1m: GMV {format_kpi('gmv', minute['gmv'], currency_exponent=frame.currency_exponent)} {frame.currency}",
+        f"{minute['orders_paid']:,} orders paid",
+        f"conversion {format_kpi('conversion_rate', minute['conversion_rate'], currency_exponent=0)}",
+        f"order rate {share(minute['order_rate'])}",
+        f"{frame.counted:,} of {frame.produced:,} events counted ({frame.produced_rate:,.0f}/s)",
+    ]
+    if frame.incident is not None and frame.incident.begun:
+        parts.append(frame.incident.lines()[1])
+    return " · ".join(parts)

@@ -9,10 +9,9 @@ import os
 from pathlib import Path
 from uuid import UUID
 
-from streams.local.embedded.child import Child, OnReady, is_basic
+from streams.local.embedded.child import Child, OnReady, is_basic, kafka_ready
 from streams.local.embedded.errors import NotInstalledError
 from streams.local.embedded.ports import LOOPBACK
-from streams.local.embedded.probes import kafka_ready
 from streams.local.embedded.verified import verify_packaged_file
 
 
@@ -59,10 +58,10 @@ def is_embedded_topic(topic_id: str) -> bool:
     return bool(topic_id) and UUID(topic_id).version == 7
 
 
-def broker_child(port: int, log_path: Path, *, name: str = "broker", on_ready: OnReady | None = None) -> Child:
+def broker_child(port: int, log_path: Path, *, on_ready: OnReady | None = None) -> Child:
     """The broker as a supervised child. `on_ready` creates the topics, which a restarted broker has lost."""
     return Child(
-        name=name,
+        name="broker",
         argv=broker_command(port),
         env={"RUST_LOG": "warn"},
         inherits=is_basic,

@@ -30,6 +30,7 @@ def guarded(argv: list[str], *, mode: str | None = None) -> list[str]:
 
 
 def main() -> None:
+    """Run the command of the arguments in their mode."""
     mode, parent, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     if mode == "exec":
         die_with_parent()
@@ -49,6 +50,7 @@ def die_with_parent() -> None:
 
 
 def exec_command(command: list[str]) -> None:
+    """Replace this process with the command. Exits with 127 if it cannot be run."""
     try:
         os.execvp(command[0], command)
     except OSError as error:
@@ -88,6 +90,7 @@ def watch(parent: int, command: list[str]) -> None:
 
 
 def exit_as(code: int) -> None:
+    """End as a process with this return code of `subprocess` ended: by exit code or by signal."""
     if code < 0:
         signal.signal(-code, signal.SIG_DFL) if -code not in (signal.SIGKILL, signal.SIGSTOP) else None
         os.kill(os.getpid(), -code)

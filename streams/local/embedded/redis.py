@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.local.embedded.child import Child, is_basic
+from streams.local.embedded.child import Child, is_basic, redis_ready
 from streams.local.embedded.errors import NotInstalledError
 from streams.local.embedded.ports import LOOPBACK
-from streams.local.embedded.probes import redis_ready
 from streams.local.embedded.verified import verify_packaged_file
 
 MIN_VERSION = (7, 0)
@@ -62,11 +61,11 @@ def redis_command(port: int, data_dir: Path, *, append_only: bool = True) -> lis
     ]
 
 
-def redis_child(port: int, data_dir: Path, log_path: Path, *, name: str = "redis") -> Child:
+def redis_child(port: int, data_dir: Path, log_path: Path) -> Child:
     """The server as a supervised child; `data_dir` must exist."""
     # Loading an append-only file takes about 1 s for 100 MB.
     return Child(
-        name=name,
+        name="redis",
         argv=redis_command(port, data_dir),
         inherits=is_basic,
         ready=redis_ready(LOOPBACK, port),

@@ -13,22 +13,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from streams.local.embedded import logs
 from streams.local.embedded.child import Child, ChildEvent, ChildEventKind, describe_exit
 from streams.local.embedded.errors import ChildFailedError
 from streams.local.embedded.guard import guarded
 
 PROBE_EVERY_S = 0.05
 TRIM_EVERY_S = 5.0
+MAX_LOG_BYTES = 16 * 2**20
+TAIL_LINES, TAIL_BYTES = 15, 8192
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -59,26 +62,21 @@ class _Running:
     """Size of the log when the process started."""
     deaths: deque[float] = field(default_factory=deque)
     keeper: asyncio.Task[None] | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Supervisor:
-    """Use as an async context manager, in the main thread (`signals=False` elsewhere)."""
+    """Use as an async context manager, in the main thread."""
 
     def __init__(
         self,
         *,
         on_event: Callable[[ChildEvent], None] = lambda _event: None,
         policy: RestartPolicy | None = None,
-        max_log_bytes: int = 16 * 2**20,
-        signals: bool = True,
     ) -> None:
         self.restarts: Counter[str] = Counter()
         """<child: restarts>"""
         self._on_event = on_event
         self._policy = policy or RestartPolicy()
-        self._max_log_bytes = max_log_bytes
-        self._signals = STOP_SIGNALS if signals else ()
         self._former_handlers: dict[signal.Signals, Any] = {}
         self._running: dict[str, _Running] = {}  # in the order of their start
         self._stopping = False
@@ -86,7 +84,7 @@ class Supervisor:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
-        for number in self._signals:
+        for number in STOP_SIGNALS:
             self._former_handlers[number] = signal.getsignal(number)
             loop.add_signal_handler(number, self._on_signal)
         self._trimmer = asyncio.create_task(self._trim_logs())
@@ -126,15 +124,6 @@ class Supervisor:
     async def wait(self) -> None:
         """Wait for a requested stop. Raises ChildFailedError if a child dies repeatedly."""
         await asyncio.shield(self._over)
-
-    async def ended(self, name: str) -> int:
-        """Wait for the end of a child with `restart=False`; returns its exit code (negative: a signal).
-
-        Raises like start() if a stop is requested or another child fails.
-        """
-        running = self._running[name]
-        await self._first_of(running.ended.wait())
-        return running.process.returncode or 0
 
     def request_stop(self) -> None:
         """Make wait() return. Idempotent."""
@@ -185,7 +174,7 @@ class Supervisor:
         deadline = time.monotonic() + child.ready_within_s
         while time.monotonic() < deadline:
             missing = await self._first_of(child.ready())
-            if process.returncode is not None and (child.restart or process.returncode):
+            if process.returncode is not None:
                 return describe_exit(process.returncode)
             if not missing:
                 if child.on_ready:
@@ -204,10 +193,6 @@ class Supervisor:
             while True:
                 reason = describe_exit(await running.process.wait())
                 _kill_group(running)
-                if not child.restart:
-                    self._emit(running, ChildEventKind.ENDED, reason)
-                    running.ended.set()
-                    return
                 self._emit(running, ChildEventKind.DIED, reason)
                 deaths.append(time.monotonic())
                 while deaths[0] < deaths[-1] - policy.window_s:
@@ -265,12 +250,12 @@ class Supervisor:
             await asyncio.sleep(TRIM_EVERY_S)
             for running in self._running.values():
                 try:
-                    logs.trim(running.child.log_path, self._max_log_bytes)
+                    trim(running.child.log_path, MAX_LOG_BYTES)
                 except OSError as error:
                     sys.stderr.write(f"cannot rotate {running.child.log_path}: {error}\n")
 
     def _tail(self, running: _Running) -> list[str]:
-        return logs.tail(running.child.log_path, running.log_start)
+        return tail(running.child.log_path, running.log_start)
 
     def _emit(self, running: _Running, kind: ChildEventKind, detail: str = "") -> None:
         self._on_event(ChildEvent(running.child.name, kind, detail))
@@ -280,3 +265,24 @@ def _kill_group(running: _Running) -> None:
     """Send SIGKILL to the process group of a child."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(running.process.pid, signal.SIGKILL)
+
+
+def tail(path: Path, since: int = 0) -> list[str]:
+    """The last lines of a log at or after byte `since`; none if the file does not exist."""
+    with contextlib.suppress(OSError), path.open("rb") as log:
+        size = log.seek(0, os.SEEK_END)
+        log.seek(max(since if since <= size else 0, size - TAIL_BYTES))
+        return log.read().decode(errors="replace").splitlines()[-TAIL_LINES:]
+    return []
+
+
+def trim(path: Path, max_bytes: int) -> bool:
+    """Rotate a log larger than `max_bytes` to NAME.1; returns whether it did.
+
+    The child keeps its file open in append mode; lines written during the copy may be lost.
+    """
+    if not path.exists() or path.stat().st_size <= max_bytes:
+        return False
+    shutil.copyfile(path, path.with_name(path.name + ".1"))
+    os.truncate(path, 0)
+    return True

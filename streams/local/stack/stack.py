@@ -128,8 +128,7 @@ class Stack:
             await self._topics_of_an_empty_broker()
 
     async def _topics_of_an_empty_broker(self) -> None:
-        from streams.local.stack.ownership import require_embedded_positions
-        from streams.local.stack.reset_positions import reset_positions
+        from streams.local.stack.positions import require_embedded_positions, reset_positions
 
         if not self._served:
             await wait_for_redis(None, lambda: require_embedded_positions(self.plan.settings))

@@ -26,7 +26,7 @@ from consumers.errors import UsageError
 from consumers.topics import Topic
 from streams.model.windows import Window
 from streams.settings import Settings
-from streams.simulate import SimulationConfig, write_folder
+from streams.simulate import Season, SimulationConfig, write_season
 from streams.view.forecasts import Forecasts
 from streams.view.query import KpiQuery
 from tests.support.events import ms, order, wire
@@ -65,7 +65,7 @@ def rehearsed(source: RehearsalSource) -> Report:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("sale")
-    write_folder(SALE, out)
+    write_season(Season(SALE), out)
     return out
 
 

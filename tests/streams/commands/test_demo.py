@@ -10,12 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from streams.local.demo.frame import SELLING, DemoFrame, DemoIncident, History
-from streams.local.demo.plain_screen import describe
+from streams.local.demo.frame import SELLING, DemoFrame, DemoIncident, DemoSnapshot, History
 from streams.local.demo.proof import Proof
 from streams.local.demo.sale import Sale
-from streams.local.demo.screen import render, sparkline
-from streams.local.demo.snapshot import DemoSnapshot
+from streams.local.demo.screen import describe, render, sparkline
 from streams.model.kpis import NAMES
 from streams.store.progress import Totals
 from tests.streams.commands.salepulse import Running, gone, salepulse

@@ -36,8 +36,7 @@ from streams.local.doctor.workers import (
     report_blocker,
 )
 from streams.model.negative_amounts import NegativeAmounts
-from streams.serve.hosts import is_known_host
-from streams.serve.same_origin import known_hosts
+from streams.serve.same_origin import is_known_host, known_hosts
 from streams.settings import Settings
 from streams.store.as_of import PartitionState
 from streams.store.last_evaluation import LastEvaluation

@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 from typer.testing import CliRunner, Result
 
-from streams.cli import create_app
+from streams.commands.root import create_app
 from streams.store.keys import Keys
 from tests.support.events import ms
 

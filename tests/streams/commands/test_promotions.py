@@ -14,7 +14,7 @@ from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.promotions.topic import PromotionTopicState, read_promotion_topic
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
-from streams.cli import create_app
+from streams.commands.root import create_app
 from streams.store.keys import Keys
 from tests.support.servers import Server
 

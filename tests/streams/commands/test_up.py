@@ -20,7 +20,7 @@ import redis
 
 from consumers.topic_admin import create_topics, default_plans
 from streams.local.embedded.ports import free_port
-from streams.simulate import SimulationConfig, write_folder
+from streams.simulate import Season, SimulationConfig, write_season
 from tests.streams.commands.salepulse import Running, Up, environment, failure, gone, salepulse, started
 from tests.support.servers import Server, redis_server
 from tests.support.wait import eventually
@@ -33,7 +33,7 @@ START_MS = 1_762_776_000_000
 def sale(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
     """A folder of recorded events, and their counts by type before the last second."""
     folder = tmp_path_factory.mktemp("sale")
-    write_folder(SimulationConfig.sized(rate=100, duration_s=DURATION_S, start_ms=START_MS), folder)
+    write_season(Season(SimulationConfig.sized(rate=100, duration_s=DURATION_S, start_ms=START_MS)), folder)
     return folder, json.loads((folder / "incidents.json").read_text())["truth"]["events"]
 
 
@@ -161,9 +161,10 @@ def test_a_restarted_broker_is_empty_and_its_new_events_are_counted(
         broker.kill()
         up.until("counts are kept\nbroker is running")
         later = SimulationConfig.sized(rate=20, duration_s=5, seed=2, start_ms=START_MS + DURATION_S * 1000)
-        truth = write_folder(later, tmp_path / "later")
+        season = Season(later)
+        write_season(season, tmp_path / "later")
         again = salepulse("replay", tmp_path / "later", "--wait", *up.servers, cwd=tmp_path)
-        assert (again.returncode, again.stdout) == (0, f"counted all {truth.total:,} messages\n"), again.stderr
+        assert (again.returncode, again.stdout) == (0, f"counted all {season.messages:,} messages\n"), again.stderr
         up.until_read()
         assert up.get("/api/v1/kpis?window=15m")["as_of"] >= START_MS + (DURATION_S + 3) * 1000
 

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from streams.local.embedded.ports import free_port
-from streams.local.embedded.probes import http_ready
-from streams.local.embedded.workdir import temporary_data_dir
-from tests.support.servers import Server, running
+from streams.local.stack.plan import temporary_data_dir
+from tests.support.servers import Server, http_ready, running
 
 _SERVE = """
 import resource, sys

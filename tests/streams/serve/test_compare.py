@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from streams.model.kpis import NAMES
-from streams.serve.compare import CompareEach, CompareOne
+from streams.serve.kpis import CompareEach, CompareOne
 from streams.serve.series import SeriesAnswer
 from streams.settings import Settings
 from tests.streams.serve.conftest import ready

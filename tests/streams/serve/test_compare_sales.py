@@ -16,7 +16,7 @@ from consumers.contract.events import Promotion
 from consumers.topics import EVENT_TOPICS, Partition, Topic
 from streams.model.kpis import STOCK_NAMES
 from streams.simulate import Simulation, SimulationConfig
-from streams.simulate.plan import PromotionPlan
+from streams.simulate.config import PromotionPlan
 from tests.streams.serve.conftest import ready
 from tests.streams.serve.shop import client
 from tests.streams.shop import Shop, opened

@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from streams.process.files import raise_file_limit
+from streams.process.tuning import raise_file_limit
 from streams.serve import app, connections, request_limits
 from streams.serve.connections import Connections, most_connections
 from streams.serve.http_limits import HttpLimitCounts

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from streams.serve.hosts import is_known_host
+from streams.serve.same_origin import is_known_host
 from streams.settings import Settings
 from streams.tokens.token import TokenScope
 from tests.streams.serve.conftest import ready

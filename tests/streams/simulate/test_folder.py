@@ -6,14 +6,14 @@ import gzip
 import json
 from pathlib import Path
 
-from streams.simulate import write_folder
+from streams.simulate import Season, write_season
 from tests.streams.simulate.played import START_MS, play, small
 
 CONFIG = small(duration_s=10, incidents=("conversion_drop@+2s/4s:size=0.25,channel=app", "traffic_surge@+7s/1s"))
 
 
 def test_the_files_hold_what_was_generated_in_order_of_arrival(tmp_path: Path) -> None:
-    write_folder(CONFIG, tmp_path / "sale")
+    write_season(Season(CONFIG), tmp_path / "sale")
     run = play(CONFIG)
     assert {path.name for path in (tmp_path / "sale").iterdir()} == {
         *("clicks.ndjson.gz", "orders.ndjson.gz", "logistics.ndjson.gz", "promotions.ndjson", "incidents.json"),
@@ -26,13 +26,15 @@ def test_the_files_hold_what_was_generated_in_order_of_arrival(tmp_path: Path) -
 
 def test_the_same_run_gives_the_same_files(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        write_folder(CONFIG, tmp_path / name)
+        write_season(Season(CONFIG), tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
 def test_the_ground_truth_describes_the_incidents(tmp_path: Path) -> None:
-    truth = write_folder(CONFIG, tmp_path)
+    season = Season(CONFIG)
+    write_season(season, tmp_path)
+    truth = season.present.truth
     document = json.loads((tmp_path / "incidents.json").read_text())
     drop, surge = document["incidents"]
     assert (drop["kind"], drop["start_ms"], drop["end_ms"]) == ("conversion_drop", START_MS + 2000, START_MS + 6000)
@@ -46,6 +48,6 @@ def test_the_ground_truth_describes_the_incidents(tmp_path: Path) -> None:
 
 def test_progress_is_reported(tmp_path: Path) -> None:
     progress: list[tuple[int, int]] = []
-    write_folder(CONFIG, tmp_path, on_progress=lambda done, whole: progress.append((done, whole)))
+    write_season(Season(CONFIG), tmp_path, on_progress=lambda done, whole: progress.append((done, whole)))
     assert progress[-1] == (10_000, 10_000)
     assert progress == sorted(progress)

@@ -12,7 +12,7 @@ from consumers.contract.decoding import decode_batch, decode_promotion
 from consumers.contract.rejection import RejectedMessage
 from consumers.ndjson import key_from_routing, parse_routing_fields
 from consumers.topics import EVENT_TOPICS, Topic
-from streams.simulate import SimulationConfig, SimulationError, generate
+from streams.simulate import Simulation, SimulationConfig, SimulationError
 from tests.streams.simulate.played import START_MS, amount, play, played, small
 
 
@@ -30,7 +30,7 @@ class TestDeterminism:
         assert play(config, step_ms).messages == play(config, 500).messages
 
     def test_batches_can_be_iterated_again(self) -> None:
-        first, second = (list(generate(small(duration_s=3))) for _ in range(2))
+        first, second = (list(Simulation(small(duration_s=3)).batches()) for _ in range(2))
         assert first == second
 
 
@@ -50,7 +50,7 @@ class TestBatches:
 
     def test_a_step_of_zero_is_rejected(self) -> None:
         with pytest.raises(SimulationError, match="step_ms is 0"):
-            next(generate(small(), 0))
+            next(Simulation(small()).batches(0))
 
 
 class TestContract:
@@ -129,7 +129,7 @@ class TestVolume:
     def test_it_is_far_faster_than_real_time(self) -> None:
         """The aim is 150,000 events/s; half of it is required, for busy machines."""
         begin = time.process_time()
-        events = sum(len(batch.messages) for batch in generate(small(rate=5000)))
+        events = sum(len(batch.messages) for batch in Simulation(small(rate=5000)).batches())
         assert events / (time.process_time() - begin) > 75_000
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.tokens import token_store as module
-from streams.tokens.token_store import TokenStore
+from streams.tokens import file as module
+from streams.tokens.file import TokenStore
 from tests.streams.tokens.making import token, write
 
 

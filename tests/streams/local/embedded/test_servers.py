@@ -18,7 +18,7 @@ from streams.local.embedded.errors import NotInstalledError, PortTakenError
 from streams.local.embedded.ports import claim_port, free_port
 from streams.local.embedded.redis import find_redis, redis_child
 from streams.local.embedded.supervisor import Supervisor
-from streams.local.embedded.workdir import sweep, temporary_data_dir
+from streams.local.stack.plan import sweep, temporary_data_dir
 
 
 def fake_server(folder: Path, name: str, version: str) -> None:

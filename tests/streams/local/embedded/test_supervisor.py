@@ -90,25 +90,14 @@ class TestWhileRunning:
             asyncio.run(asyncio.wait_for(scenario(), 20))
 
     def test_the_environment_is_extended(self, tmp_path: Path) -> None:
-        code = "import os; print(os.environ['FLAVOUR'], 'PATH' in os.environ)"
+        code = f"import os; print(os.environ['FLAVOUR'], 'PATH' in os.environ, flush=True); {SLEEPER}"
 
-        async def scenario() -> int:
+        async def scenario() -> None:
             async with Supervisor() as supervisor:
-                await supervisor.start(sleeper(tmp_path, code=code, env={"FLAVOUR": "mint"}, restart=False))
-                return await supervisor.ended("sleeper")
+                ready = wrote(tmp_path / "sleeper.log", "mint True")
+                await supervisor.start(sleeper(tmp_path, code=code, env={"FLAVOUR": "mint"}, ready=ready))
 
-        assert asyncio.run(scenario()) == 0
-        assert (tmp_path / "sleeper.log").read_text() == "mint True\n"
-
-    def test_a_child_without_restart_returns_its_exit_code(self, tmp_path: Path) -> None:
-        async def scenario() -> int:
-            async with Supervisor() as supervisor:
-                await supervisor.start(
-                    sleeper(tmp_path, code="import time; time.sleep(0.2); raise SystemExit(3)", restart=False)
-                )
-                return await supervisor.ended("sleeper")
-
-        assert asyncio.run(scenario()) == 3
+        asyncio.run(scenario())
 
 
 class TestStarting:

@@ -1,14 +1,15 @@
-"""Incomplete marks after a restart of the embedded broker."""
+"""Positions in Redis when an embedded broker starts empty."""
 
 from __future__ import annotations
 
 import pytest
 
 from consumers.topics import Partition, Topic
-from streams.local.stack.reset_positions import reset_positions
+from streams.local.stack.positions import foreign_positions, reset_positions
 from tests.streams.shop import Shop, opened
 
 PROMOTIONS = Partition(Topic.PROMOTIONS, 0)
+EMBEDDED, OTHER = "01a22c3c-fd6f-7633-a958-ea2db5cc72d2", "8f14e45f-ceea-467f-a0e6-1b1c7a1c9d33"
 
 
 @pytest.fixture
@@ -43,3 +44,31 @@ async def test_promotions_stay_incomplete_until_confirmed(redis_url: str) -> Non
         assert await shop.redis.hexists(state, "incomplete:promotions/0"), "others may be missing still"
         await shop.writer.clear_incomplete(PROMOTIONS)
         assert not await shop.redis.hexists(state, "incomplete:promotions/0")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("state", "others"),
+    [
+        ({}, {}),
+        ({"pos:orders/0": "0", "topic:orders/0": f"{OTHER} "}, {}),
+        ({"pos:orders/0": "7", "topic:orders/0": f"{EMBEDDED} "}, {}),
+        ({"pos:orders/0": "7", "topic:orders/0": f"{EMBEDDED} {OTHER}"}, {}),
+        ({"pos:orders/0": "7", "topic:orders/0": f"{OTHER} {EMBEDDED}"}, {"orders/0": 7}),
+        ({"pos:orders/0": "7"}, {"orders/0": 7}),
+        ({"pos:orders/0": "7", "broker,orders": " 4"}, {"orders/0": 7}),
+        ({"pos:orders/0": "7", "broker,orders": f"{OTHER} 4"}, {"orders/0": 7}),
+        ({"pos:orders/0": "7", "broker,orders": f"{EMBEDDED} 4"}, {}),
+        ({"pos:promotions/0": "7", "topic:promotions/0": f"{OTHER} "}, {"promotions/0": 7}),
+        ({"pos:orders/0": "7", "pos:clicks/0": "3", "topic:clicks/0": f"{EMBEDDED} "}, {}),
+        ({"pos:orders/0": "7", "pos:clicks/0": "3", "topic:clicks/0": f"{OTHER} "}, {"clicks/0": 3, "orders/0": 7}),
+    ],
+)
+async def test_positions_of_other_brokers_are_found_by_topic_id(
+    redis_url: str, state: dict[str, str], others: dict[str, int]
+) -> None:
+    async with opened(redis_url, shards=1) as shop:
+        if state:
+            await shop.redis.hset(shop.keys.state(0), mapping=state)
+        foreign = await foreign_positions(shop.redis, shop.keys)
+        assert {str(partition): position for partition, position in foreign.items()} == others

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from consumers.errors import SalepulseError, UsageError
-from streams.serve.exposure import check_exposure, is_loopback
+from streams.serve.startup_checks import check_exposure, is_loopback
 from streams.settings import Settings
 from tests.streams.tokens.making import token, write
 
@@ -37,7 +37,7 @@ def test_a_tokens_file_without_a_valid_token_is_rejected(tmp_path: Path, tokens:
 
 
 def test_a_missing_tokens_file_is_rejected_also_on_loopback(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not there"):
+    with pytest.raises(UsageError, match="does not exist: create it"):
         check_exposure(Settings(tokens_file=str(tmp_path / "tokens.json")))
 
 
