@@ -9,21 +9,22 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from consumers.promotions.file import FileError
 from consumers.promotions.yaml_lines import (
+    FileError,
     YamlError,
     YamlList,
     YamlMapping,
     YamlNode,
     YamlNull,
+    YamlPath,
     YamlScalar,
+    nearest_line,
     parse_yaml,
     walk_lines,
 )
 from consumers.validation_messages import validation_message
 
 Model = TypeVar("Model", bound=BaseModel)
-Location = tuple[str | int, ...]
 
 
 class YamlModelError(Exception):
@@ -61,7 +62,7 @@ def read_model(
         found = repeated
         for wrong in error.errors(include_url=False, include_input=show_values):
             path = _path_in_file(tuple(wrong["loc"]), lines)
-            found.append(FileError(_line(path, lines), _message(wrong, path, sorted(known_names))))
+            found.append(FileError(nearest_line(lines, path), _message(wrong, path, sorted(known_names))))
         raise YamlModelError(found) from None
     if repeated:
         raise YamlModelError(repeated)
@@ -80,14 +81,14 @@ def _plain(node: YamlNode) -> Any:
     return None
 
 
-def _lines(root: YamlMapping) -> dict[Location, int]:
+def _lines(root: YamlMapping) -> dict[YamlPath, int]:
     """The line of every value; of a field, the line of its name."""
     lines = dict(walk_lines(root))
     lines.update({(*path, name): line for path, fields in _mappings(root) for name, line in fields.lines.items()})
     return lines
 
 
-def _mappings(node: YamlNode, path: Location = ()) -> Iterator[tuple[Location, YamlMapping]]:
+def _mappings(node: YamlNode, path: YamlPath = ()) -> Iterator[tuple[YamlPath, YamlMapping]]:
     match node:
         case YamlMapping(values=values):
             yield path, node
@@ -113,23 +114,16 @@ def _repeated_names(root: YamlMapping, items: str) -> Iterator[FileError]:
         seen.setdefault(name.text, name.line)
 
 
-def _path_in_file(location: Location, lines: Mapping[Location, int]) -> Location:
+def _path_in_file(location: YamlPath, lines: Mapping[YamlPath, int]) -> YamlPath:
     """The location without parts that only the model has, such as the tag of a union."""
-    path: Location = ()
+    path: YamlPath = ()
     for i, part in enumerate(location):
         if (*path, part) in lines or i == len(location) - 1:
             path = (*path, part)
     return path
 
 
-def _line(path: Location, lines: Mapping[Location, int]) -> int:
-    """The line of a value, or of the mapping that lacks it."""
-    while path not in lines:
-        path = path[:-1]
-    return lines[path]
-
-
-def _message(wrong: ErrorDetails, path: Location, known_names: list[str]) -> str:
+def _message(wrong: ErrorDetails, path: YamlPath, known_names: list[str]) -> str:
     name = path[-1] if path else ""
     message = validation_message(wrong)
     match wrong["type"]:

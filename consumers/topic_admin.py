@@ -6,7 +6,7 @@ Kafka does not record who created a topic, so every existing topic may belong to
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -28,6 +28,7 @@ from consumers.kafka.metadata import fetch_topic_settings, wait_until
 from consumers.kafka.topic_differences import TopicSettingDifference, differences, losses, unusable
 from consumers.topic_contents import contents_advice, find_foreign_contents
 from consumers.topics import EVENT_TOPICS, LOGICAL_NAMES, Topic, TopicNames
+from consumers.validation_messages import how_many
 
 _DAY_MS = 86_400_000
 _LARGEST = "max.message.bytes"
@@ -42,17 +43,13 @@ _DYNAMIC = 1
 class TopicPlan:
     """The intended state of a topic."""
 
+    topic: Topic
     name: str
     """On the broker."""
+    title: str
+    """In messages: both names if they differ."""
     partitions: int
-    config: Mapping[str, str] = field(default_factory=dict)
-    topic: Topic | None = None
-    """The topic of the contract, if it is one."""
-
-    @property
-    def title(self) -> str:
-        """The topic in messages: both names if they differ."""
-        return self.name if self.topic in (None, self.name) else f"{self.topic} ({self.name} on the broker)"
+    config: Mapping[str, str]
 
 
 class TopicOutcome(StrEnum):
@@ -97,11 +94,11 @@ def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[To
     """The topics of the contract. `partitions` applies to the event topics and to dead letters."""
     # Twice the contract's limit: the largest event fits with its overhead, and a slightly larger one becomes a dead
     # letter instead of a producer error.
-    event = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS), "max.message.bytes": str(2 * 2**20)}
+    event = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS), _LARGEST: str(2 * 2**20)}
     alerts = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS)}
-    dead = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(16 * 2**20)}
+    dead = {**alerts, _LARGEST: str(16 * 2**20)}
     return [
-        TopicPlan(names.on_broker(topic), count, config, topic)
+        TopicPlan(topic, names.on_broker(topic), names.shown(topic), count, config)
         for topic, count, config in (
             *((topic, partitions, event) for topic in EVENT_TOPICS),
             (Topic.PROMOTIONS, 1, {"cleanup.policy": "compact"}),
@@ -136,48 +133,43 @@ async def create_topics(
             await admin.start()
             found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
             copies = replication or min(3, len((await admin.describe_cluster())["brokers"]))
-            reports = []
-            for plan in plans:
-                if plan.name in found:
-                    reports.append(
-                        await _check_existing(admin, plan, found[plan.name], plan.name in take_over, dry_run)
-                    )
-                else:
-                    reports.append(await _create_missing(admin, plan, copies, dry_run))
+            reports = {
+                plan.topic: await _check_existing(admin, plan, found[plan.name], plan.name in take_over, dry_run)
+                if plan.name in found
+                else await _create_missing(admin, plan, copies, dry_run)
+                for plan in plans
+            }
             if not dry_run:
                 await _wait_until_listed(admin, plans)
             asked = {plan.topic for plan in plans if plan.name in found and plan.name not in take_over}
-            foreign = await find_foreign_contents(kafka, [topic for topic in asked if topic and topic not in accepted])
-            return [
-                _with_contents(report, plan.topic, foreign.get(plan.topic, "") if plan.topic else "")
-                for plan, report in zip(plans, reports, strict=True)
-            ]
+            for topic, foreign in (await find_foreign_contents(kafka, asked.difference(accepted))).items():
+                if not reports[topic].unusable:
+                    reports[topic] = replace(reports[topic], unusable=f"{foreign}; {contents_advice(topic)}")
+            return list(reports.values())
         finally:
             await admin.close()
 
 
-def _with_contents(report: TopicReport, topic: Topic | None, foreign: str) -> TopicReport:
-    if not foreign or topic is None:
-        return report
-    return replace(report, unusable=report.unusable or f"{foreign}; {contents_advice(topic)}")
+def _report(
+    plan: TopicPlan, outcome: TopicOutcome, detail: str, unusable: str = "", losses: Sequence[str] = ()
+) -> TopicReport:
+    return TopicReport(plan.name, outcome, detail, plan.title, unusable, losses)
 
 
 async def _create_missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> TopicReport:
-    copied = "1 copy" if copies == 1 else f"{copies} copies"
-    detail = f"{_count(plan.partitions)}, {copied}{_settings(plan.config)}"
+    layout = f"{how_many(plan.partitions, 'partition')}, {'1 copy' if copies == 1 else f'{copies} copies'}"
     if dry_run:
-        return TopicReport(plan.name, TopicOutcome.WOULD_CREATE, detail, plan.title)
+        return _report(plan, TopicOutcome.WOULD_CREATE, layout + _settings(plan.config))
     first: SalepulseError | None = None
     for config in config_fallbacks(plan.config):
         new = NewTopic(plan.name, plan.partitions, copies, topic_configs=config)
         ((_, code, message),) = (await admin.create_topics([new])).topic_errors
         error = for_code(code)
         if error is TopicAlreadyExistsError:  # created concurrently
-            return TopicReport(plan.name, TopicOutcome.MATCHES, "created by another process just now", plan.title)
+            return _report(plan, TopicOutcome.MATCHES, "created by another process just now")
         if not code:
             less = "" if config == plan.config else "; the broker does not allow larger messages"
-            detail = f"{_count(plan.partitions)}, {copied}{_settings(config)}{less}"
-            return TopicReport(plan.name, TopicOutcome.CREATED, detail, plan.title)
+            return _report(plan, TopicOutcome.CREATED, f"{layout}{_settings(config)}{less}")
         first = first or SalepulseError(
             f"topic {plan.title} was not created: {error.__name__}: {message or error.description}",
             retriable=bool(getattr(error, "retriable", False)),
@@ -213,41 +205,35 @@ async def _wait_until_listed(admin: Any, plans: Sequence[TopicPlan]) -> None:
 
 async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, dry_run: bool) -> TopicReport:
     current = await fetch_topic_settings(admin, plan.name)
-    others = "" if partitions == plan.partitions else _other_partitions(partitions, plan.partitions)
-    if current is None:
-        return TopicReport(
-            plan.name, TopicOutcome.UNCHECKED, "the broker does not report its settings" + others, plan.title
+    others = ""
+    if partitions != plan.partitions:
+        others = (
+            f"; has {how_many(partitions, 'partition')}, not {plan.partitions}; not changed, because keys would move "
+            "to other partitions. To change it, replay into a new topic"
         )
+    if current is None:
+        return _report(plan, TopicOutcome.UNCHECKED, "the broker does not report its settings" + others)
     actual = {name: text for name, (text, _) in current.items()}
     found = differences(actual, plan.config)
     if not found:
         outcome = TopicOutcome.OTHER_PARTITIONS if others else TopicOutcome.MATCHES
-        return TopicReport(plan.name, outcome, f"{_count(partitions)}{_settings(plan.config)}{others}", plan.title)
+        return _report(plan, outcome, f"{how_many(partitions, 'partition')}{_settings(plan.config)}{others}")
     if not named:
         detail = f"{', '.join(map(str, found))}; not changed. {take_over_advice(plan)}{others}"
-        return TopicReport(plan.name, TopicOutcome.DIFFERS, detail, plan.title, unusable(plan.topic, found))
-    lost = tuple(losses(found, actual))
+        return _report(plan, TopicOutcome.DIFFERS, detail, unusable(plan.topic, found))
     if dry_run:
         outcome, detail = TopicOutcome.WOULD_CHANGE, _changes(found)
     else:
         outcome, detail = await _alter_settings(admin, plan, current, found)
     cannot = unusable(plan.topic, found) if outcome is TopicOutcome.UNCHECKED else ""
-    return TopicReport(plan.name, outcome, detail + others, plan.title, cannot, lost)
+    return _report(plan, outcome, detail + others, cannot, tuple(losses(found, actual)))
 
 
 def take_over_advice(plan: TopicPlan) -> str:
     """How to change an existing topic, or avoid it."""
-    setting = f"topic_{plan.topic.name.lower()}" if plan.topic else "topic_..."
     return (
         f"To change it: `salepulse topics create --take-over {plan.name}`; if it belongs to another system, "
-        f"set another name with `{setting}` or `topic_prefix`"
-    )
-
-
-def _other_partitions(actual: int, wanted: int) -> str:
-    return (
-        f"; has {_count(actual)}, not {wanted}; not changed, because keys would move to other partitions. "
-        "To change it, replay into a new topic"
+        f"set another name with `topic_{plan.topic.name.lower()}` or `topic_prefix`"
     )
 
 
@@ -271,10 +257,6 @@ async def _alter_settings(
     except KafkaError as error:
         return TopicOutcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {type(error).__name__}"
     return TopicOutcome.CHANGED, _changes(wrong)
-
-
-def _count(partitions: int) -> str:
-    return "1 partition" if partitions == 1 else f"{partitions} partitions"
 
 
 def _settings(config: Mapping[str, str]) -> str:

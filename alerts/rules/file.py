@@ -15,7 +15,7 @@ from alerts.rules.detect import (
 )
 from alerts.rules.rule import Budget, PromotionCondition, Rule, RuleOverride, Rules
 from alerts.yaml_models import YamlModelError, read_model
-from consumers.promotions.file import FileError
+from consumers.promotions.yaml_lines import FileError
 
 _MODELS: tuple[type[BaseModel], ...] = (
     *(Rules, Budget, Rule, PromotionCondition, RuleOverride),

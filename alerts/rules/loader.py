@@ -10,7 +10,7 @@ from pathlib import Path
 from alerts.rules.file import read_rules
 from alerts.rules.rule import Rules
 from consumers.errors import UsageError
-from consumers.promotions.file import FileError
+from consumers.promotions.yaml_lines import FileError
 
 DEFAULT = "default.yaml"
 

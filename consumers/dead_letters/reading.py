@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -60,9 +60,7 @@ class DeadLetterReplayResult:
     """Ids of dead letters that do not hold the whole message."""
 
 
-async def replay_dead_letters(
-    kafka: KafkaTarget, selection: DeadLetterFilter, on_progress: Callable[[int], None] | None = None
-) -> DeadLetterReplayResult:
+async def replay_dead_letters(kafka: KafkaTarget, selection: DeadLetterFilter) -> DeadLetterReplayResult:
     """Send the selected dead letters to their topics with the original partition, key, value, headers and timestamp.
 
     A header names the dead letter. Topics are resolved by their current names on the broker. Returns when the broker
@@ -79,8 +77,6 @@ async def replay_dead_letters(
             sent[letter.topic] += 1
             if sender.unconfirmed_bytes > _REPLAY_TURN_BYTES:
                 await sender.confirm()
-                if on_progress:
-                    on_progress(sent.total())
         await sender.confirm()
     return DeadLetterReplayResult(sent, withheld)
 

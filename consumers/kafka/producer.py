@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -150,21 +150,15 @@ class KeyedProducer:
             raise self._failure
 
 
-async def send_all(
-    kafka: KafkaTarget, messages: Iterable[OutgoingMessage], on_progress: Callable[[int], None] | None = None
-) -> EndOffsets:
+async def send_all(kafka: KafkaTarget, messages: Iterable[OutgoingMessage]) -> EndOffsets:
     """Write all messages in order within a key; return the end offsets when all are acknowledged.
 
-    `on_progress` receives the number of messages taken. Raises SalepulseError if the broker cannot be reached, a topic
-    is missing or a message is refused; messages acknowledged before stay written.
+    Raises SalepulseError if the broker cannot be reached, a topic is missing or a message is refused; messages
+    acknowledged before stay written.
     """
-    sent = 0
     remaining = iter(messages)
     async with KeyedProducer(kafka) as producer:
         while turn := list(itertools.islice(remaining, _TURN)):
             await producer.put(turn)
             await asyncio.sleep(0)
-            sent += len(turn)
-            if on_progress:
-                on_progress(sent)
         return await producer.flush()

@@ -37,7 +37,7 @@ def differences(actual: Mapping[str, str], wanted: Mapping[str, str]) -> list[To
     return [one for one in found if not _will_do(one)]
 
 
-def unusable(topic: Topic | None, found: list[TopicSettingDifference]) -> str:
+def unusable(topic: Topic, found: list[TopicSettingDifference]) -> str:
     """Why a topic cannot be used with these settings; empty if it can."""
     for one in found:
         if topic is not Topic.PROMOTIONS and one.setting == _POLICY and "compact" in one.actual:

@@ -12,93 +12,142 @@
         skus: [s-00001, s-00002]
         baseline: d11-2025
 
-The contract's model validates each definition; checks that only concern files (unknown names, phases outside the
-promotion, targets in the wrong order) are here.
+The contract's model validates each definition. Before it, fields are read one by one, with checks that only concern
+files: unknown names, phases outside the promotion, targets in the wrong order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import available_timezones
 
 from pydantic import ValidationError
 
 from consumers.contract.events import MAX_MESSAGE_BYTES, Promotion
 from consumers.promotions.yaml_lines import (
+    FileError,
     YamlError,
     YamlList,
     YamlMapping,
     YamlNode,
     YamlNull,
     YamlScalar,
+    nearest_line,
     parse_yaml,
     walk_lines,
 )
 from consumers.times import parse_time_ms
 from consumers.validation_messages import validation_message
 
-OVERLAP = "phases_may_overlap"
+_OVERLAP = "phases_may_overlap"
 """Allows overlapping phases. A field of the file only; it is not written to the topic."""
-FIELDS = (*Promotion.model_fields, OVERLAP)
-PHASE_FIELDS = ("name", "starts_at", "ends_at")
-TIERS = ("base", "sprint", "challenge")
-
-NodePath = tuple[str | int, ...]
+_FIELDS = (*Promotion.model_fields, _OVERLAP)
+_TIMES = ("starts_at", "ends_at")
+_TIERS = ("base", "sprint", "challenge")
 _TIME = "write local time such as 2026-11-11 00:00, ISO 8601 with an offset, or epoch ms"
 _MONEY = "write whole minor units (cents, fen), such as 80_000_000 for 800,000.00"
 _HINTS = {
     "promotion_id": "write the id that events have in promotion_id",
     "name": "write its display name",
     "timezone": "write an IANA name such as Asia/Shanghai",
-    "starts_at": _TIME,
-    "ends_at": _TIME,
-    **dict.fromkeys(TIERS, _MONEY),
+    **dict.fromkeys(_TIMES, _TIME),
+    **dict.fromkeys(_TIERS, _MONEY),
 }
+
+NodeKind = TypeVar("NodeKind", YamlList, YamlMapping)
 
 
 @dataclass(frozen=True, slots=True)
-class FileError:
-    """An error in a file."""
+class PromotionFile:
+    """The content of a file; unusable if it has any error."""
 
-    line: int
-    message: str
-    """The problem and the fix."""
+    promotions: tuple[Promotion, ...] = ()
+    errors: tuple[FileError, ...] = ()
 
 
-class DefinitionReader:
-    """Reads one promotion of a file field by field, and adds errors to the file's list."""
+def read_promotions(text: str) -> PromotionFile:
+    """The promotions of a file in its order, or all errors; never raises for the file's content."""
+    try:
+        root = parse_yaml(text)
+    except YamlError as error:
+        return PromotionFile(errors=(FileError(error.line, str(error)),))
+    errors: list[FileError] = []
+    promotions: list[Promotion] = []
+    lines: dict[str, int] = {}  # promotion_id: line of its definition
+    for node in _definitions(root, errors):
+        promotion = _DefinitionReader(node, errors).read()
+        if promotion is None:
+            continue
+        if promotion.promotion_id in lines:
+            message = f"promotion {promotion.promotion_id!r} is already defined on line {lines[promotion.promotion_id]}"
+            errors.append(FileError(node.line, f"{message}: remove one"))
+        lines.setdefault(promotion.promotion_id, node.line)
+        promotions.append(promotion)
+    return PromotionFile(tuple(promotions), tuple(sorted(errors, key=lambda error: error.line)))
+
+
+def encode_promotion(promotion: Promotion) -> bytes:
+    """The definition as a message of the topic."""
+    return promotion.model_dump_json(exclude_none=True).encode()
+
+
+def _definitions(root: YamlNode, errors: list[FileError]) -> Sequence[YamlMapping]:
+    """The mapping of each promotion: from a list under `promotions`, a bare list, or the file's only mapping."""
+    listed: YamlNode = root
+    if isinstance(root, YamlMapping) and "promotions" in root.values:
+        listed = root.values["promotions"]
+        errors += (
+            FileError(root.lines[name], f"`{name}` beside `promotions`: move it into a promotion, or remove it")
+            for name in root.values
+            if name != "promotions"
+        )
+    elif isinstance(root, YamlMapping):
+        listed = YamlList(root.line, (root,))
+    if not isinstance(listed, YamlList) or not listed.items:
+        errors.append(FileError(listed.line, "no promotions: write a list of them under `promotions:`"))
+        return ()
+    wrong = [item for item in listed.items if not isinstance(item, YamlMapping)]
+    errors += (FileError(item.line, "not a promotion: write its fields as `name: value`") for item in wrong)
+    return [item for item in listed.items if isinstance(item, YamlMapping)]
+
+
+class _DefinitionReader:
+    """Reads one promotion, and adds errors to the file's list."""
 
     def __init__(self, node: YamlMapping, errors: list[FileError]) -> None:
         self._node = node
         self._errors = errors
-        self._before = len(errors)
         self._timezone = ""
 
     def read(self) -> Promotion | None:
         """The definition; None if it has an error."""
-        node = self._node
-        self._known(node, FIELDS)
+        node, errors_before = self._node, len(self._errors)
+        self._check_names(node, _FIELDS)
         self._timezone = self._zone()
         found: dict[str, Any] = {
-            name: self._text(node, name, required=required)
-            for name, required in (("promotion_id", True), ("name", True), ("baseline", False))
+            "promotion_id": self._text(node, "promotion_id"),
+            "name": self._text(node, "name"),
+            "baseline": self._text(node, "baseline", required=False),
+            "timezone": self._timezone,
+            **{name: self._moment(node, name) for name in _TIMES},
+            "phases": self._phases(),
+            "targets": self._targets(),
+            "skus": self._skus(),
         }
-        found |= {"timezone": self._timezone}
-        found |= {name: self._moment(node, name) for name in ("starts_at", "ends_at")}
-        found |= {"phases": self._phases(), "targets": self._targets(), "skus": self._skus()}
-        overlap = self._text(node, OVERLAP, required=False)
+        overlap = self._text(node, _OVERLAP, required=False)
         if overlap not in (None, "true", "false"):
-            self._add_error(node.values[OVERLAP], f"`{OVERLAP}` is {overlap!r}: write true or false")
+            self._add_error(node.values[_OVERLAP], f"`{_OVERLAP}` is {overlap!r}: write true or false")
         self._check_times(found, overlap == "true")
-        if len(self._errors) > self._before:
+        if len(self._errors) > errors_before:
             return None
-        return self._checked({name: given for name, given in found.items() if given is not None})
+        promotion = self._validated({name: given for name, given in found.items() if given is not None})
+        return promotion if len(self._errors) == errors_before else None
 
-    def _known(self, node: YamlMapping, names: Sequence[str]) -> None:
+    def _check_names(self, node: YamlMapping, names: Sequence[str]) -> None:
         for name in node.values:
             if name not in names:
                 close = get_close_matches(name, names, 1)
@@ -114,28 +163,33 @@ class DefinitionReader:
             self._errors.append(FileError(node.lines.get(name, node.line), f"`{name}` is missing: {_HINTS[name]}"))
         return None
 
-    def _text(self, node: YamlMapping, name: str, *, required: bool) -> str | None:
+    def _text(self, node: YamlMapping, name: str, *, required: bool = True) -> str | None:
         value = self._get(node, name, required)
         if value is None or isinstance(value, YamlScalar):
             return None if value is None else value.text
         self._add_error(value, f"`{name}` is a list or a mapping: {_HINTS.get(name, 'write one value')}")
         return None
 
+    def _nested(self, name: str, kind: type[NodeKind], fix: str) -> NodeKind | None:
+        """A list or mapping of the promotion; None if it is absent or anything else."""
+        value = self._get(self._node, name, required=False)
+        if value is None or isinstance(value, kind):
+            return value
+        self._add_error(value, f"`{name}` is not a {'list' if kind is YamlList else 'mapping'}: {fix}")
+        return None
+
     def _zone(self) -> str:
         """The time zone; UTC for an invalid one, so that times can still be read."""
-        name = self._text(self._node, "timezone", required=True)
-        if name is None:
-            return "UTC"
-        if name not in available_timezones():
-            close = get_close_matches(name, available_timezones(), 1)
-            hint = f"do you mean {close[0]}?" if close else _HINTS["timezone"]
-            self._add_error(self._node.values["timezone"], f"`timezone` {name!r} is not an IANA time zone: {hint}")
-            return "UTC"
-        return name
+        name = self._text(self._node, "timezone")
+        if name is None or name in available_timezones():
+            return name or "UTC"
+        close = get_close_matches(name, available_timezones(), 1)
+        hint = f"do you mean {close[0]}?" if close else _HINTS["timezone"]
+        self._add_error(self._node.values["timezone"], f"`timezone` {name!r} is not an IANA time zone: {hint}")
+        return "UTC"
 
     def _moment(self, node: YamlMapping, name: str) -> int | None:
-        text = self._text(node, name, required=True)
-        if text is None:
+        if (text := self._text(node, name)) is None:
             return None
         try:
             return parse_time_ms(text, self._timezone)
@@ -144,8 +198,7 @@ class DefinitionReader:
             return None
 
     def _money(self, node: YamlMapping, name: str) -> int | None:
-        text = self._text(node, name, required=True)
-        if text is None:
+        if (text := self._text(node, name)) is None:
             return None
         digits = text.replace("_", "")
         if digits.isascii() and digits.isdecimal():
@@ -154,31 +207,25 @@ class DefinitionReader:
         return None
 
     def _phases(self) -> list[dict[str, Any]] | None:
-        value = self._get(self._node, "phases", required=False)
+        value = self._nested("phases", YamlList, "write one of {name, starts_at, ends_at}")
         if value is None:
-            return None
-        if not isinstance(value, YamlList):
-            self._add_error(value, "`phases` is not a list: write one of {name, starts_at, ends_at}")
             return None
         found = []
         for item in value.items:
             if not isinstance(item, YamlMapping):
                 self._add_error(item, "not a phase: write name, starts_at and ends_at")
                 continue
-            self._known(item, PHASE_FIELDS)
-            times = {name: self._moment(item, name) for name in ("starts_at", "ends_at")}
-            found.append({"name": self._text(item, "name", required=True), **times})
+            self._check_names(item, ("name", *_TIMES))
+            times = {name: self._moment(item, name) for name in _TIMES}
+            found.append({"name": self._text(item, "name"), **times})
         return found
 
     def _targets(self) -> dict[str, int | None] | None:
-        value = self._get(self._node, "targets", required=False)
+        value = self._nested("targets", YamlMapping, "write {base: …, sprint: …, challenge: …}")
         if value is None:
             return None
-        if not isinstance(value, YamlMapping):
-            self._add_error(value, "`targets` is not a mapping: write {base: …, sprint: …, challenge: …}")
-            return None
-        self._known(value, TIERS)
-        found = {tier: self._money(value, tier) for tier in TIERS}
+        self._check_names(value, _TIERS)
+        found = {tier: self._money(value, tier) for tier in _TIERS}
         for (low, least), (high, most) in pairwise(found.items()):
             if least is not None and most is not None and least > most:
                 message = f"`{high}` ({most:,}) is less than `{low}` ({least:,}): base <= sprint <= challenge must hold"
@@ -186,11 +233,8 @@ class DefinitionReader:
         return found
 
     def _skus(self) -> list[str] | None:
-        value = self._get(self._node, "skus", required=False)
+        value = self._nested("skus", YamlList, "write [s-1, s-2], or one per line after a dash")
         if value is None:
-            return None
-        if not isinstance(value, YamlList):
-            self._add_error(value, "`skus` is not a list: write [s-1, s-2], or one per line after a dash")
             return None
         lines: dict[str, int] = {}
         for item in value.items:
@@ -219,93 +263,29 @@ class DefinitionReader:
         for (first, _), (second, node) in pairwise(in_time):
             if second["starts_at"] < first["ends_at"] and not overlap:
                 message = f"phase {second['name']!r} begins before {first['name']!r} ends"
-                self._add_error(node, f"{message}: change the times, or set `{OVERLAP}: true`")
+                self._add_error(node, f"{message}: change the times, or set `{_OVERLAP}: true`")
 
     def _phase_nodes(self) -> list[YamlMapping]:
         node = self._node.values.get("phases")
         return [item for item in node.items if isinstance(item, YamlMapping)] if isinstance(node, YamlList) else []
 
-    def _checked(self, found: dict[str, Any]) -> Promotion | None:
+    def _validated(self, found: dict[str, Any]) -> Promotion | None:
         try:
             promotion = Promotion.model_validate(found)
         except ValidationError as error:
             lines = dict(walk_lines(self._node))
             for wrong in error.errors(include_url=False):
-                path: NodePath = tuple(wrong["loc"])
-                name = ".".join(map(str, path)) or "promotion"
-                self._errors.append(FileError(_line(lines, path), f"`{name}`: {validation_message(wrong)}"))
+                name = ".".join(map(str, wrong["loc"])) or "promotion"
+                line = nearest_line(lines, wrong["loc"])
+                self._errors.append(FileError(line, f"`{name}`: {validation_message(wrong)}"))
             return None
         if promotion.baseline == promotion.promotion_id:
             self._add_error(self._node.values["baseline"], "`baseline` is the promotion itself: name an earlier one")
         size = len(encode_promotion(promotion))
         if size > MAX_MESSAGE_BYTES:
-            self._add_error(
-                self._node, f"the definition has {size:,} bytes, more than {MAX_MESSAGE_BYTES:,}: shorten it"
-            )
-        return promotion if len(self._errors) == self._before else None
+            message = f"the definition has {size:,} bytes, more than {MAX_MESSAGE_BYTES:,}: shorten it"
+            self._add_error(self._node, message)
+        return promotion
 
     def _add_error(self, node: YamlNode, message: str) -> None:
         self._errors.append(FileError(node.line, message))
-
-
-def encode_promotion(promotion: Promotion) -> bytes:
-    """The definition as a message of the topic."""
-    return promotion.model_dump_json(exclude_none=True).encode()
-
-
-def _line(lines: Mapping[NodePath, int], path: NodePath) -> int:
-    """The line of the value at a path, or of its nearest ancestor."""
-    while path and path not in lines:
-        path = path[:-1]
-    return lines[path]
-
-
-@dataclass(frozen=True, slots=True)
-class PromotionFile:
-    """The content of a file; unusable if it has any error."""
-
-    promotions: tuple[Promotion, ...] = ()
-    errors: tuple[FileError, ...] = ()
-    lines: Mapping[str, int] = field(default_factory=dict)
-    """# promotion_id: line of its definition"""
-
-
-def read_promotions(text: str) -> PromotionFile:
-    """The promotions of a file in its order, or all errors; never raises for the file's content."""
-    try:
-        root = parse_yaml(text)
-    except YamlError as error:
-        return PromotionFile(errors=(FileError(error.line, str(error)),))
-    errors: list[FileError] = []
-    promotions: list[Promotion] = []
-    lines: dict[str, int] = {}
-    for node in _definitions(root, errors):
-        promotion = DefinitionReader(node, errors).read()
-        if promotion is None:
-            continue
-        if promotion.promotion_id in lines:
-            message = f"promotion {promotion.promotion_id!r} is already defined on line {lines[promotion.promotion_id]}"
-            errors.append(FileError(node.line, f"{message}: remove one"))
-        lines.setdefault(promotion.promotion_id, node.line)
-        promotions.append(promotion)
-    return PromotionFile(tuple(promotions), tuple(sorted(errors, key=lambda fault: fault.line)), lines)
-
-
-def _definitions(root: YamlNode, errors: list[FileError]) -> Sequence[YamlMapping]:
-    """The mapping of each promotion: from a list under `promotions`, a bare list, or the file's only mapping."""
-    listed: YamlNode = root
-    if isinstance(root, YamlMapping) and "promotions" in root.values:
-        listed = root.values["promotions"]
-        errors += (
-            FileError(root.lines[name], f"`{name}` beside `promotions`: move it into a promotion, or remove it")
-            for name in root.values
-            if name != "promotions"
-        )
-    elif isinstance(root, YamlMapping):
-        listed = YamlList(root.line, (root,))
-    if not isinstance(listed, YamlList) or not listed.items:
-        errors.append(FileError(listed.line, "no promotions: write a list of them under `promotions:`"))
-        return ()
-    wrong = [item for item in listed.items if not isinstance(item, YamlMapping)]
-    errors += (FileError(item.line, "not a promotion: write its fields as `name: value`") for item in wrong)
-    return [item for item in listed.items if isinstance(item, YamlMapping)]

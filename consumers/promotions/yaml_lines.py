@@ -13,6 +13,15 @@ from typing import TypeAlias
 import yaml
 
 
+@dataclass(frozen=True, slots=True)
+class FileError:
+    """An error in a file."""
+
+    line: int
+    message: str
+    """The problem and the fix."""
+
+
 class YamlError(Exception):
     """Invalid or unsupported YAML; `line` counts from 1."""
 
@@ -55,6 +64,8 @@ class YamlMapping:
 
 
 YamlNode: TypeAlias = YamlScalar | YamlNull | YamlList | YamlMapping
+YamlPath: TypeAlias = tuple[str | int, ...]
+"""Names of fields and places in lists, from the root on."""
 
 _NULL_TAG = "tag:yaml.org,2002:null"
 _MAX_NODES = 1_000_000
@@ -106,7 +117,7 @@ class _Converter:
         return YamlMapping(line, values, lines)
 
 
-def walk_lines(node: YamlNode, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], int]]:
+def walk_lines(node: YamlNode, path: YamlPath = ()) -> Iterator[tuple[YamlPath, int]]:
     """(path, line) of a value and all values in it."""
     yield path, node.line
     match node:
@@ -116,3 +127,10 @@ def walk_lines(node: YamlNode, path: tuple[str | int, ...] = ()) -> Iterator[tup
         case YamlList(items=items):
             for i, item in enumerate(items):
                 yield from walk_lines(item, (*path, i))
+
+
+def nearest_line(lines: Mapping[YamlPath, int], path: YamlPath) -> int:
+    """The line of the value at a path, or of its nearest ancestor."""
+    while path not in lines:
+        path = path[:-1]
+    return lines[path]

@@ -61,7 +61,7 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[CheckResult]
         yield check_broker_clock(ahead_s)
     topics = {topic["topic"]: topic for topic in await admin.describe_topics()}
     plans = default_plans(settings.partitions, settings.topic_names)
-    existing = {plan.topic for plan in plans if plan.topic and plan.name in topics}
+    existing = {plan.topic for plan in plans if plan.name in topics}
     foreign = await find_foreign_contents(settings.kafka, existing - settings.accepted_topics)
     for plan in plans:
         topic = topics.get(plan.name)
@@ -72,7 +72,7 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[CheckResult]
             config = None if fetched is None else {name: text for name, (text, _) in fetched.items()}
             for result in check_topic(plan, topic["partitions"], config, count):
                 yield result
-        if plan.topic is not None and plan.topic in foreign:
+        if plan.topic in foreign:
             yield failed(f"topic {plan.title}", foreign[plan.topic], contents_advice(plan.topic))
 
 

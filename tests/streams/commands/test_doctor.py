@@ -51,7 +51,8 @@ from tests.support.servers import Server, redis_server
 
 SETTINGS = Settings()
 NOW_MS = 1_762_776_000_000
-PLAN = TopicPlan("clicks", 2, {"cleanup.policy": "delete", "retention.ms": "1000", "max.message.bytes": "2"})
+CONFIG = {"cleanup.policy": "delete", "retention.ms": "1000", "max.message.bytes": "2"}
+PLAN = TopicPlan(Topic.CLICKS, "clicks", "clicks", 2, CONFIG)
 TWO = [{"partition": number, "leader": 1, "replicas": [1]} for number in range(2)]
 ORDERS = Partition(Topic.ORDERS, 0)
 
