@@ -17,19 +17,17 @@ import xxhash
 Hashes = npt.NDArray[np.uint64]
 
 NO_HASHES: Hashes = np.zeros(0, np.uint64)
-
-
-def hash_strings(strings: Sequence[str]) -> Hashes:
-    """The XXH3 hash of each string, as UTF-8."""
-    return np.fromiter(map(xxhash.xxh3_64_intdigest, strings), np.uint64, len(strings))
-
-
 _MAX_LOAD_FACTOR = 0.6
 _MAX_GENERATION_IDS = int(_MAX_LOAD_FACTOR * (1 << 19))
 """Most ids of one generation, unless a single batch has more: a table of 4 MiB. Whole generations are evicted."""
 _MAX_GENERATIONS = 16
 """Every lookup probes each generation. The limit matters for batches that span hours."""
 _EMPTY = np.uint64(0)
+
+
+def hash_strings(strings: Sequence[str]) -> Hashes:
+    """The XXH3 hash of each string, as UTF-8."""
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, strings), np.uint64, len(strings))
 
 
 def hash_ids(ids: Sequence[str]) -> Hashes:
@@ -84,9 +82,7 @@ class HashTable:
         at = hashed & mask
         while len(hashed):
             free = self._slots[at] == _EMPTY
-            self._slots[at[free]] = hashed[
-                free
-            ]  # if several hashes take one slot, the last one wins and the others probe on
+            self._slots[at[free]] = hashed[free]  # of several hashes in one slot, the last wins and the others probe on
             left = self._slots[at] != hashed
             hashed, at = hashed[left], (at[left] + np.uint64(1)) & mask
 

@@ -180,12 +180,9 @@ def _advance(now_ms: int | None, ahead: deque[tuple[int | None, RecordedMessage]
 def _with_ts(topic: Topic, values: Iterable[bytes]) -> Iterator[tuple[int | None, RecordedMessage]]:
     for value in values:
         routing = parse_routing_fields(value)
-        yield _ts(routing), RecordedMessage(None, topic, key_from_routing(topic, routing), value)
-
-
-def _ts(routing: RoutingFields | None) -> int | None:
-    ts = None if routing is None else routing.ts
-    return ts if type(ts) is int else None
+        ts = None if routing is None else routing.ts
+        key = key_from_routing(topic, routing)
+        yield (ts if type(ts) is int else None), RecordedMessage(None, topic, key, value)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from consumers.kafka.connection import KafkaTarget
 from consumers.kafka.producer import EndOffsets, KeyedProducer, OutgoingMessage
-from consumers.ndjson import RecordedMessage, find_recordings, read_merged
+from consumers.ndjson import find_recordings, read_merged
 from consumers.topics import Topic
 
 _TURN = 2_000
@@ -76,16 +76,12 @@ async def replay_files(
                 if time.monotonic() - reported_s >= _PROGRESS_EVERY_S:
                     reported_s = time.monotonic()
                     report(at_ms)
-            gathered.append(_outgoing(line))
+            gathered.append(OutgoingMessage(line.topic, line.key, line.value))
             messages[line.topic] = messages.get(line.topic, 0) + 1
         await producer.put(gathered)
         ends = await producer.flush()
     report(at_ms)
     return ReplayResult(messages, ends, pace.elapsed_s())
-
-
-def _outgoing(line: RecordedMessage) -> OutgoingMessage:
-    return OutgoingMessage(line.topic, line.key, line.value)
 
 
 class _ReplayClock:

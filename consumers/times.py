@@ -69,16 +69,12 @@ def parse_duration(text: str) -> float:
     >>> parse_duration("90s"), parse_duration("1.5m"), parse_duration("2h"), parse_duration("500ms")
     (90.0, 90.0, 7200.0, 0.5)
 
-    Raises:
-        ValueError: the text is no duration.
+    Raises ValueError if the text is no duration.
     """
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)", text.strip())
     if found is None:
         raise ValueError(f"{text!r} is no duration: write a number with its unit, such as 90s, 15m, 2h or 1d")
     return float(found[1]) * _UNITS_S[found[2]]
-
-
-_MS = 1000
 
 
 def parse_time_ms(text: str, timezone: str) -> int:
@@ -92,7 +88,10 @@ def parse_time_ms(text: str, timezone: str) -> int:
     """
     stripped = text.strip()
     if stripped.isascii() and stripped.isdecimal():
-        return _epoch_ms(stripped)
+        at_ms = int(stripped[:20])
+        if 0 < at_ms < 10**10:  # before May 1970: epoch seconds
+            raise ValueError(f"{stripped} is in 1970: write epoch milliseconds, which have 13 digits")
+        return at_ms
     try:
         then = datetime.fromisoformat(stripped)
     except ValueError:
@@ -102,7 +101,7 @@ def parse_time_ms(text: str, timezone: str) -> int:
     if then.tzinfo is None:
         then = _localized(text, then, ZoneInfo(timezone))
     try:
-        return int(then.timestamp() * _MS)
+        return int(then.timestamp() * 1000)
     except (OverflowError, ValueError):
         raise ValueError(f"{text!r} is out of the range of times") from None
 
@@ -113,16 +112,8 @@ def format_local_time(at_ms: int, timezone: str) -> str:
     >>> format_local_time(1_794_326_400_000, "Asia/Shanghai")
     '2026-11-11 00:00'
     """
-    then = datetime.fromtimestamp(at_ms / _MS, UTC).astimezone(ZoneInfo(timezone))
+    then = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
     return then.strftime("%Y-%m-%d %H:%M" if at_ms % 60_000 == 0 else "%Y-%m-%d %H:%M:%S")
-
-
-def _epoch_ms(digits: str) -> int:
-    """Epoch ms; rejects times before May 1970, which can only be epoch seconds."""
-    at_ms = int(digits[:20])
-    if 0 < at_ms < 10**10:
-        raise ValueError(f"{digits} is in 1970: write epoch milliseconds, which have 13 digits")
-    return at_ms
 
 
 def _localized(text: str, then: datetime, zone: ZoneInfo) -> datetime:
@@ -130,10 +121,10 @@ def _localized(text: str, then: datetime, zone: ZoneInfo) -> datetime:
     if first.utcoffset() == second.utcoffset():
         return first
     back = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
-    what = "happens twice" if back == then else "does not exist"
-    raise ValueError(
-        f"{text!r} {what} in {zone.key} because clocks change: write it with an offset, such as {first.isoformat()}"
-        if back == then
-        else f"{text!r} {what} in {zone.key} because clocks are put forward: write {back:%Y-%m-%d %H:%M} or "
-        "another time"
-    )
+    if back == then:
+        why = f"happens twice in {zone.key} because clocks change: write it with an offset, such as {first.isoformat()}"
+    else:
+        why = (
+            f"does not exist in {zone.key} because clocks are put forward: write {back:%Y-%m-%d %H:%M} or another time"
+        )
+    raise ValueError(f"{text!r} {why}")

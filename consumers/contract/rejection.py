@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -123,7 +123,6 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
-Found = TypeVar("Found")
 
 
 class RejectionError(Exception):
@@ -151,14 +150,11 @@ class ValidatedEvent(NamedTuple):
 
 def validate_event(topic: Topic, value: bytes | None) -> ValidatedEvent:
     """The event in a message. Raises only RejectionError."""
-
-    def look() -> ValidatedEvent:
+    with _only_rejections():
         found = parse_object(value)
         with _with_envelope_hint(found):
             event = validate_object(_model_for(topic, found), found)
         return ValidatedEvent(event, list(_dropped(topic, found)))
-
-    return _reject_any_error(look)
 
 
 def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
@@ -170,13 +166,10 @@ def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
 
 def validate_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
     """The message as `model`, whatever its `type`. Raises only RejectionError."""
-
-    def look() -> AnyModel:
+    with _only_rejections():
         found = parse_object(value)
         with _with_envelope_hint(found):
             return validate_object(model, found)
-
-    return _reject_any_error(look)
 
 
 @contextmanager
@@ -247,9 +240,10 @@ def validate_object(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
         ) from None
 
 
-def _reject_any_error(look: Callable[[], Found]) -> Found:
+@contextmanager
+def _only_rejections() -> Iterator[None]:
     try:
-        return look()
+        yield
     except RejectionError:
         raise
     except RecursionError:

@@ -46,7 +46,8 @@ class KafkaClientConfig:
 
     def options(self) -> dict[str, Any]:
         """Options for any aiokafka client. Reads the files; raises UsageError for an invalid one."""
-        options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self._protocol()}
+        protocol = ("SASL_" if self.sasl else "") + ("PLAINTEXT" if self.tls is None else "SSL")
+        options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": protocol}
         if self.tls is not None:
             options["ssl_context"] = client_ssl_context(self.tls, "kafka")
         if self.sasl:
@@ -76,12 +77,6 @@ class KafkaClientConfig:
 
     def _secret(self) -> str:
         return read_secret("kafka_password", self.password, self.password_file)
-
-    def _protocol(self) -> str:
-        return f"SASL_{self._transport()}" if self.sasl else self._transport()
-
-    def _transport(self) -> str:
-        return "PLAINTEXT" if self.tls is None else "SSL"
 
 
 KafkaTarget: TypeAlias = KafkaClientConfig | str

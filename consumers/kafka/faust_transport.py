@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakSet
 
 import faust
@@ -32,69 +32,10 @@ from consumers.kafka.metadata import TopicMetadata, fetch_topic_metadata
 from consumers.topics import LOGICAL_NAMES, Topic, TopicNames
 from consumers.unpacking.record import Record, SkippedRecords
 
-_RECHECK_S = 0.2
-"""Faust drops batches without notice, so waiters recheck the budget."""
-
-
-class BudgetedBatch(Protocol):
-    """An item that counts against the budget."""
-
-    size: int
-    """Bytes of its records."""
-
-    def __len__(self) -> int: ...
-
-
-class FetchBudget:
-    """Limits records that are fetched but not yet counted.
-
-    A poll batch is fetched while at most one is held, so that one is processed as the next is collected: never more
-    than two. Batches without references do not count: Faust drops its batches when partitions are revoked.
-    """
-
-    def __init__(self, records: int, size: int) -> None:
-        self._records = records
-        self._size = size
-        self._held: WeakSet[BudgetedBatch] = WeakSet()
-        self._released = asyncio.Event()
-
-    @property
-    def records(self) -> int:
-        """Records held."""
-        return sum(len(held) for held in self._held)
-
-    @property
-    def size(self) -> int:
-        """Bytes of records held."""
-        return sum(held.size for held in self._held)
-
-    @property
-    def full(self) -> bool:
-        """Whether fetching is suspended."""
-        return self.records > self._records or self.size > self._size
-
-    def acquire(self, held: BudgetedBatch) -> None:
-        """Count a fetched batch."""
-        self._held.add(held)
-
-    def release(self, held: BudgetedBatch) -> None:
-        """Stop counting a processed batch."""
-        self._held.discard(held)
-        self._released.set()
-
-    async def wait(self) -> None:
-        """Wait until the budget allows another poll batch."""
-        while self.full:
-            await self._change()
-
-    async def _change(self) -> None:
-        self._released.clear()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._released.wait(), _RECHECK_S)
-
-
 log = structlog.get_logger()
 
+_RECHECK_S = 0.2
+"""Faust drops batches without notice, so waiters recheck the budget."""
 _COMMIT_WITHIN_S = 2
 _STOP_WITHIN_S = 2
 
@@ -136,6 +77,51 @@ class FetchSettings:
     """How long to collect after the first records arrived."""
     size: int = 2**25
     """Bytes of records after which the batch is complete."""
+
+
+class FetchBudget:
+    """Limits records that are fetched but not yet counted.
+
+    A poll batch is fetched while at most one is held, so that one is processed as the next is collected: never more
+    than two. Batches without references do not count: Faust drops its batches when partitions are revoked.
+    """
+
+    def __init__(self, records: int, size: int) -> None:
+        self._records = records
+        self._size = size
+        self._held: WeakSet[RecordBatch] = WeakSet()
+        self._released = asyncio.Event()
+
+    @property
+    def records(self) -> int:
+        """Records held."""
+        return sum(len(held) for held in self._held)
+
+    @property
+    def size(self) -> int:
+        """Bytes of records held."""
+        return sum(held.size for held in self._held)
+
+    @property
+    def full(self) -> bool:
+        """Whether fetching is suspended."""
+        return self.records > self._records or self.size > self._size
+
+    def acquire(self, held: RecordBatch) -> None:
+        """Count a fetched batch."""
+        self._held.add(held)
+
+    def release(self, held: RecordBatch) -> None:
+        """Stop counting a processed batch."""
+        self._held.discard(held)
+        self._released.set()
+
+    async def wait(self) -> None:
+        """Wait until the budget allows another poll batch."""
+        while self.full:
+            self._released.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._released.wait(), _RECHECK_S)
 
 
 class BatchConsumerThread(AIOKafkaConsumerThread):

@@ -23,12 +23,12 @@ from consumers.unpacking.byte_stream import ByteStream, varint
 from consumers.unpacking.codecs import Codec, decompress
 from consumers.unpacking.legacy_messages import SHORTEST_BYTES, LegacyMessage
 from consumers.unpacking.parsing import (
-    LargeRecord,
     count_whole_records,
     headers_bytes,
     memory_bytes,
     parse_records,
     parse_uncompressed,
+    skip_large_record,
 )
 from consumers.unpacking.record import TRUNCATION_BYTES, CorruptBatchError, Record, SkippedRecords, UnreadableError
 
@@ -95,20 +95,13 @@ def pieces(batch: memoryview, offset_range: OffsetRange) -> Iterator[BatchPiece]
     ):
         raise CorruptBatchError(f"its header is wrong: version {header.magic}, offset {header.base_offset}")
     if header.last_offset_delta < 0:
-        return iter(
-            [
-                BatchPiece(
-                    offset_range.start + 1,
-                    skipped=[unreadable_batch(batch, offset_range, "its last offset is less than its first")],
-                )
-            ]
-        )
+        skipped = unreadable_batch(batch, offset_range, "its last offset is less than its first")
+        return iter([BatchPiece(offset_range.start + 1, skipped=[skipped])])
     if header.codec == Codec.NONE and header.is_small and len(batch) <= PIECE_BYTES:
         records = parse_uncompressed(header, parsing)
         if records is not None and records[0].offset >= offset_range.start:
-            return iter(
-                (BatchPiece(header.last_offset + 1, records, size=memory_bytes(records, len(batch) - HEADER_BYTES)),)
-            )
+            size = memory_bytes(records, len(batch) - HEADER_BYTES)
+            return iter([BatchPiece(header.last_offset + 1, records, size=size)])
     return _Unpacking(batch, header, offset_range.start).pieces()
 
 
@@ -120,7 +113,11 @@ def unreadable_batch(batch: memoryview, offset_range: OffsetRange, detail: str) 
         header_last = header.base_offset if header.magic < MAGIC else header.last_offset
         if header.base_offset <= header_last and (offset_range.end is None or header_last < offset_range.end):
             last_offset = max(last_offset, header_last)
-    return SkippedRecords(offset_range.start, last_offset, RejectionReason.UNREADABLE_BATCH, detail, value=bytes(batch))
+    return _unreadable(offset_range.start, last_offset, detail, batch)
+
+
+def _unreadable(first_offset: int, last_offset: int, detail: str, batch: memoryview) -> SkippedRecords:
+    return SkippedRecords(first_offset, last_offset, RejectionReason.UNREADABLE_BATCH, detail, value=bytes(batch))
 
 
 class _Unpacking:
@@ -182,19 +179,17 @@ class _Unpacking:
             self._left = 0
 
     def _large(self, length: int) -> Iterator[BatchPiece]:
-        record = LargeRecord(self._header, self._stream, length)
-        while (skipped := record.step(STEP_BYTES)) is None:
-            yield BatchPiece(self._next_offset, unfinished=True)
+        for skipped in skip_large_record(self._header, self._stream, length, STEP_BYTES):
+            if skipped is None:
+                yield BatchPiece(self._next_offset, unfinished=True)
+            elif skipped.first_offset >= self._next_offset:
+                self._next_offset = skipped.last_offset + 1
+                yield BatchPiece(self._next_offset, skipped=[skipped], size=TRUNCATION_BYTES)
         self._left -= 1
-        if skipped.first_offset >= self._next_offset:
-            self._next_offset = skipped.last_offset + 1
-            yield BatchPiece(self._next_offset, skipped=[skipped], size=TRUNCATION_BYTES)
 
     def _piece(self, held: memoryview, count: int) -> tuple[BatchPiece, UnreadableError | None]:
         records, error = parse_records(self._header, held, count)
-        if (
-            records and records[0].offset < self._next_offset
-        ):  # a fetch returns whole batches, even if it starts inside one
+        if records and records[0].offset < self._next_offset:  # a fetch may start inside a batch
             records = [record for record in records if record.offset >= self._next_offset]
         if records:
             self._next_offset = records[-1].offset + 1
@@ -203,15 +198,7 @@ class _Unpacking:
     def _without_rest(self, piece: BatchPiece, error: UnreadableError) -> BatchPiece:
         last_offset = self._header.last_offset
         if self._next_offset <= last_offset:
-            piece.skipped.append(
-                SkippedRecords(
-                    self._next_offset,
-                    last_offset,
-                    RejectionReason.UNREADABLE_BATCH,
-                    str(error),
-                    value=bytes(self._batch),
-                )
-            )
+            piece.skipped.append(_unreadable(self._next_offset, last_offset, str(error), self._batch))
             piece.size += len(self._batch)
         piece.end_offset = max(self._next_offset, last_offset + 1)
         return piece

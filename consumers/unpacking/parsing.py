@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Sequence
 
 from aiokafka.record.default_records import DefaultRecordBatch
 
@@ -145,77 +144,53 @@ def _bytes(stream: ByteStream) -> bytes | None:
     return found
 
 
-@dataclass(slots=True)
-class _TruncatedField:
-    """A field of which only the first bytes are kept."""
+def skip_large_record(
+    header: BatchHeader, stream: ByteStream, length: int, step_bytes: int
+) -> Iterator[SkippedRecords | None]:
+    """Skip a record too large for memory, keeping its first bytes and its hash; the stream is after its length.
 
-    left: int
-    size: int = field(init=False)
-    kept: bytearray = field(default_factory=bytearray)
-    hashed: hashlib._Hash = field(default_factory=hashlib.sha256)
+    Yields None whenever about `step_bytes` were read, and the record at its end. Raises UnreadableError.
+    """
+    end = stream.bytes_read + length
+    offset, timestamp = _offset_and_time(header, stream)
+    if not header.base_offset <= offset <= header.last_offset:
+        raise UnreadableError(f"offset {offset} is outside the batch")
+    key, _ = yield from _truncated_field(stream, end, step_bytes)
+    value, truncation = yield from _truncated_field(stream, end, step_bytes)
+    headers: MessageHeaders = ()
+    if end - stream.bytes_read <= TRUNCATION_BYTES:
+        headers = _headers(stream)
+    else:
+        yield from _truncated(stream, end - stream.bytes_read, step_bytes)
+    yield SkippedRecords(
+        offset,
+        offset,
+        RejectionReason.TOO_LARGE,
+        f"the message has {truncation.size} bytes, with key and headers {length}: send at most 1 MiB",
+        key or None,
+        value,
+        truncation,
+        headers,
+        timestamp,
+    )
 
-    def __post_init__(self) -> None:
-        self.size = self.left
 
-    def consume(self, stream: ByteStream, most: int) -> int:
-        some = stream.take(min(self.left, most))
-        self.hashed.update(some)
-        self.kept += some[: max(0, TRUNCATION_BYTES - len(self.kept))]
-        self.left -= len(some)
-        return len(some)
+def _truncated_field(stream: ByteStream, end: int, step_bytes: int) -> Generator[None, None, tuple[bytes, Truncation]]:
+    size = stream.varint()
+    if size > end - stream.bytes_read:
+        raise UnreadableError("a field is longer than its record")
+    return (yield from _truncated(stream, max(0, size), step_bytes))
 
 
-class LargeRecord:
-    """A record too large for memory: skipped in steps, keeping its first bytes and its hash."""
-
-    def __init__(self, header: BatchHeader, stream: ByteStream, length: int) -> None:
-        """The stream is after the record's length."""
-        self._header = header
-        self._stream = stream
-        self._length = length
-        self._end = stream.bytes_read + length
-        self._offset, self._timestamp = _offset_and_time(header, stream)
-        if not header.base_offset <= self._offset <= header.last_offset:
-            raise UnreadableError(f"offset {self._offset} is outside the batch")
-        self._key: _TruncatedField | None = None
-        self._value: _TruncatedField | None = None
-
-    def step(self, most: int) -> SkippedRecords | None:
-        """Read about `most` more bytes; returns the record at its end, else None. Raises UnreadableError."""
-        until = self._stream.bytes_read + most
-        if self._key is None:
-            self._key = self._field()
-        while self._key.left and self._stream.bytes_read < until:
-            self._key.consume(self._stream, most)
-        if self._key.left:
-            return None
-        if self._value is None:
-            self._value = self._field()
-        while self._value.left and self._stream.bytes_read < until:
-            self._value.consume(self._stream, most)
-        if self._value.left:
-            return None
-        if self._end - self._stream.bytes_read <= TRUNCATION_BYTES:
-            return self._skipped(self._key, self._value, _headers(self._stream))
-        while self._stream.bytes_read < min(until, self._end):  # skip the headers
-            self._stream.take(self._end - self._stream.bytes_read)
-        return self._skipped(self._key, self._value) if self._stream.bytes_read == self._end else None
-
-    def _field(self) -> _TruncatedField:
-        size = self._stream.varint()
-        if size > self._end - self._stream.bytes_read:
-            raise UnreadableError("a field is longer than its record")
-        return _TruncatedField(max(0, size))
-
-    def _skipped(self, key: _TruncatedField, value: _TruncatedField, headers: MessageHeaders = ()) -> SkippedRecords:
-        return SkippedRecords(
-            self._offset,
-            self._offset,
-            RejectionReason.TOO_LARGE,
-            f"the message has {value.size} bytes, with key and headers {self._length}: send at most 1 MiB",
-            bytes(key.kept) or None,
-            bytes(value.kept),
-            Truncation(value.size, value.hashed.hexdigest()),
-            headers,
-            self._timestamp,
-        )
+def _truncated(stream: ByteStream, size: int, step_bytes: int) -> Generator[None, None, tuple[bytes, Truncation]]:
+    """Read `size` bytes; returns the first of them."""
+    kept, hashed, left, pause_at = bytearray(), hashlib.sha256(), size, stream.bytes_read + step_bytes
+    while left:
+        some = stream.take(min(left, step_bytes))
+        hashed.update(some)
+        kept += some[: max(0, TRUNCATION_BYTES - len(kept))]
+        left -= len(some)
+        if stream.bytes_read >= pause_at:
+            pause_at = stream.bytes_read + step_bytes
+            yield
+    return bytes(kept), Truncation(size, hashed.hexdigest())
