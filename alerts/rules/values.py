@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-from streams.model.kpis import NAMES, UNITS
+from streams.model.kpis import NAMES, SHIPPING_KPIS, SHIPPING_SCOPES, UNITS
 from streams.panes.counters import Unit
 from streams.panes.scopes import Scope
-from streams.shipping.kpis import SHIPPING_KPIS, SHIPPING_SCOPES
 
 STOCK = (
     "stock_available",

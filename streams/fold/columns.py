@@ -279,24 +279,20 @@ def _joined(parts: Sequence[Columns]) -> Columns:
     lines = [part.lines for part in parts]
     return Columns(
         topic=parts[0].topic,
-        indexes=np.concatenate([part.indexes for part in parts]),
-        ids=np.concatenate([part.ids for part in parts]),
-        ts=np.concatenate([part.ts for part in parts]),
-        types=np.concatenate([part.types for part in parts]),
         table=np.concatenate([part.table for part in parts], axis=1),
         numbers={name: np.concatenate([part.numbers[name] for part in parts]) for name in parts[0].numbers},
-        users=np.concatenate([part.users for part in parts]),
-        sessions=np.concatenate([part.sessions for part in parts]),
+        **_concatenated(parts, "indexes", "ids", "ts", "types", "users", "sessions"),
         lines=OrderLines(
             event=np.concatenate([held.event + shift for held, shift in zip(lines, shifts, strict=True)]),
-            row=np.concatenate([held.row for held in lines]),
-            units=np.concatenate([held.units for held in lines]),
-            worth=np.concatenate([held.worth for held in lines]),
-            refund=np.concatenate([held.refund for held in lines]),
+            **_concatenated(lines, "row", "units", "worth", "refund"),
         ),
         order_facts=concatenate_facts([part.order_facts for part in parts], shifts),
         dropped_labels=[lost for part in parts for lost in part.dropped_labels],
     )
+
+
+def _concatenated(parts: Sequence[Columns] | Sequence[OrderLines], *names: str) -> dict[str, Any]:
+    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
 
 
 def _nothing(topic: Topic) -> Columns:

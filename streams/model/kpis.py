@@ -1,18 +1,18 @@
 """The KPI registry: every ratio and difference of the metric dictionary, with its formula.
 
 A formula takes the sums of one row in one window and returns a number, or None if its denominator is 0. KPIs that need
-more than panes (stock, shipping, targets) are registered by the modules that hold their state.
+more than panes (stock, shipping, targets) get sums from the modules that hold their state.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from streams.panes.counters import COUNTERS, DISTINCTS, Unit
+from streams.panes.counters import COUNTERS, DISTINCTS, HOUR_MS, Unit
 from streams.panes.scopes import LINE_SCOPES, SCOPES, Scope
-from streams.shipping.kpis import SHIPPING_KPIS, SHIPPING_SCOPES
+from streams.shipping.counters import ShippingCounter
 from streams.stock.forecast import minutes_to_stockout
 
 Number: TypeAlias = int | float | None
@@ -39,10 +39,9 @@ class Kpi:
 
 
 def _ratio(name: str, above: str, below: str, unit: Unit = Unit.RATIO, formula: str | None = None) -> Kpi:
-    def compute(sums: Sums) -> Number:
-        return divide(sums[above], sums[below])
-
-    return Kpi(name, formula or f"{above} / {below}", compute, (above, below), unit)
+    return Kpi(
+        name, formula or f"{above} / {below}", lambda sums: divide(sums[above], sums[below]), (above, below), unit
+    )
 
 
 def target_sum(tier: str) -> str:
@@ -121,6 +120,75 @@ _STOCK_KPIS = (
 )
 STOCK_NAMES = frozenset(kpi.name for kpi in _STOCK_KPIS)
 
+SHIPPING_SCOPES = (Scope.ALL, Scope.PROMOTION, Scope.CHANNEL, Scope.REGION)
+
+
+def _shipping_state(name: str, formula: str, state: ShippingCounter) -> Kpi:
+    """The current value of `UNSHIPPED` or `OVERDUE`."""
+    held = state.sum_name
+    return Kpi(name, formula, lambda sums: sums[held], (held,), Unit.COUNT, SHIPPING_SCOPES)
+
+
+def _shipping_ratio(name: str, formula: str, above: ShippingCounter, below: ShippingCounter) -> Kpi:
+    return replace(_ratio(name, above.sum_name, below.sum_name, formula=formula), scopes=SHIPPING_SCOPES)
+
+
+def _mean_hours(name: str, formula: str, milliseconds: ShippingCounter, intervals: ShippingCounter) -> Kpi:
+    above, below = milliseconds.sum_name, intervals.sum_name
+    return Kpi(
+        name,
+        formula,
+        lambda sums: divide(sums[above], sums[below] * HOUR_MS),
+        (above, below),
+        Unit.HOURS,
+        SHIPPING_SCOPES,
+    )
+
+
+SHIPPING_KPIS = (
+    _shipping_state(
+        "unshipped_orders",
+        "orders paid and neither dispatched, cancelled nor refunded at the as-of, for 180 days from payment",
+        ShippingCounter.UNSHIPPED,
+    ),
+    _shipping_state(
+        "overdue_shipments",
+        "of the unshipped orders, those paid more than 48 h before the as-of",
+        ShippingCounter.OVERDUE,
+    ),
+    _shipping_ratio(
+        "ship_within_48h_rate",
+        "of the orders that fell due in the window and are not called off, the share dispatched within 48 h of payment",
+        ShippingCounter.DUE_IN_TIME,
+        ShippingCounter.DUE,
+    ),
+    _shipping_ratio(
+        "on_time_delivery_rate",
+        "delivered in the window not after the promise / delivered with a promise",
+        ShippingCounter.ON_TIME,
+        ShippingCounter.PROMISED,
+    ),
+    _mean_hours(
+        "ship_hours",
+        "mean hours from payment to dispatch, of those dispatched in the window",
+        ShippingCounter.SHIP_MS,
+        ShippingCounter.SHIP_INTERVALS,
+    ),
+    _mean_hours(
+        "delivery_hours",
+        "mean hours from dispatch to delivery, of those delivered in the window",
+        ShippingCounter.DELIVERY_MS,
+        ShippingCounter.DELIVERY_INTERVALS,
+    ),
+    _shipping_ratio(
+        "return_rate",
+        "orders that returned something for the first time in the window / orders delivered in it",
+        ShippingCounter.RETURNED,
+        ShippingCounter.DELIVERED,
+    ),
+)
+SHIPPING_NAMES = frozenset(kpi.name for kpi in SHIPPING_KPIS)
+
 KPIS = (
     Kpi("net_gmv", "gmv - refunds", lambda sums: sums["gmv"] - sums["refunds"], ("gmv", "refunds"), Unit.MONEY),
     _ratio("aov", "gmv", "orders_paid", Unit.MONEY),
@@ -159,7 +227,7 @@ KPIS = (
     ),
     *map(_attainment, TARGET_TIERS),
     *_STOCK_KPIS,
-    *(Kpi(held.name, held.formula, held.compute, held.inputs, held.unit, SHIPPING_SCOPES) for held in SHIPPING_KPIS),
+    *SHIPPING_KPIS,
 )
 
 PUBLIC_COUNTERS = tuple(counter for counter in COUNTERS if counter.public)

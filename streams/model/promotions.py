@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from consumers.contract.events import Phase, Promotion
 from streams.model.kpis import target_sum
-from streams.model.windows import PromotionSpan
 
 MAX_BASELINES = 5
 """Maximum number of earlier promotions in a baseline chain."""
@@ -32,11 +31,6 @@ def promotion_or_current(promotions: Mapping[str, Promotion], name: str | None, 
         return name
     found = current_promotion(promotions, as_of_ms)
     return None if found is None else found.promotion_id
-
-
-def promotion_span(promotion: Promotion) -> PromotionSpan:
-    """The time span of a promotion."""
-    return PromotionSpan(promotion.starts_at, promotion.ends_at)
 
 
 def target_sums(promotion: Promotion) -> dict[str, int]:

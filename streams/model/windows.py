@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from consumers.contract.events import Promotion
 from streams.panes.scopes import Scope
 
 
@@ -47,15 +48,7 @@ class Span:
         return self.end_s > self.start_s
 
 
-@dataclass(frozen=True, slots=True)
-class PromotionSpan:
-    """The time of a promotion, epoch ms."""
-
-    starts_at: int
-    ends_at: int
-
-
-def span(window: Window, as_of_ms: int, *, timezone: str, promotion: PromotionSpan | None) -> Span:
+def span(window: Window, as_of_ms: int, *, timezone: str, promotion: Promotion | None) -> Span:
     """The span of a window for counters; empty for window `promotion` without a promotion."""
     as_of_s = as_of_ms // 1000
     if window is Window.PROMOTION:

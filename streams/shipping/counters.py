@@ -44,17 +44,14 @@ class ShippingCounter(IntEnum):
     WAITING = 13
     """Orders that wait as far as known: at the payment. Stored separately, see `streams.shipping.expansion`."""
 
+    @property
+    def sum_name(self) -> str:
+        """Its name among the sums of formulas."""
+        return f"counter.{self.name.lower()}"
+
 
 N_SHIPPING_COUNTERS = len(ShippingCounter)
-
-
-def shipping_sum_name(counter: ShippingCounter) -> str:
-    """Name of a counter among the sums of formulas."""
-    return f"counter.{counter.name.lower()}"
-
-
-SHIPPING_SUM_NAMES = tuple(map(shipping_sum_name, ShippingCounter))
-
+SHIPPING_SUM_NAMES = tuple(counter.sum_name for counter in ShippingCounter)
 
 GROWTH = 1.04
 FIRST_BUCKET_MS = 360_000

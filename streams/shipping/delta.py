@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -106,6 +107,11 @@ class ShippingDelta:
         """Number of cells and corrections."""
         return len(self.sums.keys) + len(self.corrections) + len(self.waiting.keys)
 
+    def between(self, start_s: int, end_s: int) -> ShippingDelta:
+        """Content of panes that start in [start_s, end_s)."""
+        parts = (self.sums, self.corrections, self.waiting)
+        return ShippingDelta(*(part.between(start_s, end_s) for part in parts))  # type: ignore[arg-type]
+
     def sums_by(self, step_s: int) -> ShippingDelta:
         """The sums in panes of `step_s` seconds; corrections are unchanged."""
         return ShippingDelta(nonzero(self.sums.coarsen(step_s)), self.corrections)
@@ -118,15 +124,7 @@ class ShippingDelta:
         """Split by aligned spans of `length_s` seconds: (start, content) of each non-empty one, in order."""
         panes = [self.sums.panes, self.corrections.cells.panes, self.waiting.panes]
         for start in np.unique(np.concatenate([held - held % length_s for held in panes])).tolist():
-            end = start + length_s
-            yield (
-                start,
-                ShippingDelta(
-                    self.sums.between(start, end),
-                    self.corrections.between(start, end),
-                    self.waiting.between(start, end),
-                ),
-            )
+            yield start, self.between(start, start + length_s)
 
 
 NO_SHIPPING = ShippingDelta()
@@ -147,20 +145,14 @@ def merge_shipping(parts: Sequence[ShippingDelta]) -> ShippingDelta:
 def delta_of(changes: Iterable[tuple[int, Entry]], rows: RowIndex) -> ShippingDelta:
     """The sum of entries, added (1) or subtracted (-1) in every scope in which they count."""
     places = _Places(rows)
-    panes: list[int] = []
-    moments: list[int] = []
-    counters: list[int] = []
-    amounts: list[int] = []
-    sets: list[int] = []
-    for sign, (pane_s, valid_s, labels, counter, amount) in changes:
-        panes.append(pane_s)
-        moments.append(valid_s)
-        counters.append(counter)
-        amounts.append(sign * amount)
-        sets.append(places[labels])
-    if not panes:
+    signed = [
+        (pane_s, valid_s, counter, sign * amount, places[labels])
+        for sign, (pane_s, valid_s, labels, counter, amount) in changes
+    ]
+    if not signed:
         return NO_SHIPPING
-    return _summed(places, *(np.array(numbers, np.int64) for numbers in (panes, moments, counters, amounts, sets)))
+    columns = np.fromiter(chain.from_iterable(signed), np.int64, 5 * len(signed)).reshape(-1, 5)
+    return _summed(places, *columns.T.copy())
 
 
 def delta_of_payments(payments: Sequence[Payment], limits: ShippingLimits, rows: RowIndex) -> ShippingDelta:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from consumers.contract.events import order_amount
 from streams.panes.arrays import NO_INTS, Ints
 from streams.shipping.facts import (
     UNKNOWN_MS,
@@ -27,54 +26,18 @@ from streams.shipping.facts import (
 )
 from streams.shipping.record import RecordKey, keys_of
 
-FACT_TYPES = frozenset(
-    {
-        *("order_created", "order_paid", "order_cancelled", "order_refunded"),
-        *("shipment_dispatched", "shipment_delivered", "return_received"),
-    }
-)
-"""Event types with facts about an order."""
+FACT_TYPES = frozenset({"shipment_dispatched", "shipment_delivered", "return_received"})
+"""Types of shipment events with facts about an order."""
 LABEL_FIELDS = ("region", "channel", "promotion_id", "member", "variant", "campaign", "live_room")
 """The fields of `OrderLabels`, in its order."""
 
 
-def labels_by_field(fields: Mapping[str, Sequence[Any]]) -> list[tuple[str | bool | None, ...]]:
-    """The values of `LABEL_FIELDS` of each event."""
-    return list(zip(*(fields[name] for name in LABEL_FIELDS), strict=True))
-
-
-def creations(
-    fields: Mapping[str, Sequence[Any]],
-    labels: Sequence[tuple[str | bool | None, ...]],
-    places: Sequence[int],
-) -> list[Fact]:
-    """Facts of the `order_created` events at these indexes; `labels`: see `labels_by_field`."""
-    ts_ms, event_ids = _at(fields["ts"], places), _at(fields["event_id"], places)
-    return list(map(Creation, ts_ms, event_ids, map(_labels, _at(labels, places))))
-
-
-def payments(
-    fields: Mapping[str, Sequence[Any]],
-    labels: Sequence[tuple[str | bool | None, ...]],
-    places: Sequence[int],
-    amounts: Sequence[int],
-    units: Sequence[int],
-) -> list[Fact]:
-    """Facts of the `order_paid` events at these indexes; `amounts` and `units` are those of all events."""
-    ts_ms, event_ids = _at(fields["ts"], places), _at(fields["event_id"], places)
-    sizes = _at(amounts, places), _at(units, places)
-    return list(map(Payment, ts_ms, event_ids, map(_labels, _at(labels, places)), *sizes))
-
-
-def fact_of(event: Any) -> Fact:
-    """The fact of one event of `FACT_TYPES`, a struct of `consumers.contract.decoding`."""
+def _fact_of(event: Any) -> OrderFacts:
+    """The fact of one event, a struct of `consumers.contract.decoding`, that is no creation or payment."""
     match event.type:
-        case "order_created":
-            return Creation(event.ts, event.event_id, _labels_of(event))
-        case "order_paid":
-            return Payment(event.ts, event.event_id, _labels_of(event), order_amount(event), _units(event))
         case "order_cancelled":
-            return OrderFacts(cancellations=(PartialRefund(event.ts, _hash(event.event_id), _units(event)),))
+            units = sum([item.qty for item in event.items])
+            return OrderFacts(cancellations=(PartialRefund(event.ts, _hash(event.event_id), units),))
         case "order_refunded":
             return OrderFacts(refunds=(PartialRefund(event.ts, _hash(event.event_id), event.refund_amount),))
         case "shipment_dispatched":
@@ -83,15 +46,6 @@ def fact_of(event: Any) -> Fact:
             return OrderFacts(delivered=_shipment(event))
         case _:
             return OrderFacts(returned_ms=event.ts)
-
-
-def facts_of(events: Iterable[Any]) -> list[tuple[int, str, Fact]]:
-    """(index, order id, fact) of each event with a fact."""
-    return [(place, event.order_id, fact_of(event)) for place, event in enumerate(events) if event.type in FACT_TYPES]
-
-
-def _at(column: Sequence[Any], places: Sequence[int]) -> list[Any]:
-    return [column[i] for i in places]
 
 
 @lru_cache(maxsize=1 << 14)
@@ -104,14 +58,6 @@ def _label(value: str | bool | None) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else str(value).lower()
-
-
-def _labels_of(event: Any) -> OrderLabels:
-    return _labels(tuple([getattr(event, name) for name in LABEL_FIELDS]))
-
-
-def _units(event: Any) -> int:
-    return sum([item.qty for item in event.items])
 
 
 def _hash(event_id: str) -> int:
@@ -190,10 +136,11 @@ def facts_from_order_events(
     places = [*created, *paid, *others]
     if not places:
         return NO_ORDERED_FACTS
-    labels = labels_by_field(fields)
-    facts = creations(fields, labels, created) + payments(fields, labels, paid, amounts, units)
-    facts += [fact_of(events[i]) for i in others]
-    orders = fields["order_id"]
+    ts_ms, event_ids, orders = fields["ts"], fields["event_id"], fields["order_id"]
+    labels = list(map(_labels, zip(*(fields[name] for name in LABEL_FIELDS), strict=True)))
+    facts: list[Fact] = [Creation(ts_ms[i], event_ids[i], labels[i]) for i in created]
+    facts += [Payment(ts_ms[i], event_ids[i], labels[i], amounts[i], units[i]) for i in paid]
+    facts += [_fact_of(events[i]) for i in others]
     return OrderedFacts(np.array(places, np.int64), [orders[i] for i in places], facts)
 
 
@@ -203,7 +150,7 @@ def facts_from_shipment_events(events: Sequence[Any], types: Sequence[str]) -> O
     if not places:
         return NO_ORDERED_FACTS
     return OrderedFacts(
-        np.array(places, np.int64), [events[i].order_id for i in places], [fact_of(events[i]) for i in places]
+        np.array(places, np.int64), [events[i].order_id for i in places], [_fact_of(events[i]) for i in places]
     )
 
 

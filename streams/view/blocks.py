@@ -15,7 +15,7 @@ from streams.model.windows import Span
 from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells
 from streams.panes.sketches import DISTINCT_BITS, Sketches
 from streams.panes.tiered_sum import TieredSum
-from streams.shipping.delta import RetroactiveCorrections, ShippingDelta
+from streams.shipping.delta import RetroactiveCorrections
 from streams.store.levels import LevelContent, PaneLevel
 from streams.store.merging import BlockId
 from streams.store.reader import LogEntry, PaneSource, StoredBlock
@@ -35,14 +35,7 @@ class BlockContent(Enum):
             return PaneDelta(cells=delta.cells.between(start_s, end_s))
         if self is BlockContent.SKETCHES:
             return PaneDelta(sketches=delta.sketches.between(start_s, end_s))
-        held = delta.shipping
-        return PaneDelta(
-            shipping=ShippingDelta(
-                held.sums.between(start_s, end_s),
-                held.corrections.between(start_s, end_s),
-                held.waiting.between(start_s, end_s),
-            )
-        )
+        return PaneDelta(shipping=delta.shipping.between(start_s, end_s))
 
 
 CONTENTS_OF_LEVEL: Mapping[LevelContent, tuple[BlockContent, ...]] = {
@@ -138,14 +131,8 @@ def _sketches_span(sketches: Sketches) -> tuple[int, int]:
 
 def _bytes(delta: PaneDelta) -> int:
     cells, sketches = delta.cells, delta.sketches
-    counted = cells.keys.nbytes + cells.amounts.nbytes
-    return (
-        counted
-        + sketches.groups.nbytes
-        + sketches.ends.nbytes
-        + sketches.register_entries.nbytes
-        + 24 * delta.shipping.size
-    )
+    arrays = (cells.keys, cells.amounts, sketches.groups, sketches.ends, sketches.register_entries)
+    return sum(array.nbytes for array in arrays) + 24 * delta.shipping.size
 
 
 LIMIT_BYTES = 400_000_000

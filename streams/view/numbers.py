@@ -9,6 +9,8 @@ from functools import partial
 from streams.model import promotions
 from streams.model.kpis import (
     KPIS,
+    SHIPPING_NAMES,
+    SHIPPING_SCOPES,
     STOCK_NAMES,
     Number,
     absent_counters,
@@ -21,7 +23,6 @@ from streams.panes.counters import COUNTER_IDS, COUNTERS, DISTINCTS
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
 from streams.shipping.counters import SHIPPING_SUM_NAMES
-from streams.shipping.kpis import SHIPPING_NAMES, SHIPPING_SCOPES
 from streams.store.levels import PaneLevel
 from streams.view.followed import FollowedState
 from streams.view.query import Answer, Item

@@ -170,8 +170,7 @@ def resolve_query(
     finest = _finest(retention, as_of_ms, newest_ms, _promotion(query, value, as_of_ms, known))
     as_of_ms -= as_of_ms % (1000 * COUNTER_LEVELS[finest][1])
     promotion = _promotion(query, value, as_of_ms, known)
-    running = None if promotion is None else promotions.promotion_span(promotion)
-    covered_span = span(query.window, as_of_ms, timezone=settings.timezone, promotion=running)
+    covered_span = span(query.window, as_of_ms, timezone=settings.timezone, promotion=promotion)
     if (
         covered_span
         and covered_span.end_s < as_of_ms // 1000

@@ -17,7 +17,7 @@ from streams.panes.arrays import Ints
 from streams.panes.cells import merge_cells, nonzero
 from streams.panes.counters import DAY_S, HOUR_S
 from streams.panes.rows import RowIndex
-from streams.shipping.counters import N_SHIPPING_COUNTERS, SHIPPING_SUM_NAMES, ShippingCounter, shipping_sum_name
+from streams.shipping.counters import N_SHIPPING_COUNTERS, SHIPPING_SUM_NAMES, ShippingCounter
 from streams.shipping.delta import ShippingDelta, merge_corrections, merge_shipping
 from streams.shipping.expansion import ShippingLimits
 from streams.store.levels import PaneLevel
@@ -29,7 +29,8 @@ SHIPMENT_INTERVAL_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
 WAIT_LEVELS = (("wait_s", 1), ("wait_d", DAY_S))
 """Levels and their panes' lengths in seconds, finest first."""
 _MAX_SUMS = 32
-_STATES = tuple(map(shipping_sum_name, (ShippingCounter.UNSHIPPED, ShippingCounter.OVERDUE)))
+_STATES = (ShippingCounter.UNSHIPPED, ShippingCounter.OVERDUE)
+_STATE_NAMES = tuple(state.sum_name for state in _STATES)
 EMPTY_SPAN = Span(0, 0)
 
 WindowKey = tuple[str, str | None]
@@ -242,7 +243,7 @@ def sums_by_name(sums: Ints) -> list[dict[str, int]]:
 
 def known_sums(row: dict[str, int], at: ShippingWindow) -> dict[str, int]:
     """The sums that are kept at this moment."""
-    return row if at.states else {name: count for name, count in row.items() if name not in _STATES}
+    return row if at.states else {name: count for name, count in row.items() if name not in _STATE_NAMES}
 
 
 def _with_states(windowed: Ints, *states: Ints) -> Ints:
@@ -250,7 +251,7 @@ def _with_states(windowed: Ints, *states: Ints) -> Ints:
     if not states:
         return windowed
     sums, (changes, waiting) = windowed.copy(), states
-    for state in (ShippingCounter.UNSHIPPED, ShippingCounter.OVERDUE):
+    for state in _STATES:
         sums[:, state] = waiting[:, ShippingCounter.WAITING] - changes[:, state]
     return sums
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streams.model.kpis import Number
+from streams.model.kpis import SHIPPING_KPIS, Number
 from streams.model.windows import Window
 from streams.panes.arrays import Ints
 from streams.panes.counters import HOUR_MS
@@ -24,7 +24,6 @@ from streams.shipping.counters import (
 )
 from streams.shipping.delta import histogram_row
 from streams.shipping.forecast import ExpectedBreaches, breaches, hazard
-from streams.shipping.kpis import SHIPPING_KPIS
 from streams.view.query import KpiQuery
 from streams.view.rolling import RollingView
 from streams.view.shipping import ResolvedShippingQuery

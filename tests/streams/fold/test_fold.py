@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.fold.delta import PaneDelta, merge
 from streams.fold.fold import fold
-from streams.model.kpis import STOCK_NAMES, values
+from streams.model.kpis import SHIPPING_NAMES, STOCK_NAMES, values
 from streams.panes.counters import COUNTERS, DISTINCTS
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope, SourceDimension
 from streams.shipping.expansion import ShippingLimits
 from streams.shipping.join import join
-from streams.shipping.kpis import SHIPPING_NAMES
 from tests.streams.distincts import estimates
 from tests.streams.plain import plain
 from tests.support.events import (

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streams.model.windows import PromotionSpan, Span, Window, cover, distinct_span, span
+from consumers.contract.events import Promotion
+from streams.model.windows import Span, Window, cover, distinct_span, span
 from streams.panes.scopes import Scope
 from tests.support.events import T0, ms
 from tests.support.oracle import midnight
@@ -102,7 +103,8 @@ def test_midnight_starts_an_empty_day() -> None:
 
 
 def promotion_span(as_of: float, starts: float, ends: float) -> Span:
-    return span(Window.PROMOTION, ms(as_of), timezone="UTC", promotion=PromotionSpan(ms(starts), ms(ends)))
+    held = Promotion.model_construct(starts_at=ms(starts), ends_at=ms(ends))
+    return span(Window.PROMOTION, ms(as_of), timezone="UTC", promotion=held)
 
 
 def test_a_promotion_covers_its_start_to_now_or_its_end() -> None:

@@ -7,16 +7,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from consumers.contract.decoding import decode_batch
 from consumers.topics import Topic
+from streams.fold.columns import read_columns
+from streams.model.kpis import SHIPPING_KPIS
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
 from streams.shipping.counters import N_SHIPPING_COUNTERS, SHIPPING_SUM_NAMES, ShippingCounter
 from streams.shipping.delta import ShippingDelta
 from streams.shipping.expansion import ShippingLimits
 from streams.shipping.facts import OrderFacts, facts_with
-from streams.shipping.kpis import SHIPPING_KPIS
-from streams.shipping.order_facts import facts_of
 from tests.support.events import T0, Event, line, order, shipment, wire
 
 LIMITS = ShippingLimits(overdue_ms=10_000, horizon_s=40)
@@ -65,9 +64,11 @@ def facts_by_order(events: Sequence[Event]) -> list[tuple[str, OrderFacts]]:
     """Facts by order."""
     found: list[tuple[str, OrderFacts]] = []
     for topic, kinds in ((Topic.ORDERS, ORDER_KINDS), (Topic.LOGISTICS, SHIPMENT_KINDS)):
-        decoded = decode_batch(topic, [wire(event) for event in events if event["type"] in kinds])
-        assert not decoded.rejected
-        found += [(order_id, facts_with(fact)) for _, order_id, fact in facts_of(decoded.events)]
+        values = [wire(event) for event in events if event["type"] in kinds]
+        columns, rejected = read_columns(topic, values, RowIndex())
+        assert not rejected
+        held = columns.order_facts
+        found += zip(held.orders, map(facts_with, held.facts), strict=True)
     return found
 
 
