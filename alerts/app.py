@@ -7,6 +7,7 @@ import signal
 
 import structlog
 
+from alerts.metrics import AlertMetrics
 from alerts.notify.receivers import ReceiversFile
 from alerts.role import AlertsRole, EvaluatorFactory
 from alerts.rules.loader import RuleLoader
@@ -15,9 +16,10 @@ from alerts.viewing.view_evaluator import ViewEvaluator
 from consumers.kafka.metadata import require_topics
 from consumers.topic_contents import require_own_topics
 from consumers.topics import Topic
+from streams.process.metrics_server import metrics_server
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.process.tuning import tune_memory, tune_threads
-from streams.settings import Settings
+from streams.settings import ALERTS_METRICS_PORT, Settings
 from streams.store.connection import check, connect, user_errors
 from streams.store.errors import RedisUnavailableError
 from streams.store.keys import Keys
@@ -37,12 +39,14 @@ def run(settings: Settings, evaluator: EvaluatorFactory | None = None) -> None:
     """
     file = load_receivers(settings)
     make = evaluator or view_evaluator_factory(settings)
-    asyncio.run(preflight(settings))
-    tune_memory()
-    tune_threads()
-    watchdog = ShutdownWatchdog(silent_s=_HUNG_AFTER_S)
-    watchdog.start()
-    asyncio.run(_run(settings, file, make, watchdog))
+    metrics = AlertMetrics()
+    with metrics_server(settings, metrics.registry, ALERTS_METRICS_PORT):
+        asyncio.run(preflight(settings))
+        tune_memory()
+        tune_threads()
+        watchdog = ShutdownWatchdog(silent_s=_HUNG_AFTER_S)
+        watchdog.start()
+        asyncio.run(_run(settings, file, make, metrics, watchdog))
     raise SystemExit(watchdog.code)
 
 
@@ -62,7 +66,13 @@ async def preflight(settings: Settings) -> None:
     await require_own_topics(settings, (Topic.ALERTS,), at_work=at_work)
 
 
-async def _run(settings: Settings, file: ReceiversFile, make: EvaluatorFactory, watchdog: ShutdownWatchdog) -> None:
+async def _run(
+    settings: Settings,
+    file: ReceiversFile,
+    make: EvaluatorFactory,
+    metrics: AlertMetrics,
+    watchdog: ShutdownWatchdog,
+) -> None:
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
 
     def on_signal(number: int, _frame: object) -> None:
@@ -82,7 +92,7 @@ async def _run(settings: Settings, file: ReceiversFile, make: EvaluatorFactory, 
 
     for number in (signal.SIGINT, signal.SIGTERM):  # unlike the loop's own handlers, these work while the loop hangs
         signal.signal(number, on_signal)
-    async with AlertsRole(settings, file, make, end=end) as role:
+    async with AlertsRole(settings, file, make, metrics=metrics, end=end) as role:
         tasks = [asyncio.create_task(work) for work in (role.run(), report_alive(), stopping.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:

@@ -107,6 +107,7 @@ class AlertsRole:
         evaluator: EvaluatorFactory,
         *,
         clock: Callable[[], int] | None = None,
+        metrics: AlertMetrics | None = None,
         end: Callable[[str], None] = lambda _why: None,
     ) -> None:
         """`clock` returns epoch ms; None: the clock of Redis. `end` is called if this process cannot continue and must
@@ -114,7 +115,7 @@ class AlertsRole:
         self._settings = settings
         self._file = file
         self.name = f"{ALERTS_NAME}{os.getpid()}-{uuid4().hex[:8]}"
-        self.metrics = AlertMetrics()
+        self.metrics = AlertMetrics() if metrics is None else metrics
         self._shop = shop_info(settings)
         self._redis = connect(settings)
         self._keys = Keys(settings.redis_prefix, settings.shards)

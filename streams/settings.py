@@ -15,6 +15,7 @@ from streams.model.currencies import EXPONENTS, near_misses
 from streams.panes.counters import DAY_S, HOUR_MS
 from streams.shipping.expansion import ShippingLimits
 
+WORKER_METRICS_PORT, ALERTS_METRICS_PORT = 9101, 9102
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _CLUSTER_URL = re.compile(r"rediss?://[^/?]*(/0?)?(\?(?!(.*&)?db=).*)?$")
 
@@ -115,6 +116,14 @@ class Settings(IngestSettings):
     )
     http_host: str = Field("127.0.0.1", description="Address that `serve` binds to.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port that `serve` binds to; 0 picks a free one.")
+    metrics_host: str = Field("127.0.0.1", description="Address of /metrics of `worker` and `alerts`.")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description=f"Port of /metrics of `worker` and `alerts`; default: {WORKER_METRICS_PORT} and "
+        f"{ALERTS_METRICS_PORT}; 0: no /metrics. `up` and `demo` pick free ports, unless it is 0.",
+    )
     http_connections: int = Field(
         2000,
         ge=64,
@@ -134,13 +143,15 @@ class Settings(IngestSettings):
         description="Host names that `serve` accepts besides loopback, `http_host` and `public_url`, separated by "
         "commas; `*`: any. Empty: no others, but any if there are tokens.",
     )
-    http_cert_file: str = Field("", description="Certificate chain of `serve` (PEM); empty: no TLS.")
+    http_cert_file: str = Field(
+        "", description="Certificate chain (PEM) of `serve`, and of /metrics of other roles; empty: no TLS."
+    )
     http_key_file: str = Field("", description="Its private key (PEM), not encrypted; empty: in `http_cert_file`.")
     tokens_file: str = Field(
         "",
         description=(
-            "File of API tokens, created by `salepulse tokens create`; required if `serve` is reachable "
-            "from other machines."
+            "File of API tokens, created by `salepulse tokens create`; required if `serve`, or /metrics of another "
+            "role, is reachable from other machines."
         ),
     )
     partitions: int = Field(4, ge=1, description="Number of partitions of topics that `topics create` creates.")
@@ -202,7 +213,7 @@ class Settings(IngestSettings):
             raise ValueError(f"unknown currency {currency!r}: {hint}")
         return currency
 
-    @field_validator("currency_exponent", mode="before")
+    @field_validator("currency_exponent", "metrics_port", mode="before")
     @classmethod
     def _may_be_empty(cls, places: object) -> object:
         """Treat an empty variable as unset."""

@@ -94,6 +94,7 @@ class Place:
             "SALEPULSE_BOOTSTRAP": f"127.0.0.1:{self.up.kafka_port}",
             "SALEPULSE_REDIS_URL": f"redis://127.0.0.1:{self.up.redis_port}/0",
             "SALEPULSE_HTTP_PORT": str(free_port()),
+            "SALEPULSE_METRICS_PORT": str(free_port()),
         }
 
     def run(self, line: str) -> subprocess.CompletedProcess[str]:

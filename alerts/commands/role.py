@@ -7,7 +7,7 @@ import signal
 import typer
 
 from consumers.commands.common import accept_setting, load_settings, report_errors
-from streams.commands.options import Accept, Bootstrap, ClockOption, RedisUrl, Retain
+from streams.commands.options import Accept, Bootstrap, ClockOption, MetricsHost, MetricsPort, RedisUrl, Retain
 from streams.settings import Settings
 
 
@@ -18,6 +18,8 @@ def alerts(
     clock: ClockOption = None,
     retain: Retain = None,
     accept: Accept = None,
+    metrics_host: MetricsHost = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Evaluate the rules and send notifications. Run two or more: one evaluates, all send, and another takes over if it
     fails.
@@ -35,7 +37,14 @@ def alerts(
     from streams.settings_report import display_value
 
     settings = load_settings(
-        Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain, accept=accept_setting(accept)
+        Settings,
+        bootstrap=bootstrap,
+        redis_url=redis_url,
+        clock=clock,
+        retain=retain,
+        accept=accept_setting(accept),
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
     )
     configure_role_logs()
     structlog.get_logger().info(

@@ -49,7 +49,7 @@ def demo(
 
 def _loopback_settings() -> dict[str, object]:
     """Loopback without TLS or tokens, whatever the settings say."""
-    names = ("http_host", "http_cert_file", "http_key_file", "tokens_file")
+    names = ("http_host", "metrics_host", "http_cert_file", "http_key_file", "tokens_file")
     return {name: Settings.model_fields[name].default for name in names}
 
 

@@ -15,6 +15,10 @@ ClockOption = Annotated[
 Retain = Annotated[str | None, typer.Option(help="all: keep every pane, for replays whose past is queried.")]
 HttpHost = Annotated[str | None, typer.Option("--http-host", help="Address to bind to.")]
 HttpPort = Annotated[int | None, typer.Option("--http-port", help="Port to bind to; 0 picks a free one.")]
+MetricsHost = Annotated[str | None, typer.Option("--metrics-host", help="Address of /metrics.")]
+MetricsPort = Annotated[
+    int | None, typer.Option("--metrics-port", min=0, max=65535, help="Port of /metrics; 0: no /metrics.")
+]
 Partitions = Annotated[int | None, typer.Option(min=1, help="Partitions of each event topic.")]
 Accept = Annotated[
     list[str] | None,

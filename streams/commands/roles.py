@@ -5,7 +5,17 @@ from __future__ import annotations
 import typer
 
 from consumers.commands.common import accept_setting, load_settings, report_errors
-from streams.commands.options import Accept, Bootstrap, ClockOption, HttpHost, HttpPort, RedisUrl, Retain
+from streams.commands.options import (
+    Accept,
+    Bootstrap,
+    ClockOption,
+    HttpHost,
+    HttpPort,
+    MetricsHost,
+    MetricsPort,
+    RedisUrl,
+    Retain,
+)
 from streams.settings import Settings
 
 app = typer.Typer()
@@ -18,6 +28,8 @@ def worker(
     clock: ClockOption = None,
     retain: Retain = None,
     accept: Accept = None,
+    metrics_host: MetricsHost = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Run a worker: count events from Kafka into panes in Redis. Run up to one per core; they share the partitions."""
     import structlog
@@ -27,7 +39,14 @@ def worker(
     from streams.worker.app import run
 
     settings = load_settings(
-        Settings, bootstrap=bootstrap, redis_url=redis_url, clock=clock, retain=retain, accept=accept_setting(accept)
+        Settings,
+        bootstrap=bootstrap,
+        redis_url=redis_url,
+        clock=clock,
+        retain=retain,
+        accept=accept_setting(accept),
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
     )
     configure_role_logs()
     structlog.get_logger().info(

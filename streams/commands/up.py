@@ -64,7 +64,7 @@ def up(
     Redis (--bootstrap, --redis-url, environment or salepulse.toml), that one is used and none is started. The embedded
     broker keeps messages in memory only; --data-dir keeps Redis data.
     """
-    from streams.serve.startup_checks import check_certificate, check_exposure
+    from streams.process.startup_checks import check_certificate, check_exposure
 
     settings = load_settings(
         Settings,
@@ -81,6 +81,7 @@ def up(
         _one_of("--bootstrap", bootstrap, "--kafka-port", kafka_port)
         _one_of("--redis-url", redis_url, "--redis-port", redis_port)
         check_exposure(settings)
+        check_exposure(settings, "metrics_host")
         if settings.http_cert_file:
             check_certificate(settings.http_cert_file, settings.http_key_file)
         given = settings.model_fields_set

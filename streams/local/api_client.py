@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from streams.serve.startup_checks import client_context
+from streams.process.startup_checks import client_context
 
 TIMEOUT_S = 5.0
 

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
 from consumers.errors import SalepulseError
+from streams.process.startup_checks import check_certificate, check_exposure, is_loopback
 from streams.process.tuning import file_limit, raise_file_limit, tune_memory, tune_threads
 from streams.serve import definitions, errors, health, kpis, metrics, page, promotions, series, shipping, stock, stream
 from streams.serve.broadcast import Broadcast
@@ -28,7 +29,6 @@ from streams.serve.live import Live
 from streams.serve.paths import AbsoluteForm, EncodedIds, HeadAsGet
 from streams.serve.request_limits import CancelOnDisconnect, RequestLimits
 from streams.serve.same_origin import SameOrigin
-from streams.serve.startup_checks import check_certificate, check_exposure, is_loopback
 from streams.serve.token_auth import TokenAuth
 from streams.settings import Settings
 from streams.store.connection import Access, connect

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -13,7 +10,7 @@ from consumers.times import format_utc
 from streams.clock import now_ms
 from streams.serve.encoding import error_response
 from streams.tokens.file import TokenStore
-from streams.tokens.token import required_scope
+from streams.tokens.token import required_scope, secret_of_header
 from streams.view.fair_queue import current_client
 
 _CHALLENGE = {"www-authenticate": 'Basic realm="salepulse", charset="UTF-8", Bearer realm="salepulse"'}
@@ -40,7 +37,7 @@ class TokenAuth:
         given = Headers(scope=scope).get("authorization")
         if given is None:
             return _unknown("this needs a token: send the header `Authorization: Bearer TOKEN`")
-        secret = _secret(given)
+        secret = secret_of_header(given)
         token = None if secret is None else self._tokens.find(secret)
         if token is None:
             return _unknown("unknown token: create one with `salepulse tokens create`")
@@ -57,19 +54,6 @@ class TokenAuth:
                 f"`salepulse tokens create NAME --scope {right}`",
             )
         current_client.set(token.name)
-        return None
-
-
-def _secret(header: str) -> str | None:
-    """The token of an `Authorization` header: of Bearer, or the password of Basic; None for other schemes."""
-    kind, _, text = header.partition(" ")
-    if kind.lower() == "bearer":
-        return text.strip()
-    if kind.lower() != "basic":
-        return None
-    try:
-        return base64.b64decode(text.strip(), validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
         return None
 
 

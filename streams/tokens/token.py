@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Iterable
 from enum import StrEnum
@@ -51,6 +53,23 @@ class Token(BaseModel):
 def hash_secret(secret: str) -> str:
     """SHA-256 of a secret, in hex."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def secret_of_header(header: str) -> str | None:
+    """The secret in an `Authorization` header: of Bearer, or the password of Basic; None for other schemes.
+
+    >>> secret_of_header("Bearer sp_1"), secret_of_header("Basic dTpzcF8y"), secret_of_header("Digest x")
+    ('sp_1', 'sp_2', None)
+    """
+    kind, _, text = header.partition(" ")
+    if kind.lower() == "bearer":
+        return text.strip()
+    if kind.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(text.strip(), validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return None
 
 
 def required_scope(method: str, path: str) -> TokenScope | None:

@@ -17,12 +17,14 @@ from consumers.kafka.metadata import require_topics
 from consumers.topic_contents import require_own_topics
 from consumers.topics import READ_TOPICS, Topic
 from streams.process.faust import run_process
+from streams.process.metrics_server import metrics_server
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.process.tuning import tune_memory
-from streams.settings import Settings
+from streams.settings import WORKER_METRICS_PORT, Settings
 from streams.store.connection import check, connect, require_same_settings, wait_for_redis
 from streams.store.keys import Keys
 from streams.store.state import read_state
+from streams.worker.metrics import WorkerMetrics
 from streams.worker.position_tracker import ASK_EVERY_S
 from streams.worker.worker import Worker
 
@@ -38,7 +40,7 @@ _ANSWER_WITHIN_S = 20
 rebalance."""
 
 
-def create_app(settings: Settings, shutdown_watchdog: ShutdownWatchdog) -> BatchApp:
+def create_app(settings: Settings, metrics: WorkerMetrics, shutdown_watchdog: ShutdownWatchdog) -> BatchApp:
     """The Faust app with its agents and timers; connects when it runs."""
     app = BatchApp(
         settings.group,
@@ -68,7 +70,7 @@ def create_app(settings: Settings, shutdown_watchdog: ShutdownWatchdog) -> Batch
     app.topic_names = settings.topic_names
     app.fetch_budget = FetchBudget(settings.batch_records, settings.batch_bytes)
     reading = WorkerConsumer(app)
-    worker = Worker(settings, reading, app.fetch_budget, shutdown_watchdog)
+    worker = Worker(settings, reading, app.fetch_budget, shutdown_watchdog, metrics=metrics)
     schema = BatchSchema()
 
     async def consume(stream: faust.StreamT[RecordBatch]) -> None:
@@ -128,10 +130,12 @@ def run(settings: Settings) -> None:
     Raises SalepulseError if the broker, the topics or Redis are unusable.
     """
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust logs nothing, not even its own crash
-    asyncio.run(preflight(settings))
-    logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is normal
-    tune_memory()
-    shutdown_watchdog = ShutdownWatchdog(
-        silent_s=max(settings.stuck_after_s, _TURN_WITHIN_S) if settings.stuck_after_s else 0
-    )
-    run_process(create_app(settings, shutdown_watchdog), shutdown_watchdog)
+    metrics = WorkerMetrics()
+    with metrics_server(settings, metrics.registry, WORKER_METRICS_PORT):
+        asyncio.run(preflight(settings))
+        logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is normal
+        tune_memory()
+        shutdown_watchdog = ShutdownWatchdog(
+            silent_s=max(settings.stuck_after_s, _TURN_WITHIN_S) if settings.stuck_after_s else 0
+        )
+        run_process(create_app(settings, metrics, shutdown_watchdog), shutdown_watchdog)

@@ -61,6 +61,8 @@ class MetricsPublisher:
         self._refusals = refusals
         self._metrics = metrics
         self._looked_s = self._machine.monotonic()
+        self._ahead: set[tuple[str, str]] = set()
+        """Topic and source of each series of `source_ahead`."""
 
     async def publish(self) -> None:
         """Write the report and the metrics; once a minute delete those of workers that are gone."""
@@ -111,9 +113,12 @@ class MetricsPublisher:
         self._metrics.clock_offset.set(report.clock_offset_s or 0)
         for refusal in PERMISSION_REFUSALS:
             self._metrics.redis_refuses.labels(refusal).set(refusal in report.refused)
-        self._metrics.source_ahead.clear()
-        for one in report.sources_ahead:
-            self._metrics.source_ahead.labels(one.topic, one.source).set(one.ahead_s)
+        ahead = {(one.topic, one.source): one.ahead_s for one in report.sources_ahead}
+        for source, ahead_s in ahead.items():
+            self._metrics.source_ahead.labels(*source).set(ahead_s)
+        for source in self._ahead - ahead.keys():  # not `clear`: a scrape may be under way
+            self._metrics.source_ahead.remove(*source)
+        self._ahead = set(ahead)
         for topic, dedup in report.dedup.items():
             self._metrics.dedup_ids.labels(topic).set(dedup.ids)
             self._metrics.dedup_horizon.labels(topic).set(dedup.horizon_s)

@@ -93,8 +93,9 @@ class Worker:
         fetch_budget: FetchBudget,
         shutdown_watchdog: ShutdownWatchdog,
         machine: MachineClock = MACHINE,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
-        self.metrics = WorkerMetrics()
+        self.metrics = WorkerMetrics() if metrics is None else metrics
         self._fetch_budget = fetch_budget
         self._redis = connect(settings)
         keys = Keys(settings.redis_prefix, settings.shards)

@@ -62,6 +62,7 @@ class Stage:
             "SALEPULSE_REDIS_URL": redis_url or self.redis_url,
             "SALEPULSE_ALERTS_RECEIVERS": str(folder / "receivers.yaml"),
             "SALEPULSE_ALERTS_INTERVAL_S": "0.2",
+            "SALEPULSE_METRICS_PORT": "0",
             "PYTHONPATH": str(REPOSITORY),
             **also,
         }

@@ -158,7 +158,7 @@ async def watched_shop(
 def _environment(shop: Shop, folder: Path) -> dict[str, str]:
     """With all secrets, as `up` passes them on."""
     secrets = write_secrets(folder, secrets_for_children(shop.settings, {}))
-    return {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings, secrets)}
+    return {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings, secrets), "SALEPULSE_METRICS_PORT": "0"}
 
 
 async def _until_counted(shop: Shop, within_s: float = 150) -> None:

@@ -102,7 +102,7 @@ class Ground:
 def environment(settings: Settings) -> Mapping[str, str]:
     """The settings as a process of ours reads them."""
     plain = settings.model_dump(mode="json") | {"redis_url": settings.redis_url.get_secret_value()}
-    return {"PYTHONPATH": str(REPOSITORY)} | {
+    return {"PYTHONPATH": str(REPOSITORY), "SALEPULSE_METRICS_PORT": "0"} | {
         f"SALEPULSE_{name.upper()}": str(value) for name, value in plain.items() if value is not None
     }
 

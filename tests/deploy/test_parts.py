@@ -57,7 +57,11 @@ class Parts:
     def environment(self, service: str) -> dict[str, str]:
         """The environment of a service, without other variables of salepulse."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith("SALEPULSE_")}
-        plain |= {"SALEPULSE_HTTP_PORT": str(self.serve_port), "TMPDIR": str(self.folder)}
+        plain |= {
+            "SALEPULSE_HTTP_PORT": str(self.serve_port),
+            "SALEPULSE_METRICS_PORT": str(free_port()),
+            "TMPDIR": str(self.folder),
+        }
         return plain | {name: self.here(str(value)) for name, value in written()[service]["environment"].items()}
 
     def command(self, service: str) -> list[str]:

@@ -317,6 +317,8 @@ def stack(
 def environment(settings: Settings) -> Mapping[str, str]:
     """The settings as environment variables."""
     plain = settings.model_dump(mode="json") | {"redis_url": settings.redis_url.get_secret_value()}
+    if settings.metrics_port is None:
+        plain["metrics_port"] = 0  # several workers and other tests share this machine
     return {"PYTHONPATH": str(REPOSITORY)} | {
         f"SALEPULSE_{name.upper()}": "" if value is None else str(value) for name, value in plain.items()
     }

@@ -10,10 +10,10 @@ from consumers.errors import SalepulseError
 from streams.local.doctor.check_results import CheckResult, failed, ok, warning
 from streams.model.currencies import EXPONENTS
 from streams.model.formatting import format_money
+from streams.process.startup_checks import check_exposure
 from streams.process.tuning import hard_file_limit
 from streams.serve.connections import RESERVED_FILES, most_connections
 from streams.serve.same_origin import ANY_HOST, names_in
-from streams.serve.startup_checks import check_exposure
 from streams.settings import Settings
 from streams.settings_report import misspelt
 

@@ -20,10 +20,12 @@ from streams.clock import now_ms
 from streams.local.api_client import ApiClient
 from streams.local.embedded.broker import broker_child
 from streams.local.embedded.child import Child, ChildEvent, ChildEventKind
+from streams.local.embedded.ports import free_ports
 from streams.local.embedded.redis import redis_child
 from streams.local.embedded.supervisor import StopRequestedError, Supervisor
 from streams.local.stack.plan import StackPlan, environment
 from streams.local.stack.secrets import inherited_variables, secrets_for_children, write_secrets
+from streams.process.metrics_server import metrics_url
 from streams.settings import Settings
 from streams.settings_report import display_value
 from streams.store.connection import UNREACHABLE, check, connect, wait_for_redis
@@ -77,8 +79,15 @@ class Stack:
         settings = self.plan.settings
         self._roles_since_ms = await store_now_ms(settings)
         self._secrets = write_secrets(self.plan.folder, secrets_for_children(settings, os.environ))
-        children = [self._role(f"worker-{i + 1}", "worker") for i in range(self.plan.workers)]
-        children += [self._role(role, role) for role in ("serve", *self._extra_roles)]
+        counting = {f"worker-{i + 1}": "worker" for i in range(self.plan.workers)}
+        with_metrics = {**counting, **{role: role for role in self._extra_roles}}
+        off = settings.metrics_port == 0
+        ports = dict(zip(with_metrics, [0] * len(with_metrics) if off else free_ports(len(with_metrics)), strict=True))
+        children = [self._role(name, role, metrics_port=ports[name]) for name, role in with_metrics.items()]
+        children.append(self._role("serve", "serve"))
+        if not off:
+            urls = ", ".join(f"{metrics_url(settings, port)} ({name})" for name, port in ports.items())
+            self._print_line(f"metrics: {urls}, {self.plan.url}/metrics (serve)")
         await asyncio.gather(*(self._supervisor.start(child) for child in children))
 
     async def until_ready(self) -> None:
@@ -157,12 +166,12 @@ class Stack:
             if report.outcome in (TopicOutcome.DIFFERS, TopicOutcome.OTHER_PARTITIONS):
                 self._print_line(f"topic {report}")
 
-    def _role(self, name: str, command: str) -> Child:
+    def _role(self, name: str, command: str, *, metrics_port: int = 0) -> Child:
         return Child(
             name=name,
             # -P: do not import a folder in the working directory that is named like one of our packages.
             argv=[sys.executable, "-P", "-m", "streams.cli", command],
-            env=environment(self.plan.settings, self._secrets),
+            env={**environment(self.plan.settings, self._secrets), "SALEPULSE_METRICS_PORT": str(metrics_port)},
             inherits=inherited_variables(self.plan.settings),
             log_path=self.plan.log_folder / f"{name}.log",
             ready_within_s=ROLE_READY_WITHIN_S,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def environment(**variables: str) -> dict[str, str]:
     return {**kept, "COLUMNS": "200", "NO_COLOR": "1", **variables}
 
 
+def _without_metrics(arguments: Sequence[str | Path]) -> dict[str, str]:
+    """Roles serve no /metrics on their fixed ports: other tests run beside them."""
+    return {"SALEPULSE_METRICS_PORT": "0"} if arguments[:1] in (("worker",), ("alerts",)) else {}
+
+
 def salepulse(
     *arguments: str | Path, cwd: Path, timeout_s: float = 60, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
@@ -37,7 +43,7 @@ def salepulse(
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
-        env=environment(**(env or {})),
+        env=environment(**{**_without_metrics(arguments), **(env or {})}),
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -65,7 +71,7 @@ class Running:
             self.process = subprocess.Popen(
                 [*COMMAND, *map(str, arguments)],
                 cwd=cwd,
-                env=environment(**(env or {})),
+                env=environment(**{**_without_metrics(arguments), **(env or {})}),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -121,6 +127,11 @@ class Up(Running):
         self.url = f"http://127.0.0.1:{self.http_port}"
         ports = ("--http-port", self.http_port, "--kafka-port", self.kafka_port, "--redis-port", self.redis_port)
         super().__init__("up", *map(str, ports), *arguments, cwd=cwd)
+
+    @property
+    def metrics_urls(self) -> dict[str, str]:
+        """The printed URL of /metrics of each process."""
+        return {name: url for url, name in re.findall(r"(http\S+/metrics) \((\S+)\)", self.stderr)}
 
     @property
     def servers(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
@@ -74,6 +75,23 @@ def replayed(running: Up, sale: tuple[Path, dict[str, int]]) -> Replayed:
 def test_it_prints_ready_once_when_the_api_answers(running: Up) -> None:
     assert running.stdout == f"ready {running.url}\n"
     assert running.get("/healthz") == {"alive": True}
+
+
+def test_it_prints_the_addresses_of_metrics(running: Up) -> None:
+    texts = {name: httpx.get(url).text for name, url in running.metrics_urls.items()}
+    assert texts.keys() == {"worker-1", "alerts", "serve"}
+    assert "salepulse_assigned_partitions " in texts["worker-1"]
+    assert "salepulse_alerts_leading " in texts["alerts"]
+    assert "salepulse_ready " in texts["serve"]
+
+
+@pytest.mark.parametrize("role", ["worker", "alerts"])
+def test_a_metrics_port_in_use_ends_a_role_with_the_fix(running: Up, tmp_path: Path, role: str) -> None:
+    port = str(running.http_port)
+    code, message = failure(role, *running.servers, "--metrics-port", port, cwd=tmp_path)
+    assert code == 2
+    assert message.startswith(f"cannot serve /metrics at 127.0.0.1:{port} (")
+    assert "choose another --metrics-port" in message
 
 
 def test_answers_include_the_events_that_replay_waited_for(

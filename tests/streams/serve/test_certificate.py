@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from consumers.errors import UsageError
-from streams.serve.startup_checks import check_certificate
+from streams.process.startup_checks import check_certificate
 from tests.support.certificates import Authority
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from consumers.errors import SalepulseError, UsageError
-from streams.serve.startup_checks import check_exposure, is_loopback
+from streams.process.startup_checks import check_exposure, is_loopback
 from streams.settings import Settings
 from tests.streams.tokens.making import token, write
 
@@ -39,6 +39,12 @@ def test_a_tokens_file_without_a_valid_token_is_rejected(tmp_path: Path, tokens:
 def test_a_missing_tokens_file_is_rejected_also_on_loopback(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist: create it"):
         check_exposure(Settings(tokens_file=str(tmp_path / "tokens.json")))
+
+
+def test_metrics_of_other_roles_have_a_host_of_their_own() -> None:
+    check_exposure(Settings(http_host="0.0.0.0"), "metrics_host")
+    with pytest.raises(UsageError, match="set metrics_host=127"):
+        check_exposure(Settings(metrics_host="0.0.0.0"), "metrics_host")
 
 
 def test_an_unknown_host_name_is_rejected() -> None:

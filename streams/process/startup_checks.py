@@ -1,4 +1,4 @@
-"""Checks before the HTTP server starts: its certificate, and that a reachable server requires tokens."""
+"""Checks before an HTTP server starts: its certificate, and that a reachable server requires tokens."""
 
 from __future__ import annotations
 
@@ -58,31 +58,38 @@ def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> dict[str, ob
     return dict(asking.getpeercert() or {})
 
 
-def check_exposure(settings: Settings) -> None:
+def check_exposure(settings: Settings, setting: str = "http_host") -> None:
     """Refuse to serve other machines without tokens.
+
+    Args:
+        settings: with the file of tokens.
+        setting: the name of the setting that has the host.
 
     Raises:
         SalepulseError: the server would be exposed, or its tokens file is invalid.
     """
     tokens = unexpired(read_tokens(Path(settings.tokens_file)), now_ms()) if settings.tokens_file else []
-    if tokens or is_loopback(settings.http_host):
+    host: str = getattr(settings, setting)
+    if tokens or is_loopback(host, setting):
         return
     if settings.tokens_file:
         raise UsageError(
             f"tokens_file: {settings.tokens_file} has no valid token: create one with `salepulse tokens create`"
         )
     raise UsageError(
-        f"{settings.http_host or 'every address'} is reachable from other machines, and there are no tokens: create "
-        "one with `salepulse tokens create NAME --file FILE` and set tokens_file, or set http_host=127.0.0.1"
+        f"{host or 'every address'} is reachable from other machines, and there are no tokens: create "
+        "one with `salepulse tokens create NAME --file FILE` and set tokens_file, or set "
+        f"{setting}=127.0.0.1"
     )
 
 
-def is_loopback(host: str) -> bool:
+def is_loopback(host: str, setting: str = "http_host") -> bool:
     """Whether only this machine can reach a server at this host. Raises SalepulseError for an unknown name."""
     if not host:
         return False
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise SalepulseError(f"cannot serve at {host} ({error}); choose another --http-host") from error
+        flag = f"--{setting.replace('_', '-')}"
+        raise SalepulseError(f"cannot serve at {host} ({error}); choose another {flag}") from error
     return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
