@@ -159,7 +159,7 @@ def _not_whole(facts: Mapping[str, Any]) -> list[str]:
 
 def _selection(
     reasons: Sequence[RejectionReason] | None = None,
-    topics: Sequence[ReadTopic] | None = None,
+    topics: Sequence[str] | None = None,
     since: str | None = None,
     ids: Sequence[str] | None = None,
 ) -> DeadLetterFilter:
@@ -171,7 +171,7 @@ def _selection(
                 )
         return DeadLetterFilter(
             reasons=frozenset(map(str, reasons or ())),
-            topics=frozenset(map(str, topics or ())),
+            topics=frozenset(topics or ()),
             ids=frozenset(ids or ()),
             since_ms=None if since is None else parse_since(since, datetime.now(UTC)),
         )
@@ -202,6 +202,7 @@ async def _find(kafka: KafkaTarget, letter_id: str) -> DeadLetter:
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:
+    cut = letter.truncation
     return {
         "id": letter.id,
         "topic": letter.topic,
@@ -216,9 +217,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
         "value_bytes": None if letter.value is None else len(letter.value),
         "headers": [name for name, _ in letter.headers],
-        "truncated": None
-        if letter.truncation is None
-        else {"value_bytes": letter.truncation.size, "sha256": letter.truncation.sha256},
+        "truncated": cut and {"value_bytes": cut.size, "sha256": cut.sha256},
         "last_offset": letter.last_offset,
     }
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, NoReturn, TypeVar
@@ -150,11 +149,8 @@ class ValidatedEvent(NamedTuple):
 
 def validate_event(topic: Topic, value: bytes | None) -> ValidatedEvent:
     """The event in a message. Raises only RejectionError."""
-    with _only_rejections():
-        found = parse_object(value)
-        with _with_envelope_hint(found):
-            event = validate_object(_model_for(topic, found), found)
-        return ValidatedEvent(event, list(_dropped(topic, found)))
+    event, found = _validate(value, lambda found: _model_for(topic, found))
+    return ValidatedEvent(event, list(_dropped(topic, found)))
 
 
 def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
@@ -166,24 +162,35 @@ def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
 
 def validate_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
     """The message as `model`, whatever its `type`. Raises only RejectionError."""
-    with _only_rejections():
-        found = parse_object(value)
-        with _with_envelope_hint(found):
-            return validate_object(model, found)
+    return _validate(value, lambda _: model)[0]
 
 
-@contextmanager
-def _with_envelope_hint(found: dict[str, Any]) -> Iterator[None]:
-    """Adds to RejectionErrors a description of a foreign envelope, and the labels of a negative amount."""
+def _validate(
+    value: bytes | None, model_of: Callable[[dict[str, Any]], type[AnyModel]]
+) -> tuple[AnyModel, dict[str, Any]]:
+    """The message as its model, and its JSON object. Raises only RejectionError."""
     try:
-        yield
-    except RejectionError as rejection:
-        if rejection.reason in _FOREIGN_MESSAGE_REASONS and (text := envelope_hint(found)):
-            raise RejectionError(rejection.reason, text) from None
-        if rejection.reason is RejectionReason.NEGATIVE_AMOUNT:
-            pricing_labels = PricingLabels(*(_label(found.get(name)) for name in ("channel", "coupon")))
-            raise RejectionError(rejection.reason, rejection.detail, pricing_labels) from None
+        found = parse_object(value)
+        try:
+            return validate_object(model_of(found), found), found
+        except RejectionError as rejection:
+            raise _with_hints(rejection, found) from None
+    except RejectionError:
         raise
+    except RecursionError:
+        raise _too_deep() from None
+    except Exception as error:  # a message must never stop the pipeline
+        raise RejectionError(RejectionReason.BAD_JSON, f"validation failed: {type(error).__name__}: {error}") from None
+
+
+def _with_hints(rejection: RejectionError, found: dict[str, Any]) -> RejectionError:
+    """The rejection with a description of a foreign envelope, or with the labels of a negative amount."""
+    if rejection.reason in _FOREIGN_MESSAGE_REASONS and (text := envelope_hint(found)):
+        return RejectionError(rejection.reason, text)
+    if rejection.reason is RejectionReason.NEGATIVE_AMOUNT:
+        pricing_labels = PricingLabels(*(_label(found.get(name)) for name in ("channel", "coupon")))
+        return RejectionError(rejection.reason, rejection.detail, pricing_labels)
+    return rejection
 
 
 def _label(given: object) -> str:
@@ -238,18 +245,6 @@ def validate_object(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
         raise RejectionError(
             *min(map(_reason_and_detail, error.errors(include_url=False)), key=lambda found: _RANK[found[0]])
         ) from None
-
-
-@contextmanager
-def _only_rejections() -> Iterator[None]:
-    try:
-        yield
-    except RejectionError:
-        raise
-    except RecursionError:
-        raise _too_deep() from None
-    except Exception as error:  # a message must never stop the pipeline
-        raise RejectionError(RejectionReason.BAD_JSON, f"validation failed: {type(error).__name__}: {error}") from None
 
 
 def _model_for(topic: Topic, found: dict[str, Any]) -> EventModel:
