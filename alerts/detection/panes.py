@@ -21,17 +21,19 @@ class Panes(Protocol):
     """A range of complete seconds; only late events may still change it."""
 
     @property
-    def start_s(self) -> int: ...
+    def start_s(self) -> int:
+        """The first second."""
+
     @property
-    def end_s(self) -> int: ...
+    def end_s(self) -> int:
+        """End of the last second, exclusive."""
+
     @property
     def labels(self) -> Sequence[ScopeValue]:
         """# [row]"""
-        ...
 
     def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
         """Sums of the counters in [start_s, end_s) by row; row -1 does not exist and is 0."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class CellPanes:
         return CellPanes(max(first_s, self.start_s), self.end_s, self.labels, self.cells)
 
     def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
+        """See `Panes.counts`."""
         cells = self.cells.between(start_s, end_s)
         wanted = np.zeros(1 << 6, np.bool_)
         wanted[[COUNTER_IDS[name] for name in counters]] = True
@@ -75,9 +78,11 @@ class DensePanes:
 
     @property
     def end_s(self) -> int:
+        """End of the last second, exclusive."""
         return self.start_s + len(self.table)
 
     def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
+        """See `Panes.counts`."""
         sums = [self._sum(name, start_s, end_s)[rows] for name in counters]
         return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
 

@@ -25,9 +25,10 @@ class RevenueRate:
 
     @property
     def gmv_per_minute(self) -> float:
+        """GMV per minute; NaN without data."""
         return 60 * self.gmv / self.seconds if self.seconds else math.nan
 
     @property
     def aov(self) -> float:
-        """Average order value."""
+        """Average order value; NaN without paid orders."""
         return self.gmv / self.paid if self.paid else math.nan

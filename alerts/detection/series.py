@@ -47,6 +47,7 @@ class SeriesIndex:
         return np.fromiter((row_of.get(label, -1) for label in self.labels), np.int64, len(self.labels))
 
     def mask(self, chosen: Sequence[bool]) -> Bools:
+        """Convert one flag for each index to an array."""
         return np.fromiter(chosen, np.bool_, len(self.labels))
 
 

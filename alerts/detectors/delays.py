@@ -145,6 +145,7 @@ class Lag:
 
     @property
     def learns(self) -> bool:
+        """Whether there is a lag to learn."""
         return bool(self.weights[0] < 1)
 
     @property

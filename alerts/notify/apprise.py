@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from alerts.findings import Severity
 from alerts.notify.channel import ReceiverConfig
-from alerts.notify.markup import Plain
+from alerts.notify.markup import PLAIN
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Delivered, DeliveryFailure, Failed, Outcome
 from alerts.notify.secret import Secret
@@ -51,7 +51,7 @@ class Apprise:
             sent = await asyncio.to_thread(
                 sender.notify,
                 title=message.title,
-                body=message.body(Plain(), MAX_BYTES),
+                body=message.body(PLAIN, MAX_BYTES),
                 notify_type="success" if message.over else kind,
             )
         except Exception as error:  # plugins raise anything, and the text may contain the URL

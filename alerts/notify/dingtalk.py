@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 from alerts.findings import Severity
 from alerts.notify.channel import JSON, ReceiverConfig, error_code_and_message, json_bytes
 from alerts.notify.http import HttpResponse, Request, check_response
-from alerts.notify.markup import FullWidthMarkdown
+from alerts.notify.markup import FULL_WIDTH_MARKDOWN
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import DeliveryFailure, Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
@@ -57,15 +57,14 @@ class DingTalk:
         if config.secret is not None:
             signature = quote_plus(sign(config.secret.get_secret_value(), message.now_ms))
             url += f"{'&' if '?' in url else '?'}timestamp={message.now_ms}&sign={signature}"
-        markup = FullWidthMarkdown()
-        text = message.body(markup, MAX_BYTES, newline="\n\n")
+        text = message.body(FULL_WIDTH_MARKDOWN, MAX_BYTES, newline="\n\n")
         urgent = message.severity is Severity.CRITICAL and message.calls
         called = list(config.mobiles) if urgent else []
         if called:
             text += "\n\n" + " ".join(f"@{mobile}" for mobile in called)
         body = {
             "msgtype": "markdown",
-            "markdown": {"title": markup.text(message.title), "text": text},
+            "markdown": {"title": FULL_WIDTH_MARKDOWN.text(message.title), "text": text},
             "at": {"atMobiles": called, "isAtAll": False},
         }
         yield Request(url, json_bytes(body), JSON)

@@ -18,7 +18,7 @@ from pydantic import Field
 from alerts.notify.addresses import Network
 from alerts.notify.channel import ReceiverConfig
 from alerts.notify.http import TIMEOUT_S, ForbiddenAddressError, resolve
-from alerts.notify.markup import Html, Plain, one_line
+from alerts.notify.markup import HTML, PLAIN, one_line
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Delivered, DeliveryFailure, Failed, Outcome
 from alerts.notify.secret import Secret
@@ -119,8 +119,8 @@ def mail(message: NotificationMessage, config: EmailConfig) -> EmailMessage:
     name = sha256(message.id.encode()).hexdigest()[:24]
     letter["Message-ID"] = f"<{name}@{config.sender.rpartition('@')[2]}>"
     letter["Auto-Submitted"] = "auto-generated"
-    letter.set_content(message.body(Plain(), MAX_BYTES))
-    letter.add_alternative(f"<p>{message.body(Html(), MAX_BYTES, newline='<br>')}</p>", subtype="html")
+    letter.set_content(message.body(PLAIN, MAX_BYTES))
+    letter.add_alternative(f"<p>{message.body(HTML, MAX_BYTES, newline='<br>')}</p>", subtype="html")
     return letter
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from alerts.findings import Severity
 from alerts.notify.channel import JSON, ReceiverConfig, error_code_and_message, json_bytes
 from alerts.notify.http import HttpResponse, Request, check_response
-from alerts.notify.markup import LarkMarkdown, truncated
+from alerts.notify.markup import LARK_MARKDOWN, truncated
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import DeliveryFailure, Failed
 from alerts.notify.secret import Secret, SecretUrl, host_of
@@ -61,7 +61,7 @@ class Feishu:
                     "template": colour,
                     "title": {"tag": "plain_text", "content": truncated(message.title, 200)},
                 },
-                "elements": [{"tag": "markdown", "content": message.body(LarkMarkdown(), MAX_BYTES)}],
+                "elements": [{"tag": "markdown", "content": message.body(LARK_MARKDOWN, MAX_BYTES)}],
             },
         }
         if self._config.secret is not None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import html
 import unicodedata
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 def one_line(text: str) -> str:
@@ -26,90 +26,59 @@ def truncated(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
-class Markup(Protocol):
+@dataclass(frozen=True, slots=True)
+class Markup:
     """Markup of a channel."""
+
+    name: str
+    bold_format: str = "{}"
+    link_format: str = "{text}: {url}"
+    escapes: Mapping[int, str] = field(default_factory=dict)
+    """Replacements in text, for `str.translate`."""
+    bold_escapes: Mapping[int, str] = field(default_factory=dict)
+    """Further replacements in bold text."""
+    url_escapes: Mapping[int, str] = field(default_factory=dict)
 
     def text(self, raw: str) -> str:
         """Escape text."""
+        return one_line(raw).translate(self.escapes)
 
     def bold(self, raw: str) -> str:
         """Format text as bold."""
+        return self.bold_format.format(self.text(raw).translate(self.bold_escapes))
 
     def link(self, raw: str, url: str) -> str:
         """Format a link."""
+        return self.link_format.format(text=self.text(raw), url=url.translate(self.url_escapes))
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
-    """Plain text."""
+_HTML_ESCAPES = str.maketrans({c: html.escape(c) for c in "&<>\"'"})
+_IN_PARENTHESES = str.maketrans({"(": "%28", ")": "%29"})
 
-    def text(self, raw: str) -> str:
-        return one_line(raw)
-
-    def bold(self, raw: str) -> str:
-        return self.text(raw)
-
-    def link(self, raw: str, url: str) -> str:
-        return f"{self.text(raw)}: {url}"
-
-
-@dataclass(frozen=True, slots=True)
-class Html:
-    """HTML of an e-mail."""
-
-    def text(self, raw: str) -> str:
-        return html.escape(one_line(raw))
-
-    def bold(self, raw: str) -> str:
-        return f"<b>{self.text(raw)}</b>"
-
-    def link(self, raw: str, url: str) -> str:
-        return f'<a href="{html.escape(url)}">{self.text(raw)}</a>'
-
-
-@dataclass(frozen=True, slots=True)
-class SlackMarkup:
-    """Slack mrkdwn, where `&`, `<` and `>` create links and mentions (api.slack.com, Formatting text)."""
-
-    def text(self, raw: str) -> str:
-        return one_line(raw).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-    def bold(self, raw: str) -> str:
-        return f"*{self.text(raw).replace('*', '∗')}*"
-
-    def link(self, raw: str, url: str) -> str:
-        return f"<{url.replace('|', '%7C').replace('>', '%3E')}|{self.text(raw)}>"
-
-
-_FULL_WIDTH = str.maketrans({c: chr(ord(c) + 0xFEE0) for c in "<>[]()*`#~!@|\\"})
-
-
-@dataclass(frozen=True, slots=True)
-class FullWidthMarkdown:
-    """Markdown of DingTalk and WeCom, which have no escapes: special characters become full-width."""
-
-    def text(self, raw: str) -> str:
-        return one_line(raw).translate(_FULL_WIDTH)
-
-    def bold(self, raw: str) -> str:
-        return f"**{self.text(raw)}**"
-
-    def link(self, raw: str, url: str) -> str:
-        return f"[{self.text(raw)}]({url.replace('(', '%28').replace(')', '%29')})"
-
-
-_ENTITIES = str.maketrans({c: f"&#{ord(c)};" for c in '<>[]()*`_~#\\:+-!"$&'})
-
-
-@dataclass(frozen=True, slots=True)
-class LarkMarkdown:
-    """Markdown of Feishu cards, with HTML entities (open.feishu.cn, Rich text component)."""
-
-    def text(self, raw: str) -> str:
-        return one_line(raw).translate(_ENTITIES)
-
-    def bold(self, raw: str) -> str:
-        return f"**{self.text(raw)}**"
-
-    def link(self, raw: str, url: str) -> str:
-        return f"[{self.text(raw)}]({url.replace('(', '%28').replace(')', '%29')})"
+PLAIN = Markup("plain text")
+HTML = Markup("HTML", "<b>{}</b>", '<a href="{url}">{text}</a>', _HTML_ESCAPES, url_escapes=_HTML_ESCAPES)
+SLACK = Markup(
+    "Slack",
+    "*{}*",
+    "<{url}|{text}>",
+    str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"}),
+    bold_escapes=str.maketrans({"*": "∗"}),
+    url_escapes=str.maketrans({"|": "%7C", ">": "%3E"}),
+)
+"""mrkdwn, where `&`, `<` and `>` create links and mentions (api.slack.com, Formatting text)."""
+FULL_WIDTH_MARKDOWN = Markup(
+    "DingTalk and WeCom",
+    "**{}**",
+    "[{text}]({url})",
+    str.maketrans({c: chr(ord(c) + 0xFEE0) for c in "<>[]()*`#~!@|\\"}),
+    url_escapes=_IN_PARENTHESES,
+)
+"""Markdown without escapes: special characters become full-width."""
+LARK_MARKDOWN = Markup(
+    "Feishu",
+    "**{}**",
+    "[{text}]({url})",
+    str.maketrans({c: f"&#{ord(c)};" for c in '<>[]()*`_~#\\:+-!"$&'}),
+    url_escapes=_IN_PARENTHESES,
+)
+"""Markdown of cards, with HTML entities (open.feishu.cn, Rich text component)."""

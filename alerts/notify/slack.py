@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
 from alerts.notify.http import HttpResponse, Request, check_response
-from alerts.notify.markup import SlackMarkup
+from alerts.notify.markup import SLACK
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Failed
 from alerts.notify.secret import SecretUrl, host_of
@@ -35,10 +35,9 @@ class Slack:
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """Build sections of mrkdwn, with the title in `text` as fallback."""
-        markup = SlackMarkup()
-        text = message.body(markup, MAX_BYTES)
+        text = message.body(SLACK, MAX_BYTES)
         sections = [{"type": "section", "text": {"type": "mrkdwn", "text": part}} for part in _parts(text)]
-        body = {"text": markup.text(message.title), "blocks": sections, "unfurl_links": False}
+        body = {"text": SLACK.text(message.title), "blocks": sections, "unfurl_links": False}
         yield Request(self._config.url.get_secret_value(), json_bytes(body), JSON)
 
     def check_response(self, answer: HttpResponse) -> Failed | None:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from alerts.notify.channel import JSON, ReceiverConfig, error_code_and_message, json_bytes
 from alerts.notify.http import HttpResponse, Request, check_response
-from alerts.notify.markup import FullWidthMarkdown
+from alerts.notify.markup import FULL_WIDTH_MARKDOWN
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import DeliveryFailure, Failed
 from alerts.notify.secret import SecretUrl, host_of
@@ -36,7 +36,7 @@ class WeCom:
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """Build one Markdown message."""
-        text = message.body(FullWidthMarkdown(), MAX_BYTES)
+        text = message.body(FULL_WIDTH_MARKDOWN, MAX_BYTES)
         body = {"msgtype": "markdown", "markdown": {"content": text}}
         yield Request(self._config.url.get_secret_value(), json_bytes(body), JSON)
 

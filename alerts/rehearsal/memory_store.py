@@ -120,12 +120,14 @@ class MemoryStore:
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def with_rows(self, rows: RowIndex) -> MemoryStore:
+        """Number rows with this index from now on."""
         if len(self._numbers):
             raise SalepulseError("this recording has more values of all scopes than a rehearsal can hold: take a part")
         self._numbers = rows
         return self
 
     async def state(self) -> StoreState:
+        """Positions of the topics."""
         return StoreState(
             ("memory",),
             {
@@ -138,20 +140,26 @@ class MemoryStore:
         )
 
     async def promotions(self) -> dict[str, Promotion]:
+        """Promotions by id."""
         return dict(self._promotions)
 
     async def retained_spans(self) -> RetainedSpans:
+        """Nothing is deleted but seconds that the view has read."""
         return NO_RETAINED_SPANS
 
     async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
+        """The last delta of each partition."""
         return {partition: [self._log[partition]] for partition in after}
 
     async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
+        """The parts of blocks."""
         rolled = {partition: self._topics[partition.topic].position for partition in partitions}
         return {block: StoredBlock(list(self._parts.get(block, ())), rolled) for block in wanted}
 
     async def starts(self, level: str) -> set[int]:
+        """Starts of the blocks of a level."""
         return {start for name, start in self._parts if name == level}
 
     async def totals(self) -> dict[str, int]:
+        """Counts of events, duplicates and rejections."""
         return dict(self._totals)

@@ -58,6 +58,7 @@ class RehearsalResult:
 
     @property
     def days(self) -> float:
+        """Length of the sale."""
         return (self.end_ms - self.start_ms) / 86_400_000
 
 

@@ -46,6 +46,7 @@ class DetectedIncident:
 
     @property
     def delay_s(self) -> float | None:
+        """Delay of the first page."""
         return None if self.first is None else (self.first.fired_ms - self.happened.start_ms) / 1000
 
 
@@ -64,6 +65,7 @@ class RuleScore:
 
     @property
     def pages(self) -> int:
+        """Number of its pages."""
         return self.right + self.false + self.late + self.plain
 
     @property
@@ -93,6 +95,7 @@ class Score:
 
     @property
     def false_per_day(self) -> float | None:
+        """False pages per day of the sales."""
         return len(self.false) / self.days if self.days else None
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
 class AlertKeys:
     """Key names under one prefix.
 
@@ -23,43 +20,27 @@ class AlertKeys:
     | `prefix:{0}:alerts:sent:receiver` | sorted set | attempts to send by time, within the receiver's rate limit |
     """
 
-    prefix: str
-
-    @property
-    def lead(self) -> str:
-        return self._named("lead")
-
-    @property
-    def states(self) -> str:
-        return self._named("states")
-
-    @property
-    def changes(self) -> str:
-        return self._named("changes")
-
-    @property
-    def memory(self) -> str:
-        return self._named("memory")
-
-    @property
-    def acks(self) -> str:
-        return self._named("acks")
-
-    @property
-    def silences(self) -> str:
-        return self._named("silences")
+    def __init__(self, prefix: str) -> None:
+        self._prefix = f"{prefix}:{{0}}:alerts"
+        self.lead = f"{self._prefix}:lead"
+        self.states = f"{self._prefix}:states"
+        self.changes = f"{self._prefix}:changes"
+        self.memory = f"{self._prefix}:memory"
+        self.acks = f"{self._prefix}:acks"
+        self.silences = f"{self._prefix}:silences"
 
     def outbox(self, receiver: str) -> str:
-        return self._named(f"outbox:{receiver}")
+        """Key of a receiver's queued notices."""
+        return f"{self._prefix}:outbox:{receiver}"
 
     def due(self, receiver: str) -> str:
-        return self._named(f"due:{receiver}")
+        """Key of the times at which they are due."""
+        return f"{self._prefix}:due:{receiver}"
 
     def turn(self, receiver: str) -> str:
-        return self._named(f"turn:{receiver}")
+        """Key of the claim of a receiver."""
+        return f"{self._prefix}:turn:{receiver}"
 
     def sent(self, receiver: str) -> str:
-        return self._named(f"sent:{receiver}")
-
-    def _named(self, name: str) -> str:
-        return f"{self.prefix}:{{0}}:alerts:{name}"
+        """Key of the attempts to send."""
+        return f"{self._prefix}:sent:{receiver}"

@@ -73,6 +73,7 @@ class ViewEvaluator:
         self._rules = disable_unsettled_rules(loader.loaded.rules, settings.not_in_as_of)
 
     def restore(self, kept: bytes | None) -> None:
+        """Start from serialized memory, and follow the view."""
         self._memory = EvaluationMemory()
         if kept is not None:
             memory = from_bytes(kept)
@@ -84,21 +85,26 @@ class ViewEvaluator:
             self._following.start()
 
     def serialized_memory(self) -> bytes | None:
+        """Serialize the memory for the next leader."""
         return to_bytes(self._memory)
 
     def rules(self) -> Rules:
+        """The last valid rules."""
         return self._loader.loaded.rules
 
     def timing(self, rule: str) -> Timing:
+        """Timing of a rule's alerts."""
         for one in self._loader.loaded.rules.rules:
             if one.name == rule:
                 return Timing(for_ms=round(one.for_s * 1000), clear_ms=round(one.keep_firing_for * 1000))
         return Timing()
 
     def set_store_uptime(self, store_healthy_for_s: Callable[[], float]) -> None:
+        """See `Evaluator`."""
         self._store_healthy_for_s = store_healthy_for_s
 
     async def evaluate(self, watched: Collection[Series], now_ms: int) -> EvaluationRun | None:
+        """Reload the rules if they changed, and evaluate them in the view's thread."""
         self._reload()
         one = _EvaluationRequest(self._rules, watched)
         try:
@@ -109,6 +115,7 @@ class ViewEvaluator:
             return None
 
     async def stop(self) -> None:
+        """Stop following."""
         if self._follows:
             await asyncio.to_thread(self._following.stop)
 
