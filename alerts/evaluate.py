@@ -11,8 +11,7 @@ import numpy as np
 from alerts.correlation.candidates import ActiveIncident
 from alerts.correlation.correlate import correlate, faulty_topics, unbreached_finding
 from alerts.detection import health, sequential, silence, thresholds
-from alerts.detection.breach import Breach
-from alerts.detection.detector import Detector, Observation
+from alerts.detection.detector import Breach, Detector, Observation
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import Panes, ScopeValue
 from alerts.detection.schedule import EffectiveRule, effective_rule, promoted_skus

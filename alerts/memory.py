@@ -21,8 +21,8 @@ from alerts.correlation.candidates import (
     IncidentMemory,
     SeriesMemory,
 )
+from alerts.detection.detector import RevenueRate
 from alerts.detection.health import HealthMemory
-from alerts.detection.revenue import RevenueRate
 from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import SeriesIndex
 from alerts.detection.silence import SilenceMemory
@@ -30,9 +30,9 @@ from alerts.detection.thresholds import ThresholdMemory
 from alerts.detectors.baseline import Baseline
 from alerts.detectors.delays import Chain, Lag
 from alerts.detectors.evidence import Evidence
+from alerts.detectors.limits import WeeklyHistory
 from alerts.detectors.sequential import SequentialState
 from alerts.detectors.silence import SilenceState
-from alerts.detectors.weeks import WeeklyHistory
 from alerts.findings import Series, Severity
 
 VERSION = 5

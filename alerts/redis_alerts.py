@@ -19,7 +19,7 @@ from alerts.state.notification import NotificationContext
 from alerts.state.policy import Routing, Timing
 from alerts.state.silences import Silence
 from alerts.state.update import AlertStateUpdate, update_alerts, watched
-from alerts.store.memory_outbox import MemoryOutbox
+from alerts.store.outbox import MemoryOutbox
 
 REDIS_HEALTH_CHECKS = frozenset({HealthCheck.STORE_DOWN, HealthCheck.STORE_REFUSES})
 HANDOVER_TIMEOUT_MS = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from alerts.detection.breach import Breach
+from alerts.detection.detector import Breach
 from alerts.detection.schedule import EffectiveRule
 from alerts.findings import FindingReason, Series, Severity
 

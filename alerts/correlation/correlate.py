@@ -30,8 +30,7 @@ from alerts.correlation.candidates import (
     root_series,
 )
 from alerts.correlation.summary import chart, summary
-from alerts.detection.breach import Breach
-from alerts.detection.revenue import RevenueRate
+from alerts.detection.detector import Breach, RevenueRate
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP
 from alerts.findings import (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from alerts.detection.breach import Breach
+from alerts.detection.detector import Breach
 from alerts.findings import Chart, Contributor, ExpectedRange, FindingReason, Labels
-from alerts.rules.dependencies import counters_of
 from alerts.rules.detect import ChangeDetector, SequentialDetector, SilenceDetector, ThresholdDetector
 from alerts.rules.rule import Rule
+from alerts.rules.values import counters_of
 from streams.model.kpis import KPIS
 from streams.model.windows import Window
 from streams.panes.counters import Unit

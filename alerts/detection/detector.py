@@ -1,18 +1,69 @@
-"""The protocol of detectors. The modules `health`, `sequential`, `silence` and `thresholds` implement it."""
+"""Breaches, and the protocol of detectors, which `health`, `sequential`, `silence` and `thresholds` implement."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from alerts.detection.breach import Breach
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import ScopeValue
-from alerts.detection.revenue import RevenueRate
 from alerts.detection.schedule import EffectiveRule
-from alerts.findings import FindingReason, Series
+from alerts.findings import Contributor, ExpectedRange, FindingReason, Labels, Series
 from alerts.rules.rule import Rule
+from streams.panes.counters import Unit
+
+_HALF_LIFE_S = 1800.0
+
+
+@dataclass(slots=True)
+class RevenueRate:
+    """Revenue of the whole shop, the scale of losses: GMV and paid orders as exponential moving sums; minor units."""
+
+    seconds: float = 0.0
+    gmv: float = 0.0
+    paid: float = 0.0
+
+    def add(self, gmv: float, paid: float, dt_s: float) -> None:
+        """Add the sums of some seconds."""
+        keep = 0.5 ** (dt_s / _HALF_LIFE_S)
+        self.seconds = self.seconds * keep + dt_s
+        self.gmv = self.gmv * keep + gmv
+        self.paid = self.paid * keep + paid
+
+    @property
+    def gmv_per_minute(self) -> float:
+        """GMV per minute; NaN without data."""
+        return 60 * self.gmv / self.seconds if self.seconds else math.nan
+
+    @property
+    def aov(self) -> float:
+        """Average order value; NaN without paid orders."""
+        return self.gmv / self.paid if self.paid else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A breach of one series."""
+
+    rule: str
+    label: ScopeValue
+    labels: Labels
+    reason: FindingReason
+    unit: Unit = Unit.COUNT
+    value: float | None = None
+    expected: float | None = None
+    interval: ExpectedRange | None = None
+    fired_beyond: float | None = None
+    """The firing limit, if the value is inside it again but has not cleared; `interval` then holds the clear limit."""
+    since_ms: int | None = None
+    money_per_minute: float | None = None
+    """Minor units."""
+    contributors: tuple[Contributor, ...] = ()
+    explained_by: ScopeValue | None = None
+    """For the whole shop: the one part that explains the change."""
+
 
 Steps = Sequence[tuple[int, int]]
 

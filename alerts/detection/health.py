@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detection.breach import Breach
-from alerts.detection.detector import Observation, SeriesCounts
+from alerts.detection.detector import Breach, Observation, SeriesCounts
 from alerts.detection.inputs import HealthReading
 from alerts.detection.schedule import DetectorConfig, EffectiveRule
-from alerts.detectors.threshold import breached_with_hysteresis
+from alerts.detectors.limits import breached_with_hysteresis
 from alerts.findings import ExpectedRange, FindingReason, Labels, Series
 from alerts.rules.detect import HealthCheck, HealthCheckDetector
 from alerts.rules.rule import Rule

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from alerts.detectors.arrays import Floats, Ints
 from streams.panes.cells import NO_CELLS, Cells
@@ -61,36 +60,3 @@ class CellPanes:
         np.add.at(sums, cells.rows[chosen], cells.amounts[chosen])
         answer: Floats = sums[rows]
         return answer
-
-
-@dataclass(frozen=True, slots=True)
-class DensePanes:
-    """Panes as an array, for recordings."""
-
-    start_s: int
-    labels: Sequence[ScopeValue]
-    counters: Sequence[str]
-    """The counters that are not always 0."""
-    table: npt.NDArray[np.int32]
-    """# [second, row, counter]"""
-    _sums: dict[tuple[str, int, int], Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """# (counter, from, to): [row], and a 0 for row -1"""
-
-    @property
-    def end_s(self) -> int:
-        """End of the last second, exclusive."""
-        return self.start_s + len(self.table)
-
-    def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
-        """See `Panes.counts`."""
-        sums = [self._sum(name, start_s, end_s)[rows] for name in counters]
-        return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
-
-    def _sum(self, counter: str, start_s: int, end_s: int) -> Floats:
-        found = self._sums.get((counter, start_s, end_s))
-        if found is None:
-            found = self._sums[counter, start_s, end_s] = np.zeros(len(self.labels) + 1)
-            if counter in self.counters:
-                part = self.table[start_s - self.start_s : end_s - self.start_s, :, self.counters.index(counter)]
-                part.sum(axis=0, out=found[:-1])
-        return found

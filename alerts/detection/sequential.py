@@ -7,11 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from alerts.detection.breach import Breach
 from alerts.detection.contributors import DimensionBreakdown, contributors, find_explaining_part
-from alerts.detection.detector import Observation, SeriesCounts
+from alerts.detection.detector import Breach, Observation, RevenueRate, SeriesCounts
 from alerts.detection.panes import Panes, ScopeValue
-from alerts.detection.revenue import RevenueRate
 from alerts.detection.schedule import DetectorConfig, EffectiveRule
 from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_label, to_labels
 from alerts.detectors.arrays import Bools, Floats, Ints, ratio

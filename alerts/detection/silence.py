@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detection.breach import Breach
-from alerts.detection.detector import Observation, SeriesCounts
+from alerts.detection.detector import Breach, Observation, SeriesCounts
 from alerts.detection.schedule import DetectorConfig, EffectiveRule
 from alerts.detection.series import SeriesIndex, to_label, to_labels
 from alerts.detectors.arrays import Bools

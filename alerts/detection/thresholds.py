@@ -12,15 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detection.breach import Breach
-from alerts.detection.detector import Observation, SeriesCounts
+from alerts.detection.detector import Breach, Observation, SeriesCounts
 from alerts.detection.inputs import DetectionInputs, Table
 from alerts.detection.schedule import DetectorConfig, EffectiveRule
 from alerts.detection.series import SeriesIndex, to_label, to_labels
 from alerts.detectors.arrays import Bools, Floats, Ints, resized
-from alerts.detectors.change import ChangeBaseline, changed, usual
-from alerts.detectors.threshold import breached_with_hysteresis
-from alerts.detectors.weeks import WeeklyHistory
+from alerts.detectors.limits import ChangeBaseline, WeeklyHistory, breached_with_hysteresis, changed, usual
 from alerts.findings import ExpectedRange, FindingReason, Series
 from alerts.rules.detect import ChangeDetector, Direction, ReferencePeriod, ThresholdDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope

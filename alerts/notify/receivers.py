@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from alerts.notify.addresses import Network, parse_networks
 from alerts.notify.alertmanager import Alertmanager, AlertmanagerConfig
 from alerts.notify.apprise import Apprise, AppriseConfig
-from alerts.notify.channel import Channel, HttpNotifier, Notifier
+from alerts.notify.channel import Channel, HttpNotifier, Notifier, ReceiverConfig
 from alerts.notify.dingtalk import DingTalk, DingTalkConfig
 from alerts.notify.email import Email, EmailConfig
 from alerts.notify.feishu import Feishu, FeishuConfig
@@ -24,10 +24,8 @@ from alerts.notify.pagerduty import PagerDuty, PagerDutyConfig
 from alerts.notify.slack import Slack, SlackConfig
 from alerts.notify.webhook import Webhook, WebhookConfig
 from alerts.notify.wecom import WeCom, WeComConfig
-from alerts.state.label_names import validate_matcher
 from alerts.state.policy import EscalationStep, Route, Routing
-from alerts.state.silences import Matcher
-from alerts.state.weekly import DAYS, MINUTES_A_DAY, WeeklyInterval
+from alerts.state.silences import DAYS, MINUTES_A_DAY, Matcher, WeeklyInterval, validate_matcher
 from alerts.yaml_models import YamlModelError, read_model
 from consumers.errors import UsageError
 from consumers.times import parse_duration
@@ -178,15 +176,21 @@ class ReceiversFile(_Part):
         return parse_networks(self.allow_networks)
 
 
-_RECEIVERS = (
-    *(AlertmanagerConfig, AppriseConfig, DingTalkConfig, EmailConfig, FeishuConfig),
-    *(PagerDutyConfig, SlackConfig, WebhookConfig, WeComConfig),
-)
-_NAMES = {
-    name
-    for model in (ReceiversFile, RouteConfig, EscalationStepConfig, WeeklyIntervalConfig, *_RECEIVERS)
-    for name in model.model_fields
+_CHANNELS: Mapping[type[ReceiverConfig], Callable[[Any], Channel]] = {
+    AlertmanagerConfig: Alertmanager,
+    DingTalkConfig: DingTalk,
+    FeishuConfig: Feishu,
+    PagerDutyConfig: PagerDuty,
+    SlackConfig: Slack,
+    WebhookConfig: Webhook,
+    WeComConfig: WeCom,
 }
+_MODELS: tuple[type[BaseModel], ...] = (
+    *(ReceiversFile, RouteConfig, EscalationStepConfig, WeeklyIntervalConfig),
+    *(EmailConfig, AppriseConfig),
+    *_CHANNELS,
+)
+_NAMES = {name for model in _MODELS for name in model.model_fields}
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -212,35 +216,25 @@ def build_receivers(file: ReceiversFile, http: Http) -> dict[str, Receiver]:
 
 
 def _build_receiver(config: AnyReceiverConfig, allowed: Iterable[Network], http: Http) -> Receiver:
-    channel: Channel
+    notifier: Notifier
+    resend_channel = None
     match config:
         case EmailConfig():
-            return Receiver(config.name, config.type, Email(config, tuple(allowed)), config.rate_limit)
+            notifier = Email(config, tuple(allowed))
         case AppriseConfig():
-            return Receiver(config.name, config.type, Apprise(config), config.rate_limit)
-        case AlertmanagerConfig():
-            channel = Alertmanager(config)
-            return Receiver(config.name, config.type, HttpNotifier(channel, http), config.rate_limit, channel)
-        case DingTalkConfig():
-            channel = DingTalk(config)
-        case FeishuConfig():
-            channel = Feishu(config)
-        case PagerDutyConfig():
-            channel = PagerDuty(config)
-        case SlackConfig():
-            channel = Slack(config)
-        case WebhookConfig():
-            channel = Webhook(config)
-        case WeComConfig():
-            channel = WeCom(config)
-    return Receiver(config.name, config.type, HttpNotifier(channel, http), config.rate_limit)
+            notifier = Apprise(config)
+        case _:
+            channel = _CHANNELS[type(config)](config)
+            notifier = HttpNotifier(channel, http)
+            resend_channel = channel if isinstance(channel, Alertmanager) else None
+    return Receiver(config.name, config.type, notifier, config.rate_limit, resend_channel)
 
 
 def read_receivers(path: Path | None) -> ReceiversFile:
     """Read the file; without one, there are no receivers.
 
     Raises:
-            UsageError: the file cannot be read or is invalid. The message contains no values, which may be secrets.
+        UsageError: the file cannot be read or is invalid. The message contains no values, which may be secrets.
     """
     if path is None:
         return ReceiversFile()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from alerts.detection.inputs import DetectionInputs
-from alerts.detection.panes import DensePanes
 from alerts.evaluate import STEP_S, evaluate
 from alerts.findings import Condition, Finding, FindingReason, Series
 from alerts.memory import EvaluationMemory
@@ -17,14 +14,6 @@ from alerts.rules.rule import Rules
 from alerts.state.alert import AlertState, Status
 from alerts.state.machine import advance, series_with_pending_successor
 from alerts.state.policy import Timing
-from consumers.contract.events import TOPIC_BY_EVENT_TYPE, Promotion
-from consumers.topics import Topic
-from streams.panes.counters import COUNTERS, TYPE_COUNTERS
-
-SETTLE_S = 2
-"""Margin before the as-of, for events in transit."""
-IDLE_AFTER_S = 10
-"""How long the as-of waits for an idle topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,38 +98,3 @@ def play(
     for series, reason in inhibited:
         played.inhibited[series.rule, reason] = played.inhibited.get((series.rule, reason), 0) + 1
     return played
-
-
-def snapshots(
-    panes: DensePanes, *, every_s: int = 2, seldom_until_s: int = 0, promotions: Mapping[str, Promotion]
-) -> Iterator[DetectionInputs]:
-    """Inputs of a sale as seen live: one every few seconds, up to the horizon.
-
-    Until `seldom_until_s` there is one every 10 s only, as after a start. There are only panes, neither tables nor
-    health readings.
-    """
-    last = _last_events(panes)
-    taken = 0
-    for now in [
-        *range(STEP_S, seldom_until_s, STEP_S),
-        *range(seldom_until_s + every_s, len(panes.table) + 1, every_s),
-    ]:
-        waits = [int(seconds[now - 1]) for seconds in last if now - seconds[now - 1] < IDLE_AFTER_S]
-        until = min([*waits, now]) - SETTLE_S
-        if until <= taken:
-            continue
-        part = DensePanes(panes.start_s + taken, panes.labels, panes.counters, panes.table[taken:until])
-        taken = until
-        yield DetectionInputs((panes.start_s + now) * 1000, part, promotions=promotions)
-
-
-def _last_events(panes: DensePanes) -> list[np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """For clicks and orders: at each second, the end of the last second with an event."""
-    whole = panes.labels.index(("all", ""))
-    found = []
-    for topic in (Topic.CLICKS, Topic.ORDERS):
-        names = {COUNTERS[place].name for kind, place in TYPE_COUNTERS.items() if TOPIC_BY_EVENT_TYPE[kind] is topic}
-        columns = [i for i, name in enumerate(panes.counters) if name in names]
-        some = panes.table[:, whole][:, columns].sum(axis=1) > 0
-        found.append(np.maximum.accumulate(np.where(some, np.arange(1, len(some) + 1), 0)))
-    return found

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from alerts.rules.units import Number, Seconds, Share
 from alerts.rules.values import check_value
+from consumers.times import parse_duration
 from streams.model.windows import Window
 from streams.panes.counters import COUNTER_IDS, COUNTERS
+
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+def parse_share(written: object) -> object:
+    """`15%` as 0.15; other values unchanged."""
+    match = _SHARE.fullmatch(written.strip()) if isinstance(written, str) else None
+    return float(match[1]) / 100 if match else written
+
+
+def _seconds(written: object) -> object:
+    return parse_duration(written) if isinstance(written, str) else written
+
+
+Seconds: TypeAlias = Annotated[float, Field(ge=0), BeforeValidator(_seconds)]
+"""A duration with its unit."""
+Share: TypeAlias = Annotated[float, Field(gt=0), BeforeValidator(parse_share)]
+"""A share, as `15%` or 0.15."""
+Number: TypeAlias = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(parse_share)]
+"""A threshold in the KPI's unit (money: minor units); a ratio may be `15%`."""
 
 
 class StrictModel(BaseModel):

@@ -9,18 +9,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from alerts.findings import Category, Severity
-from alerts.rules.dependencies import topics_of
 from alerts.rules.detect import (
     ChangeDetector,
     Detect,
     HealthCheckDetector,
+    Seconds,
     SequentialDetector,
+    Share,
     SilenceDetector,
     StrictModel,
     ThresholdDetector,
 )
-from alerts.rules.units import Seconds, Share
-from alerts.rules.values import check_scopes
+from alerts.rules.values import check_scopes, topics_of
 from consumers.topics import EVENT_TOPICS, Topic
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from alerts.findings import Severity
-from alerts.state.silences import Matcher
-from alerts.state.weekly import WeeklyInterval
+from alerts.state.silences import Matcher, WeeklyInterval
 
 MINUTE_MS = 60_000
 

@@ -1,15 +1,54 @@
-"""Silences: which alerts notify no receiver, and when."""
+"""Silences, their matchers and weekly hours: which alerts notify no receiver, and when."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 import re2
 
-from alerts.state.weekly import WeeklyInterval
+from alerts.findings import Category, Severity
+from streams.panes.scopes import SCOPES, Scope, SourceDimension
+
+MINUTES_A_DAY = 24 * 60
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeeklyInterval:
+    """A daily interval on some weekdays, in local time of a time zone.
+
+    An end at or before the start is on the next day. `days` are those on which the interval starts; 0 is Monday. When
+    clocks are set back, both occurrences of an hour belong to it.
+    """
+
+    days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
+    start_minute: int
+    """Minutes after midnight."""
+    end_minute: int
+    """Minutes after midnight, exclusive. Equal to the start: a whole day."""
+    timezone: str = "UTC"
+
+    def __str__(self) -> str:
+        days = " ".join(DAYS[day] for day in self.days)
+        start, end = (f"{minute // 60:02d}:{minute % 60:02d}" for minute in (self.start_minute, self.end_minute))
+        return f"{days} {start}-{end} {self.timezone}"
+
+    def covers(self, at_ms: int) -> bool:
+        """Whether a moment (epoch ms) is inside the interval."""
+        local = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(self.timezone))
+        minute = local.hour * 60 + local.minute
+        today, yesterday = local.weekday(), (local - timedelta(days=1)).weekday()
+        if self.start_minute < self.end_minute:
+            return today in self.days and self.start_minute <= minute < self.end_minute
+        begun_today = today in self.days and minute >= self.start_minute
+        return begun_today or (yesterday in self.days and minute < self.end_minute)
+
 
 ANY_PROMOTION = "*"
 _RE2_OPTIONS = re2.Options()
@@ -114,3 +153,47 @@ def find_silence(
     """The active silence that matches; of several, the one that ends last."""
     found = [one for one in silences if one.is_active(now_ms, running) and one.matches(labels)]
     return max(found, key=lambda one: (one.ends_ms, one.id), default=None)
+
+
+COMMON_LABELS = ("rule", "severity", "alert_category")
+"""Labels of every alert."""
+HEALTH_LABELS = ("topic", "partition", "worker", "reason")
+"""Labels of data faults and health checks."""
+ALERT_LABELS: tuple[str, ...] = (
+    *COMMON_LABELS,
+    *(scope.value for scope in SCOPES if scope is not Scope.ALL),
+    *(dimension.value for dimension in SourceDimension),
+    *HEALTH_LABELS,
+)
+CLOSED_VALUES: dict[str, tuple[str, ...]] = {
+    "severity": tuple(one.value for one in Severity),
+    "alert_category": tuple(one.value for one in Category),
+}
+
+
+def validate_matcher(matcher: Matcher) -> Matcher:
+    """Return the matcher; raise ValueError where no alert has its label, or its label never has its value.
+
+    >>> validate_matcher(Matcher.parse("severity=critcal"))
+    Traceback (most recent call last):
+    ValueError: 'severity=critcal': severity is never 'critcal'; do you mean 'critical'? Known: critical, warning, info
+    """
+    if matcher.label not in ALERT_LABELS:
+        raise ValueError(
+            f"{str(matcher)!r}: no alert has a label {matcher.label!r}; {_known(matcher.label, ALERT_LABELS)}"
+        )
+    known = CLOSED_VALUES.get(matcher.label)
+    if known is None:
+        return matcher
+    negated = matcher.match_type in (MatchType.NOT_EQUAL, MatchType.NOT_REGEXP)
+    if not any(matcher.matches({matcher.label: value}) is not negated for value in known):
+        raise ValueError(
+            f"{str(matcher)!r}: {matcher.label} is never {matcher.value!r}; {_known(matcher.value, known)}"
+        )
+    return matcher
+
+
+def _known(given: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(given, known, 1)
+    listed = f"nown: {', '.join(known)}"
+    return f"do you mean {close[0]!r}? K{listed}" if close else f"k{listed}"

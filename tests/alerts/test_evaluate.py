@@ -12,7 +12,7 @@ import pytest
 from alerts.correlation.candidates import ExpiringSeries
 from alerts.correlation.correlate import INHIBIT_AFTER_FAULT_MS
 from alerts.detection.inputs import DetectionInputs, HealthReading, Table, TableQuery, empty_panes, table_queries
-from alerts.detection.panes import CellPanes, DensePanes, ScopeValue
+from alerts.detection.panes import CellPanes, ScopeValue
 from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import WHOLE_SHOP
 from alerts.detectors.baseline import MinutePart
@@ -28,6 +28,7 @@ from streams.model.windows import Window
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.counters import COUNTER_IDS
 from streams.panes.scopes import Scope
+from tests.alerts.dense_panes import DensePanes
 
 START_S = 1_762_776_000
 APP, WEB = ("channel", "app"), ("channel", "web")

@@ -8,12 +8,13 @@ import tracemalloc
 import numpy as np
 
 from alerts.detection.inputs import DetectionInputs
-from alerts.detection.panes import DensePanes, ScopeValue
+from alerts.detection.panes import ScopeValue
 from alerts.detection.series import WHOLE_SHOP
 from alerts.evaluate import evaluate
 from alerts.findings import Condition
 from alerts.memory import EvaluationMemory, to_bytes
 from alerts.rules.file import read_rules
+from tests.alerts.dense_panes import DensePanes
 
 SERIES_A_RULE = 2500
 STAGES = (

@@ -29,7 +29,7 @@ import msgspec
 
 from alerts.detectors.evidence import information
 from alerts.findings import Series
-from alerts.rehearsal.play import RehearsalResult, play, snapshots
+from alerts.rehearsal.play import RehearsalResult, play
 from alerts.rehearsal.rehearsal import Rehearsal
 from alerts.rehearsal.score import ActualIncident, Score, score
 from alerts.rehearsal.sources import Arrival, simulated
@@ -40,6 +40,7 @@ from streams.settings import Settings
 from streams.simulate import PromotionPlan, SimulatedPhase, SimulationConfig
 from streams.simulate.config import StockPlan
 from streams.simulate.traffic import Traffic
+from tests.alerts.dense_panes import snapshots
 from tests.bench import calm_days
 from tests.bench.counts_simulator import CountsSimulator, simulated_promotions
 

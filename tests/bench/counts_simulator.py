@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alerts.detection.panes import DensePanes, ScopeValue
+from alerts.detection.panes import ScopeValue
 from consumers.contract.events import Phase, Promotion
 from streams.simulate import SimulationConfig
 from streams.simulate.browsing import STEP_MEDIAN_S, STEP_SIGMA
@@ -31,6 +31,7 @@ from streams.simulate.payments import (
 )
 from streams.simulate.shoppers import weights
 from streams.simulate.traffic import Traffic
+from tests.alerts.dense_panes import DensePanes
 
 CATEGORIES = 20
 COUNTERS = (

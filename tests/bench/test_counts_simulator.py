@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from alerts.detection.panes import DensePanes
 from streams.simulate import SimulationConfig
+from tests.alerts.dense_panes import DensePanes
 from tests.bench.counts_simulator import CountsSimulator, simulated_promotions
 
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from alerts.correlation.candidates import ActiveIncident, CorrelationMemory
 from alerts.correlation.correlate import INHIBIT_AFTER_FAULT_MS, INHIBIT_AFTER_ROOT_MS, CorrelationResult, correlate
-from alerts.detection.breach import Breach
+from alerts.detection.detector import Breach, RevenueRate
 from alerts.detection.panes import ScopeValue
-from alerts.detection.revenue import RevenueRate
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP, to_labels
 from alerts.findings import Condition, Finding, FindingReason, Labels, Series, Severity

@@ -11,8 +11,8 @@ import pytest
 from alerts.notify.receivers import ReceiversFile, read_receivers
 from alerts.rules import detect
 from alerts.rules.rule import RuleScope
-from alerts.state.label_names import ALERT_LABELS
 from alerts.state.policy import EscalationStep
+from alerts.state.silences import ALERT_LABELS
 from consumers.errors import UsageError
 
 GOOD = """

@@ -6,14 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from alerts.detection.panes import DensePanes
 from alerts.findings import FindingReason
-from alerts.rehearsal.play import IDLE_AFTER_S, SETTLE_S, play, snapshots
+from alerts.rehearsal.play import play
 from alerts.rehearsal.score import ActualIncident, Score, score
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
 from streams.simulate import SimulationConfig
+from tests.alerts.dense_panes import IDLE_AFTER_S, SETTLE_S, DensePanes, snapshots
 from tests.bench.counts_simulator import CountsSimulator
 
 RULES = """

@@ -12,8 +12,7 @@ from alerts.state.alert import Status
 from alerts.state.notices import NoticeKind
 from alerts.state.notification_log import Ack
 from alerts.state.policy import EscalationStep, Route, Routing, Timing
-from alerts.state.silences import Matcher, Silence
-from alerts.state.weekly import WeeklyInterval
+from alerts.state.silences import Matcher, Silence, WeeklyInterval
 from tests.alerts.builders import T0, finding
 from tests.alerts.state.alert_play import Play
 

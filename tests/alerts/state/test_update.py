@@ -13,8 +13,7 @@ from alerts.state.machine import RESOLVED_RETENTION_MS
 from alerts.state.notices import NoticeKind
 from alerts.state.notification_log import Ack, NotificationStatus
 from alerts.state.policy import EscalationStep, Route, Routing, Timing
-from alerts.state.silences import Matcher, Silence
-from alerts.state.weekly import WeeklyInterval
+from alerts.state.silences import Matcher, Silence, WeeklyInterval
 from tests.alerts.builders import T0, finding, to
 from tests.alerts.state.alert_play import BAD, FINE, HELD, UNKNOWN, Play
 

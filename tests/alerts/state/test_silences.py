@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from alerts.state.weekly import WeeklyInterval
+from alerts.state.silences import WeeklyInterval
 
 NIGHT = WeeklyInterval(days=(4,), start_minute=22 * 60, end_minute=6 * 60, timezone="Asia/Shanghai")
 """From Friday 22:00 to Saturday 06:00."""

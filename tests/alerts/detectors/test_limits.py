@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.detectors.change import changed, usual
+from alerts.detectors.limits import BUCKET_S, WeeklyHistory, breached_with_hysteresis, changed, usual
 from alerts.detectors.sequential import DAY_S, log_seconds_between_alarms
 from alerts.detectors.silence import SilenceState
-from alerts.detectors.threshold import breached_with_hysteresis
 
 
 def test_a_value_near_its_limit_does_not_flap() -> None:
@@ -91,3 +90,46 @@ def test_a_bursty_series_is_not_silent_between_bursts() -> None:
 
 def test_a_series_without_any_event_is_not_silent() -> None:
     assert not heard([0.0] * 500).silent(after_s=5, least_expected=30)[0]
+
+
+WEEK_MS = 7 * 86_400_000
+ONE = np.array([0])
+
+
+def remembered(*numbers: tuple[int, float]) -> WeeklyHistory:
+    """(time, value) of one series."""
+    weeks = WeeklyHistory()
+    weeks.fit(1)
+    for at_ms, number in numbers:
+        weeks.remember(ONE, np.array([number]), at_ms)
+    return weeks
+
+
+def usual_now(weeks: WeeklyHistory) -> float:
+    return float(weeks.usual(ONE)[0])
+
+
+def test_the_usual_value_is_the_median_of_the_same_hours_of_four_weeks() -> None:
+    same = [(week * WEEK_MS, number) for week, number in enumerate((0.9, 0.1, 0.5, 0.6, 0.7))]
+    other = [(at_ms + 1000 * BUCKET_S, 0.0) for at_ms, _ in same]
+    weeks = remembered(*sorted([*same, *other, (5 * WEEK_MS, 0.2)]))
+    assert usual_now(weeks) == 0.55, "of weeks 1 to 4; neither the hours after, nor now, nor what is older count"
+
+
+def test_one_outlier_week_changes_little_and_two_weeks_are_too_few() -> None:
+    assert usual_now(remembered((0, 0.7), (WEEK_MS, 0.0), (2 * WEEK_MS, 0.7), (3 * WEEK_MS, 0.0))) == 0.7
+    assert np.isnan(usual_now(remembered((0, 0.7), (WEEK_MS, 0.7), (2 * WEEK_MS, 0.7))))
+    gap = remembered((0, 0.7), (WEEK_MS, np.nan), (2 * WEEK_MS, 0.5), (3 * WEEK_MS, 0.6), (4 * WEEK_MS, np.nan))
+    assert usual_now(gap) == 0.6, "a week without a number is left out"
+
+
+def test_after_a_month_without_values_the_history_is_empty() -> None:
+    weeks = remembered(*((week * WEEK_MS, 0.7) for week in range(5)))
+    weeks.remember(ONE, np.array([0.7]), 10 * WEEK_MS)
+    assert np.isnan(usual_now(weeks))
+
+
+def test_a_new_series_has_no_usual_value() -> None:
+    weeks = remembered(*((week * WEEK_MS, 0.7) for week in range(4)))
+    weeks.fit(2)
+    assert np.isnan(weeks.usual(np.array([1]))[0])

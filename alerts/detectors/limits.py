@@ -1,0 +1,106 @@
+"""Limits: fixed ones with hysteresis, and deviations from the values of comparable times.
+
+A fixed limit is a Schmitt trigger (O. H. Schmitt, Journal of Scientific Instruments 15, 1938): it trips beyond the
+firing limit and releases only at the clear limit, so that a value near the limit does not flap.
+
+The reference of comparable times is their median; the spread is their median absolute deviation times 1.4826, which
+equals the standard deviation for normal numbers (Hampel, Journal of the American Statistical Association 69, 1974):
+unknown outages in half of the past do no harm. Known ones are excluded. With a single comparable time, the spread is
+unknown and only the share counts.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from alerts.detectors.arrays import Bools, Floats, Ints, ratio, resized
+
+_NORMAL = 1.4826
+_LEAST_FOR_SPREAD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBaseline:
+    """The reference by series; NaN if unknown."""
+
+    middle: Floats
+    spread: Floats
+    """Standard deviation; 0 if unknown."""
+
+
+def usual(past: Floats) -> ChangeBaseline:
+    """The reference of comparable times (time, series); NaN: unknown or excluded."""
+    if not len(past):
+        return ChangeBaseline(np.full(past.shape[1:], np.nan), np.zeros(past.shape[1:]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # series without any value
+        middle = np.nanmedian(past, axis=0)
+        spread = _NORMAL * np.nanmedian(np.abs(past - middle), axis=0)
+    known = (~np.isnan(past)).sum(axis=0) >= _LEAST_FOR_SPREAD
+    return ChangeBaseline(middle, np.where(known, np.nan_to_num(spread), 0.0))
+
+
+def changed(
+    values: Floats, baseline: ChangeBaseline, was: Bools, *, by: float, clear_by: float, spreads: float, rise: bool
+) -> Bools:
+    """Whether each changed by more than the share and the number of spreads. NaN leaves the condition unchanged."""
+    sign = 1.0 if rise else -1.0
+    off = sign * (ratio(values, baseline.middle) - 1)
+    far = sign * (values - baseline.middle) > spreads * baseline.spread
+    tripped = (off > by) & far
+    stays = was & (off > clear_by)
+    answer: Bools = np.where(np.isnan(off), was, tripped | stays)
+    return answer
+
+
+def breached_with_hysteresis(
+    values: Floats, was: Bools, *, limit: float | Floats, clear: float | Floats, above: bool
+) -> Bools:
+    """Whether each is breached, given the previous condition, which NaN leaves unchanged. Limits: one for all, or by
+    series."""
+    sign = 1.0 if above else -1.0
+    tripped = values * sign > limit * sign
+    stays = was & (values * sign > clear * sign)
+    answer: Bools = np.where(np.isnan(values), was, tripped | stays)
+    return answer
+
+
+WEEKS = 4
+MIN_WEEKS = 3
+"""Minimum number of known weeks: with fewer, one outlier would count too much."""
+BUCKET_S = 4 * 3600
+_STRETCHES = 7 * 86_400 // BUCKET_S
+_KEPT = 1 + WEEKS * _STRETCHES
+
+
+@dataclass(slots=True)
+class WeeklyHistory:
+    """The values of the last weeks by hours of the week; the current hours are excluded from their own reference."""
+
+    numbers: Floats = field(default_factory=lambda: np.zeros((0, _KEPT)))
+    """# [series, bucket]: newest last; NaN if unknown"""
+    newest: int = -1
+    """The newest bucket, counted from the epoch."""
+
+    def fit(self, size: int) -> None:
+        """Resize the arrays."""
+        self.numbers = resized(self.numbers, size, np.nan)
+
+    def remember(self, places: Ints, values: Floats, at_ms: int) -> None:
+        """Record the current values; NaN is none."""
+        stretch = at_ms // (1000 * BUCKET_S)
+        ahead = _KEPT if self.newest < 0 else max(0, min(stretch - self.newest, _KEPT))
+        if ahead:
+            self.numbers = np.roll(self.numbers, -ahead, axis=1)
+            self.numbers[:, _KEPT - ahead :] = np.nan
+            self.newest = stretch
+        known = ~np.isnan(values)
+        self.numbers[places[known], -1] = values[known]
+
+    def usual(self, places: Ints) -> Floats:
+        """The usual values at this time of the week; NaN with too few known weeks."""
+        same = self.numbers[places, :-1:_STRETCHES].T
+        return usual(np.where((~np.isnan(same)).sum(axis=0) >= MIN_WEEKS, same, np.nan)).middle
