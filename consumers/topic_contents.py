@@ -12,7 +12,6 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from consumers.contract.decoding import decode_promotion
 from consumers.contract.rejection import RejectedMessage
 from consumers.contract.rejection_hints import bytes_hint, envelope_hint, json_value_hint
 from consumers.dead_letters.letters import from_record
@@ -83,6 +82,8 @@ def describe_foreign_messages(topic: Topic, records: Collection[Any]) -> str:
 
 def is_salepulse_message(topic: Topic, record: Any) -> bool:
     """Whether a record has the form that this or an earlier version of salepulse writes to the topic."""
+    from consumers.contract.decoding import decode_promotion  # imports numpy, which the command line has no need of
+
     if topic is Topic.DEAD_LETTERS:
         return from_record(record) is not None
     if topic is Topic.PROMOTIONS and not isinstance(decode_promotion(record.key, record.value), RejectedMessage):

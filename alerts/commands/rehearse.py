@@ -130,12 +130,12 @@ def _rehearse(
         print_note(left_out)
     judging = chosen.fitting(loaded)
     rehearsal = Rehearsal(settings, judging, every_s=chosen.every_s, until_ms=until_ms)
-    with progress("rehearsing") as shown:
+    with progress("rehearsing") as show_progress:
 
         def snapshots() -> Iterator[DetectionInputs]:
             for snapshot in rehearsal.snapshots(source.messages):
                 done_ms = min(max(0, snapshot.as_of_ms - start_ms), length_ms)
-                shown.show(f"at {format_utc(snapshot.as_of_ms)}", done_ms, length_ms)
+                show_progress(f"at {format_utc(snapshot.as_of_ms)}", done_ms, length_ms)
                 yield snapshot
 
         played = play(judging, snapshots(), step_s=chosen.step_s)

@@ -65,12 +65,11 @@ def compressed_settings(settings: Settings, duration_s: float) -> dict[str, obje
 def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: bool) -> None:
     from consumers.errors import SalepulseError
     from streams.local.demo.run import DemoOptions, play
-    from streams.local.stack.plan import StackRequest, data_folder, embedded_errors, make_plan
+    from streams.local.stack.plan import data_folder, embedded_errors, make_plan
 
     named = "http_port" in settings.model_fields_set
-    wanted = StackRequest(settings=settings, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=not named)
     with data_folder(None) as folder, embedded_errors():
-        planned = make_plan(wanted, folder)
+        planned = make_plan(settings, folder, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=not named)
         with _view(planned, as_json) as view:
             ending = asyncio.run(play(planned, DemoOptions(duration, rate, seed, installed_roles()), view))
     if ending is None:
@@ -93,4 +92,4 @@ def _view(planned: StackPlan, as_json: bool) -> contextlib.AbstractContextManage
     console = Console(stderr=as_json)
     view = Screen(console) if console.is_terminal else PlainScreen(sys.stderr if as_json else sys.stdout)
     view.print_line(f"page: {planned.url}/ · API: {planned.url}/docs")
-    return view
+    return view if isinstance(view, Screen) else contextlib.nullcontext(view)

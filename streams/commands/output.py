@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import typer
 
@@ -52,60 +52,40 @@ def print_table(
         typer.echo(line.rstrip())
 
 
-if TYPE_CHECKING:
-    from rich.progress import TaskID
+class ShowProgress(Protocol):
+    """Shows the current state of long work."""
+
+    def __call__(self, text: str, done: float | None = None, total: float | None = None) -> None:
+        """Show the state; `done` of `total` if known."""
 
 
-class Progress(Protocol):
-    """Context manager that shows progress."""
+@contextmanager
+def progress(title: str) -> Iterator[ShowProgress]:
+    """Progress of long work on stderr: a bar on a terminal, a line every 2 s elsewhere."""
+    if not sys.stderr.isatty():
+        yield _progress_lines(title)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, text="")
 
-    def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
-        """Show the current state; `done` of `total` if known."""
+        def show(text: str, done: float | None = None, total: float | None = None) -> None:
+            bar.update(task, text=text, completed=done or 0, total=total)
 
-
-def progress(title: str) -> Progress:
-    """A bar if stderr is a terminal, else lines."""
-    return _Bar(title) if sys.stderr.isatty() else _Lines(title)
+        yield show
 
 
-class _Lines:
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._printed_s = time.monotonic()
+def _progress_lines(title: str) -> ShowProgress:
+    printed_s = time.monotonic()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
-        if time.monotonic() - self._printed_s >= LINE_EVERY_S:
-            self._printed_s = time.monotonic()
+    def show(text: str, done: float | None = None, total: float | None = None) -> None:
+        nonlocal printed_s
+        if time.monotonic() - printed_s >= LINE_EVERY_S:
+            printed_s = time.monotonic()
             share = f"{done / total:.0%}, " if done is not None and total else ""
-            print_note(f"{self._title}: {share}{text}")
+            print_note(f"{title}: {share}{text}")
 
-
-class _Bar:
-    def __init__(self, title: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
-
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        self._bar = Progress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True), transient=True)
-        self._task: TaskID = self._bar.add_task(title, total=None, text="")
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, text: str, done: float | None = None, total: float | None = None) -> None:
-        self._bar.update(self._task, text=text, completed=done or 0, total=total)
+    return show

@@ -13,7 +13,6 @@ import typer
 from consumers.commands.common import load_settings, report_errors, run
 from consumers.commands.topics import CommandSettings
 from consumers.errors import SalepulseError, UsageError, check_bootstrap
-from consumers.kafka.connection import KafkaTarget
 from consumers.times import format_utc
 from consumers.topics import Topic
 from consumers.validation_messages import how_many
@@ -24,7 +23,7 @@ from streams.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.contract.events import Promotion
-    from consumers.promotions.topic import PromotionReport, PromotionTopicState
+    from consumers.promotions.topic import PromotionReport
     from consumers.topics import Partition
 
 
@@ -91,12 +90,14 @@ def list_(
     Workers copy promotions from the topic to Redis, which is in force. The two differ until a worker has read the
     topic, and after a broker has lost it.
     """
+    from consumers.promotions.topic import read_promotion_topic
+
     with report_errors():
         at_ms = int(time.time() * 1000) if as_of is None else parse_time("--as-of", as_of)
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
     with report_errors():
         check_bootstrap(settings.bootstrap)
-    in_force = run(_in_force(settings.kafka))
+    in_force = run(read_promotion_topic(settings.kafka))
     known = run(_promotions_in_redis(settings))
     sources = _sources(in_force.promotions, known)
     held = {**(known or {}), **in_force.promotions}
@@ -127,10 +128,12 @@ def confirm(bootstrap: Bootstrap = None, redis_url: RedisUrl = None, as_json: As
 
     Compare `list` with your files first. `doctor` warns until you confirm. Fails while topic and Redis differ.
     """
+    from consumers.promotions.topic import read_promotion_topic
+
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
     with report_errors():
         check_bootstrap(settings.bootstrap)
-    promotions = run(_in_force(settings.kafka)).promotions
+    promotions = run(read_promotion_topic(settings.kafka)).promotions
     confirmed = run(_confirm(settings, promotions))
     if as_json:
         print_json({"promotions": sorted(promotions), "confirmed": [str(partition) for partition in confirmed]})
@@ -236,12 +239,6 @@ def _sources(topic: Mapping[str, Promotion], shop: Mapping[str, Promotion] | Non
         else PromotionOrigin.TOPIC
         for name in {**known, **topic}
     }
-
-
-async def _in_force(kafka: KafkaTarget) -> PromotionTopicState:
-    from consumers.promotions.topic import read_promotion_topic
-
-    return await read_promotion_topic(kafka)
 
 
 def _facts(one: PromotionReport) -> dict[str, Any]:

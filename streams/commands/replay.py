@@ -42,10 +42,12 @@ def replay(
     Files are named after their topic: clicks.ndjson, orders.ndjson.gz, logistics.ndjson, promotions.ndjson. Events of a
     file that is sent again are deduplicated while workers remember their event_id.
     """
+    from streams.store.progress import read_positions
+
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
     with report_errors():
         check_bootstrap(settings.bootstrap)
-    before = run(_positions(settings)) if wait else {}
+    before = run(read_positions(settings)) if wait else {}
     sent = run(_send(settings, paths, parse_speed(speed)))
     total = sum(sent.messages.values())
     by_topic = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(sent.messages.items()))
@@ -69,19 +71,13 @@ def replay(
 
 
 async def _send(settings: Settings, paths: list[Path], speed: float | None) -> ReplayResult:
-    with progress("sending") as shown:
+    with progress("sending") as show_progress:
 
         def show(come: ReplayProgress) -> None:
             reached = "" if come.at_ms is None else f", at {format_utc(come.at_ms)}"
-            shown.show(f"{come.sent:,} messages, {come.sent / max(come.elapsed_s, 0.001):,.0f}/s{reached}")
+            show_progress(f"{come.sent:,} messages, {come.sent / max(come.elapsed_s, 0.001):,.0f}/s{reached}")
 
         return await replay_files(paths, kafka=settings.kafka, speed=speed, on_progress=show)
-
-
-async def _positions(settings: Settings) -> Positions:
-    from streams.store.progress import read_positions
-
-    return await read_positions(settings)
 
 
 async def _wait(settings: Settings, sent: ReplayResult, before: Positions, patience_s: float) -> float:
@@ -89,10 +85,10 @@ async def _wait(settings: Settings, sent: ReplayResult, before: Positions, patie
     from streams.store.progress import wait_until_counted
 
     started, total = time.monotonic(), sum(sent.messages.values())
-    with progress("counting") as shown:
+    with progress("counting") as show_progress:
 
         def show(missing: int) -> None:
-            shown.show(f"{missing:,} messages left", max(0, total - missing), total)
+            show_progress(f"{missing:,} messages left", max(0, total - missing), total)
 
         await wait_until_counted(settings, sent.ends, patience_s=patience_s, before=before, on_progress=show)
     return time.monotonic() - started

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,15 +27,6 @@ app = typer.Typer()
 
 TRUTH = "incidents.json"
 _STEP_MS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class SendResult:
-    """Outcome of sending a simulated sale to Kafka."""
-
-    messages: int
-    complete: bool
-    """False: stopped by a signal before the end."""
 
 
 @app.command()
@@ -105,12 +96,12 @@ def _write(config: SimulationConfig, earlier: int, out: Path) -> dict[str, Any]:
     from streams.simulate import Season, write_season
 
     season = Season(config, earlier)
-    with progress("simulating") as shown:
+    with progress("simulating") as show_progress:
         try:
             write_season(
                 season,
                 out,
-                lambda done_ms, all_ms: shown.show(f"{done_ms // 1000:,} of {all_ms // 1000:,} s", done_ms, all_ms),
+                lambda done_ms, all_ms: show_progress(f"{done_ms // 1000:,} of {all_ms // 1000:,} s", done_ms, all_ms),
             )
         except OSError as error:
             raise SalepulseError(f"{error.filename or out} cannot be written: {error.strerror or error}") from error
@@ -122,14 +113,14 @@ def _send(config: SimulationConfig, earlier: int, bootstrap: str, speed: float |
 
     season = Season(config, earlier)
     settings = load_settings(Settings, bootstrap=bootstrap)
-    sent = run(_send_all(season, settings.kafka, speed))
+    sent, complete = run(_send_all(season, settings.kafka, speed))
     if config.incidents:
         try:
             truth.write_bytes(ground_truth(season))
         except OSError as error:
             raise SalepulseError(f"{truth} cannot be written: {error.strerror or error}") from error
         print_note(f"ground truth of the incidents: {truth}")
-    return {"bootstrap": bootstrap, "messages": sent.messages, "complete": sent.complete, **_facts(season)}
+    return {"bootstrap": bootstrap, "messages": sent, "complete": complete, **_facts(season)}
 
 
 def _facts(season: Season) -> dict[str, Any]:
@@ -144,7 +135,8 @@ def _facts(season: Season) -> dict[str, Any]:
     }
 
 
-async def _send_all(season: Season, kafka: KafkaTarget, speed: float | None) -> SendResult:
+async def _send_all(season: Season, kafka: KafkaTarget, speed: float | None) -> tuple[int, bool]:
+    """Number of messages sent, and whether they are all: False if a signal stopped it."""
     from consumers.kafka.producer import KeyedProducer
     from consumers.topics import EVENT_TOPICS, Topic
     from streams.simulate.sending import SendingPace, send_batches
@@ -152,17 +144,17 @@ async def _send_all(season: Season, kafka: KafkaTarget, speed: float | None) -> 
     config, stop, sent = season.config, asyncio.Event(), 0
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with progress("sending") as shown:
+    with progress("sending") as show_progress:
 
         def show(batch: Batch) -> None:
             nonlocal sent
             sent += len(batch.messages)
             done_s = max(0, batch.arrival_ms - config.start_ms) // 1000
-            shown.show(f"{sent:,} events, {done_s:,} of {config.duration_s:,.0f} s", done_s, config.duration_s)
+            show_progress(f"{sent:,} events, {done_s:,} of {config.duration_s:,.0f} s", done_s, config.duration_s)
 
         async with KeyedProducer(kafka) as producer:
             for topic in (*EVENT_TOPICS, Topic.PROMOTIONS):
                 await producer.partitions(topic)  # a missing topic raises before the first message is sent
             pace = SendingPace(config.start_ms, speed)
             await send_batches(producer, season.batches(_STEP_MS), pace, stop=stop, on_sent=show)
-    return SendResult(sent, not stop.is_set())
+    return sent, not stop.is_set()

@@ -100,11 +100,10 @@ def _one_of(flag: str, given: object, other: str, port: object) -> None:
 def _run(
     settings: Settings, kafka_port: int | None, redis_port: int | None, workers: int, data_dir: Path | None
 ) -> None:
-    from streams.local.stack.plan import StackRequest, data_folder, embedded_errors, make_plan
+    from streams.local.stack.plan import data_folder, embedded_errors, make_plan
 
-    wanted = StackRequest(settings=settings, kafka_port=kafka_port, redis_port=redis_port, workers=workers)
     with data_folder(data_dir) as folder, embedded_errors():
-        planned = make_plan(wanted, folder)
+        planned = make_plan(settings, folder, kafka_port=kafka_port, redis_port=redis_port, workers=workers)
         if data_dir is None:
             print_note("data: in a temporary folder, deleted at the end; use --data-dir to keep it")
         asyncio.run(_keep(planned, installed_roles()))

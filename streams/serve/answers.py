@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict
 
 from consumers.contract.events import MAX_TS_MS
 from streams.model.kpis import Number
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
+from streams.serve.encoding import ApiModel
 from streams.serve.errors import ApiError
 from streams.serve.live import Live
 from streams.view.cached_queries import CachedQuery, EncodedAnswer
@@ -34,10 +34,8 @@ PromotionParam = Annotated[
 AsOfParam = Annotated[int | None, Query(ge=0, le=MAX_TS_MS, description="As-of, epoch ms; by default the newest.")]
 
 
-class AnswerFrame(BaseModel):
+class AnswerFrame(ApiModel):
     """Fields of every answer about KPIs."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     as_of: int
     """Event time, epoch ms, up to which everything is counted."""

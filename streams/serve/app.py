@@ -24,9 +24,9 @@ from streams.serve import definitions, errors, health, kpis, metrics, page, prom
 from streams.serve.broadcast import Broadcast
 from streams.serve.connections import MAX_HEAD_BYTES, Connections, bounded_protocol, most_connections
 from streams.serve.http_limits import HttpLimitCounts
-from streams.serve.known_parameters import check_parameters
 from streams.serve.live import Live
-from streams.serve.paths import AbsoluteForm, EncodedIds, HeadAsGet
+from streams.serve.parameters import check_parameters
+from streams.serve.paths import RewriteTargets
 from streams.serve.request_limits import CancelOnDisconnect, RequestLimits
 from streams.serve.same_origin import SameOrigin
 from streams.serve.token_auth import TokenAuth
@@ -96,9 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(TokenAuth, tokens=TokenStore(Path(settings.tokens_file)))
     # The middleware added last runs first.
     app.add_middleware(SameOrigin, settings=settings)
-    app.add_middleware(HeadAsGet)
-    app.add_middleware(EncodedIds)
-    app.add_middleware(AbsoluteForm)
+    app.add_middleware(RewriteTargets)
     for router in (*ROUTERS, *declared_routers()):
         app.include_router(router)
     return app

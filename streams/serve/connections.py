@@ -161,7 +161,7 @@ class BoundedConnection(H11Protocol):
         """Answer a malformed or oversized request."""
         error = sys.exception()
         if getattr(error, "error_status_hint", 400) == 431:
-            self._held.limit_counts.add(HttpLimit.HEAD_TOO_LARGE)
+            self._held.limit_counts[HttpLimit.HEAD_TOO_LARGE] += 1
             in_first_line = b"\n" not in self.conn.trailing_data[0]
             self._answer(*(_LONG_TARGET if in_first_line else _LONG_HEAD))
         else:
@@ -174,13 +174,13 @@ class BoundedConnection(H11Protocol):
 
     def drop(self, why: HttpLimit) -> None:
         """Close the connection at once."""
-        self._held.limit_counts.add(why)
+        self._held.limit_counts[why] += 1
         self._forget()
         self.transport.abort()
 
     def refuse(self, why: HttpLimit) -> None:
         """Answer 503 and close the connection."""
-        self._held.limit_counts.add(why)
+        self._held.limit_counts[why] += 1
         self._forget()
         self._answer(503, why, f"all {self._held.most} connections of this server are busy: retry in a few seconds")
 
@@ -209,7 +209,7 @@ class BoundedConnection(H11Protocol):
             self._overdue = None
 
     def _request_overdue(self) -> None:
-        self._held.limit_counts.add(HttpLimit.HEAD_OVERDUE)
+        self._held.limit_counts[HttpLimit.HEAD_OVERDUE] += 1
         if self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
             self._answer(408, HttpLimit.HEAD_OVERDUE, f"no complete request within {REQUEST_WITHIN_S:.0f} s")
         else:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from streams.model.kpis import KPIS, PUBLIC_COUNTERS, absent_counters
@@ -14,7 +13,7 @@ from streams.model.windows import Window
 from streams.panes.counters import DISTINCTS, Unit
 from streams.panes.scopes import SCOPES, Scope
 from streams.serve.answers import LiveView
-from streams.serve.encoding import json_response
+from streams.serve.encoding import ApiModel, json_response
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"])
 
@@ -30,10 +29,8 @@ class NumberKind(StrEnum):
     """Computed from counters and distinct counts."""
 
 
-class Definition(BaseModel):
+class Definition(ApiModel):
     """One number of the answers."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     name: str
     kind: NumberKind
@@ -45,7 +42,7 @@ class Definition(BaseModel):
     """The scopes that have it; in others it is null."""
 
 
-class DefinitionsAnswer(BaseModel):
+class DefinitionsAnswer(ApiModel):
     """All numbers, in the order of answers."""
 
     windows: list[Window]

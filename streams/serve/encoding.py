@@ -9,8 +9,6 @@ import msgspec
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-_encode = msgspec.json.Encoder().encode
-
 
 def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error response. `code`: for programs; `message`: the problem, then the fix."""
@@ -18,7 +16,7 @@ def error_response(status: int, code: str, message: str, headers: Mapping[str, s
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON response of builtin types, which clients must not cache."""
+    """A JSON response, which clients must not cache. `content`: builtin types and pydantic models."""
     return Response(_encode(content), status, {"cache-control": "no-store", **(headers or {})}, "application/json")
 
 
@@ -26,3 +24,14 @@ class ApiModel(BaseModel):
     """A model whose field docstrings are the descriptions in OpenAPI."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+def _content_of(model: object) -> object:
+    """The JSON of a pydantic model; events omit fields that they lack."""
+    if isinstance(model, ApiModel):
+        return vars(model)
+    assert isinstance(model, BaseModel)
+    return model.model_dump(mode="json", exclude_none=True)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_content_of).encode

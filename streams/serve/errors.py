@@ -27,6 +27,8 @@ from streams.view.query import NotAnswerableError, NotReadyError
 
 log = structlog.get_logger()
 
+_RETRY = {"retry-after": "1"}
+
 CLOSED_PARAMETERS: Mapping[str, Iterable[str]] = {
     "window": Window,
     "scope": Scope,
@@ -86,7 +88,7 @@ def install_error_handlers(app: FastAPI) -> None:
     """Register the handlers of all exceptions."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(NotAnswerableError, _not_answerable)
-    app.add_exception_handler(SalepulseError, _foreseen)
+    app.add_exception_handler(SalepulseError, _not_now)
     app.add_exception_handler(OverloadedError, _overloaded)
     app.add_exception_handler(NotReadyError, _not_ready)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -106,17 +108,17 @@ async def _not_answerable(_: Request, error: Exception) -> Response:
 
 
 async def _not_ready(_: Request, error: Exception) -> Response:
-    return error_response(503, "not_ready", str(error), {"retry-after": "1"})
+    return error_response(503, "not_ready", str(error), _RETRY)
 
 
-async def _foreseen(_: Request, error: Exception) -> Response:
-    return error_response(503, "not_now", str(error), {"retry-after": "1"})
+async def _not_now(_: Request, error: Exception) -> Response:
+    return error_response(503, "not_now", str(error), _RETRY)
 
 
 async def _overloaded(request: Request, error: Exception) -> Response:
     assert isinstance(error, OverloadedError)
     limit = HttpLimit(error.reason)
-    request.app.state.limit_counts.add(limit)
+    request.app.state.limit_counts[limit] += 1
     status = 503 if limit is HttpLimit.DEADLINE else 429
     return error_response(status, limit, str(error), {"retry-after": str(error.retry_after_s)})
 
@@ -127,10 +129,10 @@ async def _redis(_: Request, error: Exception) -> Response:
         text = REFUSAL_TEXTS[refusal]
         log.warning("Redis rejected a command", reason=refusal.value, error=str(error))
         message = f"Redis {text.problem}; nothing was changed; {text.fix}, and retry"
-        return error_response(503, "redis_refuses", message, {"retry-after": "1"})
+        return error_response(503, "redis_refuses", message, _RETRY)
     log.warning("loading panes failed: Redis does not answer", error=str(error))
     message = "this needs panes from Redis, which does not answer: see /readyz, and retry"
-    return error_response(503, "redis_unreachable", message, {"retry-after": "1"})
+    return error_response(503, "redis_unreachable", message, _RETRY)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from streams.serve.answers import LiveView
-from streams.serve.encoding import json_response
+from streams.serve.encoding import ApiModel, json_response
 from streams.view.answer_status import NotLiveReason
 
 router = APIRouter(tags=["health"])
 
 
-class Health(BaseModel):
+class Health(ApiModel):
     """Whether the process works."""
 
     alive: bool
 
 
-class Readiness(BaseModel):
+class Readiness(ApiModel):
     """Whether answers are live, the reasons if not, and what is counted."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     ready: bool
     reasons: list[str]

@@ -33,12 +33,5 @@ class HttpLimit(StrEnum):
     """No answer in time."""
 
 
-class HttpLimitCounts:
-    """Rejections of one server."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[HttpLimit] = Counter()
-
-    def add(self, refusal: HttpLimit) -> None:
-        """Count a rejection."""
-        self.counts[refusal] += 1
+HttpLimitCounts = Counter[HttpLimit]
+"""Rejections of one server."""

@@ -168,7 +168,7 @@ class ServerCollector(Collector):
             labels=["reason"],
         )
         for reason in HttpLimit:
-            refused.add_metric([reason], self._connections.limit_counts.counts[reason])
+            refused.add_metric([reason], self._connections.limit_counts[reason])
         yield refused
 
     def _totals(self) -> Iterator[Metric]:

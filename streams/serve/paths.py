@@ -41,35 +41,6 @@ PathId = Annotated[str, BeforeValidator(_decoded)]
 """A path parameter with an id of the shop: any characters, percent-encoded in the URL."""
 
 
-class EncodedIds:
-    """ASGI middleware: routes see `routed_path` instead of the path decoded as a whole."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        if scope["type"] == "http" and (raw_path := scope.get("raw_path")):
-            scope = {**scope, "path": routed_path(raw_path.decode("ascii"))}
-        await self._app(scope, receive, send)
-
-
-class HeadAsGet:
-    """ASGI middleware: answers HEAD like GET, without a body. Not for streams, which do not end."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        if scope["type"] == "http" and scope["method"] == "HEAD" and not scope["path"].endswith("/stream"):
-            scope = {**scope, "method": "GET"}
-        await self._app(scope, receive, send)
-
-
-_SCHEMES = (b"http", b"https")
-
-
 def split_target(target: bytes) -> tuple[bytes, bytes] | None:
     """Host and path of a target in absolute form; None for other forms.
 
@@ -78,23 +49,33 @@ def split_target(target: bytes) -> tuple[bytes, bytes] | None:
     """
     scheme, separator, rest = target.partition(b"://")
     host, slash, path = rest.partition(b"/")
-    if not separator or scheme.lower() not in _SCHEMES or not host:
+    if not separator or scheme.lower() not in (b"http", b"https") or not host:
         return None
     return host, slash + path or b"/"
 
 
-class AbsoluteForm:
-    """ASGI middleware: rewrites targets in absolute form (`GET http://host/path`), which every HTTP/1.1 server must
-    accept. The host of the target replaces the Host header, so that host checks apply to it."""
+class RewriteTargets:
+    """ASGI middleware: rewrites the target and method of a request.
+
+    A target in absolute form (`GET http://host/path`), which every HTTP/1.1 server must accept, becomes its path; its
+    host replaces the Host header, so that host checks apply to it. Routes see `routed_path` instead of the path decoded
+    as a whole. HEAD is answered like GET, without a body, except for streams, which do not end.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        if scope["type"] == "http" and (parts := split_target(scope.get("raw_path") or b"")) is not None:
-            host, path = parts
-            headers = [(name, text) for name, text in scope["headers"] if name != b"host"]
-            # In place: the connection reads the path too.
-            scope.update(path=unquote(path.decode("ascii")), raw_path=path, headers=[(b"host", host), *headers])
+        if scope["type"] == "http":
+            if (parts := split_target(scope.get("raw_path") or b"")) is not None:
+                host, path = parts
+                headers = [(name, text) for name, text in scope["headers"] if name != b"host"]
+                # In place: the connection reads the path too.
+                scope.update(path=unquote(path.decode("ascii")), raw_path=path, headers=[(b"host", host), *headers])
+            scope = dict(scope)
+            if raw_path := scope.get("raw_path"):
+                scope["path"] = routed_path(raw_path.decode("ascii"))
+            if scope["method"] == "HEAD" and not scope["path"].endswith("/stream"):
+                scope["method"] = "GET"
         await self._app(scope, receive, send)

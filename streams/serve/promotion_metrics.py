@@ -64,31 +64,27 @@ class PromotionCollector(Collector):
 
 def promotion_families(running_promotions: Iterable[RunningPromotion], currency_exponent: int) -> Iterator[Metric]:
     """The gauges of running promotions."""
-    phase = GaugeMetricFamily("salepulse_promotion_phase", "1 for the current phase.", labels=["promotion", "phase"])
-    elapsed = GaugeMetricFamily(
-        "salepulse_promotion_elapsed_ratio", "Elapsed fraction of the promotion's time.", labels=["promotion"]
-    )
-    expected = GaugeMetricFamily(
+
+    def gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(name, text, labels=["promotion", *labels])
+
+    phase = gauge("salepulse_promotion_phase", "1 for the current phase.", "phase")
+    elapsed = gauge("salepulse_promotion_elapsed_ratio", "Elapsed fraction of the promotion's time.")
+    expected = gauge(
         "salepulse_promotion_expected_net_gmv",
         "Forecast of the promotion's final net GMV, major currency units; it is between low and high with probability "
         "0.8.",
-        labels=["promotion", "bound"],
+        "bound",
     )
-    starts = GaugeMetricFamily("salepulse_promotion_starts_seconds", "Start, epoch.", labels=["promotion"])
-    ends = GaugeMetricFamily("salepulse_promotion_ends_seconds", "End, epoch.", labels=["promotion"])
-    target = GaugeMetricFamily(
-        "salepulse_promotion_target_net_gmv",
-        "Target net GMV, major currency units.",
-        labels=["promotion", "tier"],
-    )
-    probability = GaugeMetricFamily(
-        "salepulse_target_probability", "Probability of reaching the target by the end.", labels=["promotion", "tier"]
-    )
-    baseline = GaugeMetricFamily(
+    starts = gauge("salepulse_promotion_starts_seconds", "Start, epoch.")
+    ends = gauge("salepulse_promotion_ends_seconds", "End, epoch.")
+    target = gauge("salepulse_promotion_target_net_gmv", "Target net GMV, major currency units.", "tier")
+    probability = gauge("salepulse_target_probability", "Probability of reaching the target by the end.", "tier")
+    baseline = gauge(
         "salepulse_promotion_baseline",
         "KPIs and counters of the promotion's baseline, in scope and window promotion, at the same time since its "
         "start, as of the last full minute; money in major currency units.",
-        labels=["promotion", "kpi"],
+        "kpi",
     )
     for one in running_promotions:
         name = one.promotion.promotion_id

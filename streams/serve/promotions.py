@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from consumers.contract.events import Phase, Promotion
-from streams.model.kpis import TARGET_TIERS, Number
+from streams.model.kpis import Number
 from streams.model.promotions import RunState, elapsed_fraction, promotion_progress
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
@@ -108,8 +108,8 @@ ForecastsOfApp = Annotated[Forecasts, Depends(get_forecasts)]
 @router.get("/promotions", response_model=PromotionsAnswer)
 async def promotions(live: LiveView, forecasts: ForecastsOfApp, as_of: AsOfParam = None) -> Response:
     """Every promotion in force: definition, phase, KPIs, targets and forecast."""
-    as_of_ms, fields = await _query_promotions(live, forecasts, as_of, lambda known: list(known.values()))
-    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | {"promotions": fields})
+    as_of_ms, answers = await _query_promotions(live, forecasts, as_of, lambda known: list(known.values()))
+    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | {"promotions": answers})
 
 
 @router.get("/promotions/{promotion_id}", response_model=OnePromotionAnswer, responses=NOT_FOUND)
@@ -127,8 +127,8 @@ async def promotion(
             raise ApiError(404, "unknown_promotion", f"unknown promotion {promotion_id!r}; in force: {names}")
         return [known[promotion_id]]
 
-    as_of_ms, (fields,) = await _query_promotions(live, forecasts, as_of, named)
-    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | fields)
+    as_of_ms, (answer,) = await _query_promotions(live, forecasts, as_of, named)
+    return json_response(frame_fields(live, as_of_ms, newest=as_of is None) | vars(answer))
 
 
 async def _query_promotions(
@@ -136,23 +136,22 @@ async def _query_promotions(
     forecasts: Forecasts,
     as_of: int | None,
     chosen: Callable[[Mapping[str, Promotion]], list[Promotion]],
-) -> tuple[int, list[dict[str, Any]]]:
-    """The as-of, and the fields of the promotions that `chosen` selects, all at this as-of."""
+) -> tuple[int, list[PromotionAnswer]]:
+    """The as-of, and the promotions that `chosen` selects, all at this as-of."""
     if as_of is None:
         require_ready(live)
 
-    async def query(view: RollingView, at_ms: int) -> tuple[int, list[dict[str, Any]]]:
+    async def query(view: RollingView, at_ms: int) -> tuple[int, list[PromotionAnswer]]:
         as_of_ms = view.resolve_as_of_ms(as_of, at_ms)
         ordered = sorted(chosen(view.promotions), key=lambda held: (held.starts_at, held.promotion_id))
-        return as_of_ms, [await _promotion_fields(view, at_ms, forecasts, held, as_of_ms) for held in ordered]
+        return as_of_ms, [await _promotion_answer(view, at_ms, forecasts, held, as_of_ms) for held in ordered]
 
     return await live.ask(query, pause_polling=True)
 
 
-async def _promotion_fields(
+async def _promotion_answer(
     view: RollingView, at_ms: int, forecasts: Forecasts, held: Promotion, as_of_ms: int
-) -> dict[str, Any]:
-    """The fields of `PromotionAnswer`."""
+) -> PromotionAnswer:
     newest_ms = view.as_of(at_ms).ms
     values: dict[str, Number] | None = None
     outlook: TargetOutlook | None = None
@@ -164,47 +163,49 @@ async def _promotion_fields(
     except NotAnswerableError:
         pass  # the panes of one old promotion must not hide the others: its values are null
     now = promotion_progress(held, as_of_ms)
-    return {
-        "promotion_id": held.promotion_id,
-        "definition": held.model_dump(mode="json", exclude_none=True),
-        "state": now.state,
-        "phase": _phase(now.phase, as_of_ms),
-        "next_phase": _phase(now.next, as_of_ms),
-        "elapsed_ms": now.elapsed_ms,
-        "elapsed_fraction": now.elapsed_fraction,
-        "values": values,
-        "targets": _targets(held, values, outlook),
-        "forecast": _forecast(outlook),
-    }
+    return PromotionAnswer(
+        promotion_id=held.promotion_id,
+        definition=held,
+        state=now.state,
+        phase=_phase_answer(now.phase, as_of_ms),
+        next_phase=_phase_answer(now.next, as_of_ms),
+        elapsed_ms=now.elapsed_ms,
+        elapsed_fraction=now.elapsed_fraction,
+        values=values,
+        targets=_target_answers(held, values, outlook),
+        forecast=_forecast_answer(outlook),
+    )
 
 
-def _phase(phase: Phase | None, as_of_ms: int) -> dict[str, Any] | None:
-    return None if phase is None else {**phase.model_dump(), "elapsed_fraction": elapsed_fraction(phase, as_of_ms)}
+def _phase_answer(phase: Phase | None, as_of_ms: int) -> PhaseAnswer | None:
+    if phase is None:
+        return None
+    return PhaseAnswer(**phase.model_dump(), elapsed_fraction=elapsed_fraction(phase, as_of_ms))
 
 
-def _targets(held: Promotion, values: dict[str, Number] | None, outlook: TargetOutlook | None) -> list[dict[str, Any]]:
-    if held.targets is None:
-        return []
+def _target_answers(
+    held: Promotion, values: dict[str, Number] | None, outlook: TargetOutlook | None
+) -> list[TargetAnswer]:
     return [
-        {
-            "tier": tier,
-            "target": target,
-            "attainment": values and values[f"target_attainment.{tier}"],
-            "probability": None if outlook is None else outlook.forecast.probability(target),
-        }
-        for tier, target in zip(TARGET_TIERS, dict(held.targets).values(), strict=True)
+        TargetAnswer(
+            tier=tier,
+            target=target,
+            attainment=values[f"target_attainment.{tier}"] if values else None,
+            probability=None if outlook is None else outlook.forecast.probability(target),
+        )
+        for tier, target in held.targets or ()
     ]
 
 
-def _forecast(outlook: TargetOutlook | None) -> dict[str, Any] | None:
+def _forecast_answer(outlook: TargetOutlook | None) -> ForecastAnswer | None:
     if outlook is None:
         return None
     forecast = outlook.forecast
-    return {
-        "as_of": outlook.as_of_ms,
-        "expected": round(forecast.expected),
-        "low": round(forecast.low),
-        "high": round(forecast.high),
-        "basis": outlook.basis,
-        "earlier": list(outlook.earlier),
-    }
+    return ForecastAnswer(
+        as_of=outlook.as_of_ms,
+        expected=round(forecast.expected),
+        low=round(forecast.low),
+        high=round(forecast.high),
+        basis=outlook.basis,
+        earlier=list(outlook.earlier),
+    )

@@ -107,7 +107,7 @@ class RequestLimits:
         return self._refusal(413, HttpLimit.BODY_TOO_LARGE, text)
 
     def _refusal(self, status: int, why: HttpLimit, message: str, headers: dict[str, str] | None = None) -> Response:
-        self._limit_counts.add(why)
+        self._limit_counts[why] += 1
         return error_response(status, why, message, _CLOSE | (headers or {}))
 
 

@@ -8,7 +8,6 @@ of that site.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from enum import StrEnum
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -21,18 +20,12 @@ from streams.settings import Settings
 from streams.tokens.token import OPEN_PATHS
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 LOOPBACK_NAMES = frozenset({"localhost"})
 ANY_HOST = "*"
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _OWN_SITES = frozenset({"same-origin", "none"})
 """Values of `Sec-Fetch-Site`; `none`: the user typed the address."""
-
-
-class ForbiddenRequest(StrEnum):
-    """Why a request is forbidden; also its error code."""
-
-    UNKNOWN_HOST = "unknown_host"
-    FOREIGN_ORIGIN = "foreign_origin"
 
 
 def split_host(text: str) -> tuple[str, str]:
@@ -72,24 +65,6 @@ def is_known_host(host: str, known: Collection[str]) -> bool:
         return False
 
 
-def forbidden_request(
-    method: str, headers: Mapping[str, str], *, known: Collection[str] | None, origins: Collection[str]
-) -> ForbiddenRequest | None:
-    """Why a request is forbidden; None: it is allowed.
-
-    Args:
-        headers: by lower-case name.
-        known: names of this server; None: any.
-        origins: allowed host:port of pages besides the Host of the request, for a server behind a proxy.
-    """
-    host = headers.get("host", "")  # browsers always send it; HTTP/1.0 probes need not
-    if known is not None and host and not is_known_host(host, known):
-        return ForbiddenRequest.UNKNOWN_HOST
-    if method not in SAFE_METHODS and not _same_origin(headers, host, origins):
-        return ForbiddenRequest.FOREIGN_ORIGIN
-    return None
-
-
 def _same_origin(headers: Mapping[str, str], host: str, origins: Collection[str]) -> bool:
     """Whether the request is from a page of this server, or from a script, which sends neither header. The scheme is
     not compared: a proxy may terminate TLS."""
@@ -114,10 +89,6 @@ def authority(netloc: str, scheme: str) -> str:
     return f"{name}:{port or _DEFAULT_PORTS[scheme]}"
 
 
-_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-_NOT_JSON = "the body must be JSON: send the header `Content-Type: application/json`"
-
-
 class SameOrigin:
     """ASGI middleware; runs before tokens are checked, and also without tokens."""
 
@@ -125,6 +96,7 @@ class SameOrigin:
         self._app = app
         self._known = known_hosts(settings)
         self._origins = _public_origins(settings)
+        """host:port of pages besides the Host of the request, for a server behind a proxy."""
         self._probes_by_any_name = bool(settings.tokens_file)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,28 +105,27 @@ class SameOrigin:
         await (self._app if refusal is None else refusal)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        headers, method = Headers(scope=scope), scope["method"]
-        known = self._known
+        headers, method, known = Headers(scope=scope), scope["method"], self._known
         if self._probes_by_any_name and method in ("GET", "HEAD") and scope["path"] in OPEN_PATHS:
             known = None
-        reason = forbidden_request(method, headers, known=known, origins=self._origins)
-        if reason is ForbiddenRequest.UNKNOWN_HOST:
+        host = headers.get("host", "")  # browsers always send it; HTTP/1.0 probes need not
+        if known is not None and host and not is_known_host(host, known):
             return error_response(
                 421,
-                reason,
-                f"unknown host {split_host(headers['host'])[0]!r}: use localhost or 127.0.0.1, or add the name to the "
-                "setting "
+                "unknown_host",
+                f"unknown host {split_host(host)[0]!r}: use localhost or 127.0.0.1, or add the name to the setting "
                 "http_allowed_hosts",
             )
-        if reason is ForbiddenRequest.FOREIGN_ORIGIN:
+        if method not in SAFE_METHODS and not _same_origin(headers, host, self._origins):
             return error_response(
                 403,
-                reason,
+                "foreign_origin",
                 "pages of other sites cannot change anything: use the page of this server, or a client that sends no "
                 "Origin; behind a proxy, set public_url to the public address",
             )
         if method in _BODY_METHODS and _has_body(headers) and not is_json(headers.get("content-type", "")):
-            return error_response(415, "not_json", _NOT_JSON)
+            message = "the body must be JSON: send the header `Content-Type: application/json`"
+            return error_response(415, "not_json", message)
         return None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from consumers.contract.events import MAX_TS_MS
@@ -24,7 +23,7 @@ from streams.serve.answers import (
     require_ready,
     scope_value,
 )
-from streams.serve.encoding import json_response
+from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS, ApiError, unknown_value_error
 from streams.serve.paths import PathId
 from streams.view.compare_rules import ComparisonPeriod
@@ -37,10 +36,8 @@ MAX_POINTS = 2_000
 _MINUTE_MS = 60_000
 
 
-class ComparedPoints(BaseModel):
+class ComparedPoints(ApiModel):
     """The same number at another time, on the time axis of `points`."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     against: ComparisonPeriod
     offset_ms: int
@@ -54,8 +51,6 @@ class ComparedPoints(BaseModel):
 
 class SeriesAnswer(AnswerFrame):
     """One number at many as-of times; `as_of` is the newest as-of, whatever the range of the points."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     name: str
     window: Window

@@ -75,21 +75,18 @@ class SkuStockAnswer(AnswerFrame):
     warehouses: list[WarehouseAnswer]
 
 
-class OutItemAnswer(ApiModel):
-    """A SKU that is out of stock."""
-
-    value: str
-    values: Values
-    """In window 24h."""
-    outage: OutageAnswer
-
-
 class SoonItemAnswer(ApiModel):
     """A SKU whose stock runs out soon."""
 
     value: str
     values: Values
     """In window 24h."""
+
+
+class OutItemAnswer(SoonItemAnswer):
+    """A SKU that is out of stock."""
+
+    outage: OutageAnswer
 
 
 class StockAnswer(AnswerFrame):

@@ -22,7 +22,6 @@ class Purpose(IntEnum):
     STOCK = 7
     DISORDER = 8
     INCIDENT = 9
-    PILOT = 10
     VIEWS = 11
     LINES = 12
     PARTS = 13

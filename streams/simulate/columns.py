@@ -133,11 +133,10 @@ def objects(values: Sequence[bytes]) -> Objects:
     return np.fromiter(values, dtype=np.object_, count=len(values))
 
 
-def _no_rows() -> EventColumns:
-    none = np.zeros(0, dtype=np.int64)
-    empty = objects([])
-    small = np.zeros(0, dtype=np.uint8)
-    return EventColumns(small, small, np.zeros(0, dtype=np.bool_), none, none, none, none, empty, empty, empty)
-
-
-NO_ROWS = _no_rows()
+NO_ROWS = draft(
+    SimulatedEventType.PAGE_VIEW,
+    np.zeros(0, dtype=np.int64),
+    key=objects([]),
+    body=objects([]),
+    producer=np.zeros(0, dtype=np.uint8),
+)

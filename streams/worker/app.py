@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -16,7 +18,6 @@ from consumers.kafka.faust_transport import BatchApp, BatchSchema, FetchBudget, 
 from consumers.kafka.metadata import require_topics
 from consumers.topic_contents import require_own_topics
 from consumers.topics import READ_TOPICS, Topic
-from streams.process.faust import run_process
 from streams.process.metrics_server import metrics_server
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.process.tuning import tune_memory
@@ -124,6 +125,25 @@ async def preflight(settings: Settings) -> None:
         await redis.aclose()
 
 
+class FaustProcess(faust.Worker):
+    """Faust's worker with our signal handlers."""
+
+    def __init__(self, app: faust.App, shutdown_watchdog: ShutdownWatchdog) -> None:
+        super().__init__(app, loglevel="WARNING", override_logging=False, quiet=True)
+        self.spinner = None
+        self._shutdown_watchdog = shutdown_watchdog
+
+    def install_signal_handlers(self) -> None:
+        """Install handlers that work while the event loop hangs, unlike Faust's."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._shutdown_watchdog.begin(signal.Signals(number).name)
+        with suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(self._on_sigterm)
+
+
 def run(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM, then exit; exit code 1 means that it was stuck and should be restarted.
 
@@ -138,4 +158,9 @@ def run(settings: Settings) -> None:
         shutdown_watchdog = ShutdownWatchdog(
             silent_s=max(settings.stuck_after_s, _TURN_WITHIN_S) if settings.stuck_after_s else 0
         )
-        run_process(create_app(settings, metrics, shutdown_watchdog), shutdown_watchdog)
+        shutdown_watchdog.start()
+        try:
+            app = create_app(settings, metrics, shutdown_watchdog)
+            FaustProcess(app, shutdown_watchdog).execute_from_commandline()
+        except SystemExit as end:
+            raise SystemExit(shutdown_watchdog.code or end.code) from None

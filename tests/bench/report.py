@@ -119,7 +119,7 @@ def say(text: str) -> None:
 
 def machine(broker: str) -> dict[str, Any]:
     """What the figures were taken on, and what else it was doing."""
-    redis = subprocess.run([find_redis().path, "--version"], capture_output=True, text=True, check=False).stdout
+    redis = subprocess.run([find_redis(), "--version"], capture_output=True, text=True, check=False).stdout
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),

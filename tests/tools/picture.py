@@ -21,7 +21,7 @@ from streams.local.demo.frame import DemoFrame
 from streams.local.demo.run import DemoOptions, play
 from streams.local.demo.sale import CHANNEL
 from streams.local.demo.screen import WIDTH, render
-from streams.local.stack.plan import StackRequest, data_folder, make_plan
+from streams.local.stack.plan import data_folder, make_plan
 from streams.settings import Settings
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "demo.svg"
@@ -62,9 +62,9 @@ def main() -> None:
     at_s = float(sys.argv[1]) if len(sys.argv) > 1 else None
     settings = Settings(http_port=0, clock=Clock.WALL)
     settings = settings.model_copy(update=compressed_settings(settings, OPTIONS.duration_s))
-    wanted = StackRequest(settings=settings, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=True)
     with data_folder(None) as folder:
-        asyncio.run(play(make_plan(wanted, folder), OPTIONS, Camera(at_s)))
+        plan = make_plan(settings, folder, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=True)
+        asyncio.run(play(plan, OPTIONS, Camera(at_s)))
 
 
 if __name__ == "__main__":

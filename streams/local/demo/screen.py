@@ -19,6 +19,7 @@ from streams.local.demo.lower_panels import goods_panel, promotion_panel
 from streams.local.demo.sale import CHANNEL
 from streams.model.formatting import format_compact, format_kpi
 
+LINE_EVERY_S = 3.0
 BLOCKS = "▁▂▃▄▅▆▇█"
 TREND_WIDTH = 14
 WIDTH, LEFT = 100, 60
@@ -189,29 +190,20 @@ def _bucket_mean(values: Sequence[float], place: int, count: int) -> float:
     return sum(part) / len(part)
 
 
-EVERY_S = 3.0
-
-
 class PlainScreen:
-    """Context manager that prints frames as lines."""
+    """Prints frames as lines."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._shown_s = 0.0
         self._incident_shown = False
 
-    def __enter__(self) -> PlainScreen:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
     def show(self, frame: DemoFrame) -> None:
         """Print the frame if the last one is old enough."""
         if frame.incident is not None and frame.incident.begun and not self._incident_shown:
             self._incident_shown = True
             self.print_line(frame.incident.lines()[0])
-        if frame.snapshot is not None and time.monotonic() - self._shown_s >= EVERY_S:
+        if frame.snapshot is not None and time.monotonic() - self._shown_s >= LINE_EVERY_S:
             self._shown_s = time.monotonic()
             self.print_line(describe(frame))
 

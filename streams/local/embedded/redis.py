@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from streams.local.embedded.child import Child, is_basic, redis_ready
@@ -19,16 +18,8 @@ NAMES = ("redis-server", "valkey-server")
 VERSION = re.compile(r"\bv=(\d+)\.(\d+)")
 
 
-@dataclass(frozen=True)
-class RedisProgram:
-    """A usable server program."""
-
-    path: str
-    version: tuple[int, int]
-
-
-def find_redis() -> RedisProgram:
-    """The first server of a supported version on PATH, else in the wheel.
+def find_redis() -> str:
+    """Path of the first server of a supported version on PATH, else in the wheel.
 
     Raises NotInstalledError if there is none, and UnverifiedError if the wheel's file was modified.
     """
@@ -36,7 +27,7 @@ def find_redis() -> RedisProgram:
     for path in _candidates():
         version = _version(path)
         if version >= MIN_VERSION:
-            return RedisProgram(path, version)
+            return path
         seen.append(f"{Path(path).name} {version[0]}.{version[1]}")
     older = f" (found only {', '.join(seen)})" if seen else ""
     raise NotInstalledError(f"a Redis or Valkey server of version {MIN_VERSION[0]} or newer{older}")
@@ -48,7 +39,7 @@ def redis_command(port: int, data_dir: Path, *, append_only: bool = True) -> lis
     It never evicts: a full Redis refuses writes, which stops counting but keeps counts exact.
     """
     return [
-        find_redis().path,
+        find_redis(),
         *("--port", str(port)),
         *("--bind", LOOPBACK),
         *("--dir", str(data_dir)),

@@ -18,15 +18,17 @@ import signal
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from streams.local.embedded.child import Child, ChildEvent, ChildEventKind, describe_exit
 from streams.local.embedded.errors import ChildFailedError
 from streams.local.embedded.guard import guarded
+
+T = TypeVar("T")
 
 PROBE_EVERY_S = 0.05
 TRIM_EVERY_S = 5.0
@@ -173,12 +175,12 @@ class Supervisor:
         child, process, missing = running.child, running.process, ""
         deadline = time.monotonic() + child.ready_within_s
         while time.monotonic() < deadline:
-            missing = await self._first_of(child.ready())
+            missing = await self.unless_over(child.ready())
             if process.returncode is not None:
                 return describe_exit(process.returncode)
             if not missing:
                 if child.on_ready:
-                    await self._first_of(child.on_ready())
+                    await self.unless_over(child.on_ready())
                 self._emit(running, ChildEventKind.READY)
                 return ""
             await asyncio.sleep(PROBE_EVERY_S)
@@ -214,16 +216,17 @@ class Supervisor:
             if not self._over.done():
                 self._over.set_exception(error)
 
-    async def _first_of(self, work: Any) -> Any:
-        """The result of `work`; raises if the supervisor stops or fails first."""
-        task = asyncio.ensure_future(work)
+    async def unless_over(self, work: Awaitable[T]) -> T:
+        """The result of `work`. Raises StopRequestedError or ChildFailedError if that happens first."""
+        task: asyncio.Future[Any] = asyncio.ensure_future(work)
         try:
             await asyncio.wait({task, self._over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not task.done():
                 task.cancel()
         self._raise_if_over()
-        return task.result()
+        result: T = task.result()
+        return result
 
     def _raise_if_over(self) -> None:
         if self._over.done():

@@ -61,20 +61,6 @@ ANY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StackRequest:
-    """A requested stack. Port 0 means any free port."""
-
-    settings: Settings
-    kafka_port: int | None
-    """Port of the embedded broker; None: use the broker of the settings."""
-    redis_port: int | None
-    """Port of the embedded Redis; None: use the Redis of the settings."""
-    workers: int
-    http_port_may_differ: bool = False
-    """Use any free port if the port of the settings is in use."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StackPlan:
     """A checked stack."""
 
@@ -83,7 +69,9 @@ class StackPlan:
     folder: Path
     """Folder of Redis data and logs."""
     kafka_port: int | None
+    """Port of the embedded broker; None: the broker of the settings is used."""
     redis_port: int | None
+    """Port of the embedded Redis; None: the Redis of the settings is used."""
     workers: int
 
     @property
@@ -99,43 +87,53 @@ class StackPlan:
         return self.folder / "logs"
 
 
-def make_plan(wanted: StackRequest, folder: Path) -> StackPlan:
-    """Find programs and ports. Raises SalepulseError if a program is missing or a port in use."""
+def make_plan(
+    settings: Settings,
+    folder: Path,
+    *,
+    kafka_port: int | None,
+    redis_port: int | None,
+    workers: int,
+    http_port_may_differ: bool = False,
+) -> StackPlan:
+    """Find programs and ports. Raises SalepulseError if a program is missing or a port in use.
+
+    Args:
+        kafka_port: port of the embedded broker, 0 for any free one; None: use the broker of the settings.
+        redis_port: the same of Redis.
+        http_port_may_differ: use any free port if the port of the settings is in use.
+    """
     with embedded_errors():
-        if wanted.kafka_port is not None:
+        if kafka_port is not None:
             broker_binary()
-        if wanted.redis_port is not None:
+        if redis_port is not None:
             find_redis()
-        kafka_port = None if wanted.kafka_port is None else claim_port(wanted.kafka_port, "--kafka-port")
-        redis_port = None if wanted.redis_port is None else claim_port(wanted.redis_port, "--redis-port")
-        changes: dict[str, object] = {"http_port": _http_port(wanted)}
-    if kafka_port is not None:
-        changes |= {**_defaults("kafka_"), "bootstrap": f"{LOOPBACK}:{kafka_port}"}
-    if redis_port is not None:
-        changes |= {**_defaults("redis_"), "redis_prefix": wanted.settings.redis_prefix}
-        changes["redis_url"] = SecretStr(f"redis://{LOOPBACK}:{redis_port}/0")
+        changes: dict[str, object] = {}
+        if kafka_port is not None:
+            kafka_port = claim_port(kafka_port, "--kafka-port")
+            changes |= {**_defaults("kafka_"), "bootstrap": f"{LOOPBACK}:{kafka_port}"}
+        if redis_port is not None:
+            redis_port = claim_port(redis_port, "--redis-port")
+            changes |= {**_defaults("redis_"), "redis_prefix": settings.redis_prefix}
+            changes["redis_url"] = SecretStr(f"redis://{LOOPBACK}:{redis_port}/0")
+        try:
+            changes["http_port"] = claim_port(settings.http_port, "--http-port", settings.http_host)
+        except PortTakenError:
+            if not http_port_may_differ:
+                raise
+            changes["http_port"] = claim_port(0, "--http-port", settings.http_host)
     return StackPlan(
-        settings=wanted.settings.model_copy(update=changes),
+        settings=settings.model_copy(update=changes),
         folder=folder,
         kafka_port=kafka_port,
         redis_port=redis_port,
-        workers=wanted.workers,
+        workers=workers,
     )
 
 
 def _defaults(prefix: str) -> dict[str, object]:
     """Defaults of settings with this prefix: embedded servers have no users and no TLS."""
     return {name: field.default for name, field in Settings.model_fields.items() if name.startswith(prefix)}
-
-
-def _http_port(wanted: StackRequest) -> int:
-    settings = wanted.settings
-    try:
-        return claim_port(settings.http_port, "--http-port", settings.http_host)
-    except PortTakenError:
-        if not wanted.http_port_may_differ:
-            raise
-        return claim_port(0, "--http-port", settings.http_host)
 
 
 @contextlib.contextmanager

@@ -6,11 +6,9 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 from aiokafka.client import AIOKafkaClient
-from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
@@ -22,18 +20,16 @@ from streams.local.embedded.broker import broker_child
 from streams.local.embedded.child import Child, ChildEvent, ChildEventKind
 from streams.local.embedded.ports import free_ports
 from streams.local.embedded.redis import redis_child
-from streams.local.embedded.supervisor import StopRequestedError, Supervisor
+from streams.local.embedded.supervisor import Supervisor
 from streams.local.stack.plan import StackPlan, environment
 from streams.local.stack.secrets import inherited_variables, secrets_for_children, write_secrets
 from streams.process.metrics_server import metrics_url
 from streams.settings import Settings
 from streams.settings_report import display_value
-from streams.store.connection import UNREACHABLE, check, connect, wait_for_redis
-from streams.store.keys import Keys
+from streams.store.connection import check, connect, open_store, wait_for_redis
 from streams.store.reference_clock import server_time_ms
 from streams.store.state import read_state
 
-T = TypeVar("T")
 PrintLine = Callable[[str], None]
 """Prints a line for the user."""
 
@@ -69,9 +65,9 @@ class Stack:
         """Start broker and Redis, and create the topics."""
         await asyncio.gather(self._broker(), self._redis())
         if self.plan.kafka_port is None:
-            await self.unless_over(self._create_topics())
+            await self._supervisor.unless_over(self._create_topics())
         else:
-            await self.unless_over(self._topics_of_an_empty_broker())
+            await self._supervisor.unless_over(self._topics_of_an_empty_broker())
         self._served = True
 
     async def start_roles(self) -> None:
@@ -95,28 +91,17 @@ class Stack:
         api, began = ApiClient(self.plan.url, self.plan.settings.http_cert_file), time.monotonic()
         waited = began
         while True:
-            status, answer = await self.unless_over(api.get("/readyz"))
+            status, answer = await self._supervisor.unless_over(api.get("/readyz"))
             if status == 200:
-                if await self.unless_over(all_partitions_have_heartbeats(self.plan.settings, self._roles_since_ms)):
+                if await self._supervisor.unless_over(
+                    all_partitions_have_heartbeats(self.plan.settings, self._roles_since_ms)
+                ):
                     return
                 status, answer = 503, {"reasons": ["no heartbeat from the workers yet"]}
-            await self.unless_over(asyncio.sleep(READY_POLL_S))
+            await self._supervisor.unless_over(asyncio.sleep(READY_POLL_S))
             if time.monotonic() - waited >= REMIND_EVERY_S:
                 waited = time.monotonic()
                 self._print_line(waiting_message(not_ready_reason(status, answer), waited - began))
-
-    async def unless_over(self, work: Awaitable[T]) -> T:
-        """The result of `work`; raises StopRequestedError or ChildFailedError if that happens first."""
-        task, over = asyncio.ensure_future(work), asyncio.ensure_future(self._supervisor.wait())
-        try:
-            await asyncio.wait({task, over}, return_when=asyncio.FIRST_COMPLETED)
-            if over.done():
-                over.result()
-                raise StopRequestedError
-            return task.result()
-        finally:
-            task.cancel()
-            over.cancel()
 
     async def _broker(self) -> None:
         plan = self.plan
@@ -148,7 +133,7 @@ class Stack:
     async def _redis(self) -> None:
         plan, url = self.plan, display_value(self.plan.settings.redis_url)
         if plan.redis_port is None:
-            await self.unless_over(require_redis(plan.settings))
+            await self._supervisor.unless_over(require_redis(plan.settings))
             self._print_line(f"redis: {url}, external")
             return
         data = plan.folder / "redis"
@@ -246,22 +231,18 @@ def describe_child_event(event: ChildEvent) -> str | None:
 
 async def store_now_ms(settings: Settings) -> int:
     """Redis's clock, which workers use; this machine's while Redis does not answer."""
-    redis = connect(settings)
     try:
-        return int(await server_time_ms(redis, Keys(settings.redis_prefix, settings.shards)))
-    except (RedisError, *UNREACHABLE):
+        async with open_store(settings) as (redis, keys):
+            return int(await server_time_ms(redis, keys))
+    except SalepulseError:
         return now_ms()
-    finally:
-        await redis.aclose()
 
 
 async def all_partitions_have_heartbeats(settings: Settings, since_ms: int) -> bool:
     """Whether every partition has a heartbeat after `since_ms`; False while Redis does not answer."""
-    redis = connect(settings)
     try:
-        state = await read_state(redis, Keys(settings.redis_prefix, settings.shards))
-    except (RedisError, *UNREACHABLE):
+        async with open_store(settings) as (redis, keys):
+            state = await read_state(redis, keys)
+    except SalepulseError:
         return False
-    finally:
-        await redis.aclose()
     return not state.unread and all((held.heartbeat_ms or 0) >= since_ms for held in state.existing_partitions.values())

@@ -1,4 +1,4 @@
-"""The tokens file is readable by its owner only and replaced atomically."""
+"""The tokens file is readable by its owner only and replaced atomically; servers reload it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from consumers.errors import SalepulseError, UsageError
-from streams.tokens.file import change_tokens, read_tokens
+from streams.tokens import file as module
+from streams.tokens.file import TokenStore, change_tokens, read_tokens
 from tests.streams.tokens.making import token, write
 
 
@@ -60,3 +61,45 @@ def test_the_error_of_a_missing_file_names_the_command_that_creates_it(tmp_path:
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SalepulseError, match="cannot be written"):
         write(tmp_path / "nowhere" / "tokens.json", token("one"))
+
+
+@pytest.fixture(autouse=True)
+def _check_the_file_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CHECK_EVERY_S", 0.0)
+
+
+def find(store: TokenStore, secret: str) -> str | None:
+    found = store.find(secret)
+    return None if found is None else found.name
+
+
+def test_a_secret_finds_its_token(tmp_path: Path) -> None:
+    store = TokenStore(write(tmp_path / "tokens.json", token("one"), token("two")))
+    assert [find(store, text) for text in ("sp_one", "sp_two", "sp_three", "", "one")] == [
+        "one",
+        "two",
+        None,
+        None,
+        None,
+    ]
+
+
+def test_created_tokens_are_accepted_and_revoked_ones_rejected(tmp_path: Path) -> None:
+    path = write(tmp_path / "tokens.json", token("one"))
+    store = TokenStore(path)
+    write(path, token("two"))
+    assert (find(store, "sp_one"), find(store, "sp_two")) == (None, "two")
+
+
+@pytest.mark.parametrize("how", ["broken", "gone"])
+def test_the_loaded_tokens_stay_valid_while_the_file_is_unreadable(tmp_path: Path, how: str) -> None:
+    path = write(tmp_path / "tokens.json", token("one"))
+    store = TokenStore(path)
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_text("half of it")
+    assert find(store, "sp_one") == "one"
+    path.unlink(missing_ok=True)
+    write(path, token("two"))
+    assert (find(store, "sp_one"), find(store, "sp_two")) == (None, "two")

@@ -14,7 +14,7 @@ from consumers.errors import SalepulseError
 from streams.local.embedded import broker, redis
 from streams.local.embedded.errors import UnverifiedError
 from streams.local.embedded.verified import recorded_sha256, verify_packaged_file
-from streams.local.stack.plan import StackRequest, make_plan
+from streams.local.stack.plan import make_plan
 from streams.settings import Settings
 
 
@@ -92,9 +92,8 @@ def test_a_modified_copy_in_the_home_folder_is_rejected_before_anything_starts(
     monkeypatch.setenv("CALF_TANSU_BIN", str(planted))
     access = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: path == str(planted) and access(path, mode))
-    wanted = StackRequest(settings=Settings(http_port=0), kafka_port=0, redis_port=0, workers=1)
     with pytest.raises(SalepulseError, match=r"refusing to run .*: its SHA-256 is"):
-        make_plan(wanted, tmp_path)
+        make_plan(Settings(http_port=0), tmp_path, kafka_port=0, redis_port=0, workers=1)
     assert not (tmp_path / "was-run").exists()
 
 

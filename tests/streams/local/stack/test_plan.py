@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from streams.local.stack.plan import StackRequest, environment, make_plan
+from streams.local.stack.plan import environment, make_plan
 from streams.local.stack.secrets import secrets_for_children, write_secrets
 from streams.settings import Settings
 
@@ -27,8 +27,7 @@ PROTECTED = {
 
 def planned(tmp_path: Path, kafka_port: int | None, redis_port: int | None) -> Settings:
     settings = Settings.model_validate({**PROTECTED, "http_port": 0})
-    wanted = StackRequest(settings=settings, kafka_port=kafka_port, redis_port=redis_port, workers=1)
-    return make_plan(wanted, tmp_path).settings
+    return make_plan(settings, tmp_path, kafka_port=kafka_port, redis_port=redis_port, workers=1).settings
 
 
 def test_given_servers_are_used_as_the_settings_say(tmp_path: Path) -> None:
