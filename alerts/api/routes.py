@@ -21,8 +21,8 @@ from alerts.settings import shop_info
 from alerts.shop import ShopInfo
 from alerts.state.alert import Status
 from alerts.store.acks_and_silences import AcksAndSilences
-from alerts.store.changes import StoredChanges
 from alerts.store.keys import AlertKeys
+from alerts.store.states import StoredChanges
 from streams.serve.broadcast import Broadcast
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
 from streams.serve.live import Live

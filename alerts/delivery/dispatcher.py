@@ -134,14 +134,14 @@ class AlertmanagerResender:
         """Resend to the Alertmanagers that are due; a failure is retried at the next interval."""
         known = list(alerts)
         for name, receiver in self._receivers.items():
-            channel = receiver.resend_channel
-            if channel is None or now_ms - self._sent_ms.get(name, 0) < channel.resend_ms:
+            alertmanager = receiver.alertmanager
+            if alertmanager is None or now_ms - self._sent_ms.get(name, 0) < alertmanager.resend_ms:
                 continue
             self._sent_ms[name] = now_ms
-            request = channel.resend_request(known, self._shop, now_ms)
+            request = alertmanager.resend_request(known, self._shop, now_ms)
             if request is None:
                 continue
             answer = await self._http.post(request)
-            failed = answer if isinstance(answer, Failed) else channel.check_response(answer)
+            failed = answer if isinstance(answer, Failed) else alertmanager.check_response(answer)
             if failed is not None:
                 log.warning("resend of firing alerts failed", receiver=name, detail=failed.detail)

@@ -9,10 +9,10 @@ import numpy as np
 
 from alerts.detection.detector import Breach, Observation, SeriesCounts
 from alerts.detection.inputs import HealthReading
-from alerts.detection.schedule import DetectorConfig, EffectiveRule
+from alerts.detection.schedule import EffectiveRule
 from alerts.detectors.limits import breached_with_hysteresis
 from alerts.findings import ExpectedRange, FindingReason, Labels, Series
-from alerts.rules.detect import HealthCheck, HealthCheckDetector
+from alerts.rules.detect import AnyDetector, HealthCheck, HealthCheckDetector
 from alerts.rules.rule import Rule
 from streams.panes.counters import Unit
 
@@ -89,7 +89,7 @@ def counts(memory: HealthMemory, effective: EffectiveRule) -> SeriesCounts:
     return SeriesCounts(len(memory.seen))
 
 
-def _config(detect: DetectorConfig) -> HealthCheckDetector:
+def _config(detect: AnyDetector) -> HealthCheckDetector:
     assert isinstance(detect, HealthCheckDetector)
     return detect
 

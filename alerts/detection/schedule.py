@@ -6,19 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from alerts.findings import Severity
-from alerts.rules.detect import (
-    ChangeDetector,
-    HealthCheckDetector,
-    SequentialDetector,
-    SilenceDetector,
-    ThresholdDetector,
-)
+from alerts.rules.detect import AnyDetector
 from alerts.rules.rule import PromotionCondition, Rule
 from consumers.contract.events import Promotion
 from streams.model.promotions import RunState, phase_at, run_state
 
 _ALWAYS = PromotionCondition()
-DetectorConfig = ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +21,7 @@ class EffectiveRule:
     rule: Rule
     enabled: bool
     severity: Severity
-    detect: DetectorConfig
+    detect: AnyDetector
 
 
 def running_promotions(promotions: Mapping[str, Promotion], at_ms: int) -> list[Promotion]:

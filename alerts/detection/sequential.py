@@ -10,7 +10,7 @@ import numpy as np
 from alerts.detection.contributors import DimensionBreakdown, contributors, find_explaining_part
 from alerts.detection.detector import Breach, Observation, RevenueRate, SeriesCounts
 from alerts.detection.panes import Panes, ScopeValue
-from alerts.detection.schedule import DetectorConfig, EffectiveRule
+from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_label, to_labels
 from alerts.detectors.arrays import Bools, Floats, Ints, ratio
 from alerts.detectors.baseline import MinutePart
@@ -21,7 +21,7 @@ from alerts.detectors.sequential import (
     log_seconds_between_alarms,
 )
 from alerts.findings import SAME_INCIDENT_WITHIN_MS, ExpectedRange, FindingReason, Series, siblings
-from alerts.rules.detect import Direction, SequentialDetector
+from alerts.rules.detect import AnyDetector, Direction, SequentialDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from streams.panes.counters import Unit
 
@@ -162,7 +162,7 @@ def status(memory: SequentialMemory, effective: EffectiveRule, series: Series) -
     return FindingReason.WITHIN if ready else FindingReason.LEARNING, value
 
 
-def _config(detect: DetectorConfig) -> SequentialDetector:
+def _config(detect: AnyDetector) -> SequentialDetector:
     assert isinstance(detect, SequentialDetector)
     return detect
 

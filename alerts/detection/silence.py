@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alerts.detection.detector import Breach, Observation, SeriesCounts
-from alerts.detection.schedule import DetectorConfig, EffectiveRule
+from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import SeriesIndex, to_label, to_labels
 from alerts.detectors.arrays import Bools
 from alerts.detectors.silence import SilenceState
 from alerts.findings import FindingReason, Series
-from alerts.rules.detect import SilenceDetector
+from alerts.rules.detect import AnyDetector, SilenceDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from streams.panes.counters import COUNTER_IDS, Unit
 
@@ -95,7 +95,7 @@ def has_active_source(memory: SilenceMemory, topic: str) -> bool:
     return bool((memory.silences.quiet_s[mine] == 0).any()) if mine else False
 
 
-def _config(detect: DetectorConfig) -> SilenceDetector:
+def _config(detect: AnyDetector) -> SilenceDetector:
     assert isinstance(detect, SilenceDetector)
     return detect
 

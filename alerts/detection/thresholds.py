@@ -14,12 +14,12 @@ import numpy as np
 
 from alerts.detection.detector import Breach, Observation, SeriesCounts
 from alerts.detection.inputs import DetectionInputs, Table
-from alerts.detection.schedule import DetectorConfig, EffectiveRule
+from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import SeriesIndex, to_label, to_labels
 from alerts.detectors.arrays import Bools, Floats, Ints, resized
 from alerts.detectors.limits import ChangeBaseline, WeeklyHistory, breached_with_hysteresis, changed, usual
 from alerts.findings import ExpectedRange, FindingReason, Series
-from alerts.rules.detect import ChangeDetector, Direction, ReferencePeriod, ThresholdDetector
+from alerts.rules.detect import AnyDetector, ChangeDetector, Direction, ReferencePeriod, ThresholdDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from alerts.rules.values import unit_of
 from streams.model.windows import LENGTH_S
@@ -150,7 +150,7 @@ def counts(memory: ThresholdMemory, effective: EffectiveRule) -> SeriesCounts:
     return SeriesCounts(int((memory.seen & memory.judged).sum()), {FindingReason.NO_DATA: missing})
 
 
-def _config(detect: DetectorConfig) -> ThresholdDetector | ChangeDetector:
+def _config(detect: AnyDetector) -> ThresholdDetector | ChangeDetector:
     assert isinstance(detect, ThresholdDetector | ChangeDetector)
     return detect
 

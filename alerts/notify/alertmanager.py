@@ -14,11 +14,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from alerts.findings import SEVERITY_ORDER, Severity
-from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
-from alerts.notify.http import HttpResponse, Request, check_response
+from alerts.notify.http import Request
 from alerts.notify.message import NotificationMessage
-from alerts.notify.outcome import Failed
-from alerts.notify.secret import Secret, SecretUrl, host_of
+from alerts.notify.receiver import JSON, HttpReceiver, json_bytes
+from alerts.notify.secret import Secret, SecretUrl
 from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import AlertState, Status
 from alerts.state.notices import NoticeKind
@@ -30,7 +29,7 @@ _ENDS_AFTER = 4
 """Number of intervals after which Alertmanager resolves an alert that is not resent, as with Prometheus."""
 
 
-class AlertmanagerConfig(ReceiverConfig):
+class Alertmanager(HttpReceiver):
     """One Alertmanager. For a cluster, define a receiver for each member and name all of them in the route."""
 
     RATE: ClassVar[int] = 6000
@@ -43,17 +42,10 @@ class AlertmanagerConfig(ReceiverConfig):
     resend_s: float = Field(60, ge=1, le=600)
     """Interval in which firing alerts are resent."""
 
-
-class Alertmanager:
-    """Channel to one Alertmanager."""
-
-    def __init__(self, config: AlertmanagerConfig) -> None:
-        self._config = config
-
     @property
     def resend_ms(self) -> int:
         """Interval of `resend_request`."""
-        return round(self._config.resend_s * 1000)
+        return round(self.resend_s * 1000)
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """Post all notices at once. Labels are the identity in Alertmanager, so a changed severity or a transferred
@@ -80,13 +72,9 @@ class Alertmanager:
         ]
         return self._request(posted) if posted else None
 
-    def check_response(self, answer: HttpResponse) -> Failed | None:
-        """Check the HTTP status."""
-        return check_response(answer, host_of(self._config.url))
-
     def _concerns(self, alert: AlertState, now_ms: int) -> bool:
         if alert.status is Status.FIRING:
-            return any(notified.receiver == self._config.name for notified in alert.log.notified)
+            return any(notified.receiver == self.name for notified in alert.log.notified)
         over_ms = alert.resolved_ms
         return alert.status is Status.RESOLVED and over_ms is not None and now_ms - over_ms < RESEND_RESOLVED_FOR_MS
 
@@ -112,7 +100,7 @@ class Alertmanager:
         }
 
     def _request(self, posted: Sequence[dict[str, Any]]) -> Request:
-        token = self._config.token
+        token = self.token
         proof = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
-        url = f"{self._config.url.get_secret_value().rstrip('/')}/api/v2/alerts"
+        url = f"{self.url.get_secret_value().rstrip('/')}/api/v2/alerts"
         return Request(url, json_bytes(posted), {**JSON, **proof})

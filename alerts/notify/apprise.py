@@ -10,10 +10,10 @@ import importlib
 from typing import Any, ClassVar, Literal
 
 from alerts.findings import Severity
-from alerts.notify.channel import ReceiverConfig
 from alerts.notify.markup import PLAIN
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Delivered, DeliveryFailure, Failed, Outcome
+from alerts.notify.receiver import ReceiverConfig
 from alerts.notify.secret import Secret
 
 MAX_BYTES = 10_000

@@ -16,11 +16,11 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from alerts.notify.addresses import Network
-from alerts.notify.channel import ReceiverConfig
 from alerts.notify.http import TIMEOUT_S, ForbiddenAddressError, resolve
 from alerts.notify.markup import HTML, PLAIN, one_line
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import Delivered, DeliveryFailure, Failed, Outcome
+from alerts.notify.receiver import ReceiverConfig
 from alerts.notify.secret import Secret
 
 MAX_BYTES = 100_000

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from alerts.findings import Severity
-from alerts.notify.channel import JSON, ReceiverConfig, error_code_and_message, json_bytes
-from alerts.notify.http import HttpResponse, Request, check_response
+from alerts.notify.http import HttpResponse, Request
 from alerts.notify.markup import LARK_MARKDOWN, truncated
 from alerts.notify.message import NotificationMessage
 from alerts.notify.outcome import DeliveryFailure, Failed
+from alerts.notify.receiver import JSON, HttpReceiver, check_error_code, json_bytes
 from alerts.notify.secret import Secret, SecretUrl, host_of
 
 MAX_BYTES = 15_000
@@ -22,7 +22,13 @@ TOO_FAST = frozenset({9499, 11232, 99991400})
 TRY_AGAIN = frozenset({11233, 190005, 99991401})
 
 
-class FeishuConfig(ReceiverConfig):
+def sign(secret: str, timestamp_s: int) -> str:
+    """The signature: Base64 of HMAC-SHA256 over an empty text, keyed with time and secret."""
+    digest = hmac.new(f"{timestamp_s}\n{secret}".encode(), b"", hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
+
+
+class Feishu(HttpReceiver):
     """A Feishu or Lark group bot: 100 messages per minute."""
 
     RATE: ClassVar[int] = 100
@@ -32,19 +38,6 @@ class FeishuConfig(ReceiverConfig):
     """The bot's webhook."""
     secret: Secret | None = None
     """The secret, if the bot verifies signatures."""
-
-
-def sign(secret: str, timestamp_s: int) -> str:
-    """The signature: Base64 of HMAC-SHA256 over an empty text, keyed with time and secret."""
-    digest = hmac.new(f"{timestamp_s}\n{secret}".encode(), b"", hashlib.sha256).digest()
-    return base64.b64encode(digest).decode()
-
-
-class Feishu:
-    """Channel to one bot."""
-
-    def __init__(self, config: FeishuConfig) -> None:
-        self._config = config
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """Build one card with a plain-text title and a Markdown body."""
@@ -64,20 +57,16 @@ class Feishu:
                 "elements": [{"tag": "markdown", "content": message.body(LARK_MARKDOWN, MAX_BYTES)}],
             },
         }
-        if self._config.secret is not None:
+        if self.secret is not None:
             now_s = message.now_ms // 1000
-            body |= {"timestamp": str(now_s), "sign": sign(self._config.secret.get_secret_value(), now_s)}
-        yield Request(self._config.url.get_secret_value(), json_bytes(body), JSON)
+            body |= {"timestamp": str(now_s), "sign": sign(self.secret.get_secret_value(), now_s)}
+        yield Request(self.url.get_secret_value(), json_bytes(body), JSON)
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
         """Check `code`; the HTTP status is always 200."""
-        host = host_of(self._config.url)
-        code, text = error_code_and_message(answer, "code", "StatusCode")
-        if code in TOO_FAST:
-            return Failed(DeliveryFailure.RATE_LIMITED, f"{host} returned error {code}: {text}", answer.retry_after_s)
-        if (failed := check_response(answer, host)) is not None:
+        failed = check_error_code(
+            answer, host_of(self.url), "code", "StatusCode", rate_limited=TOO_FAST, server_error=TRY_AGAIN
+        )
+        if failed is not None and failed.fault is DeliveryFailure.RATE_LIMITED:
             return failed
-        if code == 0:
-            return None
-        fault = DeliveryFailure.SERVER_ERROR if code in TRY_AGAIN else DeliveryFailure.REFUSED
-        return Failed(fault, f"{host} returned error {code}: {text}", answer.retry_after_s)
+        return super().check_response(answer) or failed

@@ -9,20 +9,19 @@ from typing import ClassVar, Literal
 from pydantic import SecretStr
 
 from alerts.findings import Severity
-from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
-from alerts.notify.http import HttpResponse, Request, check_response
+from alerts.notify.http import Request
 from alerts.notify.markup import one_line, truncated
 from alerts.notify.message import NotificationMessage
 from alerts.notify.message_text import format_labels, message_text
-from alerts.notify.outcome import Failed
-from alerts.notify.secret import Secret, SecretUrl, host_of
+from alerts.notify.receiver import JSON, HttpReceiver, json_bytes
+from alerts.notify.secret import Secret, SecretUrl
 from alerts.shop import ShopInfo
 from alerts.state.notices import Notice, NoticeKind
 
 SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
 
 
-class PagerDutyConfig(ReceiverConfig):
+class PagerDuty(HttpReceiver):
     """An integration of a PagerDuty service."""
 
     RATE: ClassVar[int] = 120
@@ -31,26 +30,15 @@ class PagerDutyConfig(ReceiverConfig):
     routing_key: Secret
     url: SecretUrl = SecretStr("https://events.pagerduty.com/v2/enqueue")
 
-
-class PagerDuty:
-    """Channel to one integration."""
-
-    def __init__(self, config: PagerDutyConfig) -> None:
-        self._config = config
-
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """Build one event per notice, in order of creation: a resolve before its trigger would be lost."""
         for notice in sorted(message.notices, key=lambda one: one.created_ms):
-            yield Request(self._config.url.get_secret_value(), json_bytes(self._event(notice, message.shop)), JSON)
-
-    def check_response(self, answer: HttpResponse) -> Failed | None:
-        """Check the HTTP status."""
-        return check_response(answer, host_of(self._config.url))
+            yield Request(self.url.get_secret_value(), json_bytes(self._event(notice, message.shop)), JSON)
 
     def _event(self, notice: Notice, shop: ShopInfo) -> dict[str, object]:
         alert, text = notice.alert, message_text(notice, shop)
         event: dict[str, object] = {
-            "routing_key": self._config.routing_key.get_secret_value(),
+            "routing_key": self.routing_key.get_secret_value(),
             "event_action": "resolve" if notice.kind is NoticeKind.RESOLVED else "trigger",
             "dedup_key": f"salepulse-{alert.page}",
         }

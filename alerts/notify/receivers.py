@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from alerts.notify.addresses import Network, parse_networks
-from alerts.notify.alertmanager import Alertmanager, AlertmanagerConfig
+from alerts.notify.alertmanager import Alertmanager
 from alerts.notify.apprise import Apprise, AppriseConfig
-from alerts.notify.channel import Channel, HttpNotifier, Notifier, ReceiverConfig
-from alerts.notify.dingtalk import DingTalk, DingTalkConfig
+from alerts.notify.dingtalk import DingTalk
 from alerts.notify.email import Email, EmailConfig
-from alerts.notify.feishu import Feishu, FeishuConfig
+from alerts.notify.feishu import Feishu
 from alerts.notify.grouping import RateLimit
 from alerts.notify.http import Http
-from alerts.notify.pagerduty import PagerDuty, PagerDutyConfig
-from alerts.notify.slack import Slack, SlackConfig
-from alerts.notify.webhook import Webhook, WebhookConfig
-from alerts.notify.wecom import WeCom, WeComConfig
+from alerts.notify.pagerduty import PagerDuty
+from alerts.notify.receiver import HttpNotifier, Notifier
+from alerts.notify.slack import Slack
+from alerts.notify.webhook import Webhook
+from alerts.notify.wecom import WeCom
 from alerts.state.policy import EscalationStep, Route, Routing
 from alerts.state.silences import DAYS, MINUTES_A_DAY, Matcher, WeeklyInterval, validate_matcher
 from alerts.yaml_models import YamlModelError, read_model
@@ -31,15 +31,7 @@ from consumers.errors import UsageError
 from consumers.times import parse_duration
 
 AnyReceiverConfig = Annotated[
-    AlertmanagerConfig
-    | AppriseConfig
-    | DingTalkConfig
-    | EmailConfig
-    | FeishuConfig
-    | PagerDutyConfig
-    | SlackConfig
-    | WebhookConfig
-    | WeComConfig,
+    Alertmanager | AppriseConfig | DingTalk | EmailConfig | Feishu | PagerDuty | Slack | Webhook | WeCom,
     Field(discriminator="type"),
 ]
 
@@ -176,19 +168,9 @@ class ReceiversFile(_Part):
         return parse_networks(self.allow_networks)
 
 
-_CHANNELS: Mapping[type[ReceiverConfig], Callable[[Any], Channel]] = {
-    AlertmanagerConfig: Alertmanager,
-    DingTalkConfig: DingTalk,
-    FeishuConfig: Feishu,
-    PagerDutyConfig: PagerDuty,
-    SlackConfig: Slack,
-    WebhookConfig: Webhook,
-    WeComConfig: WeCom,
-}
 _MODELS: tuple[type[BaseModel], ...] = (
     *(ReceiversFile, RouteConfig, EscalationStepConfig, WeeklyIntervalConfig),
-    *(EmailConfig, AppriseConfig),
-    *_CHANNELS,
+    *get_args(get_args(AnyReceiverConfig)[0]),
 )
 _NAMES = {name for model in _MODELS for name in model.model_fields}
 
@@ -206,8 +188,8 @@ class Receiver:
     kind: str
     notifier: Notifier
     rate_limit: RateLimit
-    resend_channel: Alertmanager | None = None
-    """The Alertmanager to which firing alerts are resent."""
+    alertmanager: Alertmanager | None = None
+    """If firing alerts are resent to it."""
 
 
 def build_receivers(file: ReceiversFile, http: Http) -> dict[str, Receiver]:
@@ -217,17 +199,15 @@ def build_receivers(file: ReceiversFile, http: Http) -> dict[str, Receiver]:
 
 def _build_receiver(config: AnyReceiverConfig, allowed: Iterable[Network], http: Http) -> Receiver:
     notifier: Notifier
-    resend_channel = None
     match config:
         case EmailConfig():
             notifier = Email(config, tuple(allowed))
         case AppriseConfig():
             notifier = Apprise(config)
         case _:
-            channel = _CHANNELS[type(config)](config)
-            notifier = HttpNotifier(channel, http)
-            resend_channel = channel if isinstance(channel, Alertmanager) else None
-    return Receiver(config.name, config.type, notifier, config.rate_limit, resend_channel)
+            notifier = HttpNotifier(config, http)
+    alertmanager = config if isinstance(config, Alertmanager) else None
+    return Receiver(config.name, config.type, notifier, config.rate_limit, alertmanager)
 
 
 def read_receivers(path: Path | None) -> ReceiversFile:

@@ -11,11 +11,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, SecretStr
 
-from alerts.notify.channel import JSON, ReceiverConfig, json_bytes
-from alerts.notify.http import HttpResponse, Request, check_response
+from alerts.notify.http import Request
 from alerts.notify.message import NotificationMessage
-from alerts.notify.outcome import Failed
-from alerts.notify.secret import Secret, SecretUrl, host_of
+from alerts.notify.receiver import JSON, HttpReceiver, json_bytes
+from alerts.notify.secret import Secret
 from alerts.payloads import alert_payload
 from consumers.times import format_utc_ms
 
@@ -38,28 +37,20 @@ def _checked(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class WebhookConfig(ReceiverConfig):
-    """A program that accepts signed webhooks."""
-
-    RATE: ClassVar[int] = 600
-
-    type: Literal["webhook"]
-    url: SecretUrl
-    secret: Annotated[Secret, AfterValidator(_checked)]
-    """`whsec_` and 24 to 64 bytes in Base64."""
-
-
 def sign(secret: str, message_id: str, timestamp_s: int, body: bytes) -> str:
     """Return the header `webhook-signature`."""
     signed = f"{message_id}.{timestamp_s}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key_of(secret), signed, hashlib.sha256).digest()).decode()
 
 
-class Webhook:
-    """Channel to one program."""
+class Webhook(HttpReceiver):
+    """A program that accepts signed webhooks."""
 
-    def __init__(self, config: WebhookConfig) -> None:
-        self._config = config
+    RATE: ClassVar[int] = 600
+
+    type: Literal["webhook"]
+    secret: Annotated[Secret, AfterValidator(_checked)]
+    """`whsec_` and 24 to 64 bytes in Base64."""
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """Build one event per notice; its id identifies a repeat."""
@@ -77,10 +68,6 @@ class Webhook:
                 **JSON,
                 "webhook-id": name,
                 "webhook-timestamp": str(now_s),
-                "webhook-signature": sign(self._config.secret.get_secret_value(), name, now_s, body),
+                "webhook-signature": sign(self.secret.get_secret_value(), name, now_s, body),
             }
-            yield Request(self._config.url.get_secret_value(), body, headers)
-
-    def check_response(self, answer: HttpResponse) -> Failed | None:
-        """Check the HTTP status; 410 is permanent."""
-        return check_response(answer, host_of(self._config.url))
+            yield Request(self.url.get_secret_value(), body, headers)

@@ -10,8 +10,8 @@ from typing import Any
 
 from alerts.rehearsal.pace import RehearsalPace
 from alerts.rehearsal.play import Page, RehearsalResult
+from alerts.rehearsal.rehearsal import SaleTimeline
 from alerts.rehearsal.score import ActualIncident, Score, score
-from alerts.rehearsal.timeline import SaleTimeline
 from alerts.rules.detect import HealthCheckDetector, ThresholdDetector
 from alerts.rules.rule import Rules
 from consumers.times import format_utc_ms

@@ -232,7 +232,5 @@ class HealthCheckDetector(StrictModel):
     clear: Number | None = None
 
 
-Detect = Annotated[
-    ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector,
-    Field(discriminator="kind"),
-]
+AnyDetector: TypeAlias = ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
+Detect: TypeAlias = Annotated[AnyDetector, Field(discriminator="kind")]

@@ -10,9 +10,9 @@ from pydantic import Field, TypeAdapter, model_validator
 
 from alerts.findings import Category, Severity
 from alerts.rules.detect import (
+    AnyDetector,
     ChangeDetector,
     Detect,
-    HealthCheckDetector,
     Seconds,
     SequentialDetector,
     Share,
@@ -136,16 +136,10 @@ class Rule(StrictModel):
         return self
 
     @cached_property
-    def _variants(
-        self,
-    ) -> dict[
-        frozenset[int], ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
-    ]:
+    def _variants(self) -> dict[frozenset[int], AnyDetector]:
         return {}
 
-    def detector(
-        self, holding: frozenset[int]
-    ) -> ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector:
+    def detector(self, holding: frozenset[int]) -> AnyDetector:
         """Return the detector with these overrides (indexes). Raises ValidationError if it is invalid."""
         if holding not in self._variants:
             fields = self.detect.model_dump(exclude_unset=True)
@@ -172,9 +166,7 @@ class Rule(StrictModel):
         return self.incident or self.name
 
 
-_DETECT: TypeAdapter[
-    ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
-] = TypeAdapter(Detect)
+_DETECT: TypeAdapter[AnyDetector] = TypeAdapter(Detect)
 
 
 class Budget(StrictModel):

@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 
-from alerts.store.changes import StoredChanges
+from alerts.store.states import StoredChanges
 from streams.local.embedded.ports import LOOPBACK, free_port
 from streams.serve.sse import StreamPosition
 from tests.alerts.builders import finding

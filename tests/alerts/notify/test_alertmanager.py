@@ -14,7 +14,7 @@ import pytest
 
 from alerts.findings import FindingReason, Severity
 from alerts.notify.alertmanager import RESEND_RESOLVED_FOR_MS
-from alerts.notify.alertmanager import Alertmanager as Channel
+from alerts.notify.alertmanager import Alertmanager as AlertmanagerReceiver
 from alerts.notify.http import Http
 from alerts.notify.message import NotificationMessage, worst_first
 from alerts.notify.outcome import Delivered
@@ -48,8 +48,8 @@ class Stage:
         assert await self.receiver.notifier.send(message) == Delivered()
 
     async def resend(self) -> None:
-        channel = self.receiver.resend_channel
-        assert isinstance(channel, Channel)
+        channel = self.receiver.alertmanager
+        assert isinstance(channel, AlertmanagerReceiver)
         request = channel.resend_request(self.play.alerts.values(), PLACE, self.play.now_ms)
         assert request is not None
         assert not channel.check_response(await self.http.post(request))  # type: ignore[arg-type]
@@ -145,7 +145,7 @@ async def test_a_transferred_page_ends_under_its_former_labels(stage: Stage) -> 
 def test_resolved_alerts_are_resent_for_five_minutes() -> None:
     play = Play(Timing(), to("manager"))
     config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}
-    channel = build_receivers(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].resend_channel
+    channel = build_receivers(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].alertmanager
     assert channel is not None
     play.at(0, APP)
     play.at(10, replace(APP, reason=FindingReason.WITHIN))
@@ -161,7 +161,7 @@ def test_resolved_alerts_are_resent_for_five_minutes() -> None:
 def test_only_alerts_of_its_routes_are_resent() -> None:
     play = Play(Timing(), to("somebody-else"))
     config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}
-    channel = build_receivers(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].resend_channel
+    channel = build_receivers(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].alertmanager
     assert channel is not None
     play.at(0, APP)
     assert channel.resend_request(play.alerts.values(), PLACE, play.now_ms) is None

@@ -1,17 +1,19 @@
-"""What all receivers share: settings, and the protocol of HTTP channels."""
+"""What all receivers share, and those over HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Collection, Iterable
 from typing import ClassVar, Protocol
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.notify.grouping import RateLimit
-from alerts.notify.http import Http, HttpResponse, Request
+from alerts.notify.http import Http, HttpResponse, Request, check_response
 from alerts.notify.message import NotificationMessage
-from alerts.notify.outcome import Delivered, Failed, Outcome
+from alerts.notify.outcome import Delivered, DeliveryFailure, Failed, Outcome
+from alerts.notify.secret import SecretUrl, host_of
 
 JSON = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "salepulse"}
 
@@ -42,28 +44,32 @@ class Notifier(Protocol):
         """Send one message. Failures are returned, not raised."""
 
 
-class Channel(Protocol):
-    """The protocol of one HTTP service: builds requests and interprets responses. Pure."""
+class HttpReceiver(ReceiverConfig):
+    """A receiver over HTTP: its settings, the requests of a message, and the meaning of responses. Pure."""
 
+    url: SecretUrl
+
+    @abstractmethod
     def requests(self, message: NotificationMessage) -> Iterable[Request]:
         """Build the requests for a message, in order."""
 
     def check_response(self, answer: HttpResponse) -> Failed | None:
         """Return the failure that a response reports; None: accepted."""
+        return check_response(answer, host_of(self.url))
 
 
 class HttpNotifier:
-    """Sends the requests of a channel."""
+    """Sends the requests of a receiver."""
 
-    def __init__(self, channel: Channel, http: Http) -> None:
-        self._channel = channel
+    def __init__(self, receiver: HttpReceiver, http: Http) -> None:
+        self._receiver = receiver
         self._http = http
 
     async def send(self, message: NotificationMessage) -> Outcome:
         """Send all requests; the first failure fails the message."""
-        for request in self._channel.requests(message):
+        for request in self._receiver.requests(message):
             answer = await self._http.post(request)
-            failed = answer if isinstance(answer, Failed) else self._channel.check_response(answer)
+            failed = answer if isinstance(answer, Failed) else self._receiver.check_response(answer)
             if failed is not None:
                 return failed
         return Delivered()
@@ -74,8 +80,22 @@ def json_bytes(held: object) -> bytes:
     return msgspec.json.encode(held)
 
 
-def error_code_and_message(answer: HttpResponse, *names: str) -> tuple[int | None, str]:
-    """Return the error code (first of these fields) and shortened message of a JSON response."""
+def check_error_code(
+    answer: HttpResponse, host: str, *names: str, rate_limited: Collection[int], server_error: Collection[int]
+) -> Failed | None:
+    """Return the failure of a JSON response with an error code (the first of these fields); None: the code is 0."""
+    code, text = _error_code_and_message(answer, *names)
+    if code == 0:
+        return None
+    fault = DeliveryFailure.REFUSED
+    if code in rate_limited:
+        fault = DeliveryFailure.RATE_LIMITED
+    elif code in server_error:
+        fault = DeliveryFailure.SERVER_ERROR
+    return Failed(fault, f"{host} returned error {code}: {text}", answer.retry_after_s)
+
+
+def _error_code_and_message(answer: HttpResponse, *names: str) -> tuple[int | None, str]:
     try:
         held = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
