@@ -21,6 +21,11 @@ from tests.alerts.builders import T0, evaluation, to
 KEYS = AlertKeys("test")
 
 
+async def expire_lease(redis: Redis, key: str) -> None:
+    """End the lease under a key now, as if its time had passed."""
+    await redis.hset(key, "until", "1")
+
+
 @dataclass
 class Process:
     """One of several evaluating processes."""

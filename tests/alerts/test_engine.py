@@ -18,7 +18,7 @@ from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.outbox import Outbox
 from alerts.store.states import StateStore
 from tests.alerts.builders import T0, to
-from tests.alerts.engine import KEYS
+from tests.alerts.engine import KEYS, expire_lease
 from tests.alerts.scripted import Scripted
 from tests.alerts.state.alert_play import BAD, FINE
 
@@ -58,9 +58,9 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 def make(redis: Redis) -> Making:
     clock = Clock()
 
-    def making(name: str = "one", *, lease_ms: int = 5000) -> Made:
+    def making(name: str = "one") -> Made:
         evaluator, metrics = Scripted(BAD), AlertMetrics()
-        store = StateStore(redis, KEYS, ShopInfo(), lease_ms=lease_ms)
+        store = StateStore(redis, KEYS, ShopInfo(), lease_ms=5000)
         routing = to("chat")
         engine = Engine(
             name,
@@ -106,24 +106,24 @@ async def test_one_process_evaluates_and_the_other_is_standby(make: Making) -> N
     assert await one.engine.round() is EvaluationOutcome.STANDBY
 
 
-async def test_a_standby_takes_over_from_a_killed_leader(make: Making, owed: Owed) -> None:
-    killed, standby = make("killed", lease_ms=50), make("standby")
+async def test_a_standby_takes_over_from_a_killed_leader(make: Making, owed: Owed, redis: Redis) -> None:
+    killed, standby = make("killed"), make("standby")
     await killed.engine.round()
-    await asyncio.sleep(0.06)
+    await expire_lease(redis, KEYS.lead)
     assert await standby.engine.round() is EvaluationOutcome.EVALUATED
     standby.evaluator.found = (FINE,)
     await standby.engine.round()
     assert await owed() == [NoticeKind.FIRING, NoticeKind.RESOLVED]
 
 
-async def test_a_leader_that_lost_its_lease_writes_nothing(make: Making, owed: Owed) -> None:
-    sleepy, other = make("sleepy", lease_ms=50), make("other")
+async def test_a_leader_that_lost_its_lease_writes_nothing(make: Making, owed: Owed, redis: Redis) -> None:
+    sleepy, other = make("sleepy"), make("other")
     await sleepy.engine.round()
     sleepy.evaluator.found = (FINE,)
     woken = asyncio.Event()
 
     async def meanwhile() -> None:
-        await asyncio.sleep(0.06)
+        await expire_lease(redis, KEYS.lead)
         assert await other.engine.round() is EvaluationOutcome.EVALUATED
         woken.set()
 
@@ -142,18 +142,20 @@ async def test_a_leader_that_lost_its_lease_writes_nothing(make: Making, owed: O
     assert await sleepy.engine.round() is EvaluationOutcome.STANDBY
 
 
-async def test_an_expired_lease_is_reserved_for_its_last_holder(make: Making, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "TAKE_EXPIRED_LEASE_AFTER_MS", 200)
-    last, standby = make("last", lease_ms=50), make("standby")
+async def test_an_expired_lease_is_reserved_for_its_last_holder(
+    make: Making, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "TAKE_EXPIRED_LEASE_AFTER_MS", 60_000)
+    last, standby = make("last"), make("standby")
     await last.engine.round()
     assert await standby.engine.round() is EvaluationOutcome.STANDBY
     assert (last.engine.is_presumed_leader, standby.engine.is_presumed_leader) == (True, False)
-    await asyncio.sleep(0.06)
+    await expire_lease(redis, KEYS.lead)
     assert await standby.engine.round() is EvaluationOutcome.STANDBY
     assert await last.engine.round() is EvaluationOutcome.EVALUATED
-    await asyncio.sleep(0.06)
+    await expire_lease(redis, KEYS.lead)
     assert await standby.engine.round() is EvaluationOutcome.STANDBY
-    await asyncio.sleep(0.25)
+    monkeypatch.setattr(engine_module, "TAKE_EXPIRED_LEASE_AFTER_MS", 0)
     assert await standby.engine.round() is EvaluationOutcome.EVALUATED
     assert await last.engine.round() is EvaluationOutcome.STANDBY
     assert (last.engine.is_presumed_leader, standby.engine.is_presumed_leader) == (False, True)

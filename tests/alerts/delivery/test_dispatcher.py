@@ -19,7 +19,7 @@ from alerts.notify.receivers import ReceiversFile, build_receivers
 from alerts.state.notices import DueNotices
 from alerts.store.outbox import Outbox
 from tests.alerts.builders import T0, finding
-from tests.alerts.engine import KEYS, Process
+from tests.alerts.engine import KEYS, Process, expire_lease
 from tests.alerts.notify.notices import PLACE, many
 from tests.alerts.state.alert_play import BAD, FINE
 from tests.support.receiving import CannedResponse, HttpReceiver, http_receiver
@@ -35,7 +35,6 @@ class Sending:
     http: Http
     url: str
     name: str = "a"
-    lease_ms: int = 30_000
     rate: int = 20
     now_ms: int = T0
 
@@ -43,7 +42,7 @@ class Sending:
         config = {"name": "chat", "type": "dingtalk", "url": self.url, "rate_per_minute": self.rate}
         file = ReceiversFile.model_validate({"receivers": [config], "allow_networks": ["127.0.0.1"]})
         self.metrics = AlertMetrics()
-        self.outbox = Outbox(self.redis, KEYS, self.name, lease_ms=self.lease_ms)
+        self.outbox = Outbox(self.redis, KEYS, self.name, lease_ms=30_000)
         self.dispatcher = Dispatcher(
             self.outbox,
             build_receivers(file, self.http),
@@ -82,7 +81,7 @@ class Stage:
 @pytest.fixture
 async def stage(redis_url: str) -> AsyncIterator[Stage]:
     redis = Redis.from_url(redis_url)
-    async with http_receiver() as service, Http([ip_network("127.0.0.1")], timeout_s=0.5) as http:
+    async with http_receiver() as service, Http([ip_network("127.0.0.1")], timeout_s=2) as http:
         yield Stage(service, redis, http)
     await redis.aclose()
 
@@ -114,9 +113,8 @@ async def test_a_failed_message_is_retried_until_delivered(stage: Stage, says: C
 async def test_every_process_respects_retry_after(stage: Stage) -> None:
     stage.service.responses.append(CannedResponse(429, headers={"Retry-After": "30"}))
     await stage.owed(0, BAD)
-    one, two = stage.process(name="a", lease_ms=10), stage.process(name="b")
+    one, two = stage.process(name="a"), stage.process(name="b")
     assert await one.at(0) == T0 + 30_000
-    await asyncio.sleep(0.02)
     assert await two.at(29.9) == T0 + 30_000
     assert len(stage.service.requests) == 1
     await two.at(30)
@@ -149,7 +147,7 @@ async def test_a_kill_between_delivery_and_recording_repeats_a_message(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stage.owed(0, BAD)
-    dying = stage.process(name="dying", lease_ms=50)
+    dying = stage.process(name="dying")
 
     async def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -160,7 +158,7 @@ async def test_a_kill_between_delivery_and_recording_repeats_a_message(
     other = stage.process(name="other")
     await other.at(0)
     assert len(stage.service.requests) == 1  # the other process still holds the claim
-    await asyncio.sleep(0.06)
+    await expire_lease(stage.redis, KEYS.turn("chat"))
     await other.at(0)
     assert len(stage.service.requests) == 2
     assert await other.outbox.waiting("chat") == 0
@@ -168,10 +166,10 @@ async def test_a_kill_between_delivery_and_recording_repeats_a_message(
 
 async def test_a_kill_before_sending_loses_no_message(stage: Stage) -> None:
     await stage.owed(0, BAD)
-    dying = stage.process(name="dying", lease_ms=10)
+    dying = stage.process(name="dying")
     assert isinstance(await dying.outbox.claim_due("chat", T0, 60_000), DueNotices)
     assert await dying.outbox.begin_attempt("chat", T0, 60_000)
-    await asyncio.sleep(0.02)
+    await expire_lease(stage.redis, KEYS.turn("chat"))
     await stage.process(name="other").at(0)
     assert len(stage.service.requests) == 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from alerts.store.outbox import Outbox
 from streams.settings import Settings
 from streams.store.connection import connect
 from tests.alerts.builders import T0
-from tests.alerts.engine import KEYS, Process
+from tests.alerts.engine import KEYS, Process, expire_lease
 from tests.alerts.state.alert_play import BAD, FINE
 
 pytestmark = pytest.mark.anyio
@@ -33,8 +32,8 @@ async def redis(redis_settings: Settings) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def outbox(redis: Redis, owner: str = "a", lease_ms: int = 5000) -> Outbox:
-    return Outbox(redis, KEYS, owner, lease_ms=lease_ms)
+def outbox(redis: Redis, owner: str = "a") -> Outbox:
+    return Outbox(redis, KEYS, owner, lease_ms=5000)
 
 
 async def due(box: Outbox, second: float = 10) -> DueNotices:
@@ -56,16 +55,16 @@ async def test_one_process_sends_at_a_time(redis: Redis) -> None:
 
 
 async def test_notices_of_a_dead_process_are_claimed_after_its_lease(redis: Redis) -> None:
-    first = await due(outbox(redis, "a", lease_ms=20))
-    await asyncio.sleep(0.03)
+    first = await due(outbox(redis, "a"))
+    await expire_lease(redis, KEYS.turn("chat"))
     second = await due(outbox(redis, "b"))
     assert second.notices == first.notices
 
 
 async def test_a_process_that_lost_its_claim_may_not_send(redis: Redis) -> None:
-    sleepy = outbox(redis, "a", lease_ms=20)
+    sleepy = outbox(redis, "a")
     await due(sleepy)
-    await asyncio.sleep(0.03)
+    await expire_lease(redis, KEYS.turn("chat"))
     other = outbox(redis, "b")
     await due(other)
     assert await other.begin_attempt("chat", T0 + 10_000, MINUTE_MS)
@@ -109,11 +108,11 @@ async def test_a_notice_delivered_by_another_process_is_not_restored(redis: Redi
 
 
 async def test_attempts_of_all_processes_count_in_the_window(redis: Redis) -> None:
-    box = outbox(redis, lease_ms=20)
+    box = outbox(redis)
     for second in (10, 11, 12):
         await due(box, second)
         assert await box.begin_attempt("chat", T0 + second * 1000, MINUTE_MS)
-    await asyncio.sleep(0.03)
+    await expire_lease(redis, KEYS.turn("chat"))
     other = outbox(redis, "b")
     assert len((await due(other, 12)).attempts_ms) == 3
     assert len((await due(other, 71)).attempts_ms) == 1

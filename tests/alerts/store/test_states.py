@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -21,7 +20,7 @@ from alerts.store.states import LeaderLease, Standby, WriteResult
 from streams.settings import Settings
 from streams.store.connection import connect
 from tests.alerts.builders import T0, finding
-from tests.alerts.engine import KEYS, Process
+from tests.alerts.engine import KEYS, Process, expire_lease
 from tests.alerts.state.alert_play import BAD, FINE, HELD
 
 pytestmark = pytest.mark.anyio
@@ -109,10 +108,10 @@ class TestTwoThatLead:
         assert (await two.lead()).epoch > first.epoch
 
     async def test_a_deposed_leader_writes_nothing(self, redis: Redis) -> None:
-        one, two = Process(redis, "one", lease_ms=1), Process(redis, "two")
+        one, two = Process(redis, "one"), Process(redis, "two")
         await one.lead()
         late = await one.compute(0, BAD)
-        await asyncio.sleep(0.01)
+        await expire_lease(redis, KEYS.lead)
         await two.evaluate(1, BAD)
         before = await two.store.load()
         assert await one.write(late) is WriteResult.DEPOSED
@@ -120,10 +119,10 @@ class TestTwoThatLead:
         assert await on_their_way(redis) == [NoticeKind.FIRING]
 
     async def test_a_returning_leader_reads_the_states_first(self, redis: Redis) -> None:
-        one, two = Process(redis, "one", lease_ms=1), Process(redis, "two")
+        one, two = Process(redis, "one"), Process(redis, "two")
         await one.lead()
         late = await one.compute(0, BAD)
-        await asyncio.sleep(0.01)
+        await expire_lease(redis, KEYS.lead)
         await two.evaluate(1, BAD)
         await two.store.release_lead("two")
         lead = await one.store.lead("one")

@@ -150,11 +150,11 @@ async def test_a_seek_during_a_fetch_drops_the_records_collected_before(clicks: 
 @pytest.mark.anyio
 async def test_a_poll_batch_ends_after_its_byte_limit(clicks: Server) -> None:
     values = [b"%03d" % i * 100 for i in range(40)]
-    async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=1_000, size=3_000)) as reading:
+    async with fetching(clicks, FetchSettings(20, 2**20, 10_000, linger_ms=20_000, size=3_000)) as reading:
         await produce(clicks, {0: values})
         found = []
         while len(found) < len(values):
-            batch = (await asyncio.wait_for(reading.fetch(), 0.9))[CLICKS[0]]
+            batch = (await asyncio.wait_for(reading.fetch(), 10))[CLICKS[0]]
             assert 3_000 <= batch.size < 3_000 + 2 * 300 or len(found) + len(batch) == len(values)
             found += [record.value for record in batch.records]
         assert found == values

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from consumers.kafka import faust_transport
 from consumers.kafka.faust_transport import FetchBudget, RecordBatch
 from consumers.topics import Topic
 
@@ -17,11 +18,11 @@ def batch(records: int, size: int = 0) -> RecordBatch:
 
 
 async def is_free(budget: FetchBudget) -> bool:
-    try:
-        await asyncio.wait_for(budget.wait(), 0.01)
-    except TimeoutError:
-        return False
-    return True
+    waiting = asyncio.ensure_future(budget.wait())
+    await asyncio.sleep(0)
+    free = waiting.done()
+    waiting.cancel()
+    return free
 
 
 async def test_the_budget_allows_another_poll_batch_while_at_most_one_is_held() -> None:
@@ -48,7 +49,8 @@ async def test_the_budget_counts_bytes() -> None:
     assert (budget.records, budget.size) == (2, 1_001)
 
 
-async def test_a_waiter_continues_when_a_batch_is_released() -> None:
+async def test_a_waiter_continues_when_a_batch_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faust_transport, "_RECHECK_S", 3_600)
     budget = FetchBudget(records=10, size=1_000)
     held = batch(11)
     budget.acquire(held)
@@ -56,7 +58,7 @@ async def test_a_waiter_continues_when_a_batch_is_released() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     budget.release(held)
-    await asyncio.wait_for(waiting, 0.05)
+    await asyncio.wait_for(waiting, 10)
 
 
 async def test_unreferenced_batches_do_not_count() -> None:
@@ -66,7 +68,7 @@ async def test_unreferenced_batches_do_not_count() -> None:
     waiting = asyncio.ensure_future(budget.wait())
     await asyncio.sleep(0)
     del held
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 10)
     assert budget.records == 0
 
 

@@ -19,6 +19,8 @@ from tests.support.servers import Server
 pytestmark = pytest.mark.anyio
 
 KEYS = Keys("salepulse", 3)
+TOLERANCE_MS = 1_500
+"""Time that a busy machine may need between two readings; less than the 2 s from which on a clock is off."""
 
 
 def present_ms() -> float:
@@ -32,8 +34,8 @@ async def test_the_machines_clock_does_not_matter(redis_settings: Settings, wron
     with capture_logs() as logged:
         for _ in range(3):
             await clock.measure()
-            assert clock.now_ms() == pytest.approx(present_ms(), abs=100)
-    assert clock.offset_ms == pytest.approx(wrong_s * 1000, abs=100)
+            assert clock.now_ms() == pytest.approx(present_ms(), abs=TOLERANCE_MS)
+    assert clock.offset_ms == pytest.approx(wrong_s * 1000, abs=TOLERANCE_MS)
     assert clock.is_off is (wrong_s != 0)
     assert [one["ahead_s"] for one in logged] == ([] if wrong_s == 0 else [wrong_s]), "logged once"
     await redis.aclose()
@@ -45,8 +47,8 @@ async def test_a_step_of_the_machines_clock_is_logged_and_has_no_effect(redis_ur
     with capture_logs() as logged:
         await clock.measure()
         wrong[0] = 3_600
-        assert clock.now_ms() == pytest.approx(present_ms(), abs=100)
-        assert clock.offset_ms == pytest.approx(3_600_000, abs=100), "without another measurement"
+        assert clock.now_ms() == pytest.approx(present_ms(), abs=TOLERANCE_MS)
+        assert clock.offset_ms == pytest.approx(3_600_000, abs=TOLERANCE_MS), "without another measurement"
         await clock.measure()
         assert clock.is_off
         wrong[0] = 0
@@ -61,9 +63,9 @@ async def test_the_next_measurement_corrects_a_suspended_machine(redis_url: str)
     clock = ReferenceClock(redis, KEYS, MachineClock(monotonic=lambda: time.monotonic() - slept[0]))
     await clock.measure()
     slept[0] = 600  # the monotonic clock stood still
-    assert clock.now_ms() == pytest.approx(present_ms() - 600_000, abs=100)
+    assert clock.now_ms() == pytest.approx(present_ms() - 600_000, abs=TOLERANCE_MS)
     await clock.measure()
-    assert clock.now_ms() == pytest.approx(present_ms(), abs=100)
+    assert clock.now_ms() == pytest.approx(present_ms(), abs=TOLERANCE_MS)
     await redis.aclose()
 
 
@@ -85,4 +87,4 @@ async def test_returns_the_machines_clock_before_the_first_measurement() -> None
     with pytest.raises((RedisError, *UNREACHABLE)):
         await clock.measure()
     assert (clock.measured_s, clock.offset_ms, clock.is_off) == (None, 0, False)
-    assert clock.now_ms() == pytest.approx(present_ms(), abs=100)
+    assert clock.now_ms() == pytest.approx(present_ms(), abs=TOLERANCE_MS)
