@@ -1,4 +1,4 @@
-"""The metrics of one alerts process, which it stores in Redis for `salepulse serve` to expose."""
+"""The metrics of one alerts process."""
 
 from __future__ import annotations
 

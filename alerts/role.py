@@ -14,7 +14,6 @@ from typing import Self
 from uuid import uuid4
 
 import structlog
-from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -89,7 +88,7 @@ log = structlog.get_logger()
 _SEND_EVERY_S = 0.25
 _PUBLISH_EVERY_S = 0.25
 _REFRESH_EVERY_S = 1.0
-_METRICS_EVERY_S = 1.0
+_REPORT_EVERY_S = 1.0
 _PROBE_EVERY_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 
@@ -186,7 +185,7 @@ class AlertsRole:
             group.create_task(_run_every(_PROBE_EVERY_S, "Redis probe", self._probe_redis))
             group.create_task(_run_every(_PUBLISH_EVERY_S, "publishing of changes", self._publish))
             group.create_task(_run_every(_REFRESH_EVERY_S, "Alertmanager refresh", self._refresh))
-            group.create_task(_run_every(_METRICS_EVERY_S, "metrics write", self._write_metrics))
+            group.create_task(_run_every(_REPORT_EVERY_S, "report", self._report))
             if self._settings.alerts_heartbeat_url.get_secret_value():
                 group.create_task(_run_every(self._settings.alerts_heartbeat_s, "heartbeat", self._beat))
             for name in self._receivers:
@@ -241,12 +240,10 @@ class AlertsRole:
         if beat not in (HeartbeatOutcome.SENT, HeartbeatOutcome.STANDBY):
             log.warning("heartbeat withheld", reason=beat.value)
 
-    async def _write_metrics(self) -> None:
+    async def _report(self) -> None:
         self.metrics.clock_offset.set(self._reference.offset_ms / 1000)
         report = encode_report(ProcessReport(at_ms=self._reference.now_ms()))
         await self._redis.hset(self._keys.reports, self.name, report)
-        text = b"%d\n" % self._reference.now_ms() + generate_latest(self.metrics.registry)
-        await self._redis.hset(self._keys.workers, self.name, text)
 
 
 async def _run_every(interval_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 SERVERS = 'job=~"$job", instance=~"$instance"'
 """The selected servers."""
+PROCESSES = 'job=~"$job"'
+"""All processes: workers and alerts processes have series of their own, which are summed."""
 RATE = "$__rate_interval"
 REST = "(rest)"
 """Legend of values without their own series; the label `rest` distinguishes it from a value of that name."""
@@ -12,6 +14,11 @@ REST = "(rest)"
 def of(metric: str, *matchers: str) -> str:
     """A selector: a metric without its `salepulse_`, with matchers such as `topic="orders"`."""
     return f"salepulse_{metric}{{{', '.join((SERVERS, *matchers))}}}"
+
+
+def of_processes(metric: str, *matchers: str) -> str:
+    """The same of a metric of workers or of alerts processes."""
+    return f"salepulse_{metric}{{{', '.join((PROCESSES, *matchers))}}}"
 
 
 def top(by: str, selector: str) -> str:
@@ -49,10 +56,16 @@ def rate(counter: str, *matchers: str, by: str) -> str:
     return top(by, f"rate({of(counter, *matchers)}[{RATE}])")
 
 
-def quantile(q: float, histogram: str, *, by: str) -> str:
-    """A quantile over all workers, by labels that a worker's histogram has."""
-    per_worker = top(f"worker, {by}, le", f"rate({of(f'{histogram}_bucket')}[{RATE}])")
-    return f"histogram_quantile({q}, sum by ({by}, le) ({per_worker}))"
+def process_rate(counter: str, *, by: str = "") -> str:
+    """The per-second rate of a counter of all processes, by labels; all in one without any."""
+    each = f"rate({of_processes(counter)}[{RATE}])"
+    return f"sum by ({by}) ({each})" if by else f"sum({each})"
+
+
+def quantile(q: float, histogram: str, *, by: str = "") -> str:
+    """A quantile over all processes, by labels that their histogram has."""
+    labels = f"{by}, le" if by else "le"
+    return f"histogram_quantile({q}, {process_rate(f'{histogram}_bucket', by=labels)})"
 
 
 def or_zero(query: str) -> str:

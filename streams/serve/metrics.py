@@ -1,4 +1,4 @@
-"""`/metrics`: KPI gauges, totals, the status of answers, and the metrics of workers."""
+"""`/metrics`: KPI gauges, totals, and the status of answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 from starlette.responses import Response
@@ -36,32 +35,6 @@ from streams.view.forecasts import Forecasts
 from streams.view.query import NotAnswerableError, NotReadyError
 
 log = structlog.get_logger()
-
-FORGET_AFTER_MS = 60_000
-"""A worker without a report for this long has ended."""
-
-
-def worker_families(workers: Mapping[str, tuple[int, str]], now_ms: int) -> Iterator[Metric]:
-    """The metric families of all running workers, merged by name."""
-    families: dict[str, Metric] = {}
-    for worker, (reported_ms, text) in sorted(workers.items()):
-        if now_ms - reported_ms > FORGET_AFTER_MS:
-            continue
-        try:
-            for family in text_string_to_metric_families(text):
-                _add(families, worker, family)
-        except ValueError:
-            log.warning("parsing worker metrics failed; is it another version?", worker=worker)
-    yield from families.values()
-
-
-def _add(families: dict[str, Metric], worker: str, family: Metric) -> None:
-    if family.name.endswith("_created"):
-        return  # the start of a counter is of no use here
-    held = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-    for sample in family.samples:
-        held.add_sample(sample.name, {**sample.labels, "worker": worker}, sample.value)
-
 
 router = APIRouter(tags=["health"])
 
@@ -158,7 +131,6 @@ class ServerCollector(Collector):
         yield _build_info()
         yield from self._connections_of_http()
         yield _topic_info(self._live.settings.topic_names)
-        yield from worker_families(self._live.redis_metrics.workers, now)
 
     def _connections_of_http(self) -> Iterator[Metric]:
         yield _gauge("http_connections", "Open connections to this server.", len(self._connections))

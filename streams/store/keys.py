@@ -25,7 +25,6 @@ class Keys:
     | `prefix:{n}:blocks:level` | sorted set | starts of the existing blocks |
     | `prefix:{n}:orders:bucket` | hash | field: the rest of an order id's hash; value: the order's record |
     | `prefix:{n}:totals` | hash | counts: `events,topic,type` `rejected,topic,reason` `duplicates,topic` … |
-    | `prefix:{0}:workers` | hash | field worker id: time and its metrics as Prometheus text |
     | `prefix:{0}:reports` | hash | field id of a worker or alerts process: its last report, JSON |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
     | `prefix:{0}:evaluated` | string | last evaluation of the alert rules, epoch ms |
@@ -74,11 +73,6 @@ class Keys:
     def orders(self, shard: int, bucket: int) -> str:
         """Order records of a bucket."""
         return f"{self.buckets(shard)}:{bucket:x}"
-
-    @property
-    def workers(self) -> str:
-        """Reports of workers."""
-        return f"{self._tag(0)}:workers"
 
     @property
     def reports(self) -> str:

@@ -163,21 +163,9 @@ class PaneReader:
             totals.update({_text(name): int(count) for name, count in held.items()})
         return dict(totals)
 
-    async def workers(self) -> dict[str, tuple[int, str]]:
-        """# <worker id: (epoch ms, its metrics as Prometheus text)>"""
-        return await read_workers(self._redis, self._keys)
-
     async def reports(self) -> dict[str, ProcessReport]:
         """See `read_reports`."""
         return await read_reports(self._redis, self._keys)
-
-
-async def read_workers(redis: Redis, keys: Keys) -> dict[str, tuple[int, str]]:
-    """# <worker id: (epoch ms, its metrics as Prometheus text)>"""
-    client: Any = redis  # redis-py's types fit neither kind of client
-    held = await client.hgetall(keys.workers)
-    published = {_text(name): _text(text).partition("\n") for name, text in held.items()}
-    return {name: (int(at), metrics) for name, (at, _, metrics) in published.items()}
 
 
 async def read_reports(redis: Redis, keys: Keys) -> dict[str, ProcessReport]:

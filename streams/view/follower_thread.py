@@ -69,10 +69,9 @@ class PollResult:
 
 @dataclass(frozen=True, slots=True)
 class RedisMetrics:
-    """Other metrics in Redis, read once a second."""
+    """Totals and reports, read once a second."""
 
     totals: Mapping[str, int] = field(default_factory=dict)
-    workers: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     reports: ProcessReports = field(default_factory=dict)
     refused: RefusedWrites | None = None
     """Set while Redis refuses writes."""
@@ -233,7 +232,7 @@ class FollowerThread:
             reader = self._reader
             reports = await reader.reports()
             refused = await self._refused(self.now_ms(), reports)
-            self.redis_metrics = RedisMetrics(await reader.totals(), await reader.workers(), reports, refused)
+            self.redis_metrics = RedisMetrics(await reader.totals(), reports, refused)
             self._metrics_read_s = time.monotonic()
         await self._measure()
         await self._view.poll(self.now_ms())

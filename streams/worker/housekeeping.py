@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection
 
 import structlog
 from aiokafka.errors import KafkaError
-from prometheus_client import generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -34,8 +33,8 @@ _GONE_MS = 600_000
 _LOOK_FOR_GONE_S = 60.0
 
 
-class MetricsPublisher:
-    """Measures one worker and publishes its metrics in Redis."""
+class WorkerReporter:
+    """Measures one worker: sets its gauges and writes its report to Redis."""
 
     def __init__(
         self,
@@ -64,28 +63,22 @@ class MetricsPublisher:
         self._ahead: set[tuple[str, str]] = set()
         """Topic and source of each series of `source_ahead`."""
 
-    async def publish(self) -> None:
-        """Write the report and the metrics; once a minute delete those of workers that are gone."""
-        report = self._report()
+    async def report(self) -> None:
+        """Write the report and set the gauges; once a minute delete the reports of processes that are gone."""
+        report = self._measure()
         self._set_gauges(report)
         await self._redis.hset(self._keys.reports, self._id, encode_report(report))
-        text = b"%d\n" % self._reference.now_ms() + generate_latest(self._metrics.registry)
-        await self._redis.hset(self._keys.workers, self._id, text)
         if self._machine.monotonic() - self._looked_s > _LOOK_FOR_GONE_S:
             self._looked_s = self._machine.monotonic()
             await self._forget_gone()
 
     async def _forget_gone(self) -> None:
-        published: dict[bytes, bytes] = await self._redis.hgetall(self._keys.workers)  # type: ignore[assignment]
         oldest_ms = self._reference.now_ms() - _GONE_MS
-        gone = [name for name, reported in published.items() if int(reported.split(b"\n", 1)[0]) < oldest_ms]
-        if gone:
-            await self._redis.hdel(self._keys.workers, *gone)
         reports = await read_reports(self._redis, self._keys)
-        if gone_ids := [name for name, report in reports.items() if report.at_ms < oldest_ms]:
-            await self._redis.hdel(self._keys.reports, *gone_ids)
+        if gone := [name for name, report in reports.items() if report.at_ms < oldest_ms]:
+            await self._redis.hdel(self._keys.reports, *gone)
 
-    def _report(self) -> ProcessReport:
+    def _measure(self) -> ProcessReport:
         now_ms = self._reference.now_ms()
         return ProcessReport(
             at_ms=now_ms,
@@ -152,7 +145,7 @@ class Housekeeping:
         busy: Callable[[Partition], bool],
         worker_clock: WorkerClock,
         expiry: Expiry,
-        metrics_publisher: MetricsPublisher,
+        reporter: WorkerReporter,
         metrics: WorkerMetrics,
         machine: MachineClock,
     ) -> None:
@@ -167,7 +160,7 @@ class Housekeeping:
         self._busy = busy
         self._worker_clock = worker_clock
         self._expiry = expiry
-        self._metrics_publisher = metrics_publisher
+        self._reporter = reporter
         self._metrics = metrics
         self._committed_s = 0.0
         self._pace = LogPace()
@@ -196,7 +189,7 @@ class Housekeeping:
         await self._contract_check.resume_due()
         await self._worker_clock.follow()
         await self._expiry.run_once()
-        await self._metrics_publisher.publish()
+        await self._reporter.report()
         if self._machine.monotonic() - self._committed_s > _COMMIT_EVERY_S:
             self._committed_s = self._machine.monotonic()
             await self._reading.commit({partition: at for partition, (at, _) in lags.items() if at})

@@ -28,7 +28,7 @@ from streams.worker.compaction_scheduler import CompactionScheduler
 from streams.worker.contract_check import ContractCheck
 from streams.worker.expiry import Expiry
 from streams.worker.fast_clocks import FastClocks
-from streams.worker.housekeeping import Housekeeping, MetricsPublisher
+from streams.worker.housekeeping import Housekeeping, WorkerReporter
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.position_tracker import PositionTracker, TopicIdentity
 from streams.worker.redis_retry import RedisRetry
@@ -137,7 +137,7 @@ class Worker:
         )
         self._partition_queues = PartitionQueues(self._process_batch)
         worker_id = f"{socket.gethostname()}-{os.getpid()}"
-        metrics_publisher = MetricsPublisher(
+        reporter = WorkerReporter(
             self._redis,
             keys,
             worker_id,
@@ -159,7 +159,7 @@ class Worker:
             busy=self._partition_queues.busy,
             worker_clock=worker_clock,
             expiry=Expiry(settings, self._redis, keys, writer, registry, reference.now_ms, machine),
-            metrics_publisher=metrics_publisher,
+            reporter=reporter,
             metrics=self.metrics,
             machine=machine,
         )
@@ -167,7 +167,7 @@ class Worker:
             settings.stuck_after_s,
             probe=WriteProbe(self._redis, keys, only_reads=False, monotonic=machine.monotonic),
             redis_retry=redis_retry,
-            report=metrics_publisher.publish,
+            report=reporter.report,
             reading=reading,
             registry=registry,
             fetch_budget=fetch_budget,

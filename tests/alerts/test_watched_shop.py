@@ -9,7 +9,6 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import pytest
-from redis.asyncio import Redis
 
 from tests.alerts.watched_shop import watched_shop
 from tests.support.alertmanager import alertmanager
@@ -63,11 +62,8 @@ def managed(beyond: HttpReceiver) -> set[str]:
 async def test_a_dead_worker_causes_one_data_page(
     embedded_broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
-    async with (
-        Redis.from_url(redis_server.url) as redis,
-        watched_shop(embedded_broker, redis_server, tmp_path) as watched,
-    ):
-        await watched.until_leading(redis)
+    async with watched_shop(embedded_broker, redis_server, tmp_path) as watched:
+        await watched.until_leading()
         watched.shop.kill_worker()
         await watched.until("the data page is sent", lambda: watched.pages("data"), within_s=45)
         await anyio.sleep(5)

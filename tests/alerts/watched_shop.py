@@ -14,13 +14,14 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from redis.asyncio import Redis
+import httpx
 
 from alerts.rules.loader import default_text
 from consumers.kafka.producer import KeyedProducer
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.local.embedded.child import always_ready
+from streams.local.embedded.ports import free_port
 from streams.local.stack.plan import environment
 from streams.local.stack.secrets import secrets_for_children, write_secrets
 from streams.simulate import Season, SimulationConfig
@@ -90,22 +91,18 @@ class Watched:
     def log(self) -> str:
         return self.alerts.log_path.read_text()[-4000:]
 
-    async def until_leading(self, redis: Redis, within_s: float = 60) -> None:
+    async def until_leading(self, within_s: float = 60) -> None:
         """Wait for an evaluation of the live part."""
-        began = time.monotonic()
-        while True:
-            held = await redis.hgetall(f"{self.shop.settings.redis_prefix}:{{0}}:workers")  # type: ignore[misc]
-            texts = [text.decode() for name, text in held.items() if name.startswith(b"alerts-")]
-            as_of = [
-                float(line.rpartition(" ")[2])
-                for text in texts
-                for line in text.splitlines()
-                if line.startswith("salepulse_alerts_as_of_seconds ")
-            ]
-            if as_of and time.time() - max(as_of) < 5:
-                return
-            assert time.monotonic() - began < within_s, f"no evaluation is of the present: {self.log}"
-            await anyio.sleep(0.1)
+
+        def is_current() -> bool:
+            try:
+                lines = httpx.get(f"http://{self.alerts.address}/metrics").text.splitlines()
+            except httpx.TransportError:  # it has not started yet
+                return False
+            (as_of,) = [line for line in lines if line.startswith("salepulse_alerts_as_of_seconds ")]
+            return time.time() - float(as_of.rpartition(" ")[2]) < 5
+
+        await self.until("no evaluation is of the present", is_current, within_s)
 
 
 @contextlib.asynccontextmanager
@@ -143,7 +140,8 @@ async def watched_shop(
             stop = asyncio.Event()
             selling = asyncio.create_task(_sell(shop.settings.bootstrap, sale, stop))
             argv = [sys.executable, "-m", "streams.cli", "alerts"]
-            alerts = Server("alerts", argv, 0, always_ready, folder, env=_environment(shop, folder))
+            port = free_port()
+            alerts = Server("alerts", argv, port, always_ready, folder, env=_environment(shop, folder, port))
             await _until_counted(shop)  # else an alert reports, rightly, that the pipeline is behind
             await anyio.to_thread.run_sync(alerts.start)
             try:
@@ -155,10 +153,11 @@ async def watched_shop(
                 await anyio.to_thread.run_sync(ending.close)
 
 
-def _environment(shop: Shop, folder: Path) -> dict[str, str]:
+def _environment(shop: Shop, folder: Path, metrics_port: int) -> dict[str, str]:
     """With all secrets, as `up` passes them on."""
     secrets = write_secrets(folder, secrets_for_children(shop.settings, {}))
-    return {"PYTHONPATH": str(REPOSITORY), **environment(shop.settings, secrets), "SALEPULSE_METRICS_PORT": "0"}
+    variables = environment(shop.settings, secrets)
+    return {"PYTHONPATH": str(REPOSITORY), **variables, "SALEPULSE_METRICS_PORT": str(metrics_port)}
 
 
 async def _until_counted(shop: Shop, within_s: float = 150) -> None:

@@ -37,9 +37,11 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NAME = re.compile(r"(?<![\w:$])([a-zA-Z_][\w:]*)(?![\w:]*\s*\()")
 
 
-def metrics() -> set[str]:
-    """Names of all exposed metrics, from the generated reference."""
+def metrics(*sections: str) -> set[str]:
+    """Names of all exposed metrics, or those of some sections, from the generated reference."""
     text = (REPOSITORY / "docs" / "reference" / "metrics.md").read_text()
+    if sections:
+        text = "\n".join(part for part in text.split("\n## ") if part.startswith(tuple(f"{one}\n" for one in sections)))
     names = set(re.findall(r"^\| `(salepulse_\w+)` \|", text, re.MULTILINE))
     histograms = set(re.findall(r"^\| `(salepulse_\w+)` \| histogram", text, re.MULTILINE))
     return names - histograms | {name + part for name in histograms for part in _HISTOGRAM_PARTS}

@@ -8,27 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import redis
 import yaml
-from prometheus_client import generate_latest
 
-from alerts.metrics import AlertMetrics
 from consumers.kafka.producer import KeyedProducer
 from streams.clock import now_ms
-from streams.commands.root import command_names
 from streams.local.embedded.ports import LOOPBACK, free_port
 from streams.local.stack.plan import temporary_data_dir
-from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig
 from streams.simulate.sending import SendingPace, send_batches
-from streams.store.keys import Keys
 from tests.deploy.alerting import deployed_alertmanager, received, receiver
 from tests.deploy.files import DEPLOY
 from tests.streams.commands.salepulse import Up, started
@@ -63,10 +57,8 @@ def scene() -> Iterator[Scene]:
         alertmanager = ending.enter_context(deployed_alertmanager(folder, alert_receiver.port))
         up = ending.enter_context(_up(folder, alertmanager.port))
         ending.enter_context(_sale(up))
-        if "alerts" not in command_names():
-            ending.enter_context(_alerts_process(up))
         port = free_port()
-        config = _prometheus_config(folder, up.http_port, alertmanager.port, port)
+        config = _prometheus_config(folder, up, alertmanager.port, port)
         yield Scene(up, ending.enter_context(prometheus(config, port)), alertmanager, alert_receiver)
 
 
@@ -105,45 +97,23 @@ def _sale(up: Up) -> Iterator[None]:
         loop.close()
 
 
-@contextlib.contextmanager
-def _alerts_process(up: Up) -> Iterator[None]:
-    """The metrics that a process of `alerts` writes to Redis, where none runs."""
-    metrics, over = AlertMetrics(), threading.Event()
-    metrics.add_receiver("alertmanager")
-    metrics.leading.set(1)
-    key = Keys(Settings.model_fields["redis_prefix"].default, 1).workers
-
-    def leave() -> None:
-        with redis.Redis(port=up.redis_port) as client:
-            while not over.wait(1):
-                metrics.as_of.set(time.time())
-                metrics.evaluation_seconds.observe(0.02)
-                client.hset(key, "alerts-1", b"%d\n" % now_ms() + generate_latest(metrics.registry))
-
-    process = threading.Thread(target=leave, name="alerts")
-    process.start()
-    try:
-        yield
-    finally:
-        over.set()
-        process.join(5)
-
-
-def _prometheus_config(folder: Path, serve_port: int, alertmanager_port: int, own_port: int) -> Path:
+def _prometheus_config(folder: Path, up: Up, alertmanager_port: int, own_port: int) -> Path:
     """The configuration of `deploy/`, with these targets."""
     config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(DEPLOY / "prometheus" / "rules" / "*.yml")]
-    config["alerting"]["alertmanagers"] = _static(alertmanager_port)
-    targets: dict[str, int] = {"salepulse": serve_port, "prometheus": own_port, "alertmanager": alertmanager_port}
+    config["alerting"]["alertmanagers"] = [{"static_configs": [_target(alertmanager_port)]}]
+    ours = [_target(urlsplit(url).port or 0, role=name.partition("-")[0]) for name, url in up.metrics_urls.items()]
+    targets = {"salepulse": ours, "prometheus": [_target(own_port)], "alertmanager": [_target(alertmanager_port)]}
     for job in config["scrape_configs"]:
         job.pop("dns_sd_configs", None)
+        job.pop("relabel_configs", None)
         job.pop("authorization", None)  # no token is required on loopback
-        job["static_configs"] = _static(targets[job["job_name"]])[0]["static_configs"]
+        job["static_configs"] = targets[job["job_name"]]
     path = folder / "prometheus.yml"
     path.write_text(yaml.safe_dump(config))
     return path
 
 
-def _static(port: int) -> list[dict[str, Any]]:
-    return [{"static_configs": [{"targets": [f"{LOOPBACK}:{port}"]}]}]
+def _target(port: int, **labels: str) -> dict[str, Any]:
+    return {"targets": [f"{LOOPBACK}:{port}"], "labels": labels}

@@ -19,10 +19,10 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from streams.commands.root import command_names
-from streams.settings import Settings
+from streams.settings import ALERTS_METRICS_PORT, WORKER_METRICS_PORT, Settings
 from streams.store.process_reports import ProcessReport
 from tests.deploy.composed import ONCE, OURS, ROLES, config, written
-from tests.deploy.files import DEPLOY, REPOSITORY
+from tests.deploy.files import DEPLOY, REPOSITORY, loaded
 from tests.support.kafka import VERSION
 
 SERVICES = {
@@ -124,7 +124,20 @@ class TestOurs:
     def test_serve_has_the_reading_user(self) -> None:
         assert written()["serve"]["secrets"] == ["redis_read_password", "tokens"]
         for name in ("worker", "alerts"):
-            assert written()[name]["secrets"] == ["redis_write_password"]
+            assert written()[name]["secrets"] == ["redis_write_password", "tokens"]
+
+    def test_every_role_is_scraped_at_its_port_by_token(self) -> None:
+        (job,) = [
+            one
+            for one in loaded(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"]
+            if one["job_name"] == "salepulse"
+        ]
+        ports = {name: found["port"] for found in job["dns_sd_configs"] for name in found["names"]}
+        assert ports == {"serve": 8080, "worker": WORKER_METRICS_PORT, "alerts": ALERTS_METRICS_PORT}
+        assert job["relabel_configs"] == [{"source_labels": ["__meta_dns_name"], "target_label": "role"}]
+        for name in ("worker", "alerts"):
+            assert written()[name]["command"] == [name, "--metrics-host", "0.0.0.0"]
+            assert written()[name]["environment"]["SALEPULSE_TOKENS_FILE"] == "/run/secrets/tokens"
 
     @pytest.mark.parametrize("name", ROLES)
     def test_health_checks_test_progress(self, name: str) -> None:

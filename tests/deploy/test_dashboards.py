@@ -10,14 +10,14 @@ import pytest
 
 from deploy.grafana.words import Language
 from tests.deploy.boards import FOLDER, Target, board, choices, filled, names, panels, targets, variables
-from tests.deploy.exposed import known, named
+from tests.deploy.exposed import known, metrics, named
 from tests.deploy.files import recorded
 
 UNITS = {"short", "none", "percentunit", "s", "m", "h", "cps", "bytes", "currencyJPY", "dateTimeAsIso"}
 """The Grafana units in use."""
 ALL = [(name, language) for name in names() for language in Language]
-OVER_SERVERS = {"ALERTS", *recorded()}
-"""Recorded series, which have a job and no instance."""
+OVER_SERVERS = {"ALERTS", "up", *recorded(), *metrics("Workers", "Alerts")}
+"""Series of all processes, or without an instance; `$instance` selects servers."""
 
 
 Write = Callable[..., dict[str, str]]
@@ -186,7 +186,8 @@ class TestLinter:
             assert target.selectors, target
             for metric, matchers in target.selectors:
                 assert matchers["job"] == ("=~", "$job"), target
-                assert metric in OVER_SERVERS or matchers["instance"] == ("=~", "$instance"), target
+                if metric not in OVER_SERVERS:
+                    assert matchers["instance"] == ("=~", "$instance"), target
 
     def test_target_rate_interval_rule(self, name: str, language: Language) -> None:
         for target in _targets(name, language):

@@ -38,12 +38,13 @@ def shop() -> Iterator[Scene]:
 
 
 def test_every_target_is_up(shop: Scene) -> None:
-    up = dict.fromkeys(("salepulse", "prometheus", "alertmanager"), 1)
+    ours = {("salepulse", role) for role in ("serve", "worker", "alerts")}
 
-    def target_states() -> dict[str, float]:
-        return {dict(labels)["job"]: value for labels, value in shop.prometheus.ask("up").items()}
+    def up() -> set[tuple[str, str]]:
+        targets = [dict(labels) for labels, value in shop.prometheus.ask("up").items() if value]
+        return {(labels["job"], labels.get("role", "")) for labels in targets}
 
-    eventually(lambda: target_states() == up, within_s=30, what="all three are up")
+    eventually(lambda: up() == ours | {("prometheus", ""), ("alertmanager", "")}, within_s=30, what="all are up")
 
 
 def test_every_rule_is_evaluated(shop: Scene) -> None:
@@ -109,7 +110,7 @@ def test_a_million_label_values_do_not_exceed_the_series_budget(shop: Scene) -> 
     assert second <= first * 1.02, "a million values are no more series than thousands"
     assert max(first, second) <= budget
     eventually(lambda: (shop.prometheus.one("salepulse_as_of_age_seconds") or 99) < 5, within_s=120, what="it is live")
-    up = 'up{job="salepulse"}'
+    up = 'up{job="salepulse",role="serve"}'
     eventually(lambda: shop.prometheus.one(up) == 1, within_s=30, what="the scrape is within its limits")
 
 

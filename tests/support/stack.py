@@ -149,8 +149,9 @@ class Shop:
         """
         self._started += 1
         argv = [sys.executable, "-c", program, str(self._compact_every_s)]
-        env = {**self.environment, **wrong_clock(clock)}
-        worker = Server(f"worker-{self._started}", argv, 0, always_ready, self.folder, env=env)
+        metrics_port = free_port()
+        env = {**self.environment, "SALEPULSE_METRICS_PORT": str(metrics_port), **wrong_clock(clock)}
+        worker = Server(f"worker-{self._started}", argv, metrics_port, always_ready, self.folder, env=env)
         worker.start()
         self.workers.append(worker)
         return worker

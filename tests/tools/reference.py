@@ -41,7 +41,7 @@ from streams.serve.http_limits import HttpLimit, HttpLimitCounts
 from streams.serve.live import Live
 from streams.serve.metrics import SERVE_PROCESS, ServerCollector
 from streams.serve.promotion_metrics import RunningPromotion, promotion_families
-from streams.settings import Settings
+from streams.settings import ALERTS_METRICS_PORT, WORKER_METRICS_PORT, Settings
 from streams.settings_report import display_value
 from streams.store.as_of import AsOf, PartitionState
 from streams.store.keys import Keys
@@ -174,16 +174,17 @@ def _metrics() -> list[str]:
     running = [_family_row(family, _sample_labels(family)) for family in promotion_families([_running()], 2)]
     worker = WorkerMetrics()
     mine = [found for found in vars(worker).values() if isinstance(found, MetricWrapperBase)]
-    workers = [_family_row(family, ("worker", *found._labelnames)) for found in mine for family in found.describe()]
-    workers += _process(WORKER_PROCESS, ("worker",))
+    workers = [_family_row(family, found._labelnames) for found in mine for family in found.describe()]
+    workers += _process(WORKER_PROCESS)
     watch = [found for found in vars(AlertMetrics()).values() if isinstance(found, MetricWrapperBase)]
-    alerts = [_family_row(family, ("worker", *found._labelnames)) for found in watch for family in found.describe()]
+    alerts = [_family_row(family, found._labelnames) for found in watch for family in found.describe()]
     return [
         "# Prometheus metrics",
         "",
         *_prose("""
-            `GET /metrics` of `salepulse serve` has all of them, as Prometheus text or OpenMetrics. Servers side by
-            side say the same: scrape one, or all of them and aggregate with `max`.
+            Each process has `/metrics` of its own, as Prometheus text or OpenMetrics. That of `salepulse serve` has
+            the KPIs, counts, state and promotions. Servers side by side expose the same: scrape one, or all of them and
+            aggregate with `max`.
         """),
         "",
         "## KPIs",
@@ -217,24 +218,21 @@ def _metrics() -> list[str]:
         "",
         "## Workers",
         "",
-        *_prose("""
-            Each worker writes these to Redis every second; `serve` adds the label `worker`. Workers without metrics
-            for a minute are left out.
-        """),
+        f"Of each worker, at `metrics_host` and `metrics_port` ({WORKER_METRICS_PORT}). Gauges are set every second.",
         "",
         *_table(("metric", "type", "labels", "meaning"), workers),
         "",
         "## Alerts",
         "",
-        "Each process of `salepulse alerts` writes these in the same way.",
+        f"Of each process of `salepulse alerts`, at `metrics_host` and `metrics_port` ({ALERTS_METRICS_PORT}).",
         "",
         *_table(("metric", "type", "labels", "meaning"), alerts),
     ]
 
 
-def _process(namespace: str, labels: Sequence[str] = ()) -> list[tuple[str, ...]]:
+def _process(namespace: str) -> list[tuple[str, ...]]:
     """Process metrics of the operating system (Linux only)."""
-    return [_family_row(family, labels) for family in ProcessCollector(namespace, registry=None).collect()]
+    return [_family_row(family, ()) for family in ProcessCollector(namespace, registry=None).collect()]
 
 
 def _settings() -> list[str]:

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from deploy.grafana.board import Board
 from deploy.grafana.boards.age import age
 from deploy.grafana.panels import GREEN, RED, Line, Panel, Panels, high_is_good, low_is_good
-from deploy.grafana.queries import SERVERS, of, or_zero, quantile, rate, top
+from deploy.grafana.queries import PROCESSES, SERVERS, of, of_processes, or_zero, process_rate, quantile, rate, top
 from deploy.grafana.words import Text
 
 UID = "salepulse-pipeline"
@@ -51,8 +51,8 @@ def _tiles(panels: Panels) -> list[Panel]:
         ),
         panels.tile(
             Text("Workers", "计数进程数"),
-            Text("That reported within a minute.", "一分钟内有消息的进程。"),
-            Line(f"count({top('worker', of('assigned_partitions'))})", ""),
+            Text("That Prometheus reaches.", "Prometheus 可抓取的进程。"),
+            Line(f"count({of_processes('assigned_partitions')})", ""),
             "none",
             steps=high_is_good(1, 1),
         ),
@@ -114,8 +114,8 @@ def _incoming(panels: Panels) -> list[Panel]:
 
 
 def _counting(panels: Panels) -> list[Panel]:
-    taken = rate("batch_records_sum", by="worker, topic")
-    batches = rate("batch_records_count", by="worker, topic")
+    taken = process_rate("batch_records_sum", by="topic")
+    batches = process_rate("batch_records_count", by="topic")
     return [
         panels.trend(
             Text("Waiting records", "待计数消息"),
@@ -141,14 +141,14 @@ def _counting(panels: Panels) -> list[Panel]:
                 "On average. Few: there is room; the most there can be: workers are behind.",
                 "平均值。少则有余量,达到上限则跟不上。",
             ),
-            [Line(f"sum by (topic) ({taken}) / (sum by (topic) ({batches}) > 0)", "{{topic}}")],
+            [Line(f"{taken} / ({batches} > 0)", "{{topic}}")],
             "short",
             width=8,
         ),
         panels.trend(
             Text("Partitions of each worker", "各进程的分区"),
             Text("Number per worker.", "各进程分得的分区数。"),
-            [Line(top("worker", of("assigned_partitions")), "{{worker}}")],
+            [Line(top("instance", of_processes("assigned_partitions")), "{{instance}}")],
             "none",
             width=8,
             stacked=True,
@@ -156,7 +156,7 @@ def _counting(panels: Panels) -> list[Panel]:
         panels.trend(
             Text("De-duplication horizon", "去重时间范围"),
             Text("Below the setting: the memory for ids is full.", "低于设置值时,去重内存已满。"),
-            [Line(f"min by (topic) ({of('dedup_horizon_seconds')} > 0)", "{{topic}}")],
+            [Line(f"min by (topic) ({of_processes('dedup_horizon_seconds')} > 0)", "{{topic}}")],
             "s",
             width=8,
         ),
@@ -168,9 +168,9 @@ def _counting(panels: Panels) -> list[Panel]:
                 "每秒:分区易主;因分区位置不符被 Redis 拒绝的批次;失败并重读的批次。",
             ),
             [
-                Line(f"sum({rate('rebalances_total', by='worker')})", Text("rebalances", "再均衡")),
-                Line(f"sum({rate('batches_fenced_total', by='worker')})", Text("fenced", "被隔离")),
-                Line(f"sum({rate('batch_failures_total', by='worker')})", Text("failed", "失败")),
+                Line(process_rate("rebalances_total"), Text("rebalances", "再均衡")),
+                Line(process_rate("batches_fenced_total"), Text("fenced", "被隔离")),
+                Line(process_rate("batch_failures_total"), Text("failed", "失败")),
             ],
             "cps",
             width=24,
@@ -190,14 +190,14 @@ def _resources(panels: Panels) -> list[Panel]:
         panels.trend(
             Text("Failed Redis calls", "失败的 Redis 调用"),
             Text("Per second, by worker. They are retried.", "每秒,按进程;会重试。"),
-            [Line(rate("redis_errors_total", by="worker"), "{{worker}}")],
+            [Line(process_rate("redis_errors_total", by="instance"), "{{instance}}")],
             "cps",
         ),
         panels.trend(
             Text("Memory", "内存"),
             Text("Resident, of workers and servers.", "计数进程与服务的常驻内存。"),
             [
-                Line(top("worker", of("worker_process_resident_memory_bytes")), "{{worker}}"),
+                Line(top("instance", of_processes("worker_process_resident_memory_bytes")), "{{instance}}"),
                 Line(top("instance", of("serve_process_resident_memory_bytes")), "{{instance}}"),
             ],
             "bytes",
@@ -206,7 +206,7 @@ def _resources(panels: Panels) -> list[Panel]:
             Text("CPU", "处理器"),
             Text("Cores in use, of workers and servers. A worker can use one.", "占用核数;每个计数进程最多用一核。"),
             [
-                Line(rate("worker_process_cpu_seconds_total", by="worker"), "{{worker}}"),
+                Line(process_rate("worker_process_cpu_seconds_total", by="instance"), "{{instance}}"),
                 Line(rate("serve_process_cpu_seconds_total", by="instance"), "{{instance}}"),
             ],
             "short",
@@ -217,9 +217,9 @@ def _resources(panels: Panels) -> list[Panel]:
 def _serving(panels: Panels) -> list[Panel]:
     return [
         panels.trend(
-            Text("Servers up", "可用服务"),
+            Text("Processes up", "可用进程"),
             Text("Targets of Prometheus that were scraped.", "Prometheus 抓取成功的目标。"),
-            [Line(top("instance", f"up{{{SERVERS}}}"), "{{instance}}")],
+            [Line(top("role, instance", f"up{{{PROCESSES}}}"), "{{role}} {{instance}}")],
             "none",
             width=6,
         ),
@@ -251,8 +251,7 @@ def _serving(panels: Panels) -> list[Panel]:
 
 
 def _alerting(panels: Panels) -> list[Panel]:
-    behind = f"{top('', of('as_of_seconds'))} - {top('', of('alerts_as_of_seconds'))}"
-    attempts = rate("notification_attempts_total", by="worker, receiver, outcome")
+    behind = f"{top('', of('as_of_seconds'))} - {top('', of_processes('alerts_as_of_seconds'))}"
     return [
         panels.tile(
             Text("Evaluating process", "规则评估者"),
@@ -260,7 +259,7 @@ def _alerting(panels: Panels) -> list[Panel]:
                 "Processes of `salepulse alerts` that lead; there should be one.",
                 "正在评估规则的 `salepulse alerts` 进程数,应为 1。",
             ),
-            Line(f"sum({top('worker', of('alerts_leading'))})", ""),
+            Line(f"sum({of_processes('alerts_leading')})", ""),
             "none",
             steps=high_is_good(1, 1),
         ),
@@ -274,14 +273,14 @@ def _alerting(panels: Panels) -> list[Panel]:
         panels.tile(
             Text("Waiting notices", "待发通知"),
             Text("Not delivered yet.", "应发而未送达。"),
-            Line(or_zero(f"sum({top('receiver', of('notifications_waiting'))})"), ""),
+            Line(or_zero(f"sum({top('receiver', of_processes('notifications_waiting'))})"), ""),
             "none",
             steps=low_is_good(1, 10),
         ),
         panels.trend(
             Text("Delivery attempts", "通知结果"),
             Text("Per second, by outcome.", "每秒尝试次数,按结果。"),
-            [Line(f"sum by (receiver, outcome) ({attempts})", "{{receiver}} {{outcome}}")],
+            [Line(process_rate("notification_attempts_total", by="receiver, outcome"), "{{receiver}} {{outcome}}")],
             "cps",
             width=12,
             height=5,
@@ -289,18 +288,13 @@ def _alerting(panels: Panels) -> list[Panel]:
         panels.trend(
             Text("Duration of an evaluation", "评估用时"),
             Text("Of all rules, including the write; 99th percentile.", "全部规则连同写入,第 99 百分位。"),
-            [Line(_evaluation(), "p99")],
+            [Line(quantile(0.99, "alerts_evaluation_seconds"), "p99")],
             "s",
         ),
         panels.trend(
             Text("Alerts by notification status", "通知与否的原因"),
             Text("Grouped, silenced, acknowledged, unchanged and so on.", "分组、静默、已确认、未变化等。"),
-            [Line(top("reason", of("alerts_by_notification_status")), "{{reason}}")],
+            [Line(top("reason", of_processes("alerts_by_notification_status")), "{{reason}}")],
             "none",
         ),
     ]
-
-
-def _evaluation() -> str:
-    buckets = top("worker, le", f"rate({of('alerts_evaluation_seconds_bucket')}[$__rate_interval])")
-    return f"histogram_quantile(0.99, sum by (le) ({buckets}))"

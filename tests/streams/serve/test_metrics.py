@@ -1,24 +1,21 @@
-"""`/metrics`: KPI gauges within the budget, totals, and metrics of workers."""
+"""`/metrics`: KPI gauges within the budget, and totals."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
 import httpx
 import pytest
-from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from consumers.contract.rejection import PricingLabels
-from streams.clock import now_ms
 from streams.model.kpis import MONEY_NAMES, NAMES
 from streams.model.negative_amounts import negative_amounts_total
 from streams.serve.gauges import metric_name, share_evenly
-from streams.worker.metrics import WorkerMetrics
 from tests.streams.serve.conftest import ready, soon
 from tests.streams.serve.shop import ORDERS, Shop, at, client, paid, shop_settings
 
@@ -94,33 +91,7 @@ async def test_build_and_process_metrics_are_exported(api: httpx.AsyncClient) ->
     assert samples[key("serve_process_cpu_seconds_total")] > 0
 
 
-async def test_metrics_of_workers_are_exported(api: httpx.AsyncClient, open_shop: Shop) -> None:
-    own = WorkerMetrics()
-    own.batch_records.labels("orders").observe(5)
-    own.rebalances.inc()
-    text = generate_latest(own.registry)
-    minute_ago = now_ms() - 61_000
-    reports: Mapping[str, bytes] = {
-        "w1": b"%d\n" % now_ms() + text,
-        "w2": b"%d\n" % now_ms() + text,
-        "ended": b"%d\n" % minute_ago + text,
-        "strange": b"%d\n{{{" % now_ms(),
-    }
-    await open_shop.redis.hset(open_shop.keys.workers, mapping=reports)
-
-    async def exported() -> bool:
-        return key("rebalances_total", worker="w2") in await scrape(api)
-
-    await soon(exported)
-    samples = await scrape(api)
-    assert samples[key("worker_process_resident_memory_bytes", worker="w1")] > 10_000_000
-    assert samples[key("batch_records_bucket", topic="orders", le="10.0", worker="w1")] == 1
-    assert {dict(labels).get("worker") for _, labels in samples} == {None, "w1", "w2"}
-
-
-async def test_openmetrics_is_served_if_accepted(api: httpx.AsyncClient, open_shop: Shop) -> None:
-    text = generate_latest(WorkerMetrics().registry)
-    await open_shop.redis.hset(open_shop.keys.workers, "w1", b"%d\n" % now_ms() + text)
+async def test_openmetrics_is_served_if_accepted(api: httpx.AsyncClient) -> None:
     answer = await api.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     names = {family.name for family in parse_openmetrics(answer.text)}

@@ -171,18 +171,6 @@ async def test_deletes_reports_of_gone_workers_once_a_minute(clock: Clock, offic
     assert set(await office.redis.hkeys(office.keys.reports)) & set(reported) == {b"away"}
 
 
-async def test_deletes_metrics_of_gone_workers_once_a_minute(clock: Clock, office: Office) -> None:
-    at = now_ms()
-    reported = {b"gone": b"%d\nx 1\n" % (at - 601_000), b"away": b"%d\nx 1\n" % (at - 599_000)}
-    await office.redis.hset(office.keys.workers, mapping=reported)
-    for _ in range(3):
-        await office.worker.tick()
-    assert set(reported) < set(await office.redis.hkeys(office.keys.workers))
-    clock.advance(61)
-    await office.worker.tick()
-    assert set(await office.redis.hkeys(office.keys.workers)) & set(reported) == {b"away"}
-
-
 async def test_a_failed_turn_does_not_end_the_worker(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(office.topics, "assigned", lambda: 1 / 0)
     await office.worker.tick()
