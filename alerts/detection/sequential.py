@@ -125,12 +125,12 @@ def breaches(memory: SequentialMemory, effective: EffectiveRule, observation: Ob
         yield replace(child, since_ms=since_ms)
 
 
-def discard_explained(memory: SequentialMemory, rule: Rule, teller: Series, since_ms: int) -> None:
+def discard_explained(memory: SequentialMemory, rule: Rule, root: Series, since_ms: int) -> None:
     """Discard the evidence that an ended incident explains.
 
     A different value of its dimension, or a breach that started well before, is a separate incident.
     """
-    own = [siblings(Series(rule.name, to_labels(label)), teller) for label in memory.places.labels]
+    own = [siblings(Series(rule.name, to_labels(label)), root) for label in memory.places.labels]
     memory.state.explain(~memory.places.mask(own), (since_ms - SAME_INCIDENT_WITHIN_MS) / 1000)
 
 

@@ -1,14 +1,13 @@
 """The baseline: the usual number of `count` events per `per` event, and its variation.
 
 - **Level**: exponential means over minutes, with half-lives of an hour and of ten minutes. The last three minutes are
-    excluded, so that the tested values are not part of their reference; minutes with a breach are never included.
+  excluded, so that the tested values are not part of their reference; minutes with a breach are never included.
 - **For a drop**, the level of the hour applies, or that of ten minutes where it is surely lower: the end of a surge is
-    no drop. For a rise, the other way round.
+  no drop. For a rise, the other way round.
 - **Uncertainty**: the level is assumed half a standard error lower (for a rise: higher) than estimated; the rest is
-    accounted for in `evidence`.
+  accounted for in `evidence`.
 - **Variation**: Pearson's index, the mean of (y - mu)^2 / mu, over blocks of 10 s and of 60 s; the larger one applies,
-    at least 1 (McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, section 4.5), with a limit of 16 per
-  block.
+  at least 1 (McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, section 4.5), with a limit of 16 per block.
 """
 
 from __future__ import annotations

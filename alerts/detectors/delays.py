@@ -4,17 +4,14 @@ Orders follow views with a delay. If views rise suddenly, as at an opening, orde
 wrong. So the expectation uses *delayed* views: convolved with the distribution of the lag.
 
 - **Lags** are mixtures of the outputs of a chain of leaky stages, each of which delays its input exponentially. Such
-    phase-type distributions approximate any distribution (Neuts, Matrix-Geometric Solutions in Stochastic Models, 1981,
-    chapter 2), and a chain needs one number per stage and series, however long the lags are. Mean delays double from 1
-  s
-    on; for lags from 5 min on, the first eight stages are equal, which fits time-outs (Erlang).
+  phase-type distributions approximate any distribution (Neuts, Matrix-Geometric Solutions in Stochastic Models, 1981,
+  chapter 2), and a chain needs one number per stage and series, however long the lags are. Mean delays double from 1 s
+  on; for lags from 5 min on, the first eight stages are equal, which fits time-outs (Erlang).
 - **The mixture** is learnt from the sale: counts are Poisson with a mean that is the weighted sum of the stages'
-outputs.
-    The weights are estimated by maximum likelihood with the multiplicative steps of EM (Shepp and Vardi, IEEE
-  Transactions
-    on Medical Imaging 1, 1982). Only changing traffic is informative; in even traffic the weights stay.
+  outputs. The weights are estimated by maximum likelihood with the multiplicative steps of EM (Shepp and Vardi, IEEE
+  Transactions on Medical Imaging 1, 1982). Only changing traffic is informative; in even traffic the weights stay.
 - **Uncertainty**: moving all lags by half a stage (a factor of 1.4) changes the expectation while traffic changes.
-    Fisher's information about such a move gives its standard error, and so a band around the expectation.
+  Fisher's information about such a move gives its standard error, and so a band around the expectation.
 """
 
 from __future__ import annotations

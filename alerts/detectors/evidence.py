@@ -5,22 +5,19 @@ likelihood ratio of a step is L = r^y exp(-mu (r - 1)) by the Poisson distributi
 successes of a known number of trials.
 
 - **Shiryaev-Roberts**: R <- (R + dt) L, summed over the sizes with weights of sum 1. Without a change, R - t is a
-    martingale with mean 0 at any time, so the mean time until R first reaches A is at least A: with A in seconds, at
-  most
-    one false alarm in A seconds on average (Roberts, Technometrics 8, 1966; Pollak, Annals of Statistics 13, 1985). If
-  the
-    rate changed in the other direction, R falls and the same bound holds: R is an e-detector (Shin, Ramdas and Rinaldo,
-    New England Journal of Statistics in Data Science 2, 2024), and it restarts by itself.
+  martingale with mean 0 at any time, so the mean time until R first reaches A is at least A: with A in seconds, at most
+  one false alarm in A seconds on average (Roberts, Technometrics 8, 1966; Pollak, Annals of Statistics 13, 1985). If
+  the rate changed in the other direction, R falls and the same bound holds: R is an e-detector (Shin, Ramdas and
+  Rinaldo, New England Journal of Statistics in Data Science 2, 2024), and it restarts by itself.
 - **Delay**: after a change by r, log R grows by mu (r log r - r + 1) per second, so the mean delay is about log A over
-    this, close to the minimum of all tests with as few false alarms (Lorden, Annals of Mathematical Statistics 42,
-  1971).
-- **Estimated level**: for a level from a earlier counts, y is binomial given a + y, whatever the level is
-    (Przyborowski and Wilenski, Biometrika 31, 1940). The likelihood ratio since the change is then
-    r^y ((a + mu) / (a + r mu))^(a + y), less than with a known level; `unsure` is the difference.
+  this, close to the minimum of all tests with as few false alarms (Lorden, Annals of Mathematical Statistics 42, 1971).
+- **Estimated level**: for a level from a earlier counts, y is binomial given a + y, whatever the level is (Przyborowski
+  and Wilenski, Biometrika 31, 1940). The likelihood ratio since the change is then r^y ((a + mu) / (a + r mu))^(a + y),
+  less than with a known level; `unsure` is the difference.
 - **Over-dispersion**: for counts with phi times the variance of Poisson's, log L is divided by phi (quasi-likelihood:
-    McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 9). To second order in log r its mean is 1.
+  McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 9). To second order in log r its mean is 1.
 - **Start of the change**: for each size, the time of the last minimum of the sum of log L (Page's CUSUM, Biometrika 41,
-    1954), which is the maximum-likelihood estimate.
+  1954), which is the maximum-likelihood estimate.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ async def resolve(host: str, port: int, allowed: Sequence[Network]) -> list[tupl
     """Resolve a host to its addresses, all of which must be allowed.
 
     Raises:
-            ForbiddenAddressError: an address is not allowed, even if others are.
-            OSError: the name cannot be resolved.
+        ForbiddenAddressError: an address is not allowed, even if others are.
+        OSError: the name cannot be resolved.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, family=AF_UNSPEC, type=SOCK_STREAM)

@@ -1,4 +1,4 @@
-"""The states of one alert: what one evaluation makes of it. Whom to tell is decided in `alerts.state.notification`.
+"""The states of one alert, and how an evaluation changes them. Notifications are decided in `notification`.
 
 inactive ──breached──▶ pending ──for long enough──▶ firing ──clear for long enough──▶ resolved ──▶ forgotten
                           │                            ▲                                  │

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from alerts.detection.inputs import HealthReading
@@ -72,35 +72,24 @@ def health_readings(sample: StoreSample, shares: RecentTotals) -> Iterator[Healt
     """All readings. An unknown reading is absent, or NaN if it may have been a breach."""
     yield HealthReading(HealthCheck.STORE_DOWN, float(sample.now_ms - sample.polled_ms > DOWN_AFTER_MS))
     yield HealthReading(HealthCheck.STORE_REFUSES, float(sample.refuses))
-    workers_can_report = sample.stale is not None
-    yield HealthReading(HealthCheck.STALE, math.nan if sample.stale is None else float(len(sample.stale)))
+
+    def if_reported(value: float) -> float:
+        return math.nan if sample.stale is None else value
+
+    yield HealthReading(HealthCheck.STALE, if_reported(len(sample.stale or ())))
     for topic in EVENT_TOPICS:
-        mine = {
-            partition: partition_state
-            for partition, partition_state in sample.partitions.items()
-            if partition.topic is topic
-        }
+        partitions = [held for partition, held in sample.partitions.items() if partition.topic is topic]
         about = (("topic", topic.value),)
-        if mine:
-            yield HealthReading(
-                HealthCheck.LAG,
-                float(sum(partition_state.lag or 0 for partition_state in mine.values()))
-                if workers_can_report
-                else math.nan,
-                about,
-            )
+        if partitions:
+            yield HealthReading(HealthCheck.LAG, if_reported(sum(held.lag or 0 for held in partitions)), about)
             if sample.clock is Clock.WALL:
-                yield HealthReading(
-                    HealthCheck.LAG_AGE, _lag_age_s(mine, sample.now_ms) if workers_can_report else math.nan, about
-                )
+                yield HealthReading(HealthCheck.LAG_AGE, if_reported(_lag_age_s(partitions, sample.now_ms)), about)
         for name, kind in ((HealthCheck.REFUSED, "rejected"), (HealthCheck.REPEATED, "duplicates")):
             share = shares.of(kind, topic)
             if share is not None:
                 yield HealthReading(name, share, about)
     if sample.clock is Clock.WALL:
-        yield HealthReading(
-            HealthCheck.AS_OF_AGE, max(0, sample.now_ms - sample.as_of_ms) / 1000 if workers_can_report else math.nan
-        )
+        yield HealthReading(HealthCheck.AS_OF_AGE, if_reported(max(0, sample.now_ms - sample.as_of_ms) / 1000))
     for (written_to, source), ahead_s in sorted(sample.clocks.sources.items()):
         yield HealthReading(HealthCheck.SOURCE_AHEAD, ahead_s, (("source", source), ("topic", written_to)))
     for worker, offset_s in sorted(sample.clocks.workers.items()):
@@ -109,11 +98,7 @@ def health_readings(sample: StoreSample, shares: RecentTotals) -> Iterator[Healt
         yield HealthReading(HealthCheck.INCOMPLETE, float(count), (("topic", topic.value),))
 
 
-def _lag_age_s(partitions: Mapping[Partition, PartitionState], now_ms: int) -> float:
+def _lag_age_s(partitions: Iterable[PartitionState], now_ms: int) -> float:
     """Age of the newest event of the partition that is furthest behind."""
-    waiting = (
-        partition_state.newest_ms
-        for partition_state in partitions.values()
-        if partition_state.lag and partition_state.newest_ms is not None
-    )
+    waiting = (held.newest_ms for held in partitions if held.lag and held.newest_ms is not None)
     return max((now_ms - newest_ms for newest_ms in waiting), default=0) / 1000

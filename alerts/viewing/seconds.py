@@ -77,11 +77,9 @@ def _label(dimension: Dimension, value: str) -> ScopeValue:
     return dimension.value, value  # plain text, because memories are serialized
 
 
-def select_rows(
-    rules: Rules, before: Collection[SelectedRows] = (), not_in_as_of: Collection[Topic] = ()
-) -> SelectedRows:
+def select_rows(rules: Rules, before: SelectedRows | None = None, not_in_as_of: Collection[Topic] = ()) -> SelectedRows:
     """Select rows for these rules, reusing the previous selection of the same scopes."""
     scopes = required_scopes(rules)
-    return next((one for one in before if one.scopes == scopes), None) or SelectedRows(
-        scopes, frozenset(topic.value for topic in not_in_as_of)
-    )
+    if before is not None and before.scopes == scopes:
+        return before
+    return SelectedRows(scopes, frozenset(topic.value for topic in not_in_as_of))

@@ -52,7 +52,7 @@ class InputReader:
 
     async def seconds(self, view: RollingView, rules: Rules, span: Span) -> CellPanes:
         """The panes of a range. Raises NotAnswerableError if they are no longer retained."""
-        self._chosen = select_rows(rules, () if self._chosen is None else (self._chosen,), self._settings.not_in_as_of)
+        self._chosen = select_rows(rules, self._chosen, self._settings.not_in_as_of)
         return self._chosen.panes(await view.seconds(span))
 
     async def take(
