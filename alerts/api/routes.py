@@ -118,10 +118,8 @@ async def alerts(
     rule: Annotated[str | None, Query(max_length=64, description="Only those of this rule.")] = None,
 ) -> AlertsResponse:
     """List alerts, newest first."""
-    evaluated, now_ms = (
-        await dependencies.evaluated(),
-        dependencies.now_ms(),
-    )  # read before the alerts, which are then at least as recent
+    evaluated = await dependencies.evaluated()  # before the alerts, which are then at least as recent
+    now_ms = dependencies.now_ms()
     found = [
         alert
         for alert in await dependencies.acks_and_silences.alerts()
@@ -140,10 +138,10 @@ async def alerts(
     response_model=AckResponse,
     responses={**ERRORS, **_MISSING, 409: {"model": ErrorAnswer, "description": "It does not fire."}},
 )
-async def acknowledge(dependencies: AlertDependencies, fingerprint: Fingerprint, wish: AckRequest) -> AckResponse:
+async def acknowledge(dependencies: AlertDependencies, fingerprint: Fingerprint, request: AckRequest) -> AckResponse:
     """Acknowledge an incident: no one else is notified unless the severity increases."""
     ack = await dependencies.acks_and_silences.acknowledge(
-        fingerprint, by=wish.by, comment=wish.comment, now_ms=dependencies.now_ms()
+        fingerprint, by=request.by, comment=request.comment, now_ms=dependencies.now_ms()
     )
     if ack is None:
         alert = await dependencies.acks_and_silences.alert(fingerprint)
@@ -162,10 +160,10 @@ async def silences(dependencies: AlertDependencies) -> SilencesResponse:
 
 
 @router.post("/silences", response_model=SilencePayload, status_code=201, responses=ERRORS)
-async def silence(dependencies: AlertDependencies, wish: SilenceRequest) -> SilencePayload:
+async def silence(dependencies: AlertDependencies, request: SilenceRequest) -> SilencePayload:
     """Silence matching alerts for a time."""
     try:
-        wanted = wish.silence(dependencies.now_ms())
+        wanted = request.silence(dependencies.now_ms())
     except ValueError as error:
         raise ApiError(422, "invalid_parameter", str(error)) from None
     return silence_payload(await dependencies.acks_and_silences.silence(wanted))

@@ -64,7 +64,7 @@ def silence(
         if for_ is None:
             raise UsageError("a silence needs a duration: write --for 2h")
         try:
-            wish = SilenceRequest.model_validate(
+            request = SilenceRequest.model_validate(
                 {
                     "matchers": matchers,
                     "duration": for_,
@@ -73,7 +73,7 @@ def silence(
                     "comment": comment,
                 }
             )
-            wanted = wish.silence(now_ms())
+            wanted = request.silence(now_ms())
         except ValidationError as error:
             raise UsageError(validation_message(error.errors()[0])) from None
         except ValueError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from alerts.detection.detector import Breach
 from alerts.detection.schedule import EffectiveRule
 from alerts.findings import FindingReason, Series, Severity
+from alerts.rules.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,11 @@ class Candidate:
     series: Series
     reason: FindingReason
     inhibited_by: Series | None = None
+
+    @property
+    def rule(self) -> Rule:
+        """The breached rule."""
+        return self.effective.rule
 
     @property
     def is_root(self) -> bool:

@@ -75,10 +75,10 @@ def _find_predecessors(
     for case in cases:
         if not case.is_root:
             continue
-        series, incident_key = case.series, case.effective.rule.incident_key
+        series, incident_key = case.series, case.rule.incident_key
         if series in memory.series and (before := memory.series[series].continues) is not None:
             found[series] = before
-        if series in reported or not case.effective.rule.incident:
+        if series in reported or not case.rule.incident:
             continue
         for other in reported:
             held = by_series.get(other)
@@ -104,9 +104,9 @@ def _update_active_incidents(
     """Update the incidents' roots; return the incidents that have ended, except those of disabled rules."""
     active: dict[str, ActiveIncident] = {}
     for case in cases:
-        if not case.is_root or not case.effective.rule.incident:
+        if not case.is_root or not case.rule.incident:
             continue
-        incident_key, since_ms = case.effective.rule.incident_key, case.breach.since_ms
+        incident_key, since_ms = case.rule.incident_key, case.breach.since_ms
         incident = memory.incident(incident_key)
         incident.recent_root = ExpiringSeries(case.series, as_of_ms + INHIBIT_AFTER_ROOT_MS)
         if since_ms is not None:
@@ -200,7 +200,7 @@ def finding_sort_key(finding: Finding) -> tuple[int, int, float, str]:
 
 
 def _inhibit_by_data_fault(case: Candidate, memory: CorrelationMemory) -> Candidate:
-    rule = case.effective.rule
+    rule = case.rule
     if rule.category is Category.DATA or memory.is_reported(case.series):
         return case
     for topic in sorted(rule.topics):
@@ -234,7 +234,7 @@ def _is_silence_of(case: Candidate, topic: str) -> bool:
     return (
         isinstance(case.effective.detect, SilenceDetector)
         and not case.series.labels
-        and Topic(topic) in case.effective.rule.topics
+        and Topic(topic) in case.rule.topics
     )
 
 
@@ -242,13 +242,13 @@ def _inhibit_by_cause(cases: Sequence[Candidate], memory: CorrelationMemory, as_
     """Inhibit incidents caused by an incident of another kind."""
     for case in cases:
         if case.is_root:
-            for incident_key in case.effective.rule.causes:
+            for incident_key in case.rule.causes:
                 memory.incident(incident_key).inhibited_by = ExpiringSeries(
                     case.series, as_of_ms + INHIBIT_AFTER_ROOT_MS
                 )
     found = []
     for case in cases:
-        cause = memory.incident(case.effective.rule.incident_key).inhibited_by
+        cause = memory.incident(case.rule.incident_key).inhibited_by
         if case.is_root and cause is not None and not memory.is_reported(case.series):
             case = case.inhibited(FindingReason.SAME_INCIDENT, cause.series)
         found.append(case)
@@ -289,8 +289,8 @@ def _inhibit_within_incident(cases: Sequence[Candidate], memory: CorrelationMemo
     """Let one rule inhibit the other rules of its incident."""
     families: dict[str, list[Candidate]] = {}
     for case in cases:
-        if case.is_root and case.effective.rule.incident and memory.inhibition(case.series) is None:
-            families.setdefault(case.effective.rule.incident_key, []).append(case)
+        if case.is_root and case.rule.incident and memory.inhibition(case.series) is None:
+            families.setdefault(case.rule.incident_key, []).append(case)
     inhibited: dict[Series, Series] = {}
     leaders: dict[str, Series] = {}
     for incident_key, members in families.items():
@@ -325,7 +325,7 @@ def _inhibit_after_incident(cases: Sequence[Candidate], memory: CorrelationMemor
         root = by_series.get(root_series(case, by_series))
         inhibited = not case.is_root and case.reason is not FindingReason.DATA_FAULT
         if inhibited and root is not None and root.is_root:
-            until_ms = as_of_ms + round(case.effective.rule.inhibit_for * 1000)
+            until_ms = as_of_ms + round(case.rule.inhibit_for * 1000)
             memory.series.setdefault(case.series, SeriesMemory()).inhibited_by = ExpiringSeries(root.series, until_ms)
     return found
 
@@ -347,7 +347,7 @@ def _is_separate_incident(case: Candidate, leader: Candidate, as_of_ms: int) -> 
         return True
     if not siblings(case.series, leader.series):
         return False
-    of_a_whole = RuleScope.ALL in case.effective.rule.for_each
+    of_a_whole = RuleScope.ALL in case.rule.for_each
     return not of_a_whole or abs(case.since_ms(as_of_ms) - leader.since_ms(as_of_ms)) >= SAME_INCIDENT_WITHIN_MS
 
 
@@ -358,7 +358,7 @@ def _finding(
     revenue: RevenueRate,
     as_of_ms: int,
 ) -> Finding:
-    breach, rule = case.breach, case.effective.rule
+    breach, rule = case.breach, case.rule
     money = breach.money_per_minute
     return Finding(
         series=case.series,
@@ -387,7 +387,7 @@ def _severity(
     case: Candidate, predecessor: Series | None, reported: Mapping[Series, Severity], revenue: RevenueRate
 ) -> Severity:
     """The rule's severity, or critical by its loss; a reported incident never becomes less severe."""
-    rule, money, severity = case.effective.rule, case.breach.money_per_minute, case.effective.severity
+    rule, money, severity = case.rule, case.breach.money_per_minute, case.effective.severity
     if rule.critical_from is not None and money is not None and money >= rule.critical_from * revenue.gmv_per_minute:
         severity = Severity.CRITICAL
     before = (reported.get(one, severity) for one in (case.series, predecessor) if one is not None)

@@ -21,7 +21,7 @@ from alerts.notify.outcome import DeliveryFailure, Failed, Outcome
 from alerts.notify.receivers import Receiver
 from alerts.shop import ShopInfo
 from alerts.state.alert import AlertState
-from alerts.state.notices import DueNotices, Notice, NoticeQueue
+from alerts.state.notices import DueNotices, Notice, NoticeQueue, ReceiverBlocked
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class Dispatcher:
         found = await self._outbox.claim_due(name, self._clock(), window_ms)
         self._metrics.waiting.labels(name).set(await self._outbox.waiting(name))
         if not isinstance(found, DueNotices):
-            return getattr(found, "until_ms", None)
+            return found.until_ms if isinstance(found, ReceiverBlocked) else None
         notices, attempts, failures = list(found.notices), list(found.attempts_ms), found.failures
         while True:
             step = next_message(notices, attempts, receiver.rate_limit, self._clock())

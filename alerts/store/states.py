@@ -89,10 +89,10 @@ class WriteResult(StrEnum):
 class StateStore:
     """Reads and writes the alert states."""
 
-    def __init__(self, redis: Redis, keys: AlertKeys, place: ShopInfo, *, lease_ms: int) -> None:
+    def __init__(self, redis: Redis, keys: AlertKeys, shop: ShopInfo, *, lease_ms: int) -> None:
         self._redis: Any = redis  # redis-py's types fit neither kind of its clients
         self._keys = keys
-        self._shop = place
+        self._shop = shop
         self.lease_ms = lease_ms
         self._lead = script(redis, "lead", "alerts.store")
         self._keep = script(redis, "keep", "alerts.store")
