@@ -55,6 +55,12 @@ def _no_skip(report: pytest.TestReport | pytest.CollectReport) -> pytest.TestRep
 
 
 @pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests marked `anyio` run on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
 def event_sets(tmp_path_factory: pytest.TempPathFactory) -> EventSets:
     """Folders of events with expected answers."""
     return EventSets(tmp_path_factory.mktemp("event-sets"))

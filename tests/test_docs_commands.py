@@ -24,7 +24,7 @@ import redis
 from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.topics import Topic
 from streams.local.embedded.ports import free_port
-from tests.streams.commands.salepulse import Up, started
+from tests.support.salepulse import Up, started
 from tests.support.servers import http_ready
 from tests.support.wait import eventually
 from tests.test_docs import REPOSITORY, shell_lines

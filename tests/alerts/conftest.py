@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
+from redis.asyncio import Redis
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Asynchronous tests, marked `anyio`, run on asyncio."""
-    return "asyncio"
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A client of an empty Redis."""
+    client = Redis.from_url(redis_url)
+    yield client
+    await client.aclose()

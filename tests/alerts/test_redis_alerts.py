@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from redis.asyncio import Redis
 
@@ -112,13 +110,6 @@ async def test_an_alert_without_a_leader_ends_in_memory() -> None:
 
 
 # With the engine that takes it over -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = Redis.from_url(redis_url)
-    yield client
-    await client.aclose()
 
 
 def engine_of(redis: Redis, alarm: InMemoryRedisAlerts, clock: list[int]) -> Engine:

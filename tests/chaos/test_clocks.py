@@ -16,7 +16,7 @@ from consumers.kafka.producer import OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
-from tests.streams.commands.salepulse import salepulse
+from tests.support.salepulse import salepulse
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack
 from tests.support.wait import eventually

@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from consumers.dead_letters.reading import read_dead_letters
 from consumers.kafka.producer import OutgoingMessage
 from consumers.topics import Topic
-from tests.streams.commands.salepulse import salepulse
 from tests.support.events import click, paid, wire
+from tests.support.salepulse import salepulse
 from tests.support.servers import Server
 from tests.support.stack import Shop, environment, stack
 from tests.support.wait import eventually

@@ -27,8 +27,8 @@ from streams.local.embedded.child import always_ready
 from streams.store.keys import Keys
 from tests.chaos.test_redis_away import send
 from tests.chaos.test_redis_refuses import receivers, rules
-from tests.streams.commands.salepulse import salepulse
 from tests.support.receiving import HttpReceiver, http_receiver
+from tests.support.salepulse import salepulse
 from tests.support.secure_redis import READER, WRITER, documented_rules
 from tests.support.servers import Server, redis_server
 from tests.support.stack import Shop, environment, stack

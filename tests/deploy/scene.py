@@ -25,8 +25,8 @@ from streams.simulate import Season, SimulationConfig
 from streams.simulate.sending import SendingPace, send_batches
 from tests.deploy.alerting import deployed_alertmanager, received, receiver
 from tests.deploy.files import DEPLOY
-from tests.streams.commands.salepulse import Up, started
 from tests.support.prometheus import Prometheus, prometheus
+from tests.support.salepulse import Up, started
 from tests.support.servers import Server
 
 DURATION_S = 600

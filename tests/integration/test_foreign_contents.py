@@ -10,8 +10,8 @@ import redis
 from aiokafka import AIOKafkaProducer
 
 from consumers.topic_admin import create_topics, default_plans
-from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.support.events import click, wire
+from tests.support.salepulse import Running, failure, salepulse, started
 from tests.support.servers import Server
 from tests.support.wait import eventually
 

@@ -11,8 +11,8 @@ import redis
 from consumers.kafka.producer import OutgoingMessage, send_all
 from consumers.topics import Topic
 from streams.local.embedded.ports import free_port
-from tests.streams.commands.salepulse import Running, failure, started
 from tests.support.events import click, wire
+from tests.support.salepulse import Running, failure, started
 from tests.support.servers import Server
 from tests.support.stack import stack
 from tests.support.wait import eventually

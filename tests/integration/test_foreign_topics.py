@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.clock import now_ms
-from tests.streams.commands.salepulse import COMMAND, Running, environment, failure, salepulse, started
+from tests.support.salepulse import COMMAND, Running, environment, failure, salepulse, started
 from tests.support.servers import Server
 
 RECORDS = 1_000

@@ -22,11 +22,11 @@ from consumers.settings import Clock
 from consumers.topics import Topic
 from consumers.unpacking.record import TRUNCATION_BYTES
 from streams.clock import now_ms
-from tests.streams.commands.salepulse import salepulse
 from tests.support.batches import COMPRESS, Message, bomb, compressed
 from tests.support.events import T0, click, wire
 from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.raw_batches import harm_length_on_disk, harm_on_disk, produce_raw
+from tests.support.salepulse import salepulse
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack
 from tests.support.wait import eventually

@@ -23,8 +23,8 @@ from consumers.settings import IngestSettings
 from consumers.topics import Topic
 from streams.clock import now_ms
 from tests.deploy.files import DEPLOY
-from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.support.kafka import Listener, apache_kafka
+from tests.support.salepulse import Running, failure, salepulse, started
 from tests.support.secure_kafka import PASSWORD
 from tests.support.servers import Server, redis_server
 from tests.support.wait import eventually

@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from streams.local.embedded.ports import free_port
-from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.streams.tokens.making import token, write
 from tests.support.answers import HttpApi
 from tests.support.event_sets import EventSets
 from tests.support.expected import Expected, check, recorded_totals
+from tests.support.salepulse import Running, failure, salepulse, started
 from tests.support.secure_kafka import PASSWORD, USER, SecureKafka
 from tests.support.secure_redis import READ_PASSWORD, READER, WRITE_PASSWORD, WRITER, SecureRedis, secure_redis
 from tests.support.wait import eventually

@@ -18,7 +18,7 @@ from consumers.topics import Topic
 from streams.clock import now_ms
 from streams.local.embedded.ports import free_port
 from streams.settings import Settings
-from tests.streams.commands.salepulse import Running, salepulse, started
+from tests.support.salepulse import Running, salepulse, started
 from tests.support.servers import Server
 from tests.support.wait import eventually
 

@@ -17,9 +17,9 @@ from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.reading import read_dead_letters
 from consumers.kafka.producer import OutgoingMessage
 from consumers.topics import Topic
-from tests.streams.commands.salepulse import salepulse
 from tests.support.events import Event, click, line, paid, shipment, stock_level, wire
 from tests.support.oracle import Oracle
+from tests.support.salepulse import salepulse
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack
 

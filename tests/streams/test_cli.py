@@ -12,7 +12,7 @@ import pytest
 
 from streams import cli
 from streams.commands import root
-from tests.streams.commands.salepulse import salepulse
+from tests.support.salepulse import salepulse
 
 
 def test_prints_its_version(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from streams.local.demo.sale import Sale
 from streams.local.demo.screen import describe, render, sparkline
 from streams.model.kpis import NAMES
 from streams.store.progress import Totals
-from tests.streams.commands.salepulse import Running, gone, salepulse
+from tests.support.salepulse import Running, gone, salepulse
 
 QUICK = ("--duration", "5", "--rate", "300", "--http-port", "0")
 NOW_MS = 1_762_776_060_500

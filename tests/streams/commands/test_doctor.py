@@ -45,8 +45,8 @@ from streams.store.progress import Totals
 from streams.store.refusal_kinds import RedisRefusal
 from streams.store.state import StoreState
 from streams.store.stuck_partitions import UnmovedPosition
-from tests.streams.commands.salepulse import COMMAND, environment, salepulse
 from tests.support.redis_cluster import Cluster
+from tests.support.salepulse import COMMAND, environment, salepulse
 from tests.support.servers import Server, redis_server
 
 SETTINGS = Settings()

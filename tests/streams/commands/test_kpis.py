@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.streams.commands.salepulse import failure, salepulse
 from tests.streams.shop import CLICKS_0, ORDERS_0, opened
 from tests.support.events import click, paid, promotion
+from tests.support.salepulse import failure, salepulse
 
 pytestmark = pytest.mark.anyio
 
 DAY_S = 86_400
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 async def sold(redis_url: str) -> tuple[str, ...]:

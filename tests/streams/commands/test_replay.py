@@ -15,7 +15,7 @@ from streams.commands.options import parse_speed
 from streams.settings import Settings
 from streams.store.keys import Keys
 from streams.store.progress import read_positions, wait_until_counted
-from tests.streams.commands.salepulse import failure, salepulse
+from tests.support.salepulse import failure, salepulse
 from tests.support.servers import Server
 
 ORDER = '{"event_id":"o-1","type":"order_created","ts":1762776000000,"order_id":"1","user_id":"u","items":[]}\n'

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from consumers.masking import mask_url
 from streams.settings import Settings
 from streams.settings_report import misspelt
-from tests.streams.commands.salepulse import failure, salepulse
+from tests.support.salepulse import failure, salepulse
 
 
 def test_each_value_has_its_source(tmp_path: Path) -> None:

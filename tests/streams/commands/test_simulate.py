@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from consumers.topic_admin import create_topics, default_plans
-from tests.streams.commands.salepulse import Running, failure, salepulse
+from tests.support.salepulse import Running, failure, salepulse
 from tests.support.servers import Server
 
 SMALL = ("--rate", "50", "--duration", "10")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from streams.local.embedded.ports import LOOPBACK, free_port
-from tests.streams.commands.salepulse import Running, failure, salepulse, started
 from tests.support.certificates import Authority
+from tests.support.salepulse import Running, failure, salepulse, started
 from tests.support.wait import eventually
 
 FILE = ("--file", "tokens.json")

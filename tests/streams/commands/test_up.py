@@ -22,7 +22,7 @@ import redis
 from consumers.topic_admin import create_topics, default_plans
 from streams.local.embedded.ports import free_port
 from streams.simulate import Season, SimulationConfig, write_season
-from tests.streams.commands.salepulse import Running, Up, environment, failure, gone, salepulse, started
+from tests.support.salepulse import Running, Up, environment, failure, gone, salepulse, started
 from tests.support.servers import Server, redis_server
 from tests.support.wait import eventually
 

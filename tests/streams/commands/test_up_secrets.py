@@ -15,7 +15,7 @@ import pytest
 
 from streams.local.embedded.ports import free_port
 from streams.local.stack.secrets import FILE_NAME
-from tests.streams.commands.salepulse import Running, Up, salepulse, started
+from tests.support.salepulse import Running, Up, salepulse, started
 from tests.support.wait import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

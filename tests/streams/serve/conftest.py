@@ -13,11 +13,6 @@ from tests.streams.serve.shop import CLICKS, LOGISTICS, ORDERS, Shop, click, cli
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def settings(redis_url: str) -> Settings:
     return shop_settings(redis_url)
 

@@ -10,12 +10,6 @@ from tests.streams.shop import Shop, opened
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Asynchronous tests, marked `anyio`, run on asyncio."""
-    return "asyncio"
-
-
-@pytest.fixture
 async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
     """A shop on an empty Redis, or on a cluster if parametrized so."""
     on_cluster = getattr(request, "param", "one") == "cluster"

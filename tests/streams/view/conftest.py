@@ -13,12 +13,6 @@ from tests.streams.shop import Shop, opened
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Asynchronous tests, marked `anyio`, run on asyncio."""
-    return "asyncio"
-
-
-@pytest.fixture
 async def shop(redis_url: str) -> AsyncIterator[Shop]:
     """A shop on an empty Redis."""
     async with opened(redis_url) as shop:

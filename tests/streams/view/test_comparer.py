@@ -54,11 +54,6 @@ async def compare(
     return await comparer(view, more.get("timezone", "UTC")).one(query, value, ComparisonPeriod(against))
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("against", ComparisonPeriod)
 async def test_both_sides_equal_the_oracle(shop: Shop, against: str, window: str) -> None:

@@ -67,12 +67,6 @@ async def opened(redis_url: str, machine: MachineClock = MACHINE, **changes: Any
         await office.redis.aclose()
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Asynchronous tests, marked `anyio`, run on asyncio."""
-    return "asyncio"
-
-
 class Clock:
     """A monotonic clock that only tests advance."""
 

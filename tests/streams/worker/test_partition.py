@@ -24,11 +24,6 @@ ANY_TIME = EventTimeBounds(None, None, None)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def shop(redis_url: str) -> AsyncIterator[Shop]:
     async with opened(redis_url) as shop:
         yield shop

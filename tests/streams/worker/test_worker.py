@@ -16,11 +16,6 @@ pytestmark = pytest.mark.anyio
 CLICKS_0 = Partition(Topic.CLICKS, 0)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def batch(partition: int, start_offset: int) -> RecordBatch:
     return RecordBatch(Topic.CLICKS, partition, start_offset, start_offset + 1, [])
 

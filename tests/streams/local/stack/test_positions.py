@@ -12,11 +12,6 @@ PROMOTIONS = Partition(Topic.PROMOTIONS, 0)
 EMBEDDED, OTHER = "01a22c3c-fd6f-7633-a958-ea2db5cc72d2", "8f14e45f-ceea-467f-a0e6-1b1c7a1c9d33"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def heard(shop: Shop, lag: int) -> None:
     """One promotion was read, and the worker reported a lag."""
     await shop.writer.apply_promotions(PROMOTIONS, 0, 1, True, [("d11", b"{}")])

@@ -53,11 +53,6 @@ def test_reasons_of_readyz_are_grouped_by_partition() -> None:
 CLICKS, ORDERS = Partition(Topic.CLICKS, 0), Partition(Topic.ORDERS, 0)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.mark.anyio
 async def test_heartbeats_before_the_start_do_not_count(redis_url: str) -> None:
     async with opened(redis_url) as shop:
