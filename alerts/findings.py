@@ -5,7 +5,7 @@ All times are event time (epoch ms) up to the evaluated as-of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from streams.model.windows import Window
@@ -174,7 +174,7 @@ class Chart:
     end_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """The result of one rule for one series at one as-of."""
 
@@ -183,21 +183,21 @@ class Finding:
     severity: Severity
     category: Category
     as_of_ms: int
-    since_ms: int | None
+    since_ms: int | None = None
     """Start of the breach by the data; None: not breached, or unknown."""
-    unit: Unit
+    unit: Unit = Unit.COUNT
     """Unit of value, expected and interval; money is in minor units."""
-    value: float | None
+    value: float | None = None
     """The measured value."""
-    expected: float | None
-    interval: ExpectedRange | None
-    money_per_minute: int | None
+    expected: float | None = None
+    interval: ExpectedRange | None = None
+    money_per_minute: int | None = None
     """Revenue lost per minute, minor units; None: not measurable."""
-    contributors: tuple[Contributor, ...]
+    contributors: tuple[Contributor, ...] = ()
     """Largest first."""
-    inhibited_by: Series | None
+    inhibited_by: Series | None = None
     """The series that explains it, if it is inhibited."""
-    continues: Series | None = field(default=None, kw_only=True)
+    continues: Series | None = None
     """The series that reported the same incident before; its page continues under this one."""
     incident: str
     """Grouping key: the same for all findings that probably belong to one incident."""
@@ -205,9 +205,9 @@ class Finding:
     """The problem in a few words, such as `Conversion dropped`."""
     summary: str
     """One sentence with the numbers; no markup."""
-    runbook: str
+    runbook: str = ""
     """Address or path of the runbook; may be empty."""
-    chart: Chart | None
+    chart: Chart | None = None
 
     @property
     def condition(self) -> Condition:

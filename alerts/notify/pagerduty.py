@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 
 from pydantic import SecretStr
 
-from alerts.findings import Severity
 from alerts.notify.http import Request
 from alerts.notify.markup import one_line, truncated
 from alerts.notify.message import NotificationMessage
@@ -17,8 +16,6 @@ from alerts.notify.receiver import JSON, HttpReceiver, json_bytes
 from alerts.notify.secret import Secret, SecretUrl
 from alerts.shop import ShopInfo
 from alerts.state.notices import Notice, NoticeKind
-
-SEVERITIES = {Severity.CRITICAL: "critical", Severity.WARNING: "warning", Severity.INFO: "info"}
 
 
 class PagerDuty(HttpReceiver):
@@ -49,7 +46,7 @@ class PagerDuty(HttpReceiver):
             "payload": {
                 "summary": truncated(one_line(summary), 1024),
                 "source": "salepulse",
-                "severity": SEVERITIES[alert.severity],
+                "severity": alert.severity.value,
                 "timestamp": datetime.fromtimestamp((alert.fired_ms or notice.created_ms) / 1000, UTC).isoformat(),
                 "component": format_labels(alert.series.labels) or "shop",
                 "group": alert.finding.incident or alert.fingerprint,

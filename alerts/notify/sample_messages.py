@@ -10,7 +10,6 @@ from alerts.notify.message import NotificationMessage
 from alerts.shop import ShopInfo
 from alerts.state.alert import AlertState, Status, series_fingerprint
 from alerts.state.notices import Notice, NoticeKind
-from streams.panes.counters import Unit
 
 
 def sample_messages(receiver: str, shop: ShopInfo, now_ms: int) -> Iterator[NotificationMessage]:
@@ -23,18 +22,11 @@ def sample_messages(receiver: str, shop: ShopInfo, now_ms: int) -> Iterator[Noti
         category=Category.DATA,
         as_of_ms=now_ms,
         since_ms=now_ms,
-        unit=Unit.COUNT,
         value=1,
         expected=0,
-        interval=None,
-        money_per_minute=None,
-        contributors=(),
-        inhibited_by=None,
         incident=f"test-{now_ms}",
         title="Test message",
         summary="This is a test by `salepulse alerts test`; nothing is wrong.",
-        runbook="",
-        chart=None,
     )
     firing = AlertState(
         fingerprint=series_fingerprint(series),
