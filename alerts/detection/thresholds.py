@@ -85,10 +85,53 @@ class _ScopeNumbers:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """Limits of a threshold by series."""
+    """The limits of a threshold rule by series."""
 
     limit: Floats
     clear: Floats
+    above: bool
+
+    @property
+    def known(self) -> Bools:
+        return np.ones(len(self.limit), np.bool_)
+
+    def breached(self, values: Floats, was: Bools) -> Bools:
+        return breached_with_hysteresis(values, was, limit=self.limit, clear=self.clear, above=self.above)
+
+    def describe(self, i: int, value: float) -> tuple[float | None, ExpectedRange | None, float | None]:
+        """(expected value, expected range, `fired_beyond`) of a breach."""
+        inside = value <= self.limit[i] if self.above else value >= self.limit[i]
+        limit = float(self.clear[i] if inside else self.limit[i])  # inside the limit, but not clear yet
+        interval = ExpectedRange(None, limit) if self.above else ExpectedRange(limit, None)
+        return None, interval, float(self.limit[i]) if inside else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """The reference of a change rule by series."""
+
+    detect: ChangeDetector
+    baseline: ChangeBaseline
+
+    @property
+    def known(self) -> Bools:
+        return ~np.isnan(self.baseline.middle)
+
+    def breached(self, values: Floats, was: Bools) -> Bools:
+        detect = self.detect
+        return changed(
+            values,
+            self.baseline,
+            was,
+            by=detect.by,
+            clear_by=detect.by / 2 if detect.clear_by is None else detect.clear_by,
+            spreads=detect.spreads,
+            rise=detect.direction is Direction.RISE,
+        )
+
+    def describe(self, i: int, value: float) -> tuple[float | None, ExpectedRange | None, float | None]:
+        middle = float(self.baseline.middle[i])
+        return None if np.isnan(middle) else middle, None, None
 
 
 def signature(rule: Rule) -> str:
@@ -120,14 +163,14 @@ def breaches(memory: ThresholdMemory, effective: EffectiveRule, observation: Obs
         if table is None:
             continue
         numbers = _numbers(memory, effective, detect, scope, table, skus)
-        by: ChangeBaseline | _Limits
+        reference: _Reference | _Limits
         if isinstance(detect, ChangeDetector):
-            by = _baseline(memory, detect, scope, numbers, snapshot)
+            reference = _Reference(detect, _baseline(memory, detect, scope, numbers, snapshot))
         else:
-            by = _limits(memory, detect, numbers, snapshot.as_of_ms, frozen=frozen)
+            reference = _limits(memory, detect, numbers, snapshot.as_of_ms, frozen=frozen)
         if not frozen:
-            _update_breached(memory, detect, numbers, by, snapshot.as_of_ms)
-        yield from _breaches_of_scope(memory, effective, detect, numbers, by)
+            _update_breached(memory, detect, numbers, reference, snapshot.as_of_ms)
+        yield from _breaches_of_scope(memory, effective, detect, numbers, reference)
     memory.wrong[~memory.seen] = False
 
 
@@ -201,6 +244,7 @@ def _limits(
     return _Limits(
         np.where(never_kept, usual_now + sign * by, detect.limit),
         np.where(never_kept, usual_now + sign * by / 2, clear),
+        above=detect.above is not None,
     )
 
 
@@ -257,26 +301,11 @@ def _update_breached(
     memory: ThresholdMemory,
     detect: ThresholdDetector | ChangeDetector,
     numbers: _ScopeNumbers,
-    by: ChangeBaseline | _Limits,
+    reference: _Reference | _Limits,
     as_of_ms: int,
 ) -> None:
-    judged = numbers.enough & ~np.isnan(by.middle) if isinstance(by, ChangeBaseline) else numbers.enough
-    values = np.where(numbers.enough, numbers.values, np.nan)
-    was = memory.wrong[numbers.at]
-    if isinstance(detect, ThresholdDetector):
-        assert isinstance(by, _Limits)
-        wrong = breached_with_hysteresis(values, was, limit=by.limit, clear=by.clear, above=detect.above is not None)
-    else:
-        assert isinstance(by, ChangeBaseline)
-        wrong = changed(
-            values,
-            by,
-            was,
-            by=detect.by,
-            clear_by=detect.by / 2 if detect.clear_by is None else detect.clear_by,
-            spreads=detect.spreads,
-            rise=detect.direction is Direction.RISE,
-        )
+    judged, was = numbers.enough & reference.known, memory.wrong[numbers.at]
+    wrong = reference.breached(np.where(numbers.enough, numbers.values, np.nan), was)
     judged_ms = memory.judged_ms[numbers.at]
     judged_ms = np.where(judged | (judged_ms == 0), as_of_ms, judged_ms)
     stale = as_of_ms - judged_ms >= 1000 * max(LENGTH_S.get(detect.window, _DAY_S), _STALE_LEAST_S)
@@ -291,22 +320,13 @@ def _breaches_of_scope(
     effective: EffectiveRule,
     detect: ThresholdDetector | ChangeDetector,
     numbers: _ScopeNumbers,
-    by: ChangeBaseline | _Limits,
+    reference: _Reference | _Limits,
 ) -> Iterator[Breach]:
     rule = effective.rule
     for i in np.flatnonzero(memory.wrong[numbers.at]).tolist():
         place = int(numbers.at[i])
         label, value = memory.places.labels[place], float(numbers.values[i])
-        expected, interval, fired_beyond = None, None, None
-        if isinstance(detect, ThresholdDetector):
-            assert isinstance(by, _Limits)
-            inside = value <= by.limit[i] if detect.above is not None else value >= by.limit[i]
-            limit = float(by.clear[i] if inside else by.limit[i])  # inside the limit, but not clear yet
-            low, high = (None, limit) if detect.above is not None else (limit, None)
-            interval = ExpectedRange(low, high)
-            fired_beyond = float(by.limit[i]) if inside else None
-        elif isinstance(by, ChangeBaseline) and not np.isnan(by.middle[i]):
-            expected = float(by.middle[i])
+        expected, interval, fired_beyond = reference.describe(i, value)
         money = float(numbers.money[i]) if rule.money is LossMethod.ALL_OF_IT else None
         if rule.money is LossMethod.SHORTFALL and expected:
             money = float(numbers.money[i]) * max(0.0, expected / value - 1) if value > 0 else None
