@@ -1,5 +1,4 @@
-"""Deduplication by event id, in bounded memory: no false "new", and a false "seen" once in about 2^64 / (ids kept)
-events.
+"""Deduplication by event id, in bounded memory: a false "seen" once in about 2^64 / (ids kept) events.
 
 Ids are kept as 64-bit XXH3 hashes in generations of open-addressing hash tables. A whole generation is dropped when its
 newest event time has passed the horizon; when the memory is full, the oldest generation is evicted.

@@ -1,5 +1,4 @@
-"""Recorded messages in NDJSON files named after their topic (`orders.ndjson`, `orders.ndjson.gz`), merged by event
-time.
+"""Recorded messages in NDJSON files named after their topic (`orders.ndjson.gz`), merged by event time.
 
 Files are streamed. The lines of a file keep their order, so late events stay late. Files are merged by the running
 event time of each, which late events do not turn back and a single event time in the far future does not advance.

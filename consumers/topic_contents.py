@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumers.contract.rejection import RejectedMessage
@@ -17,6 +17,7 @@ from consumers.contract.rejection_hints import bytes_hint, envelope_hint, json_v
 from consumers.dead_letters.letters import from_record
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
+from consumers.kafka.standalone import standalone_consumer
 from consumers.settings import IngestSettings
 from consumers.topics import Topic
 
@@ -110,14 +111,7 @@ async def _oldest(kafka: KafkaTarget, topics: Collection[Topic]) -> dict[Topic, 
     """The oldest records of each topic, over all partitions."""
     names = kafka_client_config(kafka).topics
     found: dict[Topic, list[Any]] = {topic: [] for topic in topics}
-    consumer = AIOKafkaConsumer(
-        **kafka_client_config(kafka).options(),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=50,
-    )
-    try:
-        await consumer.start()
+    async with standalone_consumer(kafka) as consumer:
         cluster = await consumer._client.fetch_all_metadata()
         for topic in topics:
             name = names.on_broker(topic)
@@ -127,9 +121,6 @@ async def _oldest(kafka: KafkaTarget, topics: Collection[Topic]) -> dict[Topic, 
                 with suppress(KafkaError):  # not authorized to read it
                     found[topic] = await _read_first_records(consumer, parts)
         return found
-    finally:
-        with suppress(KafkaError, TimeoutError, OSError):
-            await asyncio.wait_for(consumer.stop(), _WITHIN_S)
 
 
 async def _read_first_records(consumer: Any, parts: Collection[TopicPartition]) -> list[Any]:

@@ -53,9 +53,7 @@ def accept_setting(topics: Collection[str] | None) -> str | None:
 
 
 def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
-    """Settings from flags (None: not given), environment and `salepulse.toml`. Exits with an error line if they are
-    invalid.
-    """
+    """Settings from flags (None: not given), environment and `salepulse.toml`. Exits if they are invalid."""
     with report_errors():
         given = {name: value for name, value in flags.items() if value is not None}
         try:

@@ -1,8 +1,4 @@
-"""Finds the reason why a message breaks the contract.
-
-A message gets exactly one reason, the first that applies in the order of `RejectionReason`, and a detail that names the
-field.
-"""
+"""Finds the reason why a message breaks the contract: the first that applies in the order of `RejectionReason`."""
 
 from __future__ import annotations
 

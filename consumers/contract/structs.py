@@ -1,8 +1,8 @@
 """msgspec structs derived from the pydantic models of the contract.
 
-Decoding JSON directly into a struct is several times faster than validating it with the model. It checks types without
-coercion, lengths, ranges and required fields; `consumers.contract.decoding` checks everything else (an order's amount,
-fields that one type requires). An empty optional label stays "" in the struct, and means absent.
+Decoding JSON directly into a struct checks types without coercion, lengths, ranges and required fields;
+`consumers.contract.decoding` checks everything else (an order's amount, fields that one type requires). An empty
+optional label stays "" in the struct, and means absent.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Reads and replays dead letters.
 
-Replays are stateless: the dead letters stay, so a replay can be repeated, and `event_id` prevents double counting. A
-message that is rejected again becomes another dead letter with its new offset. To exclude handled letters, filter by
-time (`since_ms`) or id.
+Replays are stateless: the dead letters stay, and `event_id` prevents double counting. To exclude handled letters,
+filter by time (`since_ms`) or id.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from consumers.dead_letters.writing import dead_letter_producer
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import fetch_topic_settings, partition_count
-from consumers.kafka.read_to_end import read_to_end
+from consumers.kafka.standalone import read_to_end
 from consumers.topics import Topic
 
 _REPLAY_TURN_BYTES = 8 * 2**20

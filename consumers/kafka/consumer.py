@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Collection, Mapping
 from typing import TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from consumers.errors import SalepulseError
-from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.faust_transport import BatchApp
 from consumers.kafka.metadata import TopicMetadata
 from consumers.topics import Partition, Topic
@@ -103,50 +98,3 @@ class WorkerConsumer:
 
 async def _soon(asked: Awaitable[T]) -> T:
     return await asyncio.wait_for(asked, _PATIENCE_S)
-
-
-_LOOK_EVERY_S = 0.05
-
-
-async def is_readable(
-    kafka: KafkaTarget, partition: Partition, position: int | None = None, *, within_s: float = 5.0
-) -> bool:
-    """Whether another consumer gets records, or an empty response, from this position or the beginning.
-
-    Joins no consumer group and moves no position.
-    """
-    tp = TopicPartition(kafka_client_config(kafka).topics.on_broker(partition.topic), partition.number)
-    try:
-        async with asyncio.timeout(within_s), _consumer(kafka, within_s) as consumer:
-            consumer.assign([tp])
-            if position is not None:
-                consumer.seek(tp, position)
-            # Set by the response to a fetch, even an empty one; its records are not decompressed.
-            while not _is_answered(consumer, tp, position):
-                await asyncio.sleep(_LOOK_EVERY_S)
-            return True
-    except (KafkaError, SalepulseError, TimeoutError, OSError):
-        return False
-
-
-@asynccontextmanager
-async def _consumer(kafka: KafkaTarget, within_s: float) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(
-        **kafka_client_config(kafka).options(),
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-        fetch_max_wait_ms=50,
-        request_timeout_ms=round(within_s * 1000),
-    )
-    try:
-        await consumer.start()
-        yield consumer
-    finally:
-        with suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):
-            await asyncio.wait_for(consumer.stop(), within_s)
-
-
-def _is_answered(consumer: AIOKafkaConsumer, tp: TopicPartition, position: int | None) -> bool:
-    """Whether a fetch was answered up to the end. A broker with a failed disk may report an end it cannot deliver."""
-    end = consumer.highwater(tp)
-    return end is not None and (position is None or end <= position or tp in consumer._fetcher._records)

@@ -48,8 +48,7 @@ class OutgoingMessage(NamedTuple):
 
 
 class KeyedProducer:
-    """Writes messages in batches. Use as `async with`; leaving the block without an error waits for all
-    acknowledgements.
+    """Writes messages in batches. Use as `async with`; leaving the block without an error flushes.
 
     A batch is sent when it is full, at the latest by `flush`. The next call raises a failed batch as a SalepulseError.
     """

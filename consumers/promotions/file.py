@@ -1,16 +1,4 @@
-"""Reads promotion definitions from YAML and reports every error with its line.
-
-    promotions:
-      - promotion_id: d11-2026
-        name: Double Eleven 2026
-        timezone: Asia/Shanghai
-        starts_at: 2026-11-10 20:00
-        ends_at: 2026-11-12 00:00
-        phases:
-          - {name: opening, starts_at: 2026-11-10 20:00, ends_at: 2026-11-11 02:00}
-        targets: {base: 80000000, sprint: 100000000, challenge: 120000000}
-        skus: [s-00001, s-00002]
-        baseline: d11-2025
+"""Reads promotion definitions from YAML (`docs/promotions.md`) and reports every error with its line.
 
 The contract's model validates each definition. Before it, fields are read one by one, with checks that only concern
 files: unknown names, phases outside the promotion, targets in the wrong order.

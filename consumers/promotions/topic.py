@@ -10,7 +10,7 @@ from consumers.contract.events import Promotion
 from consumers.contract.rejection import RejectedMessage
 from consumers.kafka.connection import KafkaTarget
 from consumers.kafka.producer import OutgoingMessage, send_all
-from consumers.kafka.read_to_end import read_to_end
+from consumers.kafka.standalone import read_to_end
 from consumers.promotions.changes import FieldChange, PromotionOutcome, field_changes
 from consumers.promotions.file import encode_promotion
 from consumers.topics import Topic

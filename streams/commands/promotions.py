@@ -12,7 +12,7 @@ import typer
 
 from consumers.commands.common import load_settings, report_errors, run
 from consumers.commands.topics import CommandSettings
-from consumers.errors import SalepulseError, UsageError, check_bootstrap
+from consumers.errors import SalepulseError, UsageError
 from consumers.times import format_utc
 from consumers.topics import Topic
 from consumers.validation_messages import how_many
@@ -67,8 +67,6 @@ def apply(
         if both := {promotion.promotion_id for promotion in wanted} & set(delete or ()):
             raise UsageError(f"promotion {min(both)!r} is both in {file} and in --delete: remove it from one of them")
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
-    with report_errors():
-        check_bootstrap(settings.bootstrap)
     applied = run(_apply(settings, wanted, delete or (), dry_run))
     if as_json:
         print_json({"promotions": [_facts(one) for one in applied], "dry_run": dry_run})
@@ -95,8 +93,6 @@ def list_(
     with report_errors():
         at_ms = int(time.time() * 1000) if as_of is None else parse_time("--as-of", as_of)
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
-    with report_errors():
-        check_bootstrap(settings.bootstrap)
     in_force = run(read_promotion_topic(settings.kafka))
     known = run(_promotions_in_redis(settings))
     sources = _sources(in_force.promotions, known)
@@ -131,8 +127,6 @@ def confirm(bootstrap: Bootstrap = None, redis_url: RedisUrl = None, as_json: As
     from consumers.promotions.topic import read_promotion_topic
 
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
-    with report_errors():
-        check_bootstrap(settings.bootstrap)
     promotions = run(read_promotion_topic(settings.kafka)).promotions
     confirmed = run(_confirm(settings, promotions))
     if as_json:

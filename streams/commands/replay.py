@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.common import load_settings, report_errors, run
-from consumers.errors import check_bootstrap
+from consumers.commands.common import load_settings, run
 from consumers.replay import ReplayProgress, ReplayResult, replay_files
 from consumers.times import format_utc
 from streams.commands.options import AsJson, Bootstrap, RedisUrl, check_speed, parse_speed
@@ -45,8 +44,6 @@ def replay(
     from streams.store.progress import read_positions
 
     settings = load_settings(Settings, bootstrap=bootstrap, redis_url=redis_url)
-    with report_errors():
-        check_bootstrap(settings.bootstrap)
     before = run(read_positions(settings)) if wait else {}
     sent = run(_send(settings, paths, parse_speed(speed)))
     total = sum(sent.messages.values())

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Container
 from functools import partial
 
-from consumers.kafka.consumer import WorkerConsumer, is_readable
+from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import FetchBudget, RecordBatch
+from consumers.kafka.standalone import is_readable
 from consumers.topics import Partition
 from streams.clock import MACHINE, MachineClock
 from streams.process.shutdown_watchdog import ShutdownWatchdog

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from alerts.redis_alerts import HANDOVER_TIMEOUT_MS
 from alerts.store.keys import AlertKeys
-from consumers.kafka.read_to_end import read_to_end
+from consumers.kafka.standalone import read_to_end
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
 from streams.clock import now_ms

@@ -11,10 +11,9 @@ from pydantic import SecretStr
 
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaClientConfig, SaslMechanism
-from consumers.kafka.consumer import is_readable
 from consumers.kafka.metadata import require_topics
 from consumers.kafka.producer import OutgoingMessage, send_all
-from consumers.kafka.read_to_end import read_to_end
+from consumers.kafka.standalone import is_readable, read_to_end
 from consumers.tls import TlsFiles
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Partition, Topic

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from consumers.kafka.consumer import is_readable
+from consumers.kafka.standalone import is_readable
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Partition, Topic
 from tests.support.batches import ATTRIBUTES, Message, compressed

@@ -1,20 +1,23 @@
-"""Reads everything that a topic holds at one moment."""
+"""Consumers without a group, which read a topic or a partition once."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from consumers.errors import SalepulseError
 from consumers.kafka.bulk_fetch import CorruptBatchRetries, bulk_getmany, patch_memory_records
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import partition_count
-from consumers.topics import Topic
+from consumers.topics import Partition, Topic
 from consumers.unpacking.record import Record
 
 log = structlog.get_logger()
@@ -23,6 +26,27 @@ _QUIET_MS = 500
 _MOST_RECORDS = 10_000
 _MOST_BYTES = 2**22
 _SILENT_S = 30
+_STOP_WITHIN_S = 5
+_LOOK_EVERY_S = 0.05
+
+
+@asynccontextmanager
+async def standalone_consumer(kafka: KafkaTarget, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer of committed records, from the beginning on. It joins no group and moves no position."""
+    consumer = AIOKafkaConsumer(
+        **kafka_client_config(kafka).options(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=50,
+        **options,
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        with suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):
+            await asyncio.wait_for(consumer.stop(), _STOP_WITHIN_S)
 
 
 async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]:
@@ -32,17 +56,8 @@ async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]
     """
     name = kafka_client_config(kafka).topics.on_broker(topic)
     async with kafka_errors(kafka):
-        consumer = AIOKafkaConsumer(
-            **kafka_client_config(kafka).options(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            fetch_max_wait_ms=50,
-            max_partition_fetch_bytes=2**22,
-        )
-        try:
-            patch_memory_records()
-            await consumer.start()
+        patch_memory_records()
+        async with standalone_consumer(kafka, max_partition_fetch_bytes=_MOST_BYTES) as consumer:
             count = await partition_count(consumer._client, name, kafka)
             partitions = [TopicPartition(name, n) for n in range(count)]
             consumer.assign(partitions)
@@ -81,8 +96,6 @@ async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]
                         "check the broker, then try again",
                         retriable=True,
                     )
-        finally:
-            await consumer.stop()
 
 
 async def _reached(consumer: Any, ends: dict[Any, int]) -> bool:
@@ -90,3 +103,30 @@ async def _reached(consumer: Any, ends: dict[Any, int]) -> bool:
         if await consumer.position(partition) < end:
             return False
     return True
+
+
+async def is_readable(
+    kafka: KafkaTarget, partition: Partition, position: int | None = None, *, within_s: float = 5.0
+) -> bool:
+    """Whether another consumer gets records, or an empty response, from this position or the beginning."""
+    tp = TopicPartition(kafka_client_config(kafka).topics.on_broker(partition.topic), partition.number)
+    try:
+        async with (
+            asyncio.timeout(within_s),
+            standalone_consumer(kafka, request_timeout_ms=round(within_s * 1000)) as consumer,
+        ):
+            consumer.assign([tp])
+            if position is not None:
+                consumer.seek(tp, position)
+            # Set by the response to a fetch, even an empty one; its records are not decompressed.
+            while not _is_answered(consumer, tp, position):
+                await asyncio.sleep(_LOOK_EVERY_S)
+            return True
+    except (KafkaError, SalepulseError, TimeoutError, OSError):
+        return False
+
+
+def _is_answered(consumer: AIOKafkaConsumer, tp: TopicPartition, position: int | None) -> bool:
+    """Whether a fetch was answered up to the end. A broker with a failed disk may report an end it cannot deliver."""
+    end = consumer.highwater(tp)
+    return end is not None and (position is None or end <= position or tp in consumer._fetcher._records)
