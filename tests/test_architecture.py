@@ -114,9 +114,7 @@ VALUE_MODULES = {
 }
 """Modules that the core may import although they import an impure library: it uses only their types and functions."""
 
-IMPURE_IMPORTS = {
-    ("streams/view/live_distincts.py", "streams/view/blocks.py"): "blocks yields to the event loop between reads",
-}
+IMPURE_IMPORTS = {}
 """{(pure file, impure file that it imports): reason}. Entries may only go."""
 
 IMPORT_CYCLES = {}

@@ -26,8 +26,7 @@ from streams.stock.stock_state import StockState
 from streams.view.compare_rules import days_before, promotion_pair
 from streams.view.forecasts import Forecasts
 from streams.view.query import Item, KpiQuery, NotAnswerableError
-from streams.view.rolling import MAX_ITEMS, RollingView
-from streams.view.scope_queries import ScopeQueries
+from streams.view.rolling import MAX_ITEMS, RollingView, ScopeQueries
 from streams.view.shipping_report import expected_breaches, orders_due
 
 HOURS_AHEAD = 12

@@ -141,8 +141,7 @@ async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, Compare
     from streams.store.reference_clock import server_time_ms
     from streams.view.comparer import Comparer
     from streams.view.query import KpiQuery, NotAnswerableError
-    from streams.view.rolling import RollingView
-    from streams.view.scope_queries import ScopeQueries
+    from streams.view.rolling import RollingView, ScopeQueries
 
     rows, query = RowIndex(), KpiQuery(options.window, options.scope, options.as_of_ms, options.promotion)
     try:

@@ -32,6 +32,8 @@ class Counter:
     unit: Unit = Unit.COUNT
     public: bool = True
     """Whether answers show it; else it is only part of a KPI's formula."""
+    event_type: str = ""
+    """The type of events that it counts; empty: it counts something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,44 +44,34 @@ class Distinct:
     counts: str
 
 
-CLICK_TYPES = (
-    "page_view",
-    "product_view",
-    "search",
-    "add_to_cart",
-    "favorite",
-    "checkout_start",
-    "ad_impression",
-    "ad_click",
-    "live_enter",
-    "live_comment",
-)
-ORDER_TYPES = ("order_created", "order_paid", "payment_failed", "order_cancelled", "order_refunded")
+def _events(name: str, event_type: str) -> Counter:
+    return Counter(name, f"{event_type} events", event_type=event_type)
+
 
 COUNTERS = (
-    Counter("page_views", "page_view events"),
-    Counter("product_views", "product_view events"),
-    Counter("searches", "search events"),
-    Counter("cart_adds", "add_to_cart events"),
-    Counter("favorites", "favorite events"),
-    Counter("checkouts", "checkout_start events"),
-    Counter("ad_impressions", "ad_impression events"),
-    Counter("ad_clicks", "ad_click events"),
-    Counter("live_enters", "live_enter events"),
-    Counter("live_comments", "live_comment events"),
+    _events("page_views", "page_view"),
+    _events("product_views", "product_view"),
+    _events("searches", "search"),
+    _events("cart_adds", "add_to_cart"),
+    _events("favorites", "favorite"),
+    _events("checkouts", "checkout_start"),
+    _events("ad_impressions", "ad_impression"),
+    _events("ad_clicks", "ad_click"),
+    _events("live_enters", "live_enter"),
+    _events("live_comments", "live_comment"),
     Counter("ad_cost", "sum of cost of ad_click", Unit.MONEY),
-    Counter("orders_created", "order_created events"),
-    Counter("orders_paid", "order_paid events"),
-    Counter("payments_failed", "payment_failed events"),
-    Counter("orders_cancelled", "order_cancelled events"),
-    Counter("orders_refunded", "order_refunded events"),
+    _events("orders_created", "order_created"),
+    _events("orders_paid", "order_paid"),
+    _events("payments_failed", "payment_failed"),
+    _events("orders_cancelled", "order_cancelled"),
+    _events("orders_refunded", "order_refunded"),
     Counter("units", "sum of qty of order_paid"),
     Counter("gmv", "sum of the amount of order_paid", Unit.MONEY),
     Counter("refunds", "sum of refund_amount", Unit.MONEY),
     Counter("discounts", "sum of discount of order_paid", Unit.MONEY),
-    Counter("dispatched", "shipment_dispatched events"),
-    Counter("delivered", "shipment_delivered events"),
-    Counter("delayed", "shipment_delayed events"),
+    _events("dispatched", "shipment_dispatched"),
+    _events("delivered", "shipment_delivered"),
+    _events("delayed", "shipment_delayed"),
     Counter("returned_units", "sum of qty of return_received"),
     Counter("dwell_ms", "sum of dwell_ms", Unit.MILLISECONDS, public=False),
     Counter("dwell_events", "events that carry dwell_ms", public=False),
@@ -99,13 +91,7 @@ COUNTER_IDS = {counter.name: i for i, counter in enumerate(COUNTERS)}
 DISTINCT_IDS = {distinct.name: i for i, distinct in enumerate(DISTINCTS)}
 N_COUNTERS = len(COUNTERS)
 
-TYPE_COUNTERS = {
-    **{name: i for i, name in enumerate(CLICK_TYPES)},
-    **{name: COUNTER_IDS["orders_created"] + i for i, name in enumerate(ORDER_TYPES)},
-    "shipment_dispatched": COUNTER_IDS["dispatched"],
-    "shipment_delivered": COUNTER_IDS["delivered"],
-    "shipment_delayed": COUNTER_IDS["delayed"],
-}
+TYPE_COUNTERS = {counter.event_type: i for i, counter in enumerate(COUNTERS) if counter.event_type}
 """# <event type: counter that each event increments>"""
 
 

@@ -23,8 +23,7 @@ from streams.serve.promotion_metrics import RunningPromotion, running_promotions
 from streams.view.comparer import Baselines
 from streams.view.forecasts import Forecasts
 from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
-from streams.view.rolling import RollingView
-from streams.view.scope_queries import ScopeQueries
+from streams.view.rolling import RollingView, ScopeQueries
 
 K = TypeVar("K")
 

@@ -220,6 +220,11 @@ def _cells(keys: Ints, amounts: Ints) -> Cells:
     return nonzero(Cells(keys, amounts).sorted())
 
 
+def label_rows(rows: RowIndex, scopes: Sequence[Dimension], labels: Sequence[str]) -> list[int]:
+    """The rows in which something with these labels counts; empty labels count nowhere."""
+    return [rows.row(Scope.ALL, ""), *(rows.row(*pair) for pair in zip(scopes, labels, strict=True) if pair[1])]
+
+
 class _Places(dict[Labels, int]):
     """Numbers label sets, each standing for the rows in which they count."""
 
@@ -229,11 +234,8 @@ class _Places(dict[Labels, int]):
         self._of: list[list[int]] = []
 
     def __missing__(self, labels: Labels) -> int:
-        row = self.rows.row
-        found = [row(Scope.ALL, "")]
-        found += [row(scope, value) for scope, value in zip(LABEL_SCOPES, labels, strict=True) if value]
         place = self[labels] = len(self._of)
-        self._of.append(found)
+        self._of.append(label_rows(self.rows, LABEL_SCOPES, labels))
         return place
 
     def table(self) -> tuple[Ints, Ints]:

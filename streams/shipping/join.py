@@ -12,7 +12,7 @@ from streams.panes.cells import NO_CELLS, Cells, cell_keys, counted
 from streams.panes.counters import COUNTER_IDS
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
-from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of, delta_of_payments, merge_shipping
+from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of, delta_of_payments, label_rows, merge_shipping
 from streams.shipping.expansion import Entry, ShippingLimits, change
 from streams.shipping.facts import NO_FACTS, Creation, OrderFacts, Payment, facts_with, merge, repeated_events
 from streams.shipping.order_facts import FactsByOrder
@@ -37,8 +37,7 @@ def repeat_cells(repeats: Sequence[Payment | Creation], rows: RowIndex) -> Cells
     counters: list[int] = []
     for event in repeats:
         name = "repeat_payments" if isinstance(event, Payment) else "repeat_creations"
-        found = [rows.row(Scope.ALL, "")]
-        found += [rows.row(scope, value) for scope, value in zip(_SCOPES, event.labels, strict=True) if value]
+        found = label_rows(rows, _SCOPES, event.labels)
         panes += [event.ts_ms // 1000] * len(found)
         row_of += found
         counters += [COUNTER_IDS[name]] * len(found)

@@ -8,7 +8,6 @@ in milliseconds; of two counts of a warehouse at the same ms the smaller applies
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +18,6 @@ from streams.stock.pairs import PairIndex, grown
 
 NEVER = -1
 """Time of a missing count."""
-
-
-@dataclass(frozen=True, slots=True)
-class WarehouseStock:
-    """Stock of a SKU in one warehouse."""
-
-    warehouse: int
-    level_ms: int
-    """Time of its newest count."""
-    units: int
 
 
 class StockLevels:
@@ -59,13 +48,13 @@ class StockLevels:
 
     def advance(self, ledger: Ledger, as_of_ms: int) -> None:
         """Advance to a later time; `ledger` holds all events in between."""
-        self._take(ledger, self._counts_at)
+        self._take(ledger)
         self.as_of_ms = as_of_ms
         self._expire()
 
     def add_moves(self, moves: LedgerEntries) -> None:
         """Add late moves before `as_of_ms`."""
-        self._move(moves, self._counts_at)
+        self._move(moves)
 
     def correct(self, history: Ledger) -> None:
         """Insert late counts before `as_of_ms`.
@@ -73,7 +62,7 @@ class StockLevels:
         `history`: all entries of their SKUs from the oldest of these counts to `as_of_ms`. Late moves among them must
         already have been added.
         """
-        self._take(history, None)
+        self._take(history, only_recounted=True)
         self._expire()
 
     def copy(self, source: StockLevels, skus: Ints) -> None:
@@ -88,7 +77,7 @@ class StockLevels:
         if source._oldest_ms is not None:
             self._none_older_than(source._oldest_ms)
 
-    def _take(self, ledger: Ledger, counts: Callable[[Ints, Ints], npt.NDArray[np.bool_]] | None) -> None:
+    def _take(self, ledger: Ledger, *, only_recounted: bool = False) -> None:
         """Apply counts, then moves: those after the valid count, or only those of SKUs just counted."""
         levels = ledger.levels
         places, recounted = NO_INTS, NO_INTS
@@ -99,8 +88,8 @@ class StockLevels:
             in_force = newest.times >= self._level_ms[found]
             newest, places = newest.where(in_force), found[in_force]
             recounted = self._count(newest, places)
-        if counts is not None:
-            self._move(ledger.moves, counts)
+        if not only_recounted:
+            self._move(ledger.moves)
             return
 
         def just_counted(at: Ints, skus: Ints) -> npt.NDArray[np.bool_]:
@@ -121,10 +110,7 @@ class StockLevels:
         self._ordered[recounted] = 0
         return recounted
 
-    def _counts_at(self, at: Ints, skus: Ints) -> npt.NDArray[np.bool_]:
-        return np.ones(len(at), np.bool_)
-
-    def _move(self, moves: LedgerEntries, counts: Callable[[Ints, Ints], npt.NDArray[np.bool_]]) -> None:
+    def _move(self, moves: LedgerEntries, counts: Callable[[Ints, Ints], npt.NDArray[np.bool_]] | None = None) -> None:
         """Apply moves after the valid count, restricted by `counts` (of pair or -1, and SKU)."""
         self._fit()
         moves = moves.where(moves.skus < self.pairs.skus)
@@ -134,7 +120,9 @@ class StockLevels:
         at = self.pairs.find(moves.pairs)  # no pair lacks a warehouse, so moves of orders have none
         since = np.where(of_order, self._newest_ms[moves.skus], self._level_ms[at] if len(self._level_ms) else NEVER)
         since[~of_order & (at < 0)] = NEVER
-        chosen = (since != NEVER) & (moves.times > since) & counts(at, moves.skus)
+        chosen = (since != NEVER) & (moves.times > since)
+        if counts is not None:
+            chosen &= counts(at, moves.skus)
         ordered, stored = chosen & of_order, chosen & ~of_order
         np.add.at(self._ordered, moves.skus[ordered], moves.amounts[ordered])
         np.add.at(self._stored, moves.skus[stored], moves.amounts[stored])
@@ -185,10 +173,6 @@ class StockLevels:
         """`available` of all SKUs: # [SKU]."""
         return self._stored + self._ordered, self._newest_ms != NEVER
 
-    def known(self) -> Ints:
-        """The SKUs with a valid count, ascending."""
-        return np.flatnonzero(self._newest_ms != NEVER)
-
     def counted_in(self, start_ms: int, end_ms: int) -> Ints:
         """The SKUs with a valid count in [start_ms, end_ms), ascending."""
         inside = (self._level_ms >= start_ms) & (self._level_ms < end_ms)
@@ -208,18 +192,13 @@ class StockLevels:
         since = np.where(mine.others < 0, newest, pairs)
         return mine.where((since != NEVER) & (mine.times > since))
 
-    def shelves(self, sku: int) -> list[WarehouseStock]:
-        """Stock of a SKU per warehouse with a count, without orders."""
+    def shelves(self, sku: int) -> list[tuple[int, int, int]]:
+        """Stock of a SKU per warehouse with a count, without orders: (warehouse, units, time of its newest count)."""
         self._fit()
         places = self.pairs.of_skus(np.array([sku]))
         places = places[self._level_ms[places] != NEVER] if len(places) else places
-        others = LedgerEntries(self.pairs.codes[places]).others
-        return [
-            WarehouseStock(warehouse, level_ms, units)
-            for warehouse, level_ms, units in zip(
-                others.tolist(), self._level_ms[places].tolist(), self._held[places].tolist(), strict=True
-            )
-        ]
+        columns = LedgerEntries(self.pairs.codes[places]).others, self._held[places], self._level_ms[places]
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def out_since_ms(available: int, counted_ms: int, times: Ints, amounts: Ints) -> int | None:

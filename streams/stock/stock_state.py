@@ -56,6 +56,7 @@ class StockState:
         self._buckets: dict[int, TieredSum[Ledger]] = {}
         """# <start of the minute, epoch ms>: its entries from the floor on, in parts"""
         self._entries = 0
+        """Number of entries in all buckets."""
         self._changes = 0
         self._counts: tuple[tuple[int, int], tuple[int, int]] | None = None
         """Cached result of `counts`, with its as-of and version."""
@@ -71,11 +72,6 @@ class StockState:
     def floor_ms(self) -> int:
         """Limit for moving the as-of back and for late counts without history."""
         return self._floor.as_of_ms
-
-    @property
-    def size(self) -> int:
-        """Number of entries between the two states."""
-        return self._entries
 
     # Entries ----------------------------------------------------------------------------------------------------------
 

@@ -87,8 +87,6 @@ class AsOf:
     """Epoch ms, a multiple of 1 s; None if unknown."""
     stale: tuple[Partition, ...]
     """Partitions without a recent heartbeat: their data is not live."""
-    idle: int
-    """Number of partitions that do not delay the as-of."""
 
 
 def as_of(
@@ -124,7 +122,7 @@ def as_of(
         moment = max((state.newest_ms for state in waited_for.values() if state.newest_ms is not None), default=None)
     if moment is not None and clock is Clock.WALL:
         moment = min(moment, now_ms)
-    return AsOf(None if moment is None else moment - moment % STEP_MS, stale, len(states) - len(active))
+    return AsOf(None if moment is None else moment - moment % STEP_MS, stale)
 
 
 def _reached_ms(state: PartitionState, clock: Clock) -> int | None:
@@ -169,7 +167,6 @@ class BlockingPartition:
     age_ms: int
     """Age of its newest event."""
     lag: int | None
-    """Number of uncounted records."""
     is_late_feed: bool
     """Whether all records that arrived are counted, so that the feed is late; else counting is behind."""
 

@@ -192,27 +192,15 @@ class Compactor:
             else:
                 held = total
             new = {start: part for start, part in level.blocks(held) if compaction.keeps(level, start)}
-            writes += [
-                _Write(
-                    level,
-                    start,
-                    part,
-                    blocks.to_merge((level.name, start)),
-                    newest_s,
-                    self._keep_s(compaction, level, start),
-                )
-                for start, part in new.items()
-            ]
+            changes: list[tuple[int, PaneDelta | None, Merge]]
+            changes = [(start, part, blocks.to_merge((level.name, start))) for start, part in new.items()]
             over = blocks.left_behind(level, newest_s, {(level.name, start) for start in new})
-            writes += [
-                _Write(level, block[1], None, parts, newest_s, self._keep_s(compaction, level, block[1]))
-                for block, parts in over
-            ]
+            changes += [(start, None, parts) for (_, start), parts in over]
+            for start, part, parts in changes:
+                keep_s = max(self._live_s, compaction.keep_s(level, start))
+                writes.append(_Write(level, start, part, parts, newest_s, keep_s))
         blocks.forget({level.name: level for level in self._levels}, newest_s)
         return writes
-
-    def _keep_s(self, compaction: Compaction, level: PaneLevel, start_s: int) -> int:
-        return max(self._live_s, compaction.keep_s(level, start_s))
 
     async def _contents(self, shard: int, writes: Sequence[_Write], rows: RowIndex) -> list[bytes]:
         """The content of each write, merged with the parts that it replaces."""

@@ -102,21 +102,11 @@ def shipping_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel, PaneLevel
     """
     horizon_s = settings.unshipped_horizon_d * DAY_S
     keep_s = _keep(settings, horizon_s + settings.keep_minutes_d * DAY_S + DAY_S)
+    seconds, minutes, hours = pane_levels(settings)
     return (
-        PaneLevel(
-            "ship_s", 1, 1, HOUR_S, _keep(settings, settings.keep_seconds_h * HOUR_S), LevelContent.SHIPPING_SUMS
-        ),
-        PaneLevel(
-            "ship_m", 60, 60, 6 * HOUR_S, _keep(settings, settings.keep_minutes_d * DAY_S), LevelContent.SHIPPING_SUMS
-        ),
-        PaneLevel(
-            "ship_h",
-            HOUR_S,
-            HOUR_S,
-            10 * DAY_S,
-            _keep(settings, settings.keep_hours_d * DAY_S),
-            LevelContent.SHIPPING_SUMS,
-        ),
+        PaneLevel("ship_s", 1, 1, HOUR_S, seconds.keep_s, LevelContent.SHIPPING_SUMS),
+        PaneLevel("ship_m", MINUTE_S, MINUTE_S, 6 * HOUR_S, minutes.keep_s, LevelContent.SHIPPING_SUMS),
+        PaneLevel("ship_h", HOUR_S, HOUR_S, 10 * DAY_S, hours.keep_s, LevelContent.SHIPPING_SUMS),
         PaneLevel("wait_s", 1, 1, DAY_S, keep_s, LevelContent.WAITING, settle_s=10 * DAY_S),
         PaneLevel("wait_d", DAY_S, DAY_S, 30 * DAY_S, keep_s, LevelContent.WAITING, settle_s=10 * DAY_S),
     )
@@ -129,11 +119,10 @@ def stock_levels(settings: Settings) -> tuple[PaneLevel, PaneLevel]:
     days come from the other level.
     """
     keep_s = (settings.keep_stock_d + settings.keep_minutes_d + 1) * DAY_S
+    sales_keep_s = _keep(settings, settings.keep_hours_d * DAY_S)
     return (
         PaneLevel(STOCK, 1, 1, HOUR_S, _keep(settings, keep_s), LevelContent.STOCK),
-        PaneLevel(
-            STOCK_SALES, DAY_S, DAY_S, DAY_S, _keep(settings, settings.keep_hours_d * DAY_S), LevelContent.STOCK_SALES
-        ),
+        PaneLevel(STOCK_SALES, DAY_S, DAY_S, DAY_S, sales_keep_s, LevelContent.STOCK_SALES),
     )
 
 

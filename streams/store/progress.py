@@ -20,6 +20,7 @@ from streams.store.as_of import PartitionState
 from streams.store.connection import UNREACHABLE, Access, address, connect, user_errors
 from streams.store.contract_check import contract_fix
 from streams.store.keys import Keys
+from streams.store.reader import read_counts
 from streams.store.reference_clock import server_time_ms
 from streams.store.state import read_state
 
@@ -95,14 +96,12 @@ async def read_progress(redis: Redis, keys: Keys, ends: EndOffsets) -> CountingP
 async def read_totals(redis: Redis, keys: Keys) -> Totals:
     """The totals of all shards."""
     by_kind: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
-    names: Counter[str] = Counter()
+    counts = await read_counts(redis, keys)
+    for name, count in counts.items():
+        what, topic, about, *_ = [*name.split(",", 2), ""]
+        by_kind[what][topic, about] += count
     last_ms: dict[str, int] = {}
     for shard in range(keys.shards):
-        for name, count in (await redis.hgetall(keys.totals(shard))).items():
-            text = name.decode() if isinstance(name, bytes) else name
-            what, topic, about, *_ = [*text.split(",", 2), ""]
-            by_kind[what][topic, about] += int(count)
-            names[text] += int(count)
         for kind in ("rejected", "labels_dropped", NEGATIVE_AMOUNTS):
             if (grew := await redis.hget(keys.state(shard), f"last,{kind}")) is not None:
                 last_ms[kind] = max(int(grew), last_ms.get(kind, 0))
@@ -115,7 +114,7 @@ async def read_totals(redis: Redis, keys: Keys) -> Totals:
         rejected=by_kind["rejected"].total(),
         reasons=by_kind["rejected"],
         labels_dropped=by_kind["labels_dropped"],
-        negative_amounts=negative_amounts(names),
+        negative_amounts=negative_amounts(counts),
         records_lost={topic: count for (topic, _), count in by_kind["records_lost"].items()},
         last_ms=last_ms,
     )

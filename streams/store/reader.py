@@ -156,16 +156,21 @@ class PaneReader:
         return starts
 
     async def totals(self) -> dict[str, int]:
-        """Counts since the start, by the names that `Keys` lists."""
-        totals: Counter[str] = Counter()
-        for shard in range(self._keys.shards):
-            held = await self._redis.hgetall(self._keys.totals(shard))
-            totals.update({_text(name): int(count) for name, count in held.items()})
-        return dict(totals)
+        """See `read_counts`."""
+        return await read_counts(self._redis, self._keys)
 
     async def reports(self) -> dict[str, ProcessReport]:
         """See `read_reports`."""
         return await read_reports(self._redis, self._keys)
+
+
+async def read_counts(redis: Redis, keys: Keys) -> Counter[str]:
+    """Counts of all shards since the start, by the names that `Keys` lists."""
+    totals: Counter[str] = Counter()
+    for shard in range(keys.shards):
+        held = await redis.hgetall(keys.totals(shard))
+        totals.update({_text(name): int(count) for name, count in held.items()})
+    return totals
 
 
 async def read_reports(redis: Redis, keys: Keys) -> dict[str, ProcessReport]:

@@ -40,13 +40,13 @@ class RetainedSpans:
     by_s: int = 0
     """Latest time up to which any level's panes expired. The as-of may go back afterwards."""
 
-    def covers(self, spans_to_retain: Span, oldest_s: int) -> bool:
+    def covers(self, whole: Span, oldest_s: int) -> bool:
         """Whether all minutes of a span exist, given that those from `oldest_s` on do."""
-        at_s = spans_to_retain.start_s
+        at_s = whole.start_s
         for span in self.spans:
             if span.start_s <= at_s < span.end_s:
                 at_s = span.end_s
-        return at_s >= min(spans_to_retain.end_s, oldest_s)
+        return at_s >= min(whole.end_s, oldest_s)
 
     def retains(self, level: str, start_s: int, block_s: int) -> bool:
         """Whether a block is retained beyond its level's retention."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from redis.asyncio import Redis
@@ -51,7 +51,7 @@ class StoreState:
 
     @property
     def partition_count_mismatch(self) -> tuple[int, int] | None:
-        """The partition partition_counts of `orders` and `logistics` if they must match and do not."""
+        """The partition counts of `orders` and `logistics` if they must match and do not."""
         orders, logistics = self.partition_counts.get(Topic.ORDERS, 0), self.partition_counts.get(Topic.LOGISTICS, 0)
         return (orders, logistics) if len(self.epochs) > 1 and orders and logistics and orders != logistics else None
 
@@ -127,19 +127,16 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
             if partition not in attended
         ),
         incomplete,
-        {
-            Partition.parse(name.removeprefix(_STOPPED).decode()): why.decode("utf-8", "replace")
-            for fields in shards
-            for name, why in fields.items()
-            if name.startswith(_STOPPED)
-        },
-        {
-            Partition.parse(name.removeprefix(_WAITS).decode()): _unmoved(held)
-            for fields in shards
-            for name, held in fields.items()
-            if name.startswith(_WAITS)
-        },
+        {partition: why.decode("utf-8", "replace") for partition, why in _by_partition(shards, _STOPPED)},
+        {partition: _unmoved(held) for partition, held in _by_partition(shards, _WAITS)},
     )
+
+
+def _by_partition(shards: list[dict[bytes, bytes]], prefix: bytes) -> Iterator[tuple[Partition, bytes]]:
+    for fields in shards:
+        for name, held in fields.items():
+            if name.startswith(prefix):
+                yield Partition.parse(name.removeprefix(prefix).decode()), held
 
 
 def _unmoved(held: bytes) -> UnmovedPosition:

@@ -306,11 +306,8 @@ class PaneWriter:
             for partition, (position, lag) in lags.items():
                 if self._keys.shard(partition) == shard:
                     args += [str(partition), "" if position is None else position, "" if lag is None else lag]
-                    args += [
-                        counted_through_ms.get(partition, ""),
-                        steps.get(partition, 0),
-                        batches_in_flight.get(partition, ""),
-                    ]
+                    args += [counted_through_ms.get(partition, ""), steps.get(partition, 0)]
+                    args.append(batches_in_flight.get(partition, ""))
             answer = await self._heartbeat(keys=[self._keys.state(shard)], args=args)
             moved |= {Partition.parse(name.decode()) for name in answer}
         return moved
@@ -339,17 +336,12 @@ class PaneWriter:
         return len(starts)
 
 
-_NO_RECORD = (0).to_bytes(2, "big")
-
-
 def _packed(records: Sequence[RecordChange]) -> bytes:
-    """Encode record changes for `apply.lua`."""
+    """Encode record changes for `apply.lua`; no record before is an empty one."""
     parts: list[bytes] = []
-    for key, before, after in records:
-        if before is None:
-            parts += (key, _NO_RECORD, len(after).to_bytes(2, "big"), after)
-        else:
-            parts += (key, len(before).to_bytes(2, "big"), before, len(after).to_bytes(2, "big"), after)
+    for key, stored, after in records:
+        before = stored or b""
+        parts += (key, len(before).to_bytes(2, "big"), before, len(after).to_bytes(2, "big"), after)
     return b"".join(parts)
 
 

@@ -144,30 +144,30 @@ class AnswerStatus:
         return tuple(code for code in NotLiveReason if code in found)
 
 
-def answer_status(server_state: ServerState, now_ms: int) -> AnswerStatus:
+def answer_status(server: ServerState, now_ms: int) -> AnswerStatus:
     """The status of an answer at a moment."""
-    as_of_ms = server_state.newest.ms
+    as_of_ms = server.newest.ms
     silent = is_redis_silent(
-        server_state.polled_ms if server_state.last_answer_ms is None else server_state.last_answer_ms,
-        server_state.loop_alive_ms,
+        server.polled_ms if server.last_answer_ms is None else server.last_answer_ms,
+        server.loop_alive_ms,
         now_ms,
     )
-    redis_up = not silent and not (_is_late(server_state, now_ms) and server_state.failure is not None)
-    causes = tuple(_causes(server_state, now_ms, redis_up))
+    redis_up = not silent and not (_is_late(server, now_ms) and server.failure is not None)
+    causes = tuple(_causes(server, now_ms, redis_up))
     return AnswerStatus(
         as_of_ms=as_of_ms,
         age_ms=None if as_of_ms is None else max(0, now_ms - as_of_ms),
-        stale=tuple(sorted(server_state.stale)),
+        stale=tuple(sorted(server.stale)),
         redis_up=redis_up,
-        causes=causes or tuple(_age_causes(server_state, now_ms)),
+        causes=causes or tuple(_age_causes(server, now_ms)),
     )
 
 
-def _age_causes(server_state: ServerState, now_ms: int) -> Iterator[NotLiveCause]:
+def _age_causes(server: ServerState, now_ms: int) -> Iterator[NotLiveCause]:
     """Causes by age alone: an old answer is not live."""
-    answer_as_of_ms, newest_ms = server_state.answer_as_of_ms, server_state.newest.ms
+    answer_as_of_ms, newest_ms = server.answer_as_of_ms, server.newest.ms
     answer_as_of_ms = newest_ms if answer_as_of_ms is None else answer_as_of_ms
-    if not server_state.wall or answer_as_of_ms is None or now_ms - answer_as_of_ms <= CAUGHT_UP_MS:
+    if not server.wall or answer_as_of_ms is None or now_ms - answer_as_of_ms <= CAUGHT_UP_MS:
         return
     if newest_ms is not None and newest_ms > answer_as_of_ms:
         yield NotLiveCause(
@@ -188,85 +188,85 @@ def is_redis_silent(last_answer_ms: int | None, loop_alive_ms: int | None, now_m
     return last_answer_ms is None or until_ms - last_answer_ms > DOWN_AFTER_MS
 
 
-def _is_late(server_state: ServerState, now_ms: int) -> bool:
-    return server_state.polled_ms is None or now_ms - server_state.polled_ms > DOWN_AFTER_MS
+def _is_late(server: ServerState, now_ms: int) -> bool:
+    return server.polled_ms is None or now_ms - server.polled_ms > DOWN_AFTER_MS
 
 
-def _causes(server_state: ServerState, now_ms: int, redis_up: bool) -> Iterator[NotLiveCause]:
+def _causes(server: ServerState, now_ms: int, redis_up: bool) -> Iterator[NotLiveCause]:
     if not redis_up:
-        since = "the start" if server_state.polled_ms is None else format_utc(server_state.polled_ms)
+        since = "the start" if server.polled_ms is None else format_utc(server.polled_ms)
         yield NotLiveCause(
-            NotLiveReason.REDIS_DOWN, f"Redis has not answered since {since}: {server_state.failure or 'no answer yet'}"
+            NotLiveReason.REDIS_DOWN, f"Redis has not answered since {since}: {server.failure or 'no answer yet'}"
         )
-    elif server_state.polled_ms is None:
+    elif server.polled_ms is None:
         yield NotLiveCause(
             NotLiveReason.PREPARING,
             "this server has started and is still reading panes: retry in a few seconds",
         )
-    elif _is_late(server_state, now_ms):
+    elif _is_late(server, now_ms):
         yield NotLiveCause(
             NotLiveReason.BUSY,
-            f"this server is busy computing answers: its last poll was at {format_utc(server_state.polled_ms)}",
+            f"this server is busy computing answers: its last poll was at {format_utc(server.polled_ms)}",
         )
     if (
-        server_state.refused is not None
-        and (redis_up or server_state.refused.why in PERMISSION_REFUSALS)
-        and _stops_counting(server_state, server_state.refused, now_ms)
+        server.refused is not None
+        and (redis_up or server.refused.why in PERMISSION_REFUSALS)
+        and _stops_counting(server, server.refused, now_ms)
     ):
-        text = REFUSAL_TEXTS[server_state.refused.why]
+        text = REFUSAL_TEXTS[server.refused.why]
         yield NotLiveCause(
             NotLiveReason.REDIS_REFUSES_WRITES,
-            f"Redis {text.problem} since {format_utc(server_state.refused.since_ms)}: "
+            f"Redis {text.problem} since {format_utc(server.refused.since_ms)}: "
             f"counting stopped, no records are lost; {text.fix}",
         )
-    yield from _topic_causes(server_state)
-    for partition in sorted(set(server_state.stale) - set(server_state.unread)):
-        heartbeat_ms = server_state.partitions[partition].heartbeat_ms
+    yield from _topic_causes(server)
+    for partition in sorted(set(server.stale) - set(server.unread)):
+        heartbeat_ms = server.partitions[partition].heartbeat_ms
         since = "ever" if heartbeat_ms is None else f"since {format_utc(heartbeat_ms)}"
-        sender = "the broker, which its worker asks," if partition in server_state.stuck else "its worker"
+        sender = "the broker, which its worker asks," if partition in server.stuck else "its worker"
         yield NotLiveCause(
             NotLiveReason.PARTITION_STALE, f"partition {partition} is stale: no word from {sender} {since}"
         )
-    found = {partition.topic: why for partition, why in sorted(server_state.paused.items(), reverse=True)}
+    found = {partition.topic: why for partition, why in sorted(server.paused.items(), reverse=True)}
     for topic, why in sorted(found.items()):
         yield NotLiveCause(NotLiveReason.TOPIC_STOPPED, f"{why}; {contract_fix(topic)}")
-    for stays, fix in stuck_texts(server_state.stuck):
+    for stays, fix in stuck_texts(server.stuck):
         yield NotLiveCause(NotLiveReason.PARTITION_STUCK, f"{stays}; {fix}")
-    as_of_ms = server_state.newest.ms
+    as_of_ms = server.newest.ms
     if as_of_ms is None:
-        if server_state.partitions:
-            uncounted = sorted(partition for partition, held in server_state.partitions.items() if held.lag != 0)
+        if server.partitions:
+            uncounted = sorted(partition for partition, held in server.partitions.items() if held.lag != 0)
             if uncounted:  # without waiting records there is nothing to count, and nothing is wrong
                 missing = ", ".join(map(str, uncounted))
                 yield NotLiveCause(
                     NotLiveReason.NO_AS_OF, f"there is no as-of yet: nothing was counted yet of {missing}"
                 )
-        elif server_state.polled_ms is not None:
+        elif server.polled_ms is not None:
             yield NotLiveCause(
                 NotLiveReason.NO_AS_OF, "there is no as-of yet: no worker has counted anything in this Redis"
             )
         return
-    if not server_state.prepared:
+    if not server.prepared:
         yield NotLiveCause(NotLiveReason.PREPARING, "the first answers are being computed: retry in a few seconds")
     if (
-        server_state.wall
+        server.wall
         and now_ms - as_of_ms > OLD_MS
-        and all(_is_past(held, now_ms) for held in server_state.partitions.values())
+        and all(_is_past(held, now_ms) for held in server.partitions.values())
     ):
         yield NotLiveCause(
             NotLiveReason.EVENTS_OLD,
             f"incoming events are old: the as-of is {format_utc(as_of_ms)}; replay past events into a store of "
             "their own, with --clock event",
         )
-    elif server_state.wall and now_ms - as_of_ms > CAUGHT_UP_MS:
-        for one in server_state.blocking_as_of:
-            if one.is_late_feed and one.partition not in server_state.stale:
+    elif server.wall and now_ms - as_of_ms > CAUGHT_UP_MS:
+        for one in server.blocking_as_of:
+            if one.is_late_feed and one.partition not in server.stale:
                 yield NotLiveCause(NotLiveReason.FEED_LATE, f"{late_feed_text(one)}; {late_feed_fix(one)}")
     if now_ms - as_of_ms > CAUGHT_UP_MS:
-        behind = {one.partition for one in server_state.blocking_as_of if not one.is_late_feed}
-        for partition, held in sorted(server_state.partitions.items()):
-            waits = partition in behind if server_state.wall else held.lag != 0
-            if waits and partition not in server_state.stale and partition not in server_state.stuck:
+        behind = {one.partition for one in server.blocking_as_of if not one.is_late_feed}
+        for partition, held in sorted(server.partitions.items()):
+            waits = partition in behind if server.wall else held.lag != 0
+            if waits and partition not in server.stale and partition not in server.stuck:
                 lag = "an unknown number of" if held.lag is None else held.lag
                 yield NotLiveCause(
                     NotLiveReason.RECORDS_WAITING,
@@ -280,19 +280,19 @@ def _is_past(held: PartitionState, now_ms: int) -> bool:
     return held.has_caught_up and (held.newest_ms is None or now_ms - held.newest_ms > OLD_MS)
 
 
-def _topic_causes(server_state: ServerState) -> Iterator[NotLiveCause]:
-    for topic in server_state.missing:
+def _topic_causes(server: ServerState) -> Iterator[NotLiveCause]:
+    for topic in server.missing:
         yield NotLiveCause(
             NotLiveReason.TOPIC_MISSING,
             f"topic {topic} does not exist on the broker, so nothing new of it is counted: create it with "
             "`salepulse topics create`",
         )
-    for partition in sorted(server_state.unread):
+    for partition in sorted(server.unread):
         yield NotLiveCause(
             NotLiveReason.PARTITION_UNREAD, f"partition {partition} exists on the broker and no worker reads it yet"
         )
-    if server_state.differing is not None:
-        orders, logistics = server_state.differing
+    if server.differing is not None:
+        orders, logistics = server.differing
         yield NotLiveCause(
             NotLiveReason.PARTITIONS_DIFFER,
             f"topic orders has {orders} partitions and logistics {logistics}: with several shards the numbers "
@@ -300,11 +300,11 @@ def _topic_causes(server_state: ServerState) -> Iterator[NotLiveCause]:
         )
 
 
-def _stops_counting(server_state: ServerState, refused: RefusedWrites, now_ms: int) -> bool:
+def _stops_counting(server: ServerState, refused: RefusedWrites, now_ms: int) -> bool:
     """Whether counting stopped. A server on a read-only replica is live while workers write to the primary."""
     if refused.why is not RedisRefusal.READONLY:
         return True
-    return not any_heard(server_state.partitions.values(), now_ms)
+    return not any_heard(server.partitions.values(), now_ms)
 
 
 def any_heard(partitions: Iterable[PartitionState], now_ms: int) -> bool:

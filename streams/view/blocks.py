@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import chain
 from typing import TypeAlias
 
 from consumers.topics import Partition
 from streams.fold.delta import PaneDelta, merge
-from streams.model.windows import Span
+from streams.model.windows import Pieces, Span, in_panes
 from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells
 from streams.panes.sketches import DISTINCT_BITS, Sketches
 from streams.panes.tiered_sum import TieredSum
@@ -20,6 +20,7 @@ from streams.store.levels import LevelContent, PaneLevel
 from streams.store.merging import BlockId
 from streams.store.reader import LogEntry, PaneSource, StoredBlock
 from streams.view.query import NotAnswerableError
+from streams.view.sums import MovingSum
 
 
 class BlockContent(Enum):
@@ -153,7 +154,7 @@ class Blocks:
         self._reader = reader
         self._levels = {level.name: level for level in levels}
         self._limit = limit
-        self._cached_blocks: OrderedDict[CachedBlockId, CachedBlock] = OrderedDict()
+        self._cached: OrderedDict[CachedBlockId, CachedBlock] = OrderedDict()
         """# {id: block}, the least recently used first"""
         self._size = 0
         """Bytes of all cached blocks."""
@@ -169,9 +170,9 @@ class Blocks:
         if not self._loading:  # a block that is being read may lack entries compacted since
             for partition, position in compacted_to.items():
                 self._recent[partition] = [entry for entry in self._recent[partition] if entry.end_offset > position]
-        for cached_block_id in self._spread(applied, self._cached_blocks):
-            if self._cached_blocks[cached_block_id].waiting > _MOST_WAITING:
-                self._drop(cached_block_id)
+        for cached_id in self._spread(applied, self._cached):
+            if self._cached[cached_id].waiting > _MOST_WAITING:
+                self._drop(cached_id)
         self._evict(())
 
     def _spread(
@@ -182,10 +183,10 @@ class Blocks:
         for partition, entries in applied.items():
             for entry in entries:
                 for level in self._levels.values():
-                    for cached_block_id in _within(among, level, touched_blocks(level, entry.delta)):
-                        if entry.end_offset > among[cached_block_id].compacted_to.get(partition, 0):
-                            among[cached_block_id].add(entry.delta)
-                            reached.add(cached_block_id)
+                    for cached_id in _within(among, level, touched_blocks(level, entry.delta)):
+                        if entry.end_offset > among[cached_id].compacted_to.get(partition, 0):
+                            among[cached_id].add(entry.delta)
+                            reached.add(cached_id)
         return reached
 
     async def ensure(self, wanted: Sequence[BlockId], *, sketches: bool = False) -> bool:
@@ -194,37 +195,33 @@ class Blocks:
         `sketches`: load distinct counts; otherwise counters, or sums of shipment intervals. Raises NotAnswerableError
         where a block has expired.
         """
-        cached_block_ids = [(block_id, self._content(block_id, sketches)) for block_id in dict.fromkeys(wanted)]
-        for cached_block_id in cached_block_ids:
-            if cached_block_id in self._cached_blocks:
-                self._cached_blocks.move_to_end(cached_block_id)
-        if all(cached_block_id in self._cached_blocks for cached_block_id in cached_block_ids):
+        ids = [(block_id, self._content(block_id, sketches)) for block_id in dict.fromkeys(wanted)]
+        for cached_id in ids:
+            if cached_id in self._cached:
+                self._cached.move_to_end(cached_id)
+        if all(cached_id in self._cached for cached_id in ids):
             return False
-        for i in range(0, len(cached_block_ids), _CHUNK):
+        for i in range(0, len(ids), _CHUNK):
             async with self._one_at_a_time:  # another query may have loaded them meanwhile
-                missing = [
-                    cached_block_id
-                    for cached_block_id in cached_block_ids[i : i + _CHUNK]
-                    if cached_block_id not in self._cached_blocks
-                ]
+                missing = [cached_id for cached_id in ids[i : i + _CHUNK] if cached_id not in self._cached]
                 if missing:
                     await self._load(missing)
-                    self._evict(cached_block_ids)
+                    self._evict(ids)
         return True
 
-    async def _load(self, cached_block_ids: Sequence[CachedBlockId]) -> None:
-        stored = await self._read([block_id for block_id, _ in cached_block_ids])
+    async def _load(self, ids: Sequence[CachedBlockId]) -> None:
+        stored = await self._read([block_id for block_id, _ in ids])
         loaded: dict[CachedBlockId, CachedBlock] = {}
         for (name, start), held in stored.items():
             level = self._levels[name]
             for content in CONTENTS_OF_LEVEL[level.content]:
-                cached_block_id = (name, start), content
-                if cached_block_id not in self._cached_blocks:
+                cached_id = (name, start), content
+                if cached_id not in self._cached:
                     cached_block = CachedBlock(
                         content, level, start, [part for _, part in held.parts], held.compacted_to
                     )
-                    self._cached_blocks[cached_block_id] = loaded[cached_block_id] = cached_block
-                    self._cached_blocks.move_to_end(cached_block_id, last=cached_block_id in cached_block_ids)
+                    self._cached[cached_id] = loaded[cached_id] = cached_block
+                    self._cached.move_to_end(cached_id, last=cached_id in ids)
                     self._size += cached_block.size
         self._spread(self._recent, loaded)
 
@@ -248,15 +245,13 @@ class Blocks:
     def _evict(self, kept: Collection[CachedBlockId]) -> None:
         if self._size <= self._limit:
             return
-        for cached_block_id in [
-            cached_block_id for cached_block_id in self._cached_blocks if cached_block_id not in kept
-        ]:
-            self._drop(cached_block_id)
+        for cached_id in [cached_id for cached_id in self._cached if cached_id not in kept]:
+            self._drop(cached_id)
             if self._size <= self._limit:
                 return
 
-    def _drop(self, cached_block_id: CachedBlockId) -> None:
-        self._size -= self._cached_blocks.pop(cached_block_id).size
+    def _drop(self, cached_id: CachedBlockId) -> None:
+        self._size -= self._cached.pop(cached_id).size
 
     async def read(self, wanted: Sequence[BlockId]) -> dict[BlockId, PaneDelta]:
         """Blocks of one level with all log entries, read without the cache. Raises NotAnswerableError."""
@@ -317,12 +312,35 @@ class Blocks:
     def _parts(self, pieces: Iterable[tuple[str, Span]], content: BlockContent) -> Iterator[tuple[PaneDelta, Span]]:
         for name, piece in pieces:
             for block_id in self.block_ids([(name, piece)]):
-                cached_block = self._cached_blocks[block_id, content]
+                cached_block = self._cached[block_id, content]
                 before = cached_block.size
                 parts = cached_block.parts()
                 self._size += cached_block.size - before
                 for part in parts:
                     yield part, piece
+
+
+async def move_sum(
+    total: MovingSum,
+    span: Span,
+    levels: Sequence[tuple[str, int]],
+    blocks: Blocks,
+    cells: Callable[[Pieces], Iterable[Cells]],
+    require_kept: Callable[[Pieces], None] = lambda _: None,
+) -> None:
+    """Move a sum to another span. `cells`: reads pieces of these levels whose blocks are cached.
+
+    `require_kept`: raises if panes have expired.
+    """
+    while True:
+        steps = list(total.steps_to(span))
+        pieces = [piece for sign, part in steps if sign for piece in in_panes(part, levels)]
+        require_kept(pieces)
+        if not await blocks.ensure(blocks.block_ids(pieces)):
+            break  # no await, so the steps are still valid
+    for sign, part in steps:
+        total.take(sign, cells(in_panes(part, levels)) if sign else ())
+    total.span = span
 
 
 def _within(
@@ -338,6 +356,6 @@ def _within(
         return
     for start in starts:
         for content in CONTENTS_OF_LEVEL[level.content]:
-            cached_block_id = (level.name, start), content
-            if cached_block_id in cached_blocks:
-                yield cached_block_id
+            cached_id = (level.name, start), content
+            if cached_id in cached_blocks:
+                yield cached_id

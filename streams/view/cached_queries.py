@@ -10,8 +10,7 @@ import msgspec
 
 from streams.model.windows import Window
 from streams.view.query import Answer, KpiQuery
-from streams.view.rolling import RollingView
-from streams.view.scope_queries import ScopeQueries
+from streams.view.rolling import RollingView, ScopeQueries
 
 T_co = TypeVar("T_co", covariant=True)
 _encode = msgspec.json.Encoder().encode

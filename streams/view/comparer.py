@@ -15,8 +15,7 @@ from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.view.compare_rules import Comparison, ComparisonPeriod, promotion_pair
 from streams.view.query import Answer, Item, KpiQuery, NotAnswerableError
-from streams.view.rolling import RollingView
-from streams.view.scope_queries import ScopeQueries
+from streams.view.rolling import RollingView, ScopeQueries
 
 
 @dataclass(frozen=True, slots=True)

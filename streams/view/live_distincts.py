@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from streams.model.windows import Span, cover
 from streams.panes.arrays import is_first, ranges
 from streams.panes.counters import DISTINCTS
 from streams.panes.sketches import Sketches
-from streams.view.blocks import Blocks
 from streams.view.registers import (
     DENSE_ENTRIES,
     ROW_REGISTERS,
@@ -25,6 +24,9 @@ from streams.view.registers import (
     estimates,
     raise_to,
 )
+
+if TYPE_CHECKING:
+    from streams.view.blocks import Blocks
 
 PaneId: TypeAlias = tuple[int, int]
 """Length and start of a pane, seconds."""

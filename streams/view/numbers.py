@@ -16,21 +16,23 @@ from streams.model.kpis import (
     absent_counters,
     values,
 )
-from streams.model.windows import Span, Window, in_panes
+from streams.model.windows import Span, Window
 from streams.panes.arrays import Ints
 from streams.panes.cells import Cells, merge_cells
 from streams.panes.counters import COUNTER_IDS, COUNTERS, DISTINCTS
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
 from streams.shipping.counters import SHIPPING_SUM_NAMES
+from streams.stock.stock_state import StockState
 from streams.store.levels import PaneLevel
+from streams.view.blocks import move_sum
 from streams.view.followed import FollowedState
 from streams.view.query import Answer, Item
 from streams.view.registers import DistinctUnion
 from streams.view.resolve import ResolvedQuery
 from streams.view.row_history import RowHistory
-from streams.view.shipping import known_sums, sums_by_name
-from streams.view.stock import StockNumbers, StockSums
+from streams.view.shipping import named_sums
+from streams.view.stock import StockSums, promotion_sums, shop_sums, sku_sums
 from streams.view.sums import WindowSum
 
 _DISTINCTS = frozenset(distinct.name for distinct in DISTINCTS)
@@ -43,12 +45,8 @@ async def answer_rows(resolved: ResolvedQuery, sums: WindowSum, names: Sequence[
     query = resolved.query
     scope, counted = query.scope, sums.of(rows).tolist()
     estimated = await distinct_counts(resolved, rows) if query.wants(DISTINCT_NAMES) else None
-    stock: Sequence[StockSums] = [{}] * len(names)
-    if query.wants(STOCK_NAMES):
-        stock = await stock_sums(resolved, names, await _units_15m(resolved, sums, rows))
-    shipping: Sequence[Mapping[str, int]] = [{}] * len(names)
-    if query.wants(SHIPPING_NAMES):
-        shipping = await shipping_sums(resolved, rows)
+    stock = await stock_sums(resolved, names, await _units_15m(resolved, sums, rows))
+    shipping = await shipping_sums(resolved, rows)
     items = []
     for i, name in enumerate(names):
         numbers = named_counters(counted[i], scope)
@@ -67,9 +65,7 @@ async def empty_items(resolved: ResolvedQuery, names: Sequence[str]) -> list[Ite
         numbers |= named_distincts([0] * len(DISTINCTS))
     if scope in SHIPPING_SCOPES:
         numbers |= dict.fromkeys(SHIPPING_SUM_NAMES, 0)
-    stock: Sequence[StockSums] = [{}] * len(names)
-    if resolved.query.wants(STOCK_NAMES):
-        stock = await stock_sums(resolved, names, [0] * len(names))
+    stock = await stock_sums(resolved, names, [0] * len(names))
     return [
         Item(name, values({**numbers, **resolved.extra_sums(name), **held}, scope, resolved.query.only))
         for name, held in zip(names, stock, strict=True)
@@ -81,15 +77,7 @@ async def window_sums(resolved: ResolvedQuery) -> WindowSum:
     followed = resolved.followed
     total = followed.window_sum((resolved.query.window, resolved.promotion)) if resolved.live else WindowSum()
     blocks = followed.blocks
-    while True:
-        steps = list(total.steps_to(resolved.covered_span))
-        needed = [piece for sign, part in steps if sign for piece in in_panes(part, resolved.levels)]
-        resolved.require_kept(needed)
-        if not await blocks.ensure(blocks.block_ids(needed)):
-            break  # no await, so the steps are still valid
-    for sign, part in steps:
-        total.take(sign, blocks.cells(in_panes(part, resolved.levels)) if sign else ())
-    total.span = resolved.covered_span
+    await move_sum(total, resolved.covered_span, resolved.levels, blocks, blocks.cells, resolved.require_kept)
     return total
 
 
@@ -110,42 +98,43 @@ async def distinct_counts(resolved: ResolvedQuery, rows: Ints) -> list[list[int]
 
 
 async def stock_sums(resolved: ResolvedQuery, names: Sequence[str], units_15m: Sequence[int]) -> Sequence[StockSums]:
-    """Inputs of the stock KPIs, by value; empty for scopes without stock."""
+    """Inputs of the stock KPIs, by value; empty if they are not wanted, and for scopes without stock."""
     scope = resolved.query.scope
-    if scope not in (Scope.ALL, Scope.PROMOTION, Scope.SKU) or not resolved.recent:
+    has_stock = scope in (Scope.ALL, Scope.PROMOTION, Scope.SKU) and resolved.recent
+    if not has_stock or not resolved.query.wants(STOCK_NAMES):
         return [{}] * len(names)
-    followed = resolved.followed
-    stock = StockNumbers(followed.stock, followed.rows.stock, resolved.promotions, resolved.as_of_ms, resolved.live)
-    if scope is Scope.ALL:
-        return [await stock.of_shop()] * len(names)
-    if scope is Scope.PROMOTION:
-        return await stock.of_promotions(names)
-    promotion = promotions.promotion_or_current(resolved.promotions, resolved.query.promotion, resolved.as_of_ms)
-    found = await stock.of_skus(names, promotion)
+    known, stock = resolved.promotions, resolved.followed.rows.stock
+    promotion = promotions.promotion_or_current(known, resolved.query.promotion, resolved.as_of_ms)
+
+    def sums(stock_state: StockState) -> list[StockSums]:
+        if scope is Scope.ALL:
+            return [shop_sums(stock_state)] * len(names)
+        if scope is Scope.SKU:
+            return sku_sums(stock_state, stock, names, promotion)
+        skus = [known[name].skus or () if name in known else () for name in names]
+        return [promotion_sums(stock_state, stock, held) for held in skus]
+
+    found = await resolved.followed.stock.ask(resolved.as_of_ms, resolved.live, sums)
     return [{**held, "units_15m": units} for held, units in zip(found, units_15m, strict=True)]
 
 
 async def shipping_sums(resolved: ResolvedQuery, rows: Ints) -> Sequence[Mapping[str, int]]:
-    """Inputs of the shipping KPIs, by row; empty for scopes without shipping."""
-    if resolved.query.scope not in SHIPPING_SCOPES:
+    """Inputs of the shipping KPIs, by row; empty if they are not wanted, and for scopes without shipping."""
+    if resolved.query.scope not in SHIPPING_SCOPES or not resolved.query.wants(SHIPPING_NAMES):
         return [{}] * len(rows)
-    followed = resolved.followed
-    found = await followed.shipping.sums(resolved.at, followed.newest_s, rows, resolved.require_kept)
-    return [known_sums(row, resolved.at) for row in sums_by_name(found)]
+    return [named_sums(row, resolved.at) for row in (await resolved.shipping.sums(rows)).tolist()]
 
 
 async def shipping_total(resolved: ResolvedQuery, rows: Ints) -> Mapping[str, int]:
     """Inputs of the shipping KPIs of rows together; empty for scopes without shipping, and without rows."""
     if resolved.query.scope not in SHIPPING_SCOPES or not len(rows):
         return {}
-    followed = resolved.followed
-    found = await followed.shipping.total(resolved.at, followed.newest_s, rows, resolved.require_kept)
-    return known_sums(sums_by_name(found)[0], resolved.at)
+    return named_sums((await resolved.shipping.total(rows))[0].tolist(), resolved.at)
 
 
 async def _units_15m(resolved: ResolvedQuery, sums: WindowSum, rows: Ints) -> Sequence[int]:
     """Units sold in the last 15 minutes, by row; only scope `sku` needs them."""
-    if resolved.query.scope is not Scope.SKU:
+    if resolved.query.scope is not Scope.SKU or not resolved.query.wants(STOCK_NAMES):
         return [0] * len(rows)
     if resolved.query.window is not Window.M15:
         sums = await window_sums(resolved.for_sale_rate())
@@ -238,4 +227,4 @@ async def _shipping(
         return {}
     row, asked = partial(resolved_queries[0].row, value), [resolved.at for resolved in resolved_queries]
     found = await followed.shipping.series(asked, followed.newest_s, levels, row, resolved_queries[0].interval_pieces)
-    return {at.as_of_s * 1000: known_sums(sums, at) for at, sums in zip(asked, sums_by_name(found), strict=True)}
+    return {at.as_of_s * 1000: named_sums(row, at) for at, row in zip(asked, found.tolist(), strict=True)}

@@ -20,7 +20,7 @@ from streams.store.state import newest_as_of, queryable_until_ms
 from streams.view.followed import FollowedState
 from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 from streams.view.retention import Retention
-from streams.view.shipping import SHIPMENT_INTERVAL_LEVELS, ShippingWindow
+from streams.view.shipping import SHIPMENT_INTERVAL_LEVELS, ResolvedShippingQuery, ShippingWindow
 from streams.view.sums import WindowSum
 
 COUNTER_LEVELS = tuple(COUNTERS_STEP_S.items())
@@ -55,6 +55,12 @@ class ResolvedQuery:
         """The same window for shipping."""
         key = (self.query.window.value, self.promotion) if self.live else None
         return ShippingWindow(self.covered_span, self.as_of_ms // 1000, self.finest, key, self.coarsest, self.recent)
+
+    @property
+    def shipping(self) -> ResolvedShippingQuery:
+        """The same query about shipping."""
+        followed = self.followed
+        return ResolvedShippingQuery(followed.shipping, self.at, followed.newest_s, followed.rows, self.require_kept)
 
     @property
     def recent(self) -> bool:
@@ -171,14 +177,9 @@ def resolve_query(
     as_of_ms -= as_of_ms % (1000 * COUNTER_LEVELS[finest][1])
     promotion = _promotion(query, value, as_of_ms, known)
     covered_span = span(query.window, as_of_ms, timezone=settings.timezone, promotion=promotion)
-    if (
-        covered_span
-        and covered_span.end_s < as_of_ms // 1000
-        and retention.minutes_only(covered_span.end_s, newest_ms // 1000)
-    ):
-        covered_span = Span(
-            covered_span.start_s, covered_span.end_s - covered_span.end_s % 60
-        )  # the promotion ended long ago
+    start_s, end_s = covered_span.start_s, covered_span.end_s
+    if covered_span and end_s < as_of_ms // 1000 and retention.minutes_only(end_s, newest_ms // 1000):
+        covered_span = Span(start_s, end_s - end_s % 60)  # the promotion ended long ago
     return ResolvedQuery(
         query=query,
         as_of_ms=as_of_ms,

@@ -8,6 +8,7 @@ it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -17,11 +18,12 @@ import numpy as np
 from consumers.contract.events import Promotion
 from consumers.settings import Clock
 from streams.model import promotions
-from streams.model.kpis import Number, values
+from streams.model.kpis import PUBLIC_COUNTERS, Number, values
 from streams.model.windows import Span, Window
 from streams.panes.arrays import Ints, among
 from streams.panes.counters import COUNTER_IDS
 from streams.panes.rows import RowIndex, StockNames
+from streams.panes.scopes import Scope
 from streams.settings import Settings, shipping_limits
 from streams.stock.ledger import Ledger
 from streams.stock.stock_state import StockState
@@ -41,7 +43,7 @@ from streams.view.numbers import (
     shipping_total,
     window_sums,
 )
-from streams.view.query import Answer, KpiQuery, Top
+from streams.view.query import Answer, Item, KpiQuery, NotAnswerableError, Top
 from streams.view.resolve import ResolvedQuery, resolve_query
 from streams.view.retention import Retention
 from streams.view.shipping import ResolvedShippingQuery
@@ -86,17 +88,13 @@ class RollingView:
             self.promotions = await followed.reader.promotions()
             self._kept_at_ms = 0
         newest_ms = [held.newest_ms for held in state.partitions.values()]
-        as_of_ms = newest_as_of(
-            state, now_ms, self._settings
-        ).ms  # without new events the clock still advances, and panes expire
+        # Without new events the clock still advances, and panes expire.
+        as_of_ms = newest_as_of(state, now_ms, self._settings).ms
         gone_back, self._as_of_ms = (as_of_ms or 0) < self._as_of_ms, as_of_ms or 0
         if now_ms - self._kept_at_ms >= _KEPT_EVERY_MS or gone_back:
             self._kept, self._kept_at_ms = await followed.reader.retained_spans(), now_ms
-        if (
-            not followed.is_continued_by(state)
-            or followed.rows.names > _MAX_NAMES
-            or not await followed.advance_to(state)
-        ):
+        is_continued = followed.is_continued_by(state) and followed.rows.names <= _MAX_NAMES
+        if not (is_continued and await followed.advance_to(state)):
             # Queries use the previous state until the new one has caught up.
             rows = RowIndex()
             followed = self._new_state(followed.reader.with_rows(rows), rows, state)
@@ -134,12 +132,12 @@ class RollingView:
         """The KPIs of some values of a scope, in this order."""
         return await _answer_values(self._resolve(query, None, now_ms), names)
 
-    async def every(self, query: KpiQuery, now_ms: int, *, by: str = "gmv", limit: int = MAX_ITEMS) -> Answer:
-        """The KPIs of each value with any counter, the largest first."""
+    async def every(self, query: KpiQuery, now_ms: int) -> Answer:
+        """The KPIs of the values with any counter, the largest GMV first, at most `MAX_ITEMS`."""
         resolved = self._resolve(query, None, now_ms)
         sums = await window_sums(resolved)
         held = resolved.nonzero_rows(sums)
-        rows = resolved.largest(held, sums, by, limit)
+        rows = resolved.largest(held, sums, "gmv", MAX_ITEMS)
         return replace(await answer_rows(resolved, sums, resolved.names(rows), rows), count=len(held))
 
     async def count(self, query: KpiQuery, now_ms: int) -> int:
@@ -198,11 +196,7 @@ class RollingView:
 
     def shipping_at(self, query: KpiQuery, now_ms: int) -> ResolvedShippingQuery:
         """A query about shipping beyond its KPIs."""
-        resolved = self._resolve(query, "", now_ms)
-        followed = resolved.followed
-        return ResolvedShippingQuery(
-            followed.shipping, resolved.at, followed.newest_s, followed.rows, resolved.require_kept
-        )
+        return self._resolve(query, "", now_ms).shipping
 
     def _resolve(
         self, query: KpiQuery, value: str | None, now_ms: int, followed: FollowedState | None = None
@@ -219,3 +213,61 @@ async def _answer_values(resolved: ResolvedQuery, names: Sequence[str]) -> Answe
     never = await empty_items(resolved, [name for name in names if name not in found])
     items = {item.value: item for item in (*answer.items, *never)}
     return replace(answer, items=[items[name] for name in names])
+
+
+class ScopeQueries:
+    """Queries the view at one moment of the machine's clock."""
+
+    def __init__(self, view: RollingView, at_ms: int) -> None:
+        self._view = view
+        self._at_ms = at_ms
+
+    async def count(self, query: KpiQuery) -> int:
+        """The number of values with any counter."""
+        if _each_its_own(query):
+            return len((await self._by_promotion(query)).items)
+        return await self._view.count(query, self._at_ms)
+
+    async def every(self, query: KpiQuery) -> Answer:
+        """The KPIs of each value, largest GMV first."""
+        if not _each_its_own(query):
+            return await self._view.every(query, self._at_ms)
+        answer = await self._by_promotion(query)
+        return replace(answer, items=_ranked(answer.items, "gmv")[:MAX_ITEMS], count=len(answer.items))
+
+    async def top(self, query: KpiQuery, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
+        """The largest values, other values by name (not for promotions), and the rest."""
+        if not _each_its_own(query):
+            return await self._view.top(query, self._at_ms, by=by, limit=limit, also=also)
+        answer = await self._by_promotion(query)
+        items = _ranked(answer.items, by)
+        return Top(replace(answer, items=items[:limit]), len(items[limit:]), _summed(items[limit:]))
+
+    async def _by_promotion(self, query: KpiQuery) -> Answer:
+        """Each promotion that has started and has any counter, in its own time."""
+        whole = await self._view.one(replace(query, window=Window.M1, scope=Scope.ALL), "", self._at_ms)
+        at_moment = replace(query, as_of_ms=whole.as_of_ms)
+        begun = [name for name, held in self._view.promotions.items() if held.starts_at <= whole.as_of_ms]
+        items: list[Item] = []
+        for name in begun:
+            with contextlib.suppress(NotAnswerableError):  # its first panes have expired
+                items += (await self._view.one(at_moment, name, self._at_ms)).items
+        return Answer(whole.as_of_ms, query.window, query.scope, None, [item for item in items if _counts(item)])
+
+
+def _each_its_own(query: KpiQuery) -> bool:
+    return query.scope is Scope.PROMOTION and query.window is Window.PROMOTION and query.promotion is None
+
+
+def _counts(item: Item) -> bool:
+    return any(item.values[counter.name] for counter in PUBLIC_COUNTERS)
+
+
+def _ranked(items: list[Item], by: str) -> list[Item]:
+    return sorted(items, key=lambda item: (-(item.values[by] or 0), item.value))
+
+
+def _summed(items: list[Item]) -> dict[str, Number]:
+    """Summed counters and their KPIs."""
+    sums = {counter.name: sum(int(item.values[counter.name] or 0) for item in items) for counter in PUBLIC_COUNTERS}
+    return values(sums, Scope.PROMOTION)

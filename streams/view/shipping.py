@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from streams.shipping.counters import N_SHIPPING_COUNTERS, SHIPPING_SUM_NAMES, S
 from streams.shipping.delta import ShippingDelta, merge_corrections, merge_shipping
 from streams.shipping.expansion import ShippingLimits
 from streams.store.levels import PaneLevel
-from streams.view.blocks import Blocks
+from streams.view.blocks import Blocks, move_sum
 from streams.view.row_history import RowHistory
 from streams.view.sums import RowSums, ShipmentIntervalSum, correction_sums
 
@@ -69,46 +69,37 @@ class ShippingView:
         applied = merge_shipping(deltas)
         if applied:
             for window in self._windows.values():
-                window.correct(applied)
+                window.apply(applied)
             self._changes.correct(applied.sums)
             self._waiting.correct(applied.waiting)
 
-    async def sums(self, at: ShippingWindow, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
-        """`ShippingCounter` counters of rows: sums over the window; UNSHIPPED and OVERDUE at its end: [row, counter].
+    async def window(self, at: ShippingWindow, require_kept: Callable[[Pieces], None]) -> ShipmentIntervalSum:
+        """Sums over a window. `require_kept`: raises if panes have expired."""
+        window = ShipmentIntervalSum() if at.key is None else self._kept(at.key)
+        levels, blocks = SHIPMENT_INTERVAL_LEVELS[at.finest : at.coarsest + 1], self._blocks
+        while True:
+            steps = list(window.steps_at(at.as_of_s, at.covered_span))
+            pieces = [piece for sign, part in steps if sign for piece in in_panes(part, levels)]
+            require_kept(pieces)
+            if not await blocks.ensure(blocks.block_ids(pieces)):
+                break  # no await, so the steps are still valid
+        window.move_to(at.as_of_s)
+        for sign, part in steps:
+            held = in_panes(part, levels) if sign else []
+            window.take_all(sign, blocks.shipping_sums(held), blocks.corrections(held))
+        window.span = at.covered_span
+        return window
 
-        `newest_s`: newest event time. `require_kept`: raises if panes have expired.
-        """
-        window, states = await self._current_sums(at, newest_s, require_kept)
-        return _with_states(window.of(rows), *(held.of(rows) for held in states))
-
-    async def total(
-        self, at: ShippingWindow, newest_s: int, rows: Ints, require_kept: Callable[[Pieces], None]
-    ) -> Ints:
-        """The same of these rows together, which are distinct: [1, counter]."""
-        window, states = await self._current_sums(at, newest_s, require_kept)
-        return _with_states(window.total(rows), *(held.total(rows) for held in states))
-
-    async def _current_sums(
-        self, at: ShippingWindow, newest_s: int, require_kept: Callable[[Pieces], None]
-    ) -> tuple[ShipmentIntervalSum, tuple[RowSums, ...]]:
-        """The window; and, where states are kept, their changes and the waiting orders."""
-        window = await self._window(at, require_kept)
+    async def states(self, at: ShippingWindow, newest_s: int) -> tuple[RowSums, ...]:
+        """Changes of states and the waiting orders; none where they are not kept. `newest_s`: newest event time."""
         if not at.states:
-            return window, ()
+            return ()
         changes_span, waiting_span = self._state_spans(at.as_of_s, newest_s)
-        live = at.key is not None
-        changes = await self._moved(
-            self._changes if live else RowSums(),
-            changes_span,
-            SHIPMENT_INTERVAL_LEVELS[at.finest :],
-            Blocks.shipping_sums,
-        )
-        waiting = await self._moved(self._waiting if live else RowSums(), waiting_span, WAIT_LEVELS, Blocks.waiting)
-        return window, (changes, waiting)
-
-    async def windowed(self, at: ShippingWindow, rows: Ints, require_kept: Callable[[Pieces], None]) -> Ints:
-        """Sums over the window only: [row, counter]."""
-        return (await self._window(at, require_kept)).of(rows)
+        changes, waiting = (RowSums(), RowSums()) if at.key is None else (self._changes, self._waiting)
+        levels, blocks = SHIPMENT_INTERVAL_LEVELS[at.finest :], self._blocks
+        await move_sum(changes, changes_span, levels, blocks, blocks.shipping_sums)
+        await move_sum(waiting, waiting_span, WAIT_LEVELS, blocks, blocks.waiting)
+        return changes, waiting
 
     async def falling_due(self, as_of_s: int, hours: int, row: int) -> list[tuple[int, int]]:
         """See `ResolvedShippingQuery`. Uses all events, so it is right at the newest as-of only."""
@@ -135,9 +126,11 @@ class ShippingView:
         sums = RowHistory(blocks, levels, row, blocks.shipping_sums)
         windowed = await sums.counters([at.covered_span for at in moments], pieces)
         spans = [self._state_spans(at.as_of_s, newest_s) if at.states else (EMPTY_SPAN, EMPTY_SPAN) for at in moments]
-        changes = await sums.counters([changes for changes, _ in spans], _interval_pieces)
+        changes = await sums.counters(
+            [changes for changes, _ in spans], lambda span: in_panes(span, SHIPMENT_INTERVAL_LEVELS)
+        )
         history = RowHistory(blocks, levels, row, blocks.waiting)
-        waiting = await history.counters([waiting for _, waiting in spans], _wait_pieces)
+        waiting = await history.counters([waiting for _, waiting in spans], lambda span: in_panes(span, WAIT_LEVELS))
         whole = Span(min(at.covered_span.start_s for at in moments), max(at.covered_span.end_s for at in moments))
         amended_in = pieces(whole)
         while await blocks.ensure(blocks.block_ids(amended_in)):
@@ -145,49 +138,11 @@ class ShippingView:
         found = row()
         parts = () if found is None else (part.of_row(found) for part in blocks.corrections(amended_in))
         corrections = merge_corrections(list(parts))
-        amended = np.array([correction_sums(corrections, at.covered_span, at.as_of_s) for at in moments])[
-            :, :N_SHIPPING_COUNTERS
-        ]
-        return _with_states(
-            windowed[:, :N_SHIPPING_COUNTERS] + amended,
-            changes[:, :N_SHIPPING_COUNTERS],
-            waiting[:, :N_SHIPPING_COUNTERS],
+        amended = np.array([correction_sums(corrections, at.covered_span, at.as_of_s) for at in moments])
+        windowed, amended, changes, waiting = (
+            held[:, :N_SHIPPING_COUNTERS] for held in (windowed, amended, changes, waiting)
         )
-
-    async def _window(self, at: ShippingWindow, require_kept: Callable[[Pieces], None]) -> ShipmentIntervalSum:
-        window = ShipmentIntervalSum() if at.key is None else self._kept(at.key)
-        levels, blocks = SHIPMENT_INTERVAL_LEVELS[at.finest : at.coarsest + 1], self._blocks
-        while True:
-            steps = list(window.steps_to(at.covered_span, at.as_of_s))
-            pieces = [piece for sign, part in steps if sign for piece in in_panes(part, levels)]
-            require_kept(pieces)
-            if not await blocks.ensure(blocks.block_ids(pieces)):
-                break  # no await, so the steps are still valid
-        window.move_to(at.as_of_s)
-        for sign, part in steps:
-            held = in_panes(part, levels) if sign else []
-            window.take(sign, blocks.shipping_sums(held), blocks.corrections(held))
-        window.span = at.covered_span
-        return window
-
-    async def _moved(
-        self,
-        total: RowSums,
-        span: Span,
-        levels: Sequence[tuple[str, int]],
-        cells: Callable[[Blocks, Pieces], object],
-    ) -> RowSums:
-        blocks = self._blocks
-        while True:
-            steps = list(total.steps_to(span))
-            if not await blocks.ensure(
-                blocks.block_ids(piece for sign, part in steps if sign for piece in in_panes(part, levels))
-            ):
-                break
-        for sign, part in steps:
-            total.take(sign, cells(blocks, in_panes(part, levels)) if sign else ())  # type: ignore[arg-type]
-        total.span = span
-        return total
+        return _with_states(windowed + amended, changes, waiting)
 
     def _state_spans(self, as_of_s: int, newest_s: int) -> tuple[Span, Span]:
         """Spans of the inputs of states: changes from the as-of on, and waiting orders by payment within the horizon.
@@ -202,7 +157,7 @@ class ShippingView:
         found = self._windows.setdefault(key, ShipmentIntervalSum())
         self._windows.move_to_end(key)
         if len(self._windows) > _MAX_SUMS:
-            self._windows.popitem(last=False)[1].span = Span(0, 0)  # no longer corrected, so its holder must start over
+            self._windows.popitem(last=False)[1].span = EMPTY_SPAN  # no longer corrected, so its holder must start over
         return found
 
 
@@ -217,33 +172,38 @@ class ResolvedShippingQuery:
     require_kept: Callable[[Pieces], None]
 
     async def sums(self, rows: Ints) -> Ints:
-        """Counters of rows: [row, counter]."""
-        return await self.view.sums(self.at, self.newest_s, rows, self.require_kept)
+        """`ShippingCounter` counters of rows, sums over the window; UNSHIPPED, OVERDUE at its end: [row, counter]."""
+        window, states = await self._current()
+        return _with_states(window.of(rows), *(held.of(rows) for held in states))
+
+    async def total(self, rows: Ints) -> Ints:
+        """The same of these rows together, which are distinct: [1, counter]."""
+        window, states = await self._current()
+        return _with_states(window.total(rows), *(held.total(rows) for held in states))
 
     async def windowed(self, rows: Ints) -> Ints:
-        """Sums of rows over the window only, for rows of histograms."""
-        return await self.view.windowed(self.at, rows, self.require_kept)
+        """Sums of rows over the window only, for rows of histograms: [row, counter]."""
+        return (await self.view.window(self.at, self.require_kept)).of(rows)
 
     async def unshipped(self, hours_ago: int, row: int) -> int:
         """How many orders waited `hours_ago`."""
         as_of_s = self.at.as_of_s - hours_ago * HOUR_S
-        then = ShippingWindow(Span(0, 0), as_of_s - as_of_s % 60, 1, None)
-        sums = await self.view.sums(then, self.newest_s, np.array([row], np.int64), self.require_kept)
-        return int(sums[0, ShippingCounter.UNSHIPPED])
+        then = replace(self, at=ShippingWindow(EMPTY_SPAN, as_of_s - as_of_s % 60, 1, None))
+        return int((await then.sums(np.array([row], np.int64)))[0, ShippingCounter.UNSHIPPED])
 
     async def falling_due(self, hours: int, row: int) -> list[tuple[int, int]]:
         """# (second at which orders fall due, how many wait now), for the next hours"""
         return await self.view.falling_due(self.at.as_of_s, hours, row)
 
+    async def _current(self) -> tuple[ShipmentIntervalSum, tuple[RowSums, ...]]:
+        window = await self.view.window(self.at, self.require_kept)
+        return window, await self.view.states(self.at, self.newest_s)
 
-def sums_by_name(sums: Ints) -> list[dict[str, int]]:
-    """Inputs of KPI formulas from [row, counter]."""
-    return [dict(zip(SHIPPING_SUM_NAMES, row, strict=False)) for row in sums.tolist()]
 
-
-def known_sums(row: dict[str, int], at: ShippingWindow) -> dict[str, int]:
-    """The sums that are kept at this moment."""
-    return row if at.states else {name: count for name, count in row.items() if name not in _STATE_NAMES}
+def named_sums(counters: Sequence[int], at: ShippingWindow) -> dict[str, int]:
+    """Inputs of KPI formulas from the counters of a row, as far as they are kept at this moment."""
+    sums = dict(zip(SHIPPING_SUM_NAMES, counters, strict=False))
+    return sums if at.states else {name: count for name, count in sums.items() if name not in _STATE_NAMES}
 
 
 def _with_states(windowed: Ints, *states: Ints) -> Ints:
@@ -254,11 +214,3 @@ def _with_states(windowed: Ints, *states: Ints) -> Ints:
     for state in _STATES:
         sums[:, state] = waiting[:, ShippingCounter.WAITING] - changes[:, state]
     return sums
-
-
-def _interval_pieces(whole: Span) -> Pieces:
-    return in_panes(whole, SHIPMENT_INTERVAL_LEVELS)
-
-
-def _wait_pieces(whole: Span) -> Pieces:
-    return in_panes(whole, WAIT_LEVELS)

@@ -22,7 +22,7 @@ from streams.stock.inventory import AbcClass, StockPolicy, abc_class, gmv_at_ris
 from streams.stock.stock_levels import out_since_ms
 from streams.stock.stock_state import StockState
 from streams.view.query import Item, KpiQuery
-from streams.view.rolling import MAX_ITEMS, RollingView
+from streams.view.rolling import RollingView
 
 LOOK_BACK_MS = 86_400_000
 """The rate of sale before an older outage is not looked up."""
@@ -106,7 +106,8 @@ class StockOutlook:
                 sold = int(stock_state.sold.units(np.array([number]), names.promotions.get(promotion, -1))[0])
             shelves = stock_state.now.shelves(number) if number >= 0 else []
             return sold, [
-                WarehouseUnits(names.warehouses.names[one.warehouse], one.units, one.level_ms) for one in shelves
+                WarehouseUnits(names.warehouses.names[warehouse], units, counted_ms)
+                for warehouse, units, counted_ms in shelves
             ]
 
         sold, shelves = await self._view.stock_at(as_of_ms, self._at_ms, state)
@@ -134,7 +135,7 @@ class StockOutlook:
         """SKUs that run out next, and GMV at risk of those that ran out, among the 1,000 best-selling of 24 h."""
         whole = await self._view.one(KpiQuery(Window.H24, as_of_ms=as_of_ms), "", self._at_ms)
         as_of_ms = whole.as_of_ms
-        best = await self._view.every(KpiQuery(Window.H24, Scope.SKU, as_of_ms), self._at_ms, limit=MAX_ITEMS)
+        best = await self._view.every(KpiQuery(Window.H24, Scope.SKU, as_of_ms), self._at_ms)
         stocks = {item.value: stock for item in best.items if isinstance(stock := item.values["stock_available"], int)}
         items = {item.value: item for item in best.items}
         outages = await self._outages(stocks, as_of_ms)

@@ -236,69 +236,47 @@ class RowSums(MovingSum):
         return Cells(cell_keys(cells.panes, places[back], cells.counters), cells.amounts)
 
 
-class ShipmentIntervalSum:
+class ShipmentIntervalSum(RowSums):
     """Shipment counters by row over a moving span, at an as-of that moves with it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.as_of_s = 0
-        self._sum = RowSums()
         self._ahead = NO_CORRECTIONS
         """Corrections in the span that are not valid yet at the as-of."""
 
-    @property
-    def span(self) -> Span:
-        """The span covered."""
-        return self._sum.span
-
-    @span.setter
-    def span(self, span: Span) -> None:
-        self._sum.span = span
-
-    def steps_to(self, span: Span, as_of_s: int) -> Iterator[tuple[int, Span]]:
-        """Spans to add (1) and to subtract (-1) to move to another span; all of it if the as-of went back."""
+    def steps_at(self, as_of_s: int, span: Span) -> Iterator[tuple[int, Span]]:
+        """`steps_to` a span at an as-of; all of it if the as-of went back."""
         if as_of_s < self.as_of_s and self.span:
             yield 0, self.span
             yield 1, span
         else:
-            yield from self._sum.steps_to(span)
+            yield from self.steps_to(span)
 
     def move_to(self, as_of_s: int) -> None:
-        """Move to an as-of; call before any `take`."""
+        """Move to an as-of; call before any `take_all`."""
         self.as_of_s = as_of_s
-        self._sum.take(1, [self._ahead.known_at(as_of_s).cells])
+        self.take(1, [self._ahead.known_at(as_of_s).cells])
         self._ahead = self._ahead.unknown_at(as_of_s)
 
-    def take(self, sign: int, sums: Iterable[Cells], corrections: Iterable[RetroactiveCorrections]) -> None:
+    def take_all(self, sign: int, sums: Iterable[Cells], corrections: Iterable[RetroactiveCorrections]) -> None:
         """Add (1) or subtract (-1) the contents of a span; 0 clears."""
-        self._sum.take(sign, sums)
+        self.take(sign, sums)
         if sign == 0:
             self._ahead = NO_CORRECTIONS
             return
         for part in corrections:
             if len(part):
-                self._sum.take(sign, [part.known_at(self.as_of_s).cells])
+                self.take(sign, [part.known_at(self.as_of_s).cells])
                 later = part.unknown_at(self.as_of_s)
-                if sign < 0:
-                    later = RetroactiveCorrections(later.keys, later.valid_s, -later.amounts)
+                later = RetroactiveCorrections(later.keys, later.valid_s, sign * later.amounts)
                 self._ahead = merge_corrections([self._ahead, later])
 
-    def correct(self, applied: ShippingDelta) -> None:
+    def apply(self, delta: ShippingDelta) -> None:
         """Add what was applied, as far as it is in the span."""
-        span = self.span
-        if span and applied:
-            self.take(
-                1,
-                [applied.sums.between(span.start_s, span.end_s)],
-                [applied.corrections.between(span.start_s, span.end_s)],
-            )
-
-    def of(self, rows: Ints) -> Ints:
-        """Sums of these rows: [row, counter]."""
-        return self._sum.of(rows)
-
-    def total(self, rows: Ints) -> Ints:
-        """The sum of these rows, which are distinct: [1, counter]."""
-        return self._sum.total(rows)
+        if self.span:
+            mine = delta.between(self.span.start_s, self.span.end_s)
+            self.take_all(1, [mine.sums], [mine.corrections])
 
 
 def correction_sums(corrections: RetroactiveCorrections, span: Span, as_of_s: int) -> Ints:

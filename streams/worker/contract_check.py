@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from streams.clock import MachineClock
 from streams.settings import Settings
 from streams.store.contract_check import TopicTally, TopicVerdict, check_contract, contract_fix, topic_tally
 from streams.store.keys import Keys
+from streams.store.reader import read_counts
 from streams.store.writer import OffsetMismatch, PaneWriter
 from streams.worker.partition import OwnedPartition
 from streams.worker.redis_retry import RedisRetry
@@ -136,12 +136,7 @@ class ContractCheck:
         return TopicPaused()
 
     async def _tally(self, owned: OwnedPartition) -> TopicTally:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for shard in range(self._keys.shards):
-                pipe.hgetall(self._keys.totals(shard))
-            pipe.hget(self._keys.state(self._keys.shard(owned.partition)), f"applied:{owned.partition}")
-            *shards, applied = await pipe.execute()
-        totals: Counter[str] = Counter()
-        for held in shards:
-            totals.update({name.decode(): int(count) for name, count in held.items()})
-        return topic_tally(owned.partition.topic, totals, None if applied is None else int(applied))
+        partition, keys = owned.partition, self._keys
+        applied = await self._redis.hget(keys.state(keys.shard(partition)), f"applied:{partition}")
+        totals = await read_counts(self._redis, keys)
+        return topic_tally(partition.topic, totals, None if applied is None else int(applied))

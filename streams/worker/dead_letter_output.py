@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
@@ -14,6 +15,7 @@ from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Partition
+from consumers.unpacking.record import Record, SkippedRecords
 
 log = structlog.get_logger()
 
@@ -39,7 +41,9 @@ class DeadLetterOutput:
     async def write(self, partition: Partition, batch: RecordBatch, rejected: Iterable[RejectedMessage]) -> None:
         """Write the dead letters of a batch and wait for all acknowledgements. A crash may repeat them, but loses
         none."""
-        letters = [*self._of_records(partition, batch, rejected), *self._of_skipped(partition, batch)]
+        at = self._now_ms()
+        letters = [self._letter(partition, batch.records[why.index], why, at) for why in rejected]
+        letters += [self._letter_of_skipped(partition, skipped, at) for skipped in batch.skipped]
         if not letters:
             return
         async with self._lock:
@@ -48,49 +52,32 @@ class DeadLetterOutput:
                 self._connected = True
         await self._writer.write(letters)
 
-    def _of_records(
-        self, partition: Partition, batch: RecordBatch, rejected: Iterable[RejectedMessage]
-    ) -> Iterator[DeadLetter]:
-        at = self._now_ms()
-        for refused in rejected:
-            record = batch.records[refused.index]
-            yield DeadLetter(
-                partition.topic,
-                partition.number,
-                record.offset,
-                record.key,
-                record.value,
-                refused.reason,
-                refused.detail,
-                at,
-                record.timestamp,
-                self._broker_topics.get(partition.topic, ""),
-                record.headers,
-            )
+    def _letter(
+        self, partition: Partition, message: Record | SkippedRecords, why: RejectedMessage | SkippedRecords, at_ms: int
+    ) -> DeadLetter:
+        return DeadLetter(
+            partition.topic,
+            partition.number,
+            message.first_offset if isinstance(message, SkippedRecords) else message.offset,
+            message.key,
+            message.value,
+            why.reason,
+            why.detail,
+            at_ms,
+            message.timestamp,
+            self._broker_topics.get(partition.topic, ""),
+            message.headers,
+        )
 
-    def _of_skipped(self, partition: Partition, batch: RecordBatch) -> Iterator[DeadLetter]:
-        at = self._now_ms()
-        for skipped in batch.skipped:
-            if skipped.reason is RejectionReason.UNREADABLE_BATCH:
-                log.error(
-                    "batch cannot be decoded; its records are lost and the history is incomplete",
-                    partition=str(partition),
-                    first_offset=skipped.first_offset,
-                    last_offset=skipped.last_offset,
-                    why=skipped.detail,
-                )
-            yield DeadLetter(
-                partition.topic,
-                partition.number,
-                skipped.first_offset,
-                skipped.key,
-                skipped.value,
-                skipped.reason,
-                skipped.detail,
-                at,
-                skipped.timestamp,
-                self._broker_topics.get(partition.topic, ""),
-                skipped.headers,
-                skipped.truncation,
-                skipped.last_offset if skipped.reason is RejectionReason.UNREADABLE_BATCH else None,
-            )
+    def _letter_of_skipped(self, partition: Partition, skipped: SkippedRecords, at_ms: int) -> DeadLetter:
+        letter = replace(self._letter(partition, skipped, skipped, at_ms), truncation=skipped.truncation)
+        if skipped.reason is not RejectionReason.UNREADABLE_BATCH:
+            return letter
+        log.error(
+            "batch cannot be decoded; its records are lost and the history is incomplete",
+            partition=str(partition),
+            first_offset=skipped.first_offset,
+            last_offset=skipped.last_offset,
+            why=skipped.detail,
+        )
+        return replace(letter, last_offset=skipped.last_offset)

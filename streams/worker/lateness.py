@@ -85,14 +85,14 @@ def event_time_bounds(settings: Settings, as_of_ms: int | None, now_ms: int) -> 
 def events_out_of_bounds(ts: Ints, event_time_bounds: EventTimeBounds) -> Sequence[OutOfBounds]:
     """The events of a batch that are too late or too early."""
     found: list[OutOfBounds] = []
-    if event_time_bounds.oldest_ms is not None:
-        for i in np.flatnonzero(ts < event_time_bounds.oldest_ms).tolist():
-            detail = f"ts {ts[i]} is older than every kept pane (those from {event_time_bounds.oldest_ms} on)"
-            found.append((i, RejectionReason.TOO_LATE, detail))
-    if event_time_bounds.latest_ms is not None:
-        for i in np.flatnonzero(ts > event_time_bounds.latest_ms).tolist():
-            detail = f"ts {ts[i]} is ahead of the clock by more than the limit (to {event_time_bounds.latest_ms})"
-            found.append((i, RejectionReason.FROM_THE_FUTURE, detail))
+    if (oldest_ms := event_time_bounds.oldest_ms) is not None:
+        detail = f"is older than every kept pane (those from {oldest_ms} on)"
+        late = np.flatnonzero(ts < oldest_ms).tolist()
+        found += [(i, RejectionReason.TOO_LATE, f"ts {ts[i]} {detail}") for i in late]
+    if (latest_ms := event_time_bounds.latest_ms) is not None:
+        detail = f"is ahead of the clock by more than the limit (to {latest_ms})"
+        early = np.flatnonzero(ts > latest_ms).tolist()
+        found += [(i, RejectionReason.FROM_THE_FUTURE, f"ts {ts[i]} {detail}") for i in early]
     return found
 
 

@@ -93,7 +93,8 @@ class OwnedPartition:
         """The batch that is being applied, as it was sent."""
         self._reads_all = 0
         """Number of coming batches for which records of created orders are read, too."""
-        self._loaded = False
+        self.loaded = False
+        """Whether this copy matches Redis as far as is known."""
         self._compacted_to: int | None = None
         self._batch_id = ""
         """Id of the batch that set the position."""
@@ -104,11 +105,6 @@ class OwnedPartition:
         """The planned compaction, while it may still be written."""
         self._ids = IdLog(self.seen.horizon_ms)
         """The id entries in Redis."""
-
-    @property
-    def loaded(self) -> bool:
-        """Whether this copy matches Redis as far as is known."""
-        return self._loaded
 
     async def load(self) -> None:
         """Load the position, uncompacted deltas and event ids from Redis."""
@@ -127,11 +123,11 @@ class OwnedPartition:
         self._ids = IdLog(
             self.seen.horizon_ms, [entry.span for entry in held.compacted_ids], [entry.span for entry in held.ids]
         )
-        self._loaded = True
+        self.loaded = True
 
     def forget(self) -> None:
         """Invalidate this copy until the next `load`."""
-        self._loaded = False
+        self.loaded = False
 
     def renumber(self, rows: RowIndex) -> None:
         """Switch to another row index. The caller must hold the partition's lock."""

@@ -15,11 +15,11 @@ from typing import Any
 
 from aiokafka.structs import ConsumerRecord
 
-from consumers.contract.events import Promotion
+from consumers.contract.events import TOPIC_BY_EVENT_TYPE, Promotion
 from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import Topic
 from streams.fold.columns import Columns, read_columns
-from streams.panes.counters import CLICK_TYPES, ORDER_TYPES
+from streams.panes.counters import TYPE_COUNTERS
 from streams.panes.rows import RowIndex
 
 Event = dict[str, Any]
@@ -29,6 +29,9 @@ T0 = 1_699_660_800
 
 SOME_ORDERS = 100
 """Number of orders in `some_events`."""
+CLICK_TYPES, ORDER_TYPES = (
+    [name for name in TYPE_COUNTERS if TOPIC_BY_EVENT_TYPE[name] is topic] for topic in (Topic.CLICKS, Topic.ORDERS)
+)
 SHIPMENTS = ("shipment_dispatched", "shipment_delivered", "shipment_delayed", "return_received")
 _ids = count(1)
 

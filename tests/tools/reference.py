@@ -350,7 +350,7 @@ def _sample_labels(family: Metric) -> tuple[str, ...]:
 def _one_partition() -> Live:
     """As much of a followed view as every family needs to show one sample."""
     partitions = {Partition(Topic.CLICKS, 0): PartitionState(0, 0, 0, 0, 0, 0)}
-    facts = ServerState(AsOf(0, (), 0), partitions, (), 0, None)
+    facts = ServerState(AsOf(0, ()), partitions, (), 0, None)
     live = SimpleNamespace(
         redis_metrics=RedisMetrics(),
         state=StoreState((), partitions, 0, incomplete=dict.fromkeys(partitions, 1)),

@@ -75,7 +75,7 @@ def main() -> None:
         book.move_to(at_ms + 1000)
         book.counts()
         spent.append(1000 * (time.perf_counter() - began))
-    say(f"the book after {options.seconds} s of {LINES_S:,} lines: {mb() - base:.0f} MB, {book.size:,} entries kept")
+    say(f"the book after {options.seconds} s of {LINES_S:,} lines: {mb() - base:.0f} MB, {book._entries:,} entries")
     say(f"a second of {LINES_S:,} lines, with stockout_skus: {np.median(spent):.1f} ms, at most {max(spent):.1f} ms")
     timed("the as-of goes back by 2 s", lambda: book.move_to(book.as_of_ms - 2000))
     late = Ledger(levels=counts(rng, np.sort(active[:10_000])))

@@ -36,7 +36,7 @@ async def reasons(api: httpx.AsyncClient) -> list[str]:
 @pytest.mark.parametrize(("wall", "age_s", "live"), [(True, 29, True), (True, 7_200, False), (False, 7_200, True)])
 def test_old_events_are_not_live_on_the_wall_clock(wall: bool, age_s: int, live: bool) -> None:
     now, counted = 10_000_000, PartitionState(9, 0, 1, 1, 10_000_000, 0)
-    facts = ServerState(AsOf(now - 1000 * age_s, (), 0), {CLICKS: counted}, (), now, None, wall=wall)
+    facts = ServerState(AsOf(now - 1000 * age_s, ()), {CLICKS: counted}, (), now, None, wall=wall)
     found = answer_status(facts, now)
     assert found.live is live
     assert live or "incoming events are old" in found.reasons[0]
@@ -44,7 +44,7 @@ def test_old_events_are_not_live_on_the_wall_clock(wall: bool, age_s: int, live:
 
 def test_an_old_answer_is_never_live() -> None:
     now, counted = 10_000_000, PartitionState(9, 0, 9_999_000, 9_999_000, 10_000_000, 0)
-    facts = ServerState(AsOf(now - 1_000, (), 0), {CLICKS: counted}, (), now, None, wall=True)
+    facts = ServerState(AsOf(now - 1_000, ()), {CLICKS: counted}, (), now, None, wall=True)
     for answer_as_of_ms, codes in (
         (now - 30_000, ()),
         (now - 30_001, (NotLiveReason.BUSY,)),
@@ -52,7 +52,7 @@ def test_an_old_answer_is_never_live() -> None:
     ):
         found = answer_status(replace(facts, answer_as_of_ms=answer_as_of_ms), now)
         assert (found.live, found.codes) == (not codes, codes)
-    old = replace(facts, newest=AsOf(now - 31_000, (), 0))
+    old = replace(facts, newest=AsOf(now - 31_000, ()))
     assert answer_status(old, now).codes == (NotLiveReason.RECORDS_WAITING,), (
         "nothing explains it, and it is not live all the same"
     )
@@ -109,33 +109,33 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
     silent = replace(waiting, heartbeat_ms=now - 6_000)
     stays, unheard = UnmovedPosition("9", now - 90_000, now, 5), UnmovedPosition("9", now - 90_000, now, None)
     cases = [
-        (ServerState(AsOf(None, (), 0), {}, (), None, None), ["redis_down"]),
-        (ServerState(AsOf(None, (), 0), {}, (), now, None), ["no_as_of"]),
-        (ServerState(AsOf(None, (), 0), {ORDERS: never}, (), now, None), ["no_as_of"]),
-        (ServerState(AsOf(now, (), 0), {}, (), now, None, prepared=False), ["preparing"]),
-        (ServerState(AsOf(old, (), 0), {}, (), now, None, wall=True), ["events_old"]),
-        (ServerState(AsOf(old, (), 0), {CLICKS: waiting, ORDERS: waiting}, (), now, None), ["records_waiting"]),
+        (ServerState(AsOf(None, ()), {}, (), None, None), ["redis_down"]),
+        (ServerState(AsOf(None, ()), {}, (), now, None), ["no_as_of"]),
+        (ServerState(AsOf(None, ()), {ORDERS: never}, (), now, None), ["no_as_of"]),
+        (ServerState(AsOf(now, ()), {}, (), now, None, prepared=False), ["preparing"]),
+        (ServerState(AsOf(old, ()), {}, (), now, None, wall=True), ["events_old"]),
+        (ServerState(AsOf(old, ()), {CLICKS: waiting, ORDERS: waiting}, (), now, None), ["records_waiting"]),
         (
-            ServerState(AsOf(now, (), 0), {CLICKS: waiting}, (CLICKS,), old, "refused"),
+            ServerState(AsOf(now, ()), {CLICKS: waiting}, (CLICKS,), old, "refused"),
             ["redis_down", "partition_stale"],
         ),
-        (ServerState(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None), []),
+        (ServerState(AsOf(now, ()), {CLICKS: waiting}, (), now, None), []),
         (
-            ServerState(AsOf(now, (ORDERS,), 0), {CLICKS: waiting}, (ORDERS,), now, None, unread=(ORDERS,)),
+            ServerState(AsOf(now, (ORDERS,)), {CLICKS: waiting}, (ORDERS,), now, None, unread=(ORDERS,)),
             ["partition_unread"],
         ),
-        (ServerState(AsOf(now, (), 0), {}, (), now, None, missing=(Topic.CLICKS,)), ["topic_missing"]),
-        (ServerState(AsOf(now, (), 0), {}, (), now, None, differing=(4, 2)), ["partitions_differ"]),
-        (ServerState(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=full), ["redis_refuses_writes"]),
-        (ServerState(AsOf(now, (), 0), {CLICKS: waiting}, (), now, None, refused=replica), []),
-        (ServerState(AsOf(now, (), 0), {CLICKS: silent}, (), now, None, refused=replica), ["redis_refuses_writes"]),
+        (ServerState(AsOf(now, ()), {}, (), now, None, missing=(Topic.CLICKS,)), ["topic_missing"]),
+        (ServerState(AsOf(now, ()), {}, (), now, None, differing=(4, 2)), ["partitions_differ"]),
+        (ServerState(AsOf(now, ()), {CLICKS: waiting}, (), now, None, refused=full), ["redis_refuses_writes"]),
+        (ServerState(AsOf(now, ()), {CLICKS: waiting}, (), now, None, refused=replica), []),
+        (ServerState(AsOf(now, ()), {CLICKS: silent}, (), now, None, refused=replica), ["redis_refuses_writes"]),
         (
-            ServerState(AsOf(now, (), 0), {}, (), now, None, paused={ORDERS: "topic orders is not read"}),
+            ServerState(AsOf(now, ()), {}, (), now, None, paused={ORDERS: "topic orders is not read"}),
             ["topic_stopped"],
         ),
-        (ServerState(AsOf(old, (), 0), {CLICKS: waiting}, (), now, None, stuck={CLICKS: stays}), ["partition_stuck"]),
+        (ServerState(AsOf(old, ()), {CLICKS: waiting}, (), now, None, stuck={CLICKS: stays}), ["partition_stuck"]),
         (
-            ServerState(AsOf(now, (), 0), {CLICKS: silent}, (CLICKS,), now, None, stuck={CLICKS: unheard}),
+            ServerState(AsOf(now, ()), {CLICKS: silent}, (CLICKS,), now, None, stuck={CLICKS: unheard}),
             ["partition_stale", "partition_stuck"],
         ),
     ]
@@ -150,7 +150,7 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
 def test_a_paused_topic_is_reported_once_with_its_fix() -> None:
     found = {partition: f"topic {partition.topic} is not read: by {partition}" for partition in (ORDERS, CLICKS)}
     found[Partition(Topic.ORDERS, 1)] = "topic orders is not read: by orders/1"
-    clicks, orders = answer_status(ServerState(AsOf(1_000, (), 0), {}, (), 1_000, None, paused=found), 1_000).reasons
+    clicks, orders = answer_status(ServerState(AsOf(1_000, ()), {}, (), 1_000, None, paused=found), 1_000).reasons
     assert clicks.startswith("topic clicks is not read: by clicks/0; if these are the shop's messages")
     assert orders.startswith("topic orders is not read: by orders/0; ")
     assert all(fix in orders for fix in ("--accept orders", "`accept`", "`topic_orders`", "`topic_prefix`"))
@@ -165,26 +165,26 @@ def test_a_late_feed_is_distinguished_from_slow_counting() -> None:
     late, behind = BlockingPartition(ORDERS, 1_200_000, 0, True), BlockingPartition(ORDERS, 1_200_000, 70_000, False)
 
     def found(one: BlockingPartition, **changes: object) -> AnswerStatus:
-        facts = ServerState(AsOf(now - 1_200_000, (), 0), states, (), now, None, wall=True, blocking_as_of=(one,))
+        facts = ServerState(AsOf(now - 1_200_000, ()), states, (), now, None, wall=True, blocking_as_of=(one,))
         return answer_status(replace(facts, **changes), now)
 
     assert found(late).codes == (NotLiveReason.FEED_LATE,)
     assert found(late).reasons[0].startswith("orders/0: its newest event is 20 min old: the feed is late")
     assert found(behind).codes == (NotLiveReason.RECORDS_WAITING,)
     assert "orders/0" in found(behind).reasons[0]
-    assert found(late, newest=AsOf(now - 20_000, (), 0)).live, "while the as-of is young, it is no matter"
+    assert found(late, newest=AsOf(now - 20_000, ())).live, "while the as-of is young, it is no matter"
     assert found(late, stale=(ORDERS,)).codes == (NotLiveReason.PARTITION_STALE,)
     day = 86_400_000
     old = {name: replace(held, newest_ms=now - day, lag=0) for name, held in states.items()}
-    past = found(replace(late, age_ms=day), newest=AsOf(now - day, (), 0), partitions=old)
+    past = found(replace(late, age_ms=day), newest=AsOf(now - day, ()), partitions=old)
     assert past.codes == (NotLiveReason.EVENTS_OLD,), "all of it is of the past"
     one_old = {**states, ORDERS: replace(states[ORDERS], newest_ms=now - day)}
-    found_late = found(replace(late, age_ms=day), newest=AsOf(now - day, (), 0), partitions=one_old)
+    found_late = found(replace(late, age_ms=day), newest=AsOf(now - day, ()), partitions=one_old)
     assert found_late.codes == (NotLiveReason.FEED_LATE,)
 
 
 def test_an_age_is_never_negative() -> None:
-    facts = ServerState(AsOf(10_000, (), 0), {}, (), 9_000, None, wall=True)
+    facts = ServerState(AsOf(10_000, ()), {}, (), 9_000, None, wall=True)
     assert answer_status(facts, 9_000).age_ms == 0
 
 

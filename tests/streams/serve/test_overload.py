@@ -234,7 +234,7 @@ STATE = {Partition(Topic.CLICKS, 0): OF_CLICKS}
 def causes(**changes: Any) -> list[NotLiveReason]:
     """A server whose last poll was 5 s ago."""
     facts: dict[str, Any] = {
-        "newest": AsOf(NOW_MS - 5_000, (), 0),
+        "newest": AsOf(NOW_MS - 5_000, ()),
         "partitions": STATE,
         "stale": (),
         "polled_ms": NOW_MS - 5_000,

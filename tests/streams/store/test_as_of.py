@@ -94,7 +94,6 @@ def test_events_counted_before_a_new_owners_first_heartbeat_are_recent(silent: f
     before = state(890, fresh=silent + 1, seen=silent)
     assert at(state(990), before).ms == ms(890)
     assert at(state(990), replace(before, newest_ms=ms(895), last_counted_ms=NOW)).ms == ms(895)
-    assert at(state(990), replace(before, newest_ms=ms(895), last_counted_ms=NOW), state(890)).idle == 0
 
 
 def test_a_topic_outside_as_of_topics_does_not_delay_it_but_can_be_stale() -> None:

@@ -8,7 +8,7 @@ from streams.clock import now_ms
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
 from streams.view.query import KpiQuery, NotAnswerableError
-from streams.view.scope_queries import ScopeQueries
+from streams.view.rolling import ScopeQueries
 from tests.streams.shop import CLICKS_0, ORDERS_0, Shop, ask, listed
 from tests.streams.view.comparing import assert_true
 from tests.support.events import click, ms, paid, promotion, refunded
