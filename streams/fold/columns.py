@@ -93,7 +93,6 @@ class Columns:
     sessions: Hashes = field(default_factory=lambda: NO_HASHES)
     lines: OrderLines = field(default_factory=OrderLines)
     order_facts: OrderedFacts = field(default_factory=OrderedFacts)
-    """Facts about orders in these events."""
     dropped_labels: Sequence[tuple[int, str]] = ()
     """Labels that were too long: (index of the event, field)."""
 

@@ -29,7 +29,6 @@ class PaneDelta:
     shipping: ShippingDelta = field(default_factory=lambda: NO_SHIPPING)
     """`shipping` and `stock` have levels of their own (`streams.store.levels`); the methods below leave them out."""
     stock: Ledger = field(default_factory=lambda: EMPTY_LEDGER)
-    """The stock event log."""
 
     def between(self, start_s: int, end_s: int) -> PaneDelta:
         """Content of panes that start in [start_s, end_s)."""

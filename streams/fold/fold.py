@@ -133,8 +133,7 @@ def _pairs(table: Ints) -> _Pairs:
     """The pairs of a `Columns.table`, by scope, then in order of the events."""
     held = [np.flatnonzero(of_scope >= 0) for of_scope in table]
     return _Pairs(
-        np.concatenate(held),
-        np.concatenate([of_scope[places] for of_scope, places in zip(table, held, strict=True)]),
+        np.concatenate(held), np.concatenate([of_scope[places] for of_scope, places in zip(table, held, strict=True)])
     )
 
 

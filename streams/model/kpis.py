@@ -29,7 +29,6 @@ class Kpi:
 
     name: str
     formula: str
-    """The formula in words."""
     compute: Callable[[Sums], Number]
     """Called only with sums that have all inputs."""
     inputs: tuple[str, ...]

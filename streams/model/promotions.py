@@ -67,7 +67,6 @@ class PromotionProgress:
     phase: Phase | None
     """The current phase; None between phases, before and after them."""
     next: Phase | None
-    """The next phase."""
     elapsed_ms: int
     """Since its start; 0 before it, its whole length after it."""
     elapsed_fraction: float

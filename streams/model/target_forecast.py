@@ -239,11 +239,10 @@ class _Ratio:
     def of_day(cls, day: Curve | None, share: float) -> _Ratio | None:
         """From the typical shape of a day; None without one, or too early."""
         found = None if day is None or share < DAY_SHAPE_FROM else _seen_ratio(day, share)
-        return (
-            None
-            if found is None
-            else cls(found[0] - FADE * (1 - share), DAY_SHAPE_PRIOR.variance(share), DAY_SHAPE_PRIOR.degrees_of_freedom)
-        )
+        if found is None:
+            return None
+        prior = DAY_SHAPE_PRIOR
+        return cls(found[0] - FADE * (1 - share), prior.variance(share), prior.degrees_of_freedom)
 
 
 def forecast(now: Curve, earlier: Sequence[EarlierPromotion], day: Curve | None = None) -> Forecast | None:

@@ -58,7 +58,6 @@ FIRST_BUCKET_MS = 360_000
 """Durations up to 6 minutes fall in the first bucket, above about 90 days in the last."""
 BUCKETS = 256
 COUNTERS_PER_ROW = 64
-"""Counters per row."""
 ROWS_PER_HISTOGRAM = BUCKETS // COUNTERS_PER_ROW
 
 SHIP, DELIVERY = 1, 2

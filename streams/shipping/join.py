@@ -18,15 +18,7 @@ from streams.shipping.facts import NO_FACTS, Creation, OrderFacts, Payment, fact
 from streams.shipping.order_facts import FactsByOrder
 from streams.shipping.record import RecordKey, decode, encode, encode_creation, encode_payment
 
-_SCOPES = (
-    Scope.REGION,
-    Scope.CHANNEL,
-    Scope.PROMOTION,
-    Scope.MEMBER,
-    Scope.VARIANT,
-    Scope.CAMPAIGN,
-    Scope.LIVE_ROOM,
-)
+_SCOPES = (Scope.REGION, Scope.CHANNEL, Scope.PROMOTION, Scope.MEMBER, Scope.VARIANT, Scope.CAMPAIGN, Scope.LIVE_ROOM)
 """Scopes of the fields of `OrderLabels`."""
 
 

@@ -44,8 +44,6 @@ class StockLevels:
         self._ordered: Ints = NO_INTS
         """# <SKU>: units cancelled minus units ordered after the newest count"""
 
-    # Updates ----------------------------------------------------------------------------------------------------------
-
     def advance(self, ledger: Ledger, as_of_ms: int) -> None:
         """Advance to a later time; `ledger` holds all events in between."""
         self._take(ledger)
@@ -157,8 +155,6 @@ class StockLevels:
 
     def _by_sku(self) -> tuple[Ints, Ints, Ints]:
         return self._newest_ms, self._stored, self._ordered
-
-    # Queries ----------------------------------------------------------------------------------------------------------
 
     def available(self, skus: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
         """`stock_available` of SKUs, and whether each has one; negative if more was ordered than was available."""

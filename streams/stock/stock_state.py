@@ -73,8 +73,6 @@ class StockState:
         """Limit for moving the as-of back and for late counts without history."""
         return self._floor.as_of_ms
 
-    # Entries ----------------------------------------------------------------------------------------------------------
-
     def add(self, ledger: Ledger) -> None:
         """Add entries of any time."""
         if not ledger:
@@ -113,8 +111,6 @@ class StockState:
                 mine = part if skus is None else part.of_skus(skus)
                 found.append(mine.between(start_ms, end_ms))
         return merge_ledgers(found)
-
-    # Moves ------------------------------------------------------------------------------------------------------------
 
     def move_to(self, as_of_ms: int) -> bool:
         """Move to an as-of; False and no change if it is before the floor."""
@@ -169,8 +165,6 @@ class StockState:
             out = int(np.count_nonzero(known & (units <= 0)))
             self._counts = moment, (out, int(np.count_nonzero(known)) - out)
         return self._counts[1]
-
-    # Counts from before the floor -------------------------------------------------------------------------------------
 
     @property
     def history_needed_from_ms(self) -> int | None:

@@ -160,10 +160,7 @@ async def wait_until_counted(
         while behind := _behind(counted, progress):
             await asyncio.sleep(LOOK_EVERY_S)
             progress = await patience.read(redis, lambda: read_progress(redis, keys, ends))
-            patience.check(
-                progress.partitions,
-                f"no worker has caught up with {behind} for {patience_s:g} s",
-            )
+            patience.check(progress.partitions, f"no worker has caught up with {behind} for {patience_s:g} s")
         await asyncio.sleep(3 * settings.poll_ms / 1000)
     finally:
         await redis.aclose()

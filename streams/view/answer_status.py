@@ -148,9 +148,7 @@ def answer_status(server: ServerState, now_ms: int) -> AnswerStatus:
     """The status of an answer at a moment."""
     as_of_ms = server.newest.ms
     silent = is_redis_silent(
-        server.polled_ms if server.last_answer_ms is None else server.last_answer_ms,
-        server.loop_alive_ms,
-        now_ms,
+        server.polled_ms if server.last_answer_ms is None else server.last_answer_ms, server.loop_alive_ms, now_ms
     )
     redis_up = not silent and not (_is_late(server, now_ms) and server.failure is not None)
     causes = tuple(_causes(server, now_ms, redis_up))
@@ -177,8 +175,7 @@ def _age_causes(server: ServerState, now_ms: int) -> Iterator[NotLiveCause]:
         )
     else:
         yield NotLiveCause(
-            NotLiveReason.RECORDS_WAITING,
-            f"the as-of is {format_utc(answer_as_of_ms)}: nothing newer is counted yet",
+            NotLiveReason.RECORDS_WAITING, f"the as-of is {format_utc(answer_as_of_ms)}: nothing newer is counted yet"
         )
 
 
@@ -200,8 +197,7 @@ def _causes(server: ServerState, now_ms: int, redis_up: bool) -> Iterator[NotLiv
         )
     elif server.polled_ms is None:
         yield NotLiveCause(
-            NotLiveReason.PREPARING,
-            "this server has started and is still reading panes: retry in a few seconds",
+            NotLiveReason.PREPARING, "this server has started and is still reading panes: retry in a few seconds"
         )
     elif _is_late(server, now_ms):
         yield NotLiveCause(

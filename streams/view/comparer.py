@@ -110,8 +110,6 @@ class Comparer:
             points[at - then + as_of_ms] = numbers[as_of_ms]
         return ComparedSeries(last_ms - then_ms[last_ms], asked.promotion, sorted(points.items()))
 
-    # ------------------------------------------------------------------------------------------------------------------
-
     async def _every_promotion(self, query: KpiQuery, against: ComparisonPeriod) -> ComparedAnswer:
         """Each promotion on its own clock; `then` is None without a baseline."""
         now = await self._scope_queries.every(query)

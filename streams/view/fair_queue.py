@@ -114,8 +114,6 @@ class FairQueue:
         self._resumed = asyncio.Event()
         self._resumed.set()
 
-    # What keeps the view current --------------------------------------------------------------------------------------
-
     def pause(self) -> None:
         """Pause the running query for a while."""
         self._resumed.clear()
@@ -124,8 +122,6 @@ class FairQueue:
     def resume(self) -> None:
         """Resume the running query."""
         self._resumed.set()
-
-    # Questions --------------------------------------------------------------------------------------------------------
 
     async def run(self, client: str, query: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a query when its turn comes. Raises OverloadedError if the queue is full or the budget is spent."""

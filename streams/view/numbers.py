@@ -7,15 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from streams.model import promotions
-from streams.model.kpis import (
-    KPIS,
-    SHIPPING_NAMES,
-    SHIPPING_SCOPES,
-    STOCK_NAMES,
-    Number,
-    absent_counters,
-    values,
-)
+from streams.model.kpis import KPIS, SHIPPING_NAMES, SHIPPING_SCOPES, STOCK_NAMES, Number, absent_counters, values
 from streams.model.windows import Span, Window
 from streams.panes.arrays import Ints
 from streams.panes.cells import Cells, merge_cells

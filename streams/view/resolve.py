@@ -40,15 +40,12 @@ class ResolvedQuery:
     """Index of the coarsest level kept."""
     retention: Retention
     promotions: Mapping[str, Promotion]
-    """All promotions, by id."""
     promotion: str | None
     """The promotion covered by window `promotion`."""
     covered_span: Span
     live: bool
     """Whether it is at the newest as-of."""
     followed: FollowedState
-
-    # Spans and panes -------------------------------------------------------------------------------------------------
 
     @property
     def at(self) -> ShippingWindow:
@@ -110,8 +107,6 @@ class ResolvedQuery:
         end_s = self.as_of_ms // 1000
         query = replace(self.query, window=Window.M15)
         return replace(self, query=query, promotion=None, covered_span=Span(end_s - 60 * RATE_MINUTES, end_s))
-
-    # Values of the scope ---------------------------------------------------------------------------------------------
 
     def extra_sums(self, value: str) -> Mapping[str, int]:
         """Sums from definitions instead of events: the targets of a promotion in its own window."""

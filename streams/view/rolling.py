@@ -76,8 +76,6 @@ class RollingView:
         """The state of every partition at the last poll."""
         return self._followed.state
 
-    # Following -------------------------------------------------------------------------------------------------------
-
     async def poll(self, now_ms: int) -> None:
         """Read what was applied since the last poll."""
         followed = self._followed
@@ -120,8 +118,6 @@ class RollingView:
     def resolve_promotion(self, name: str | None, as_of_ms: int) -> str | None:
         """The named promotion, otherwise the one that started last."""
         return promotions.promotion_or_current(self.promotions, name, as_of_ms)
-
-    # Asking ----------------------------------------------------------------------------------------------------------
 
     async def one(self, query: KpiQuery, value: str, now_ms: int) -> Answer:
         """The KPIs of one value of a scope; 0 for a value that was never counted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -32,37 +33,25 @@ _PAUSE_S = 1.0
 """Pause after a failed batch, before it is read again."""
 
 
+@dataclass(eq=False, kw_only=True)
 class BatchProcessor:
     """Counts batches. Call it for one batch of a partition at a time."""
 
-    def __init__(
-        self,
-        *,
-        redis_retry: RedisRetry,
-        registry: PartitionRegistry,
-        worker_clock: WorkerClock,
-        position_tracker: PositionTracker,
-        compaction_scheduler: CompactionScheduler,
-        writer: PaneWriter,
-        contract_check: ContractCheck,
-        kafka: KafkaTarget,
-        fast_clocks: FastClocks,
-        now_ms: Callable[[], int],
-        metrics: WorkerMetrics,
-        machine: MachineClock,
-    ) -> None:
-        self._machine = machine
-        self._redis_retry = redis_retry
-        self._registry = registry
-        self._worker_clock = worker_clock
-        self._position_tracker = position_tracker
-        self._compaction_scheduler = compaction_scheduler
-        self._writer = writer
-        self._contract_check = contract_check
-        self._metrics = metrics
-        self._fast_clocks = fast_clocks
-        self._now_ms = now_ms
-        self._dead_letters = DeadLetterOutput(kafka, now_ms=now_ms)
+    redis_retry: RedisRetry
+    registry: PartitionRegistry
+    worker_clock: WorkerClock
+    position_tracker: PositionTracker
+    compaction_scheduler: CompactionScheduler
+    writer: PaneWriter
+    contract_check: ContractCheck
+    kafka: KafkaTarget
+    fast_clocks: FastClocks
+    now_ms: Callable[[], int]
+    metrics: WorkerMetrics
+    machine: MachineClock
+
+    def __post_init__(self) -> None:
+        self._dead_letters = DeadLetterOutput(self.kafka, now_ms=self.now_ms)
 
     async def stop(self) -> None:
         """Disconnect the dead-letter producer."""
@@ -72,19 +61,19 @@ class BatchProcessor:
         """Count a batch, or leave its position unchanged so that it is read again."""
         partition = Partition(batch.topic, batch.partition)
         try:
-            async with self._registry.lock(partition):
-                owned = await self._registry.get_loaded(partition)
-                owned.last_batch_s = self._machine.monotonic()
-                is_next = await self._position_tracker.is_next_batch(owned, batch)
+            async with self.registry.lock(partition):
+                owned = await self.registry.get_loaded(partition)
+                owned.last_batch_s = self.machine.monotonic()
+                is_next = await self.position_tracker.is_next_batch(owned, batch)
                 # Redis rejects a second log entry with the same offset, so skip empty batches.
                 counted = is_next and batch.end_offset > batch.start_offset and await self._count(owned, batch)
             if counted:
-                self._metrics.batch_records.labels(batch.topic).observe(len(batch))
-                self._metrics.batch_seconds.labels(batch.topic).observe(self._machine.monotonic() - batch.arrived_s)
-                self._compaction_scheduler.start_if_due(owned)
-                await self._compaction_scheduler.wait_if_overdue(owned)
+                self.metrics.batch_records.labels(batch.topic).observe(len(batch))
+                self.metrics.batch_seconds.labels(batch.topic).observe(self.machine.monotonic() - batch.arrived_s)
+                self.compaction_scheduler.start_if_due(owned)
+                await self.compaction_scheduler.wait_if_overdue(owned)
         except RevokedError:
-            self._registry.release(partition)
+            self.registry.release(partition)
         except (TimeoutError, KafkaError) as error:
             log.warning("broker did not answer; rereading batch", partition=str(partition), error=repr(error))
         except Exception as error:  # the position is unchanged, so no record is lost
@@ -96,15 +85,12 @@ class BatchProcessor:
         if isinstance(error, SalepulseError) and error.retriable:
             log.warning("broker refused dead letters; rereading batch", partition=str(partition), error=str(error))
             return
-        self._metrics.failures.inc()
+        self.metrics.failures.inc()
         log.error(
-            "batch failed; rereading it",
-            partition=str(partition),
-            start_offset=batch.start_offset,
-            exc_info=error,
+            "batch failed; rereading it", partition=str(partition), start_offset=batch.start_offset, exc_info=error
         )
-        if partition in self._registry.owned_partitions:
-            self._position_tracker.forget(self._registry.owned_partitions[partition])
+        if partition in self.registry.owned_partitions:
+            self.position_tracker.forget(self.registry.owned_partitions[partition])
 
     async def _count(self, owned: OwnedPartition, batch: RecordBatch) -> bool:
         """Whether the batch was counted; False on an offset mismatch or a paused topic."""
@@ -115,28 +101,28 @@ class BatchProcessor:
         if isinstance(moved, TopicPaused):
             return False
         if moved is not None:
-            self._metrics.batches_fenced.inc()
+            self.metrics.batches_fenced.inc()
             log.info(
                 "offset mismatch; seeking to stored position", partition=str(owned.partition), position=moved.position
             )
-            self._position_tracker.forget(owned)
+            self.position_tracker.forget(owned)
         return moved is None
 
     async def _count_events(self, owned: OwnedPartition, batch: RecordBatch) -> TopicPaused | OffsetMismatch | None:
-        if not self._worker_clock.followed:
-            await self._redis_retry("clock", owned.partition, self._worker_clock.follow)
-        self._registry.limit_memory(owned)
-        prepared = owned.prepare(batch, self._registry.event_time_bounds())
-        if prepared.depends_on_clock and await self._redis_retry(
-            "clock", owned.partition, lambda: self._worker_clock.jumped(batch.arrived_s)
+        if not self.worker_clock.followed:
+            await self.redis_retry("clock", owned.partition, self.worker_clock.follow)
+        self.registry.limit_memory(owned)
+        prepared = owned.prepare(batch, self.registry.event_time_bounds())
+        if prepared.depends_on_clock and await self.redis_retry(
+            "clock", owned.partition, lambda: self.worker_clock.jumped(batch.arrived_s)
         ):
-            prepared = owned.prepare(batch, self._registry.event_time_bounds())
-        self._fast_clocks.note(prepared.fast_clocks, self._now_ms())
-        async with self._contract_check.serialized(owned.partition.topic):
-            if (left := await self._contract_check.check_contract(owned, batch, prepared.rejected)) is not None:
+            prepared = owned.prepare(batch, self.registry.event_time_bounds())
+        self.fast_clocks.note(prepared.fast_clocks, self.now_ms())
+        async with self.contract_check.serialized(owned.partition.topic):
+            if (left := await self.contract_check.check_contract(owned, batch, prepared.rejected)) is not None:
                 return left
             await self._write_dead_letters(owned, batch, prepared.rejected)
-            return await self._redis_retry("apply", owned.partition, lambda: owned.apply(prepared))
+            return await self.redis_retry("apply", owned.partition, lambda: owned.apply(prepared))
 
     async def _count_promotions(self, owned: OwnedPartition, batch: RecordBatch) -> TopicPaused | OffsetMismatch | None:
         changes: list[tuple[str, bytes | None]] = []
@@ -149,13 +135,13 @@ class BatchProcessor:
                 definition = change.promotion
                 text = None if definition is None else definition.model_dump_json(exclude_none=True).encode()
                 changes.append((change.promotion_id, text))
-        if (left := await self._contract_check.check_contract(owned, batch, rejected)) is not None:
+        if (left := await self.contract_check.check_contract(owned, batch, rejected)) is not None:
             return left
         await self._write_dead_letters(owned, batch, rejected)
-        moved = await self._redis_retry(
+        moved = await self.redis_retry(
             "promotions",
             owned.partition,
-            lambda: self._writer.apply_promotions(
+            lambda: self.writer.apply_promotions(
                 owned.partition,
                 batch.start_offset,
                 batch.end_offset,
@@ -176,9 +162,9 @@ class BatchProcessor:
             return
         await self._dead_letters.write(owned.partition, batch, rejected)
         if any(skipped.reason is RejectionReason.UNREADABLE_BATCH for skipped in batch.skipped):
-            unknown_ms = self._position_tracker.lost_from_ms(owned)
-            await self._redis_retry(
+            unknown_ms = self.position_tracker.lost_from_ms(owned)
+            await self.redis_retry(
                 "incomplete",
                 owned.partition,
-                lambda: self._writer.mark_incomplete(owned.partition, owned.position, unknown_ms),
+                lambda: self.writer.mark_incomplete(owned.partition, owned.position, unknown_ms),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 import structlog
 
@@ -16,20 +17,16 @@ from streams.worker.registry import PartitionRegistry
 log = structlog.get_logger()
 
 
+@dataclass(eq=False)
 class CompactionScheduler:
     """Compacts one partition at a time: concurrent compactions would need more memory and take no less time."""
 
-    def __init__(
-        self,
-        redis_retry: RedisRetry,
-        registry: PartitionRegistry,
-        position_tracker: PositionTracker,
-        metrics: WorkerMetrics,
-    ) -> None:
-        self._redis_retry = redis_retry
-        self._registry = registry
-        self._position_tracker = position_tracker
-        self._metrics = metrics
+    redis_retry: RedisRetry
+    registry: PartitionRegistry
+    position_tracker: PositionTracker
+    metrics: WorkerMetrics
+
+    def __post_init__(self) -> None:
         self._turn = asyncio.Lock()
         self._tasks: dict[Partition, asyncio.Task[None]] = {}
 
@@ -56,16 +53,16 @@ class CompactionScheduler:
         partition = owned.partition
         try:
             async with self._turn:
-                planned = await self._redis_retry(
-                    "plan", partition, lambda: owned.plan_compaction(self._registry.event_time_bounds())
+                planned = await self.redis_retry(
+                    "plan", partition, lambda: owned.plan_compaction(self.registry.event_time_bounds())
                 )
-                async with self._registry.lock(partition):
-                    if not await self._redis_retry("compact", partition, lambda: owned.write_compaction(planned)):
-                        self._metrics.batches_fenced.inc()
-                        self._position_tracker.forget(owned)
+                async with self.registry.lock(partition):
+                    if not await self.redis_retry("compact", partition, lambda: owned.write_compaction(planned)):
+                        self.metrics.batches_fenced.inc()
+                        self.position_tracker.forget(owned)
         except RevokedError:
-            self._registry.release(partition)
+            self.registry.release(partition)
         except Exception:  # a bug; deltas that were not compacted remain in the log
-            self._metrics.failures.inc()
+            self.metrics.failures.inc()
             log.exception("compaction failed", partition=str(partition))
-            self._position_tracker.forget(owned)
+            self.position_tracker.forget(owned)

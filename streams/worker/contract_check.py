@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import structlog
 from redis.asyncio import Redis
@@ -40,34 +40,25 @@ class _Pause:
     """A paused partition."""
 
     position: int | None
-    """Its stored position."""
     since_s: float
 
 
+@dataclass(eq=False)
 class ContractCheck:
     """Checks each topic by the first messages counted from it, and pauses the partitions of topics that fail."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        redis: Redis,
-        keys: Keys,
-        *,
-        redis_retry: RedisRetry,
-        writer: PaneWriter,
-        reading: WorkerConsumer,
-        registry: PartitionRegistry,
-        machine: MachineClock,
-    ) -> None:
-        self._machine = machine
-        self._names = settings.topic_names
-        self._redis = redis
-        self._keys = keys
-        self._redis_retry = redis_retry
-        self._writer = writer
-        self._reading = reading
-        self._registry = registry
-        self._accepted: set[Topic] = set(settings.accepted_topics)
+    settings: Settings
+    redis: Redis
+    keys: Keys
+    _: KW_ONLY
+    redis_retry: RedisRetry
+    writer: PaneWriter
+    reading: WorkerConsumer
+    registry: PartitionRegistry
+    machine: MachineClock
+
+    def __post_init__(self) -> None:
+        self._accepted: set[Topic] = set(self.settings.accepted_topics)
         """Topics that need no further check."""
         self._turns: dict[Topic, asyncio.Lock] = {}
         self._paused: dict[Partition, _Pause] = {}
@@ -93,7 +84,7 @@ class ContractCheck:
         if partition.topic in self._accepted:
             self._paused.pop(partition, None)
             return None
-        counted = await self._redis_retry("tally", partition, lambda: self._tally(owned))
+        counted = await self.redis_retry("tally", partition, lambda: self._tally(owned))
         found = check_contract(counted, len(batch), rejected)
         if found.verdict is not TopicVerdict.PAUSED:
             if found.verdict is TopicVerdict.ACCEPTED:
@@ -104,39 +95,39 @@ class ContractCheck:
 
     async def resume_due(self) -> None:
         """Resume partitions whose pause is over or whose position changed, and drop those that were revoked."""
-        assigned = self._reading.assigned()
+        assigned = self.reading.assigned()
         for partition, pause in list(self._paused.items()):
-            owned = self._registry.owned_partitions.get(partition)
+            owned = self.registry.owned_partitions.get(partition)
             moved = owned is not None and owned.loaded and owned.position != pause.position
             if partition not in assigned:
                 del self._paused[partition]
-            elif moved or self._machine.monotonic() - pause.since_s > _RETRY_EVERY_S:
-                self._paused[partition] = _Pause(owned.position if owned else pause.position, self._machine.monotonic())
-                self._reading.resume(partition)
+            elif moved or self.machine.monotonic() - pause.since_s > _RETRY_EVERY_S:
+                self._paused[partition] = _Pause(owned.position if owned else pause.position, self.machine.monotonic())
+                self.reading.resume(partition)
 
     async def _stop(self, owned: OwnedPartition, batch: RecordBatch, why: str) -> TopicPaused | OffsetMismatch:
         partition, topic = owned.partition, owned.partition.topic
-        text = f"topic {self._names.shown(topic)} is not read: {why}"
-        moved = await self._redis_retry(
-            "note_paused", partition, lambda: self._writer.note_paused(partition, owned.position, text)
+        text = f"topic {self.settings.topic_names.shown(topic)} is not read: {why}"
+        moved = await self.redis_retry(
+            "note_paused", partition, lambda: self.writer.note_paused(partition, owned.position, text)
         )
         if moved is not None:
             return moved
         if not self.is_paused(partition):
             log.error(
                 "topic paused: its messages break the contract; no record is lost",
-                topic=self._names.shown(topic),
+                topic=self.settings.topic_names.shown(topic),
                 partition=str(partition),
                 why=why,
                 fix=contract_fix(topic),
             )
-        self._paused[partition] = _Pause(owned.position, self._machine.monotonic())
-        self._reading.pause(partition)
-        await self._reading.seek(partition, batch.start_offset)
+        self._paused[partition] = _Pause(owned.position, self.machine.monotonic())
+        self.reading.pause(partition)
+        await self.reading.seek(partition, batch.start_offset)
         return TopicPaused()
 
     async def _tally(self, owned: OwnedPartition) -> TopicTally:
-        partition, keys = owned.partition, self._keys
-        applied = await self._redis.hget(keys.state(keys.shard(partition)), f"applied:{partition}")
-        totals = await read_counts(self._redis, keys)
+        partition, keys = owned.partition, self.keys
+        applied = await self.redis.hget(keys.state(keys.shard(partition)), f"applied:{partition}")
+        totals = await read_counts(self.redis, keys)
         return topic_tally(partition.topic, totals, None if applied is None else int(applied))

@@ -77,7 +77,6 @@ class OwnedPartition:
         self.partition = partition
         self.position: int | None = None
         self.last_batch_s = self._machine.monotonic()
-        """When the last batch was taken."""
         self.seen = SeenIds(settings.dedup_horizon_ms(partition.topic))
         self.topic_ids: tuple[str, ...] = ()
         """Ids of the counted topic and of its predecessor; empty if unknown."""
@@ -104,7 +103,6 @@ class OwnedPartition:
         self._planned: PlannedCompaction | None = None
         """The planned compaction, while it may still be written."""
         self._ids = IdLog(self.seen.horizon_ms)
-        """The id entries in Redis."""
 
     async def load(self) -> None:
         """Load the position, uncompacted deltas and event ids from Redis."""

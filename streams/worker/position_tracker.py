@@ -10,6 +10,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -24,6 +25,17 @@ from streams.worker.partition import OwnedPartition
 from streams.worker.redis_retry import RedisRetry
 from streams.worker.registry import PartitionRegistry
 
+log = structlog.get_logger()
+
+ASK_EVERY_S = 3.0
+"""Refresh interval of topic metadata: how long an added partition or a deleted topic goes unnoticed."""
+_GAP_MS = 2_000
+"""Largest gap between two fetch responses in which a topic cannot have been recreated and filled unnoticed."""
+_PATIENCE_S = 10.0
+"""Timeout of a metadata request, including one that is already in flight."""
+_SEEK_AGAIN_S = 5.0
+SILENT_S = 3.0
+"""A partition without a fetch response for this time has an unknown lag."""
 _MOST_MARKS = 60
 
 
@@ -57,23 +69,17 @@ class Arrivals:
         self._passed_ms.pop(partition, None)
 
 
-ASK_EVERY_S = 3.0
-"""Refresh interval of topic metadata: how long an added partition or a deleted topic goes unnoticed."""
-_GAP_MS = 2_000
-"""Largest gap between two fetch responses in which a topic cannot have been recreated and filled unnoticed."""
-_PATIENCE_S = 10.0
-"""Timeout of a metadata request, including one that is already in flight."""
-
-
+@dataclass(eq=False)
 class TopicIdentity:
     """Topic metadata of the broker, refreshed periodically and after each gap in a partition's fetch responses.
 
     Partitions share one request: requests per partition and batch would queue up behind a slow broker and time out.
     """
 
-    def __init__(self, reading: WorkerConsumer, machine: MachineClock) -> None:
-        self._machine = machine
-        self._reading = reading
+    reading: WorkerConsumer
+    machine: MachineClock
+
+    def __post_init__(self) -> None:
         self.known: Mapping[Topic, TopicMetadata] = {}
         """Last known metadata; a topic missing from the response keeps its previous entry."""
         self._asked_s = -ASK_EVERY_S
@@ -86,14 +92,14 @@ class TopicIdentity:
 
     def doubt(self, partition: Partition) -> None:
         """Distrust earlier responses about a partition, since its records were not where they were expected."""
-        self._unsure_s[partition] = self._machine.monotonic()
+        self._unsure_s[partition] = self.machine.monotonic()
 
     async def of(self, partition: Partition) -> str:
         """Current id of a partition's topic; empty if the broker has no topic ids.
 
         Raises TimeoutError or KafkaError if the broker does not answer.
         """
-        last_fetch_ms = self._reading.last_fetch_ms(partition) or 0
+        last_fetch_ms = self.reading.last_fetch_ms(partition) or 0
         if not 0 <= last_fetch_ms - self._heard_ms.get(partition, 0) <= _GAP_MS:
             self._unsure_s[partition] = self._heard_s(last_fetch_ms)
         self._heard_ms[partition] = last_fetch_ms
@@ -106,7 +112,7 @@ class TopicIdentity:
 
     async def refresh(self) -> None:
         """Refresh if the last response is old. Raises TimeoutError or KafkaError if the broker does not answer."""
-        recently_s = self._machine.monotonic() - ASK_EVERY_S
+        recently_s = self.machine.monotonic() - ASK_EVERY_S
         if self._asked_s <= recently_s:
             await self._ask(recently_s)
 
@@ -115,7 +121,7 @@ class TopicIdentity:
         async with asyncio.timeout(_PATIENCE_S):
             while True:
                 if self._asking is None or self._asking.done():
-                    self._began_s = self._machine.monotonic()
+                    self._began_s = self.machine.monotonic()
                     self._asking = asyncio.create_task(self._learn(self._began_s))
                     self._asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
                 if self._began_s >= since_s:
@@ -125,47 +131,33 @@ class TopicIdentity:
                     await asyncio.shield(self._asking)
 
     async def _learn(self, asked_s: float) -> None:
-        self.known = {**self.known, **await self._reading.fetch_topic_metadata(READ_TOPICS)}
+        self.known = {**self.known, **await self.reading.fetch_topic_metadata(READ_TOPICS)}
         self._asked_s = asked_s
 
     def _heard_s(self, last_fetch_ms: int) -> float:
         """Time of the last fetch response by the monotonic clock; now, if unknown or long ago."""
-        ago_s = (self._machine.now_ms() - last_fetch_ms) / 1000
-        return self._machine.monotonic() - (ago_s if 0 <= ago_s <= _PATIENCE_S else 0)
+        ago_s = (self.machine.now_ms() - last_fetch_ms) / 1000
+        return self.machine.monotonic() - (ago_s if 0 <= ago_s <= _PATIENCE_S else 0)
 
 
-log = structlog.get_logger()
-
-_SEEK_AGAIN_S = 5.0
-SILENT_S = 3.0
-"""A partition without a fetch response for this time has an unknown lag."""
-
-
+@dataclass(eq=False)
 class PositionTracker:
     """Compares stored positions with read positions. Callers must hold the partition's lock."""
 
-    def __init__(
-        self,
-        reading: WorkerConsumer,
-        redis_retry: RedisRetry,
-        registry: PartitionRegistry,
-        writer: PaneWriter,
-        identity: TopicIdentity,
-        *,
-        reference_ms: Callable[[], int],
-        machine: MachineClock,
-    ) -> None:
-        """`reference_ms`: the reference clock that all processes share."""
-        self._machine = machine
-        self._reading = reading
-        self._reference_ms = reference_ms
+    reading: WorkerConsumer
+    redis_retry: RedisRetry
+    registry: PartitionRegistry
+    writer: PaneWriter
+    identity: TopicIdentity
+    _: KW_ONLY
+    reference_ms: Callable[[], int]
+    """The reference clock that all processes share."""
+    machine: MachineClock
+
+    def __post_init__(self) -> None:
         self._arrivals = Arrivals()
-        self._redis_retry = redis_retry
-        self._registry = registry
-        self._writer = writer
         self._sought: dict[Partition, float] = {}
         self._first: dict[Partition, int] = {}
-        self._identity = identity
 
     def forget(self, owned: OwnedPartition) -> None:
         """Invalidate a partition: it is reloaded, and sought again."""
@@ -191,18 +183,18 @@ class PositionTracker:
         if not await self._is_same_topic(owned):
             return 1
         position = await self._position(owned)
-        reading = await self._reading.position(owned.partition)
-        end = self._reading.known_end_offset(owned.partition)
+        reading = await self.reading.position(owned.partition)
+        end = self.reading.known_end_offset(owned.partition)
         # A position beyond the end means that the topic was recreated, which not every broker reports as an error.
         # With topic ids this check is not needed, and the known end offset may lag.
         beyond = end is not None and end < position and not owned.topic_ids
-        if (beyond or reading != position) and self._machine.monotonic() - owned.last_batch_s > _SEEK_AGAIN_S:
+        if (beyond or reading != position) and self.machine.monotonic() - owned.last_batch_s > _SEEK_AGAIN_S:
             await self._seek(owned, position)
         return self.records_after(owned.partition, position)
 
     def records_after(self, partition: Partition, position: int) -> int:
         """Records from a position to the end; at least one if the end is unknown."""
-        end = self._reading.known_end_offset(partition)
+        end = self.reading.known_end_offset(partition)
         return 1 if end is None or end < position else end - position
 
     def counted_through_ms(self, partition: Partition, position: int | None) -> int | None:
@@ -214,21 +206,21 @@ class PositionTracker:
             position = self._first.get(partition)
         if position is None:
             return None
-        end, last_fetch_ms = self._reading.known_end_offset(partition), self._reading.last_fetch_ms(partition)
+        end, last_fetch_ms = self.reading.known_end_offset(partition), self.reading.last_fetch_ms(partition)
         if end is not None and last_fetch_ms is not None:
-            self._arrivals.note(partition, end, self._reference_ms() - max(0, self._machine.now_ms() - last_fetch_ms))
+            self._arrivals.note(partition, end, self.reference_ms() - max(0, self.machine.now_ms() - last_fetch_ms))
         return self._arrivals.counted_ms(partition, position)
 
     def broker_answers_for(self, owned: OwnedPartition) -> bool:
         """Whether the broker answered for a partition recently; if not, its lag is unknown."""
-        fetched_ago_ms = self._machine.now_ms() - (self._reading.last_fetch_ms(owned.partition) or 0)
-        return self._machine.monotonic() - owned.last_batch_s < SILENT_S or abs(fetched_ago_ms) < SILENT_S * 1000
+        fetched_ago_ms = self.machine.now_ms() - (self.reading.last_fetch_ms(owned.partition) or 0)
+        return self.machine.monotonic() - owned.last_batch_s < SILENT_S or abs(fetched_ago_ms) < SILENT_S * 1000
 
     def lost_from_ms(self, owned: OwnedPartition) -> int:
         """The earliest time from which uncounted records of a partition may be lost, for
         `PaneWriter.mark_incomplete`: the previous owner's last heartbeat, or the as-of if earlier."""
-        known = [ms for ms in (owned.previous_heartbeat_ms, self._registry.as_of_ms) if ms is not None]
-        return min(known, default=self._reference_ms())
+        known = [ms for ms in (owned.previous_heartbeat_ms, self.registry.as_of_ms) if ms is not None]
+        return min(known, default=self.reference_ms())
 
     async def _is_same_topic(self, owned: OwnedPartition) -> bool:
         """Whether the topic is the counted one; if not, restart at the first record of the new one.
@@ -236,18 +228,16 @@ class PositionTracker:
         Offsets alone cannot decide: a new topic may have grown beyond the position. The predecessor's id comes from a
         broker with old metadata.
         """
-        topic_id, position = await self._identity.of(owned.partition), owned.position
+        topic_id, position = await self.identity.of(owned.partition), owned.position
         if not topic_id or position is None or topic_id in owned.topic_ids:
             return True
         if not owned.topic_ids:
-            if await self._redis_retry(
-                "note_topic_id",
-                owned.partition,
-                lambda: self._writer.note_topic_id(owned.partition, position, topic_id),
+            if await self.redis_retry(
+                "note_topic_id", owned.partition, lambda: self.writer.note_topic_id(owned.partition, position, topic_id)
             ):
                 owned.topic_ids = (topic_id,)
             return True
-        first = await self._reading.beginning_offset(owned.partition)
+        first = await self.reading.beginning_offset(owned.partition)
         log.error(
             "topic was recreated; its uncounted records are lost and the history is incomplete",
             partition=str(owned.partition),
@@ -262,26 +252,26 @@ class PositionTracker:
         if owned.position is not None:
             return owned.position
         if owned.partition not in self._first:
-            self._first[owned.partition] = await self._reading.beginning_offset(owned.partition)
+            self._first[owned.partition] = await self.reading.beginning_offset(owned.partition)
         return self._first[owned.partition]
 
     async def _seek(self, owned: OwnedPartition, position: int) -> None:
         """Seek to a position. Once is enough: batches already fetched are skipped."""
-        if self._machine.monotonic() - self._sought.get(owned.partition, -_SEEK_AGAIN_S) < _SEEK_AGAIN_S:
+        if self.machine.monotonic() - self._sought.get(owned.partition, -_SEEK_AGAIN_S) < _SEEK_AGAIN_S:
             return
-        self._identity.doubt(owned.partition)
+        self.identity.doubt(owned.partition)
         if not await self._is_same_topic(owned):
             return
-        await self._reading.seek(owned.partition, await self._reachable(owned, position))
-        self._sought[owned.partition] = self._machine.monotonic()
+        await self.reading.seek(owned.partition, await self._reachable(owned, position))
+        self._sought[owned.partition] = self.machine.monotonic()
 
     async def _reachable(self, owned: OwnedPartition, position: int) -> int:
         """The position, or the beginning if Kafka no longer holds it."""
-        first = await self._reading.beginning_offset(owned.partition)
-        end = self._reading.known_end_offset(owned.partition)
+        first = await self.reading.beginning_offset(owned.partition)
+        end = self.reading.known_end_offset(owned.partition)
         if owned.position is None or (first <= position and end is None):  # beyond the end? the next fetch shows
             return position
-        last = max(await self._reading.end_offset(owned.partition), end or 0)
+        last = max(await self.reading.end_offset(owned.partition), end or 0)
         if first <= position <= max(last, first):
             return position
         log.error(
@@ -291,18 +281,16 @@ class PositionTracker:
             earliest=first,
             end=last,
         )
-        await self._reset_position(owned, position, first, await self._identity.of(owned.partition))
+        await self._reset_position(owned, position, first, await self.identity.of(owned.partition))
         return first
 
     async def _reset_position(self, owned: OwnedPartition, position: int, first: int, topic_id: str) -> None:
         """Continue with the first available record, and mark the history as incomplete."""
-        if await self._redis_retry(
-            "compact", owned.partition, lambda: owned.compact(self._registry.event_time_bounds())
-        ):
+        if await self.redis_retry("compact", owned.partition, lambda: owned.compact(self.registry.event_time_bounds())):
             unknown_ms = self.lost_from_ms(owned)
-            await self._redis_retry(
+            await self.redis_retry(
                 "reset_position",
                 owned.partition,
-                lambda: self._writer.reset_position(owned.partition, position, first, unknown_ms, topic_id),
+                lambda: self.writer.reset_position(owned.partition, position, first, unknown_ms, topic_id),
             )
         self.forget(owned)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -27,13 +28,15 @@ class RevokedError(Exception):
     """The partition was revoked."""
 
 
+@dataclass(eq=False)
 class RedisRetry:
     """Retries the Redis calls of a partition until they succeed, and pauses fetching meanwhile."""
 
-    def __init__(self, reading: WorkerConsumer, metrics: WorkerMetrics, machine: MachineClock) -> None:
-        self._machine = machine
-        self._reading = reading
-        self._metrics = metrics
+    reading: WorkerConsumer
+    metrics: WorkerMetrics
+    machine: MachineClock
+
+    def __post_init__(self) -> None:
         self.refused: dict[Partition, RedisRefusal] = {}
         """# <partition whose call Redis refuses now: reason>"""
         self._pace = LogPace()
@@ -42,29 +45,29 @@ class RedisRetry:
         """Retry a call until Redis answers. Raises RevokedError if the partition is revoked."""
         pause_s = _FIRST_PAUSE_S
         while True:
-            started = self._machine.monotonic()
+            started = self.machine.monotonic()
             try:
                 answer = await call()
             except (RedisError, *UNREACHABLE) as error:
                 self._failed(name, partition, error)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-                if partition not in self._reading.assigned():
+                if partition not in self.reading.assigned():
                     self.refused.pop(partition, None)
                     raise RevokedError from None
             else:
                 self.refused.pop(partition, None)
-                self._metrics.redis_seconds.labels(name).observe(self._machine.monotonic() - started)
+                self.metrics.redis_seconds.labels(name).observe(self.machine.monotonic() - started)
                 return answer
 
     def _failed(self, name: str, partition: Partition, error: Exception) -> None:
-        self._metrics.redis_errors.inc()
+        self.metrics.redis_errors.inc()
         refusal = refusal_of(error)
         if refusal is None:
             self.refused.pop(partition, None)
         else:
             self.refused[partition] = refusal
-            self._metrics.redis_refusals.labels(refusal).inc()
-        if self._pace.is_due(refusal.value if refusal else str(error), self._machine.monotonic()):
+            self.metrics.redis_refusals.labels(refusal).inc()
+        if self._pace.is_due(refusal.value if refusal else str(error), self.machine.monotonic()):
             fix = REFUSAL_TEXTS[refusal].fix if refusal else ""
             log.warning("Redis call failed; retrying", call=name, error=str(error), partition=str(partition), fix=fix)

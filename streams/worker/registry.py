@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Container
+from dataclasses import KW_ONLY, dataclass
 
 from redis.asyncio import Redis
 
@@ -24,37 +25,31 @@ from streams.worker.redis_retry import RedisRetry
 _MAX_NAMES = 1_000_000
 
 
+@dataclass(eq=False)
 class PartitionRegistry:
     """The assigned partitions, one lock each: only its holder may count, seek or write."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        redis_retry: RedisRetry,
-        writer: PaneWriter,
-        compactor: Compactor,
-        *,
-        now_ms: Callable[[], int],
-        machine: MachineClock,
-    ) -> None:
-        """`now_ms`: the reference clock that all processes share."""
-        self._machine = machine
+    settings: Settings
+    redis_retry: RedisRetry
+    writer: PaneWriter
+    compactor: Compactor
+    _: KW_ONLY
+    now_ms: Callable[[], int]
+    """The reference clock that all processes share."""
+    machine: MachineClock
+
+    def __post_init__(self) -> None:
         self.owned_partitions: dict[Partition, OwnedPartition] = {}
         self.as_of_ms: int | None = None
         """Event time up to which all workers have counted, if known."""
         self.retained_spans = NO_RETAINED_SPANS
         """Retained spans as last published."""
-        self._settings = settings
-        self._now_ms = now_ms
-        self._redis_retry = redis_retry
-        self._writer = writer
-        self._compactor = compactor
         self._rows = RowIndex()
         self._locks: dict[Partition, asyncio.Lock] = {}
 
     def event_time_bounds(self) -> EventTimeBounds:
         """The current limits of what is too late, too early or expired."""
-        return event_time_bounds(self._settings, self.as_of_ms, self._now_ms()).with_retained(self.retained_spans)
+        return event_time_bounds(self.settings, self.as_of_ms, self.now_ms()).with_retained(self.retained_spans)
 
     def lock(self, partition: Partition) -> asyncio.Lock:
         """The lock of a partition."""
@@ -65,10 +60,10 @@ class PartitionRegistry:
         owned = self.owned_partitions.get(partition)
         if owned is None:
             owned = self.owned_partitions[partition] = OwnedPartition(
-                partition, self._settings, self._writer, self._compactor, self._rows, self._machine
+                partition, self.settings, self.writer, self.compactor, self._rows, self.machine
             )
         if not owned.loaded:
-            await self._redis_retry("load", partition, owned.load)
+            await self.redis_retry("load", partition, owned.load)
         return owned
 
     def release(self, partition: Partition) -> None:
@@ -84,7 +79,7 @@ class PartitionRegistry:
         """Limit the memory for row numbers and event ids, before counting a batch of this partition."""
         if self._rows.names > _MAX_NAMES:
             self._rows = RowIndex()  # each partition switches to it with its next batch
-        limit = self._settings.dedup_memory_mb << 20
+        limit = self.settings.dedup_memory_mb << 20
         while sum(held.seen.nbytes for held in self.owned_partitions.values()) > limit:
             fullest = max(self.owned_partitions.values(), key=lambda held: held.seen.nbytes)
             fullest.seen.evict_oldest()
@@ -95,49 +90,43 @@ JUMP_MS = 500
 """A clock that differs from the expected time by more than this has jumped."""
 
 
+@dataclass(eq=False)
 class WorkerClock:
     """Keeps the reference clock and the as-of current."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        redis: Redis,
-        keys: Keys,
-        registry: PartitionRegistry,
-        reference: ReferenceClock,
-        machine: MachineClock,
-    ) -> None:
-        self._machine = machine
-        self._settings = settings
-        self._reference = reference
-        self._redis = redis
-        self._keys = keys
-        self._registry = registry
+    settings: Settings
+    redis: Redis
+    keys: Keys
+    registry: PartitionRegistry
+    reference: ReferenceClock
+    machine: MachineClock
+
+    def __post_init__(self) -> None:
         self.followed = False
         """Whether the as-of was read from Redis; until then no event may be judged."""
 
     async def measure(self) -> None:
         """Measure Redis's clock."""
-        await self._reference.measure()
+        await self.reference.measure()
 
     async def jumped(self, since_s: float) -> bool:
         """Measure the clock unless it was measured after `since_s` (monotonic), and report whether it jumped.
 
         While a machine is suspended its monotonic clock stops, and events would be judged by an old time.
         """
-        if self._reference.measured_s is not None and self._reference.measured_s >= since_s:
+        if self.reference.measured_s is not None and self.reference.measured_s >= since_s:
             return False
-        before_ms, before_s = self._reference.now_ms(), self._machine.monotonic()
+        before_ms, before_s = self.reference.now_ms(), self.machine.monotonic()
         await self.measure()
-        passed_ms = (self._machine.monotonic() - before_s) * 1000
-        return abs(self._reference.now_ms() - before_ms - passed_ms) > JUMP_MS
+        passed_ms = (self.machine.monotonic() - before_s) * 1000
+        return abs(self.reference.now_ms() - before_ms - passed_ms) > JUMP_MS
 
     async def follow(self) -> None:
         """Read the as-of from Redis; measure the clock first if it never was."""
-        if self._reference.measured_s is None:
+        if self.reference.measured_s is None:
             await self.measure()
-        state = await read_state(self._redis, self._keys)
+        state = await read_state(self.redis, self.keys)
         # Over all topics, even those that answers do not wait for: their late events need the same retention.
-        now = newest_as_of(state, self._reference.now_ms(), self._settings, waiting_for=EVENT_TOPICS)
-        self._registry.as_of_ms = now.ms
+        now = newest_as_of(state, self.reference.now_ms(), self.settings, waiting_for=EVENT_TOPICS)
+        self.registry.as_of_ms = now.ms
         self.followed = True

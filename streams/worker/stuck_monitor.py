@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 
 import structlog
 from redis.exceptions import RedisError
@@ -37,40 +38,28 @@ CanBeRead = Callable[[Partition, int | None], Awaitable[bool]]
 """Whether another consumer receives the records from a position."""
 
 
+@dataclass(eq=False)
 class StuckMonitor:
     """Confirms the watchdog's findings with the broker: the worker is stuck only if another consumer can read."""
 
-    def __init__(
-        self,
-        after_s: float,
-        *,
-        probe: WriteProbe,
-        redis_retry: RedisRetry,
-        report: Callable[[], Awaitable[None]],
-        reading: WorkerConsumer,
-        registry: PartitionRegistry,
-        fetch_budget: FetchBudget,
-        is_paused: Callable[[Partition], bool],
-        is_readable: CanBeRead,
-        shutdown_watchdog: ShutdownWatchdog,
-        stop: Callable[[], None],
-        machine: MachineClock,
-    ) -> None:
-        """`report`: publishes the worker's metrics in Redis."""
-        self._machine = machine
-        self._after_s = after_s
-        self._probe = probe
-        self._report = report
-        self._redis_retry = redis_retry
+    after_s: float
+    _: KW_ONLY
+    probe: WriteProbe
+    redis_retry: RedisRetry
+    report: Callable[[], Awaitable[None]]
+    """Publishes the worker's state in Redis."""
+    reading: WorkerConsumer
+    registry: PartitionRegistry
+    fetch_budget: FetchBudget
+    is_paused: Callable[[Partition], bool]
+    is_readable: CanBeRead
+    shutdown_watchdog: ShutdownWatchdog
+    stop: Callable[[], None]
+    machine: MachineClock
+
+    def __post_init__(self) -> None:
         self._refusal: RedisRefusal | None = None
-        self._reading = reading
-        self._registry = registry
-        self._fetch_budget = fetch_budget
-        self._is_paused = is_paused
-        self._is_readable = is_readable
-        self._shutdown_watchdog = shutdown_watchdog
-        self._stop = stop
-        self._watchdog = Watchdog(after_s)
+        self._watchdog = Watchdog(self.after_s)
         self._unanswered: Partition | None = None
         """A partition that no consumer could read at the last probe."""
         self._asked_s = 0.0
@@ -97,21 +86,21 @@ class StuckMonitor:
     async def _beat(self) -> None:
         """Signal that the event loop runs, independent of slow checks."""
         while True:
-            self._shutdown_watchdog.alive()
+            self.shutdown_watchdog.alive()
             await asyncio.sleep(_EVERY_S)
 
     async def _check_forever(self) -> None:
         while True:
             await asyncio.sleep(_EVERY_S)
             try:
-                why = await self.check() if self._after_s else ""
+                why = await self.check() if self.after_s else ""
             except Exception:  # a rebalance in between; a failing monitor must not end the worker
                 log.exception("stuck check failed; retrying in 1 s")
                 continue
             if why:
                 log.error("worker is stuck; exiting to be restarted, no record is lost", why=why)
-                self._shutdown_watchdog.begin("being stuck", code=1)
-                self._stop()
+                self.shutdown_watchdog.begin("being stuck", code=1)
+                self.stop()
                 return
 
     async def check(self) -> str:
@@ -119,21 +108,21 @@ class StuckMonitor:
         seen = WorkerSample(
             {partition: await self._see(partition) for partition in self._assigned()},
             redis_takes_writes=await self._redis_takes_writes(),
-            rebalancing=self._reading.rebalancing,
-            full=self._fetch_budget.full,
+            rebalancing=self.reading.rebalancing,
+            full=self.fetch_budget.full,
         )
-        doubted = self._watchdog.check(self._machine.monotonic(), seen)
+        doubted = self._watchdog.check(self.machine.monotonic(), seen)
         self._ask_about_unreadable()
         if self._unanswered:
             return await self._wait_for_broker(self._unanswered)
-        if self._watchdog.rebalance_is_stuck(self._machine.monotonic()):
+        if self._watchdog.rebalance_is_stuck(self.machine.monotonic()):
             doubted = doubted or list(seen.partitions) or [_ANY]
-            why = f"a rebalance has not ended for {2 * self._after_s:g} s"
+            why = f"a rebalance has not ended for {2 * self.after_s:g} s"
         elif doubted:
-            why = f"no record of {doubted[0]} was read for {self._after_s:g} s"
+            why = f"no record of {doubted[0]} was read for {self.after_s:g} s"
         else:
             return ""
-        if await self._is_readable(doubted[0], self._position(doubted[0])):
+        if await self.is_readable(doubted[0], self._position(doubted[0])):
             return f"{why}, and the broker answers other consumers"
         if self._hears_of_others(doubted[0]):
             log.error(
@@ -153,35 +142,35 @@ class StuckMonitor:
         assigned = self._assigned()
         if assigned and partition not in assigned:  # reassigned, or its topic was deleted
             self._unanswered = None
-            self._watchdog.restart_timers(self._machine.monotonic())
-        elif self._machine.monotonic() - self._asked_s > _ASK_EVERY_S:
-            self._asked_s = self._machine.monotonic()
-            if await self._is_readable(partition, self._position(partition)):
+            self._watchdog.restart_timers(self.machine.monotonic())
+        elif self.machine.monotonic() - self._asked_s > _ASK_EVERY_S:
+            self._asked_s = self.machine.monotonic()
+            if await self.is_readable(partition, self._position(partition)):
                 log.info("broker answers again", partition=str(partition))
                 self._unanswered = None
-                self._watchdog.restart_timers(self._machine.monotonic())
+                self._watchdog.restart_timers(self.machine.monotonic())
         return ""
 
     def _ask_about_unreadable(self) -> None:
         """Probe one unreadable partition in the background from time to time."""
-        due = self._machine.monotonic() - self._asked_unreadable_s > _ASK_UNREADABLE_EVERY_S
+        due = self.machine.monotonic() - self._asked_unreadable_s > _ASK_UNREADABLE_EVERY_S
         if self._unreadable and due and (self._asking is None or self._asking.done()):
-            self._asked_unreadable_s = self._machine.monotonic()
+            self._asked_unreadable_s = self.machine.monotonic()
             self._asking = asyncio.create_task(self._ask_about(next(iter(self._unreadable))))
 
     async def _ask_about(self, partition: Partition) -> None:
         position = self._unreadable.pop(partition)
-        if partition in self._reading.assigned() and not await self._is_readable(partition, position):
+        if partition in self.reading.assigned() and not await self.is_readable(partition, position):
             self._unreadable[partition] = position  # behind the other partitions, which are probed next
 
     def _hears_of_others(self, partition: Partition) -> bool:
         return any(self._is_heard_of(other) for other in self._assigned() if other != partition)
 
     def _is_heard_of(self, partition: Partition) -> bool:
-        return abs(self._machine.now_ms() - (self._reading.last_fetch_ms(partition) or 0)) <= SILENT_S * 1000
+        return abs(self.machine.now_ms() - (self.reading.last_fetch_ms(partition) or 0)) <= SILENT_S * 1000
 
     def _position(self, partition: Partition) -> int | None:
-        owned = self._registry.owned_partitions.get(partition)
+        owned = self.registry.owned_partitions.get(partition)
         return None if owned is None else owned.position
 
     def _assigned(self) -> set[Partition]:
@@ -189,29 +178,29 @@ class StuckMonitor:
         with suppress(Exception):  # Faust has no consumer before its start and after its end
             return {
                 partition
-                for partition in self._reading.assigned()
-                if not self._is_paused(partition)
+                for partition in self.reading.assigned()
+                if not self.is_paused(partition)
                 and not (partition in self._unreadable and self._unreadable[partition] == self._position(partition))
             }
         return set()
 
     async def _see(self, partition: Partition) -> PartitionSample:
-        owned = self._registry.owned_partitions.get(partition)
+        owned = self.registry.owned_partitions.get(partition)
         position = None if owned is None else owned.position
         has_backlog = not self._is_heard_of(partition)
         if not has_backlog:
-            end = self._reading.known_end_offset(partition)
+            end = self.reading.known_end_offset(partition)
             with suppress(TimeoutError):
                 has_backlog = end is None or end > (
-                    await self._reading.position(partition) if position is None else position
+                    await self.reading.position(partition) if position is None else position
                 )
         return PartitionSample(
-            owned and (owned.position, owned.last_batch_s, self._reading.large_record_reads(partition)), has_backlog
+            owned and (owned.position, owned.last_batch_s, self.reading.large_record_reads(partition)), has_backlog
         )
 
     async def _redis_takes_writes(self) -> bool:
         try:
-            refusal = await asyncio.wait_for(self._probe.refusal(), _REDIS_WITHIN_S)
+            refusal = await asyncio.wait_for(self.probe.refusal(), _REDIS_WITHIN_S)
         except (RedisError, TimeoutError, *UNREACHABLE):
             return False
         if refusal is not self._refusal:
@@ -223,8 +212,8 @@ class StuckMonitor:
             else:
                 log.info("Redis accepts writes")
             self._refusal = refusal
-        if refusal in PERMISSION_REFUSALS or not PERMISSION_REFUSALS.isdisjoint(self._redis_retry.refused.values()):
+        if refusal in PERMISSION_REFUSALS or not PERMISSION_REFUSALS.isdisjoint(self.redis_retry.refused.values()):
             # Housekeeping may be blocked by the same refusal. If this call is refused, too, heartbeats end.
             with suppress(RedisError, TimeoutError, *UNREACHABLE):
-                await asyncio.wait_for(self._report(), _REDIS_WITHIN_S)
-        return refusal is None and not self._redis_retry.refused
+                await asyncio.wait_for(self.report(), _REDIS_WITHIN_S)
+        return refusal is None and not self.redis_retry.refused

@@ -132,8 +132,8 @@ async def test_a_fenced_worker_cannot_pause_a_partition(redis_url: str) -> None:
         for office in (zombie, owner):
             office.topics.write(ORDERS_0, paid(at=1), *[FOREIGN] * 2_000)
             await office.count(office.topics.fetch(ORDERS_0, most=1))
-        async with zombie.worker._batch_processor._registry.lock(ORDERS_0):
-            await zombie.worker._batch_processor._registry.get_loaded(ORDERS_0)
+        async with zombie.worker._batch_processor.registry.lock(ORDERS_0):
+            await zombie.worker._batch_processor.registry.get_loaded(ORDERS_0)
         owner.topics.write(ORDERS_0)
         await owner.redis.hset(owner.keys.state(0), f"pos:{ORDERS_0}", 2)
         await zombie.count(zombie.topics.fetch(ORDERS_0, most=2_000))

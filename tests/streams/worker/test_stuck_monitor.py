@@ -27,7 +27,7 @@ class Watched:
         self.unreadable: set[Partition] = set()
         self.asked: list[Partition] = []
         self.stuck_monitor: StuckMonitor = office.worker._stuck_monitor
-        self.stuck_monitor._is_readable = self._is_readable
+        self.stuck_monitor.is_readable = self._is_readable
 
     async def _is_readable(self, partition: Partition, _position: int | None) -> bool:
         self.asked.append(partition)
@@ -134,9 +134,9 @@ async def test_does_not_end_the_worker_while_redis_refuses_writes(watched: Watch
 
 async def test_does_not_end_the_worker_while_a_call_is_refused_that_the_probe_misses(watched: Watched) -> None:
     watched.office.topics.write(CLICKS_0, click(at=1))
-    watched.stuck_monitor._redis_retry.refused[CLICKS_0] = RedisRefusal.NOPERM
+    watched.stuck_monitor.redis_retry.refused[CLICKS_0] = RedisRefusal.NOPERM
     assert await watched.check(100) == ""
-    watched.stuck_monitor._redis_retry.refused.clear()
+    watched.stuck_monitor.redis_retry.refused.clear()
     assert "clicks/0" in await watched.check(40)
 
 

@@ -35,7 +35,7 @@ def test_reasons_of_readyz_are_grouped_by_partition() -> None:
 
     def grouped(**facts: object) -> str:
         found = answer_status(
-            ServerState(AsOf(at_ms - 60_000, (), 0), states, polled_ms=at_ms, failure=None, **facts), at_ms
+            ServerState(AsOf(at_ms - 60_000, ()), states, polled_ms=at_ms, failure=None, **facts), at_ms
         )  # type: ignore[arg-type]
         assert len(found.reasons) >= 13
         return not_ready_reason(503, {"reasons": list(found.reasons)})
