@@ -88,12 +88,14 @@ async def _run_checks(settings: Settings, show: Callable[[CheckResult], None]) -
     return checks
 
 
-async def within(checks: Awaitable[Sequence[CheckResult]], limit_s: float = REDIS_WITHIN_S) -> Sequence[CheckResult]:
+async def within(checks: Awaitable[Sequence[CheckResult]]) -> Sequence[CheckResult]:
     """The results of `checks`, or one error if they take longer than the limit."""
     from streams.local.doctor.check_results import failed
 
     try:
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(REDIS_WITHIN_S):
             return await checks
     except TimeoutError:
-        return [failed("redis", f"did not answer all commands within {limit_s:g} s", "see its log and its slowlog")]
+        return [
+            failed("redis", f"did not answer all commands within {REDIS_WITHIN_S:g} s", "see its log and its slowlog")
+        ]

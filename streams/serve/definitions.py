@@ -85,4 +85,4 @@ async def all_definitions(live: LiveView) -> Response:
         not_in_as_of=[topic.value for topic in settings.not_in_as_of],
         definitions=list(definitions()),
     )
-    return json_response(answer.model_dump(mode="json"))
+    return json_response(answer)

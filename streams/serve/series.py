@@ -27,7 +27,7 @@ from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS, ApiError, unknown_value_error
 from streams.serve.paths import PathId
 from streams.view.compare_rules import ComparisonPeriod
-from streams.view.comparer import ComparedSeries, Comparer
+from streams.view.comparer import Comparer
 from streams.view.query import KpiQuery
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
@@ -94,13 +94,10 @@ async def series(
         compared = await live.ask(
             lambda view, at_ms: Comparer(view, at_ms, zone).series(query, row, name, moments, compare)
         )
-        about["compared"] = _compared(compared, compare)
+        about["compared"] = ComparedPoints(
+            against=compare, offset_ms=compared.offset_ms, promotion=compared.promotion, points=compared.points
+        )
     return json_response(frame_fields(live, newest_ms, newest=True) | about)
-
-
-def _compared(compared: ComparedSeries, against: ComparisonPeriod) -> dict[str, Any]:
-    about = {"against": against, "offset_ms": compared.offset_ms, "promotion": compared.promotion}
-    return about | {"points": compared.points}
 
 
 def _moments(newest_ms: int, start: int | None, end: int | None, step: int) -> range:

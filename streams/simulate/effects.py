@@ -70,9 +70,9 @@ class IncidentEffects:
                 sampled_hits |= hit & self.sampled(incident, len(at), site, place)
         return sampled_hits
 
-    def postpone(self, kind: str, at: Ints, dims: Dims, place: int) -> Ints:
-        """Move times within an incident to its end plus a few seconds."""
-        for incident, hit in self.hits(kind, at, dims):
+    def postpone(self, at: Ints, dims: Dims, place: int) -> Ints:
+        """Move times within an `order_stop` to its end plus a few seconds."""
+        for incident, hit in self.hits("order_stop", at, dims):
             rng = stream(self._seed, Purpose.INCIDENT, incident.index, ChanceSite.WAIT, place)
             wait = rng.exponential(1000.0, len(at)).astype(np.int64)
             at = np.where(hit, incident.end_ms + wait, at)

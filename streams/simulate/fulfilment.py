@@ -111,7 +111,7 @@ class _Parcels:
         refunded_at = at + lognormal_ms(rng, size, REFUND_MEDIAN_H * HOUR_S, 0.5, speed)
         at, refunded_at, order, line = at[back], refunded_at[back], self._order[back], self._line[back]
         dims = self._scene.sessions.dims(self._orders.session[order])
-        refunded_at = self._scene.effects.postpone("order_stop", refunded_at, dims, self._scene.slice_index)
+        refunded_at = self._scene.effects.postpone(refunded_at, dims, self._scene.slice_index)
         lines, key = self._orders.lines, self._orders.key[order]
         money = np.minimum(lines.qty[line] * lines.unit_price[line], self._orders.amount[order])
         sku, catalog = lines.sku[line], self._scene.world.catalog

@@ -55,8 +55,6 @@ class Checkouts:
     """Checkout and order of sessions with a cart."""
 
     session: Ints
-    checks_out: Bools
-    at: Ints
     orders: Bools
     created: Ints
 
@@ -78,7 +76,7 @@ def check_out(scene: SliceContext, carts: Carts) -> tuple[EventColumns, Checkout
     for _, hit in effects.hits("order_stop", created, dims):
         orders &= ~hit
     rows = scene.clicks(SimulatedEventType.CHECKOUT_START, session[checks_out], at[checks_out])
-    return rows, Checkouts(session, checks_out, at, orders, created)
+    return rows, Checkouts(session, orders, created)
 
 
 def place_orders(

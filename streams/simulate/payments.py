@@ -58,7 +58,7 @@ class _OrderRows:
     dims: dict[str, Bytes]
 
     def waits(self, at: Ints) -> Ints:
-        return self.scene.effects.postpone("order_stop", at, self.dims, self.scene.slice_index)
+        return self.scene.effects.postpone(at, self.dims, self.scene.slice_index)
 
     def rows(
         self, kind: SimulatedEventType, mask: Bools, at: Ints, value: Ints | None = None, tail: Objects | bytes = b""

@@ -89,7 +89,6 @@ class Proof:
     lost: int
     doubled: int
     repeats_sent: int
-    repeats_found: int
     gmv_sent: int
     gmv_answered: int | None
     """The API's GMV in the window that covers the sale; None: no answer."""
@@ -105,7 +104,6 @@ class Proof:
             lost=sum(-one for one in more if one < 0),
             doubled=sum(one for one in more if one > 0),
             repeats_sent=counts.repeats,
-            repeats_found=totals.duplicates,
             gmv_sent=counts.gmv,
             gmv_answered=gmv_answered,
         )

@@ -38,6 +38,3 @@ class ChildFailedError(EmbeddedError):
 
     def __init__(self, name: str, reason: str, log_tail: Sequence[str] = ()) -> None:
         super().__init__("\n".join([f"{name} {reason}", *(f"  {line}" for line in log_tail)]))
-        self.name = name
-        self.reason = reason
-        self.log_tail = tuple(log_tail)
