@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import threading
@@ -101,14 +102,17 @@ def _bind(settings: Settings, port: int) -> _MetricsServer:
         load_certificate_and_key(
             tls, settings.http_cert_file, settings.http_key_file, "http_cert_file", "http_key_file"
         )
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
         server = _MetricsServer(family, address, tls)
     except OSError as error:
-        raise UsageError(
-            f"cannot serve /metrics at {host}:{port} ({error.strerror}): stop the process that uses it, or choose "
-            "another --metrics-port (setting metrics_port; 0: no /metrics)"
-        ) from error
+        fix = (
+            "choose another --metrics-host"
+            if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+            else "stop the process that uses it, or choose another --metrics-port (metrics_port; 0: no /metrics)"
+        )
+        raise UsageError(f"cannot serve /metrics at {host}:{port} ({error.strerror}): {fix}") from error
     log.info("serving metrics", url=metrics_url(settings, port))
     return server
 

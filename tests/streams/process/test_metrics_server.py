@@ -60,9 +60,19 @@ def test_a_port_in_use_is_a_usage_error_with_the_flag(registry: CollectorRegistr
     settings, port = served(registry)
     with (
         metrics_server(settings, registry, 1),
-        pytest.raises(UsageError, match=rf"/metrics at 127.0.0.1:{port} .*another --metrics-port \(.*0: no /metrics"),
+        pytest.raises(UsageError, match=rf"/metrics at 127.0.0.1:{port} .*--metrics-port \(metrics_port; 0: no"),
         metrics_server(settings, registry, 1),
     ):
+        pass
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.7"])
+def test_a_host_that_is_not_this_machine_is_a_usage_error(
+    registry: CollectorRegistry, tmp_path: Path, host: str
+) -> None:
+    tokens = str(write(tmp_path / "tokens.json", token("prometheus")))
+    settings, _ = served(registry, metrics_host=host, tokens_file=tokens)
+    with pytest.raises(UsageError, match="choose another --metrics-host"), metrics_server(settings, registry, 1):
         pass
 
 
