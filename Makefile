@@ -27,12 +27,13 @@ demo: install  ## a simulated sale on this machine, with its own broker and Redi
 test: install  ## all tests; ARGS="-m 'not kafka'" for those without Java
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: install  ## lint, format, types, architecture, language
+check: install  ## lint, format, types, architecture, language, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --package deploy
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_exceptions.py tests/test_language.py
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_exceptions.py tests/test_language.py \
+	    tests/test_reference_docs.py tests/alerts/rules/test_schema.py
 
 # The image is built on the way. Ends with the containers running; `docker compose -f deploy/compose.yaml down` stops them.
 containers:  ## everything in containers, with a simulated sale: Grafana at http://127.0.0.1:3000

@@ -28,7 +28,7 @@ class Condition(StrEnum):
 
 
 class FindingReason(StrEnum):
-    """Reason for a condition. A closed set; also a metric label."""
+    """Reason for a condition. A closed set."""
 
     WITHIN = "within"
     """ok: the value is as expected."""

@@ -10,7 +10,7 @@ import numpy as np
 from alerts.detection.panes import CellPanes, Panes
 from alerts.detectors.arrays import Floats
 from alerts.findings import Labels
-from alerts.rules.detect import ChangeDetector, HealthCheck, ReferencePeriod, ThresholdDetector
+from alerts.rules.detect import ChangeDetector, HealthCheck, KpiDetector, ReferencePeriod
 from alerts.rules.rule import Rules, RuleScope
 from consumers.contract.events import Promotion
 from streams.model.windows import Window
@@ -79,7 +79,7 @@ def table_queries(rules: Rules) -> frozenset[TableQuery]:
     names: dict[tuple[Window, RuleScope, ReferencePeriod | None], set[str]] = {}
     for rule in rules.rules:
         detect = rule.detect
-        if not rule.enabled or not isinstance(detect, ThresholdDetector | ChangeDetector):
+        if not rule.enabled or not isinstance(detect, KpiDetector):
             continue
         against = (
             [one for one in detect.against if one is not ReferencePeriod.RECENT]
@@ -87,8 +87,8 @@ def table_queries(rules: Rules) -> frozenset[TableQuery]:
             else []
         )
         for scope in rule.for_each:
-            wanted = {detect.value, *([detect.least[0]] if detect.least else [])}
-            names.setdefault((detect.window, scope, None), set()).update(wanted, {"gmv"})
+            wanted = detect.values
+            names.setdefault((detect.window, scope, None), {"gmv"}).update(wanted)
             for one in against:
                 names.setdefault((detect.window, scope, one), set()).update(wanted)
     return frozenset(TableQuery(window, scope, frozenset(of), back) for (window, scope, back), of in names.items())

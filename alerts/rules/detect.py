@@ -117,12 +117,46 @@ ValueName: TypeAlias = Annotated[str, AfterValidator(check_value)]
 """A counter, KPI or forecast."""
 
 
-class ThresholdDetector(StrictModel):
+class BaseDetector(StrictModel):
+    """What the detectors have in common."""
+
+    @property
+    def values(self) -> frozenset[str]:
+        """The counters and KPIs that the detector depends on; empty if it depends on none in particular."""
+        return frozenset()
+
+
+class KpiDetector(BaseDetector):
+    """A detector that reads a number from tables of KPIs."""
+
+    value: ValueName
+    window: Window = Window.M5
+    least: tuple[ValueName, Number] | None = None
+    """Evaluate only where this number in the same window is at least this much, such as `[orders_paid, 20]`; a
+    `change` detector also requires it of the reference."""
+
+    @property
+    def values(self) -> frozenset[str]:
+        """The number, and that of `least`."""
+        return frozenset({self.value, *([self.least[0]] if self.least else [])})
+
+
+class CounterDetector(BaseDetector):
+    """A detector that reads counters by the second."""
+
+    count: CounterNames
+    """Counters to add up."""
+
+    @property
+    def values(self) -> frozenset[str]:
+        """The counters."""
+        return frozenset(self.count)
+
+
+class ThresholdDetector(KpiDetector):
     """Fires while a number is beyond a fixed limit. A separate clear limit prevents flapping."""
 
     kind: Literal["threshold"]
-    value: ValueName
-    window: Window = Window.M5
     above: Number | None = None
     """Fires above this; write either `above` or `below`."""
     below: Number | None = None
@@ -132,8 +166,6 @@ class ThresholdDetector(StrictModel):
     """Shifts the limit where the usual level is beyond it: the rule fires this far beyond the usual level, and clears
     within half of it. `25%` is 25 points of a share. The usual level is the median of the same four hours of the week
     in the last four weeks; with fewer than three known weeks, the plain limit applies."""
-    least: tuple[ValueName, Number] | None = None
-    """Evaluate only where this number in the same window is at least this much, such as `[orders_paid, 20]`."""
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
@@ -152,12 +184,10 @@ class ThresholdDetector(StrictModel):
         return limit
 
 
-class ChangeDetector(StrictModel):
+class ChangeDetector(KpiDetector):
     """Fires while a number differs from its value at a comparable time."""
 
     kind: Literal["change"]
-    value: ValueName
-    window: Window = Window.M5
     direction: Direction
     by: Share
     """Fires if the difference exceeds this share of the reference."""
@@ -167,8 +197,6 @@ class ChangeDetector(StrictModel):
     """The difference must also exceed this many robust standard deviations of the reference, where known."""
     against: tuple[ReferencePeriod, ...] = tuple(ReferencePeriod)
     """The first period with a reference is used."""
-    least: tuple[ValueName, Number] | None = None
-    """Evaluate only where this number in the same window, now and in the reference, is at least this much."""
 
     @model_validator(mode="after")
     def _change_is_possible(self) -> Self:
@@ -179,7 +207,7 @@ class ChangeDetector(StrictModel):
         return self
 
 
-class SequentialDetector(StrictModel):
+class SequentialDetector(CounterDetector):
     """Fires on a change of a rate or count, with a sequential test that may be read every second.
 
     Each `per` event leads to a `count` event with some probability, after a delay. The detector learns both from the
@@ -188,8 +216,6 @@ class SequentialDetector(StrictModel):
     """
 
     kind: Literal["sequential"]
-    count: CounterNames
-    """Counters to add up."""
     per: CounterNames
     """Counters of the events that they follow."""
     direction: Direction = Direction.DROP
@@ -204,6 +230,11 @@ class SequentialDetector(StrictModel):
     weight: Annotated[float, Field(gt=0)] = 1.0
     """This rule's weight in the false-alarm budget."""
 
+    @property
+    def values(self) -> frozenset[str]:
+        """The counters, and those of `per`."""
+        return frozenset({*self.count, *self.per})
+
     @model_validator(mode="after")
     def _effect_is_possible(self) -> Self:
         if self.direction is Direction.DROP and self.least_effect >= 1:
@@ -211,19 +242,20 @@ class SequentialDetector(StrictModel):
         return self
 
 
-class SilenceDetector(StrictModel):
-    """Fires when no events occur although some are expected."""
+class SilenceDetector(CounterDetector):
+    """Fires when no events occur although some are expected: the counters of `count` are all 0.
+
+    In `for_each: [source]`, all events of the source count.
+    """
 
     kind: Literal["silence"]
-    count: CounterNames
-    """Counters that must all be 0. In `for_each: [source]`, all events of the source count."""
     after: Seconds = 5.0
     """Minimum duration without events."""
     least_expected: Annotated[float, Field(ge=5)] = 30
     """Minimum number of expected events in that time, at the rate of the last minutes."""
 
 
-class HealthCheckDetector(StrictModel):
+class HealthCheckDetector(BaseDetector):
     """Fires while a health check is above a limit."""
 
     kind: Literal["health"]

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from pydantic import BaseModel
 
-from alerts.rules.detect import (
-    ChangeDetector,
-    HealthCheckDetector,
-    SequentialDetector,
-    SilenceDetector,
-    ThresholdDetector,
-)
+from alerts.rules.detect import AnyDetector
 from alerts.rules.rule import Budget, PromotionCondition, Rule, RuleOverride, Rules
 from alerts.yaml_models import YamlModelError, read_model
 from consumers.promotions.yaml_lines import FileError
 
 _MODELS: tuple[type[BaseModel], ...] = (
     *(Rules, Budget, Rule, PromotionCondition, RuleOverride),
-    *(ThresholdDetector, ChangeDetector, SequentialDetector, SilenceDetector, HealthCheckDetector),
+    *get_args(AnyDetector),
 )
 _NAMES = {field.alias or name for model in _MODELS for name, field in model.model_fields.items()}
 

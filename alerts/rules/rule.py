@@ -9,17 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from alerts.findings import Category, Severity
-from alerts.rules.detect import (
-    AnyDetector,
-    ChangeDetector,
-    Detect,
-    Seconds,
-    SequentialDetector,
-    Share,
-    SilenceDetector,
-    StrictModel,
-    ThresholdDetector,
-)
+from alerts.rules.detect import AnyDetector, Detect, KpiDetector, Seconds, Share, StrictModel
 from alerts.rules.values import check_scopes, topics_of
 from consumers.topics import EVENT_TOPICS, Topic
 
@@ -130,8 +120,8 @@ class Rule(StrictModel):
     def _numbers_are_known(self) -> Self:
         for holding in (frozenset[int](), *(frozenset({place}) for place in range(len(self.during)))):
             detect = self.detector(holding)
-            if isinstance(detect, ThresholdDetector | ChangeDetector):
-                for name in (detect.value, *([detect.least[0]] if detect.least else ())):
+            if isinstance(detect, KpiDetector):
+                for name in sorted(detect.values):
                     check_scopes(name, self.for_each)
         return self
 
@@ -151,14 +141,8 @@ class Rule(StrictModel):
     @cached_property
     def topics(self) -> frozenset[Topic]:
         """The topics that the detector depends on."""
-        match self.detect:
-            case SequentialDetector(count=count, per=per):
-                return frozenset().union(*(topics_of(name) for name in (*count, *per)))
-            case SilenceDetector(count=count):
-                return frozenset().union(*(topics_of(name) for name in count))
-            case ThresholdDetector(value=value) | ChangeDetector(value=value):
-                return topics_of(value)
-        return frozenset(EVENT_TOPICS)
+        values = self.detect.values
+        return frozenset().union(*map(topics_of, values)) if values else frozenset(EVENT_TOPICS)
 
     @property
     def incident_key(self) -> str:

@@ -23,13 +23,13 @@ STOCK = (
 MIN_DUE_ORDERS = 100
 """Minimum number of due orders for a share: with fewer, a share of 10 % has an error of 3 points or more."""
 NON_KPI_VALUES = {
-    "target_probability.base": "how probable it is that the running promotion reaches its target `base` (0 to 1)",
+    "target_probability.base": "probability that the running promotion reaches its target `base` (0 to 1)",
     "target_probability.sprint": "the same for `sprint`",
     "target_probability.challenge": "the same for `challenge`",
-    "orders_due": "orders that fell due in the window and are not called off: the whole of `ship_within_48h_rate`",
-    "expected_breaches": "orders that wait now and are to be expected overdue within the next 12 hours",
-    "expected_breach_rate": "of the orders paid that fall due within 24 hours, the share that waits and is to be "
-    f"expected overdue; not known of fewer than {MIN_DUE_ORDERS}",
+    "orders_due": "orders that fell due in the window and are not cancelled: the denominator of `ship_within_48h_rate`",
+    "expected_breaches": "unshipped orders expected to become overdue within the next 12 hours",
+    "expected_breach_rate": "of the paid orders that fall due within 24 hours, the share that is unshipped and "
+    f"expected to become overdue; unknown with fewer than {MIN_DUE_ORDERS}",
 }
 """Numbers that are not KPIs: forecasts, and numbers that KPIs depend on; by name."""
 _KNOWN_FOR: Mapping[str, Sequence[Scope]] = {
@@ -55,8 +55,8 @@ def check_scopes(name: str, scopes: Iterable[str]) -> None:
     known = _KNOWN_FOR.get(name)
     unknown = [] if known is None else [str(scope) for scope in scopes if scope not in known]
     if known is not None and unknown:
-        where = f"`{name}` is known for {', '.join(known)} alone"
-        raise ValueError(f"{where}: take {', '.join(unknown)} out of `for_each`, or another number")
+        where = f"`{name}` exists in scope {', '.join(known)} only"
+        raise ValueError(f"{where}: remove {', '.join(unknown)} from `for_each`, or use another number")
 
 
 def unit_of(name: str) -> Unit:

@@ -157,7 +157,7 @@ SHIPPING_KPIS = (
     ),
     _shipping_ratio(
         "ship_within_48h_rate",
-        "of the orders that fell due in the window and are not called off, the share dispatched within 48 h of payment",
+        "of the orders that fell due in the window and are not cancelled, the share dispatched within 48 h of payment",
         ShippingCounter.DUE_IN_TIME,
         ShippingCounter.DUE,
     ),

@@ -1,6 +1,7 @@
 """The additive counters and distinct counts of the metric dictionary, and the resolutions of their panes.
 
-The index in `COUNTERS` or `DISTINCTS` is the id in stored panes: append, never reorder.
+The index in `COUNTERS` or `DISTINCTS` is the id in stored panes: append, never reorder. A new one is a new pane
+format, which older processes cannot read: increase `streams.fold.codec.VERSION`.
 """
 
 from __future__ import annotations

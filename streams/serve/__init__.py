@@ -1,4 +1,5 @@
-"""The read side over HTTP: the API, Prometheus metrics, health and the page. It reads Redis and never writes.
+"""The read side over HTTP: the API, Prometheus metrics, health and the page.
 
-A new group of answers is a module with a `router`, registered in `app.py`.
+To Redis it writes silences and acknowledgements only. A new group of answers is a module with a `router`, registered
+in `app.py`.
 """

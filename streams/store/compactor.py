@@ -142,7 +142,7 @@ class Compactor:
             *compaction.id_ends,
         ]
         for write, content in zip(planned.writes, planned.contents, strict=True):
-            keys += [self._keys.blocks(shard, write.level.name), self._keys.pane(shard, write.level.name, write.start)]
+            keys += [self._keys.blocks(shard, write.level.name), self._keys.block(shard, write.level.name, write.start)]
             replaced = [part.name for part in write.merge.parts]
             args += [write.start, write.seconds_to_live, name, content, len(replaced), *replaced]
         if await self._compact(keys=keys, args=args) != b"ok":
@@ -168,7 +168,7 @@ class Compactor:
             since_s = newest_s - level.settle_s - level.block_s
             starts: list[bytes] = await self._redis.zrangebyscore(index, since_s, "+inf")  # type: ignore[assignment]
             for start in map(int, starts):
-                found[level.name, start] = await self._held(self._keys.pane(shard, level.name, start), prefix)
+                found[level.name, start] = await self._held(self._keys.block(shard, level.name, start), prefix)
         blocks.adopt(found)
 
     async def _held(self, block: str, prefix: bytes) -> list[BlockPart]:
@@ -204,7 +204,7 @@ class Compactor:
 
     async def _contents(self, shard: int, writes: Sequence[_Write], rows: RowIndex) -> list[bytes]:
         """The content of each write, merged with the parts that it replaces."""
-        keys = [self._keys.pane(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts]
+        keys = [self._keys.block(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts]
         names = [part.name for write in writes for part in write.merge.parts]
         held: list[bytes | None] = await self._read_parts(keys=keys, args=names) if keys else []
         return await asyncio.to_thread(_encoded, writes, held, rows)

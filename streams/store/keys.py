@@ -79,7 +79,7 @@ class Keys:
         """Reports of processes."""
         return f"{self._tag(0)}:reports"
 
-    def pane(self, shard: int, level: str, start_s: int) -> str:
+    def block(self, shard: int, level: str, start_s: int) -> str:
         """One block."""
         return f"{self._tag(shard)}:pane:{level}:{start_s}"
 

@@ -122,7 +122,7 @@ class PaneReader:
                     pipe.hmget(self._keys.state(shard), [f"rolled:{partition}" for partition in mine])
                 for level, start in wanted:
                     pipe.zrangebyscore(self._keys.blocks(shard, level), start, start)
-                    pipe.hgetall(self._keys.pane(shard, level, start))
+                    pipe.hgetall(self._keys.block(shard, level, start))
                 answers = await pipe.execute()
             if mine:
                 compacted_to |= {

@@ -330,7 +330,7 @@ class PaneWriter:
         starts = [int(start) for start in found]
         if starts:
             async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.unlink(*(self._keys.pane(shard, level, start) for start in starts))
+                pipe.unlink(*(self._keys.block(shard, level, start) for start in starts))
                 pipe.zrem(index, *starts)
                 await pipe.execute()
         return len(starts)

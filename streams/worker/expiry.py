@@ -103,7 +103,7 @@ class RetentionKeeper:
             for i in range(0, len(starts), _AT_ONCE):
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for start in starts[i : i + _AT_ONCE]:
-                        pipe.expire(self._keys.pane(shard, level.name, start), live_s, gt=True)
+                        pipe.expire(self._keys.block(shard, level.name, start), live_s, gt=True)
                     await pipe.execute()
 
 

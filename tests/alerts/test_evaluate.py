@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,9 +18,18 @@ from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import WHOLE_SHOP
 from alerts.detectors.baseline import MinutePart
 from alerts.evaluate import evaluate
-from alerts.findings import Condition, Evaluation, ExpectedRange, Finding, FindingReason, Series, Severity
+from alerts.findings import (
+    CONDITION_BY_REASON,
+    Condition,
+    Evaluation,
+    ExpectedRange,
+    Finding,
+    FindingReason,
+    Series,
+    Severity,
+)
 from alerts.memory import EvaluationMemory, from_bytes, to_bytes
-from alerts.rules.detect import HealthCheck, ReferencePeriod
+from alerts.rules.detect import AnyDetector, HealthCheck, ReferencePeriod
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
 from alerts.rules.rule import Rules, RuleScope
@@ -145,6 +155,20 @@ def test_memory_survives_serialization() -> None:
     assert read is not None
     assert to_bytes(read) == to_bytes(memory)
     assert found(played(rules, [bad], read)[0]).keys() == found(played(rules, [bad], memory)[0]).keys()
+
+
+def test_the_memory_of_every_detector_can_be_stored() -> None:
+    rules = rules_of(default_text())
+    assert {type(rule.detect) for rule in rules.rules} == set(get_args(AnyDetector))
+    _, memory = played(rules, [counted(60, {})])
+    assert memory.rules.keys() == {rule.name for rule in rules.rules}
+    read = from_bytes(to_bytes(memory))
+    assert read is not None
+    assert to_bytes(read) == to_bytes(memory)
+
+
+def test_every_reason_has_a_condition() -> None:
+    assert CONDITION_BY_REASON.keys() == set(FindingReason)
 
 
 @pytest.mark.parametrize("version", [3, 4])

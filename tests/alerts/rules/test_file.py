@@ -101,10 +101,10 @@ def test_an_unknown_number_is_refused() -> None:
 @pytest.mark.parametrize(
     ("detect", "for_each", "expected"),
     [
-        ("value: gmv, below: 1, least: [orders_due, 9]", "[region, category]", "take category out of `for_each`"),
-        ("value: orders_due, above: 1", "[sku]", "known for all, promotion, channel, region alone"),
-        ("value: expected_breach_rate, above: 1", "[all, region]", "take region out"),
-        ("value: target_probability.base, below: 1", "[all]", "known for promotion alone"),
+        ("value: gmv, below: 1, least: [orders_due, 9]", "[region, category]", "remove category from `for_each`"),
+        ("value: orders_due, above: 1", "[sku]", "exists in scope all, promotion, channel, region only"),
+        ("value: expected_breach_rate, above: 1", "[all, region]", "remove region from"),
+        ("value: target_probability.base, below: 1", "[all]", "exists in scope promotion only"),
     ],
 )
 def test_a_number_is_refused_in_scopes_without_it(detect: str, for_each: str, expected: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams.fold import codec
 from streams.fold.codec import decode, encode
 from streams.fold.delta import ZERO, PaneDelta, merge
+from streams.panes.counters import N_COUNTERS
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import SCOPES, Scope
 from tests.streams.plain import delta_of, deltas, numbered, plain
@@ -107,3 +108,8 @@ def test_rejects_an_unknown_format_version() -> None:
     wire.version = 99
     with pytest.raises(ValueError, match="99"):
         decode(b"\x00" + codec._encoder.encode(wire), RowIndex())
+
+
+def test_a_new_counter_is_a_new_pane_format() -> None:
+    """Older processes have no place for it: increase both numbers together."""
+    assert (codec.VERSION, N_COUNTERS) == (4, 31)

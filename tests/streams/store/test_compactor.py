@@ -124,7 +124,7 @@ async def test_the_number_of_parts_per_block_is_bounded(shop: Shop) -> None:
     for i in range(40):
         await shop.feed(ORDERS_0, [paid(at=5 + i / 100)])
         await shop.compact(ORDERS_0)
-    key = shop.keys.pane(0, "s", T0)
+    key = shop.keys.block(0, "s", T0)
     assert await shop.redis.hlen(key) <= 24
     for at in (200, 400):
         await shop.feed(ORDERS_0, [paid(at=at)])
@@ -147,7 +147,7 @@ async def test_bounded_merging_does_not_change_content(
     for level in pane_levels(shop.settings)[1:]:
         held = await everything(shop, level.name)
         assert held[CLICKS_0] == plain(level.coarsen(merge(shop.applied[CLICKS_0])), shop.rows)
-    parts = await shop.redis.hlen(shop.keys.pane(0, "h", T0))
+    parts = await shop.redis.hlen(shop.keys.block(0, "h", T0))
     assert (parts == 30) if largest == 0 else (parts < 30)
 
 
@@ -165,7 +165,7 @@ async def test_parts_of_earlier_owners_are_adopted_with_their_sizes(
     taken_in = {write.block: write.merge.parts for write in planned.writes if write.merge.parts}
     assert {level for level, _ in taken_in} == {"wait_s", "wait_d"}
     for block, parts in taken_in.items():
-        stored = await shop.redis.hgetall(shop.keys.pane(0, *block))
+        stored = await shop.redis.hgetall(shop.keys.block(0, *block))
         assert {part.name.encode(): part.size for part in parts} == {name: len(held) for name, held in stored.items()}
         assert len(parts) == 7
     monkeypatch.setattr(merging, "LARGEST_MERGE", 0)
@@ -298,12 +298,12 @@ async def test_blocks_of_a_level_with_retention_have_a_ttl(redis_url: str) -> No
         now_s = now_ms() // 1000 - T0
         await shop.feed(ORDERS_0, [paid(at=now_s)])
         await shop.compact(ORDERS_0, ms(now_s))
-        block = shop.keys.pane(0, "s", shop.levels[0].block(T0 + now_s))
+        block = shop.keys.block(0, "s", shop.levels[0].block(T0 + now_s))
         assert 7_200 < await shop.redis.ttl(block) <= 7_200 + 3_660
     async with opened(redis_url, redis_prefix="forever") as shop:
         await shop.feed(ORDERS_0, [paid(at=0)])
         await shop.compact(ORDERS_0)
-        assert await shop.redis.ttl(shop.keys.pane(0, "s", T0)) == -1
+        assert await shop.redis.ttl(shop.keys.block(0, "s", T0)) == -1
 
 
 async def test_on_the_event_clock_the_ttl_is_at_least_the_longest_retention(
@@ -314,7 +314,7 @@ async def test_on_the_event_clock_the_ttl_is_at_least_the_longest_retention(
         await shop.compact(ORDERS_0, ms(0))
         for level in shop.levels:
             for start in await shop.redis.zrange(shop.keys.blocks(0, level.name), 0, -1):
-                assert await shop.redis.ttl(shop.keys.pane(0, level.name, int(start))) >= 400 * DAY_S
+                assert await shop.redis.ttl(shop.keys.block(0, level.name, int(start))) >= 400 * DAY_S
 
 
 async def test_an_expired_block_is_not_written_again(redis_url: str) -> None:
@@ -323,10 +323,10 @@ async def test_an_expired_block_is_not_written_again(redis_url: str) -> None:
         await shop.feed(ORDERS_0, [paid(at=now_s)])
         await shop.compact(ORDERS_0, ms(now_s))
         block = shop.levels[0].block(T0 + now_s)
-        await shop.redis.delete(shop.keys.pane(0, "s", block))
+        await shop.redis.delete(shop.keys.block(0, "s", block))
         await shop.feed(ORDERS_0, [paid(at=now_s)])
         assert await shop.compact(ORDERS_0, ms(now_s))
-        assert not await shop.redis.exists(shop.keys.pane(0, "s", block))
+        assert not await shop.redis.exists(shop.keys.block(0, "s", block))
         held = await shop.reader(shop.rows).blocks([("s", block), ("m", block - block % 600)], [ORDERS_0])
         assert [stored.gone for stored in held.values()] == [True, False]
 

@@ -167,7 +167,7 @@ async def test_waiting_orders_that_cancel_out_disappear_after_their_day_across_o
         await shop.feed(ORDERS_0, [paid(at=number, order_id=f"o-{number}")])
         await shop.compact(ORDERS_0)
         shop.works.pop(ORDERS_0)  # the next owner takes over
-    parts = shop.keys.pane(0, "wait_s", T0)
+    parts = shop.keys.block(0, "wait_s", T0)
     assert await shop.redis.hlen(parts) == 6
     for number in range(5):
         await shop.feed(ORDERS_0, [order("order_cancelled", at=10, order_id=f"o-{number}")])

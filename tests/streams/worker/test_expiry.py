@@ -44,7 +44,7 @@ YEAR_S = 365 * DAY_S
 async def minutes(shop: Shop) -> dict[int, int]:
     """# <start of an existing minute block, seconds after T0: TTL>"""
     starts = [int(start) for start in await shop.redis.zrange(shop.keys.blocks(0, "m"), 0, -1)]
-    return {start - T0: await shop.redis.ttl(shop.keys.pane(0, "m", start)) for start in starts}
+    return {start - T0: await shop.redis.ttl(shop.keys.block(0, "m", start)) for start in starts}
 
 
 async def counted(shop: Shop, *times: float, as_of: float | None = None) -> None:
