@@ -69,8 +69,7 @@ def patch_memory_records() -> None:
 class CorruptBatchRetries:
     """Counts the fetches of corrupt batches, over all partitions."""
 
-    def __init__(self, max_refetches: int = MAX_REFETCHES) -> None:
-        self._max_refetches = max_refetches
+    def __init__(self) -> None:
         self._attempts: dict[TopicPartition, tuple[int, int]] = {}
         """# <(offset, fetches)>"""
         self.pause_until_s = 0.0
@@ -80,7 +79,7 @@ class CorruptBatchRetries:
         """Whether to fetch the corrupt batch at an offset again."""
         at, times = self._attempts.get(tp, (-1, 0))
         times = times + 1 if at == offset else 1
-        if times > self._max_refetches:
+        if times > MAX_REFETCHES:
             del self._attempts[tp]
             return False
         self._attempts[tp] = offset, times
