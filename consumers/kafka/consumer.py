@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Mapping
-from typing import TypeVar
+from collections.abc import Collection, Mapping
 
 from faust.types import TP
 
 from consumers.kafka.faust_transport import BatchApp
 from consumers.kafka.metadata import TopicMetadata
 from consumers.topics import Partition, Topic
-
-T = TypeVar("T")
 
 _PATIENCE_S = 5
 _TOPICS_WITHIN_S = 10
@@ -53,17 +50,17 @@ class WorkerConsumer:
 
     async def position(self, partition: Partition) -> int:
         """Offset of the next record to read."""
-        return int(await _soon(self._app.consumer.position(self._tp(partition))))
+        return int(await asyncio.wait_for(self._app.consumer.position(self._tp(partition)), _PATIENCE_S))
 
     async def beginning_offset(self, partition: Partition) -> int:
         """Offset of the oldest record."""
         tp = self._tp(partition)
-        return int((await _soon(self._app.consumer.earliest_offsets(tp)))[tp])
+        return int((await asyncio.wait_for(self._app.consumer.earliest_offsets(tp), _PATIENCE_S))[tp])
 
     async def end_offset(self, partition: Partition) -> int:
         """Offset after the last record, requested now; the embedded broker returns the start of the last batch."""
         tp = self._tp(partition)
-        return int((await _soon(self._app.consumer.highwaters(tp)))[tp])
+        return int((await asyncio.wait_for(self._app.consumer.highwaters(tp), _PATIENCE_S))[tp])
 
     async def fetch_topic_metadata(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
         """Current metadata of topics; omits topics with unknown state."""
@@ -74,7 +71,7 @@ class WorkerConsumer:
 
     async def seek(self, partition: Partition, position: int) -> None:
         """Continue reading at a position. Batches fetched before may still arrive."""
-        await _soon(self._app.consumer.seek_wait({self._tp(partition): position}))
+        await asyncio.wait_for(self._app.consumer.seek_wait({self._tp(partition): position}), _PATIENCE_S)
 
     def pause(self, partition: Partition) -> None:
         """Stop handing out a partition; batches already handed out may still arrive. A rebalance resumes it."""
@@ -94,7 +91,3 @@ class WorkerConsumer:
 
     def _tp(self, partition: Partition) -> TP:
         return TP(self._app.topic_names.on_broker(partition.topic), partition.number)
-
-
-async def _soon(asked: Awaitable[T]) -> T:
-    return await asyncio.wait_for(asked, _PATIENCE_S)
