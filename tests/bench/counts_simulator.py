@@ -153,7 +153,7 @@ class CountsSimulator:
         dims = crowd.dims(who)
 
         def waits(at: Ints) -> Ints:
-            return effects.postpone("order_stop", at, dims, place)
+            return effects.postpone(at, dims, place)
 
         at = waits(created + lognormal_ms(rng, size, PAY_MEDIAN_S, PAY_SIGMA, config.shop_speed))
         trying, paid, paid_at = rng.random(size) < funnel.pay_attempt, np.zeros(size, np.bool_), at
