@@ -223,6 +223,8 @@ class Sent:
         """About 16 views and 8 orders a second, with the send time as event time."""
         number = 0
         async with KeyedProducer(bootstrap) as producer:
+            for topic in (Topic.CLICKS, Topic.ORDERS):  # metadata first: a slow first write would make its events late
+                await producer.partitions(topic)
             while not stop.is_set():
                 messages = []
                 for i in range(6):
