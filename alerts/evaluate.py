@@ -39,7 +39,7 @@ seconds of silence."""
 
 def evaluate(
     rules: Rules,
-    snapshot: DetectionInputs,
+    inputs: DetectionInputs,
     memory: EvaluationMemory,
     watched: Collection[Series] = (),
     *,
@@ -50,16 +50,16 @@ def evaluate(
     `memory` is consumed. Each `watched` series gets a finding of any condition. `step_s` may be longer for recordings
     of years.
     """
-    at_ms = snapshot.as_of_ms
-    effective_rules = {rule.name: effective_rule(rule, snapshot.promotions, at_ms) for rule in rules.rules}
+    at_ms = inputs.as_of_ms
+    effective_rules = {rule.name: effective_rule(rule, inputs.promotions, at_ms) for rule in rules.rules}
     _reset_changed_memories(rules, memory)
-    steps = _steps(snapshot.panes, memory.evaluated_until_s, step_s)
+    steps = _steps(inputs.panes, memory.evaluated_until_s, step_s)
     piled_up = sum(end_s - start_s for start_s, end_s in steps) > MAX_BACKLOG_PER_SECOND_S
-    fine = steps if piled_up else _steps(snapshot.panes, memory.evaluated_until_s, 1)
-    row_of = {label: row for row, label in enumerate(snapshot.panes.labels)}
-    _add_revenue(memory, snapshot.panes, row_of, steps)
+    fine = steps if piled_up else _steps(inputs.panes, memory.evaluated_until_s, 1)
+    row_of = {label: row for row, label in enumerate(inputs.panes.labels)}
+    _add_revenue(memory, inputs.panes, row_of, steps)
     observation = Observation(
-        snapshot, row_of, steps, fine, promoted_skus(snapshot.promotions, at_ms), memory.revenue, _budgets(rules)
+        inputs, row_of, steps, fine, promoted_skus(inputs.promotions, at_ms), memory.revenue, _budgets(rules)
     )
     found = _breaches(effective_rules, memory, observation, first=True)
     silent_topics = _silent_topics(rules, memory)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from alerts.findings import Category, Severity
-from alerts.findings import FindingReason as Cause
+from alerts.findings import Category, FindingReason, Severity
 from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import AlertChange, AlertState, ChangeKind, Status
 from alerts.state.notification_log import NotificationStatus
@@ -84,7 +83,7 @@ class AlertPayload(_Payload):
     """The value when the incident ended."""
     contributors: list[ContributorPayload]
     """Largest first."""
-    cause: Cause
+    cause: FindingReason
     """The finding's reason."""
     inhibited_by: str | None
     """The alert that explains it."""

@@ -92,14 +92,14 @@ class InMemoryRedisAlerts:
                 return ()
             if not self._alerts:
                 self._alerts = dict(self._known)
-            return self._tick(health, now_ms)
+            return self._evaluate(health, now_ms)
         if not self.firing():
             self._forget()
             return ()
         self._healthy_since_ms = now_ms if self._healthy_since_ms is None else self._healthy_since_ms
         if now_ms - self._healthy_since_ms < HANDOVER_TIMEOUT_MS:
             return ()
-        return self._tick(health, now_ms)
+        return self._evaluate(health, now_ms)
 
     def firing(self) -> dict[str, AlertState]:
         """Alerts that fire here and are not stored in Redis, by fingerprint."""
@@ -146,13 +146,13 @@ class InMemoryRedisAlerts:
         )
         return rules.model_copy(update={"rules": tuple(about_store)})
 
-    def _tick(self, health: RedisHealth, now_ms: int) -> tuple[AlertChange, ...]:
-        facts = (
+    def _evaluate(self, health: RedisHealth, now_ms: int) -> tuple[AlertChange, ...]:
+        readings = (
             HealthReading(HealthCheck.STORE_DOWN, float(health.down)),
             HealthReading(HealthCheck.STORE_REFUSES, float(health.refuses)),
         )
-        snapshot = DetectionInputs(now_ms, empty_panes(now_ms // 1000), health_readings=facts)
-        evaluation, self._memory = evaluate(self._store_rules(), snapshot, self._memory, watched(self._alerts))
+        inputs = DetectionInputs(now_ms, empty_panes(now_ms // 1000), health_readings=readings)
+        evaluation, self._memory = evaluate(self._store_rules(), inputs, self._memory, watched(self._alerts))
         done = update_alerts(
             self._alerts,
             evaluation,

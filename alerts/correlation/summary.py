@@ -53,13 +53,13 @@ def describe_labels(labels: Labels) -> str:
 
 def _numbers(breach: Breach) -> str:
     if breach.reason is FindingReason.SILENT:
-        return f"nothing came where {breach.expected or 0:,.0f} were to be expected"
+        return f"no events, {breach.expected or 0:,.0f} expected"
     if breach.value is None:
         return ""
     value = format_amount(breach.value, breach.unit)
     if breach.expected:
         change = breach.value / breach.expected - 1
-        return f"{value} where {format_amount(breach.expected, breach.unit)} was to be expected ({change:+.0%})"
+        return f"{value}, expected {format_amount(breach.expected, breach.unit)} ({change:+.0%})"
     interval = breach.interval
     if breach.fired_beyond is not None and interval is not None:
         return f"{value}; {_not_clear_yet(breach.value, breach.fired_beyond, interval, breach.unit)}"

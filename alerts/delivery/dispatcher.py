@@ -96,7 +96,7 @@ class Dispatcher:
             return Failed(DeliveryFailure.TIMEOUT, f"{receiver.name} took longer than {self._longest_send_s:g} s")
         except Exception as error:  # an internal error must not stop other receivers, and its text may contain a secret
             log.error("notifier failed", receiver=receiver.name, error=type(error).__name__)
-            return Failed(DeliveryFailure.INTERNAL, f"{type(error).__name__}: a fault of ours")
+            return Failed(DeliveryFailure.INTERNAL, f"internal error ({type(error).__name__})")
         finally:
             self._metrics.send_seconds.labels(receiver.name).observe(time.monotonic() - began)
 
@@ -105,7 +105,7 @@ class Dispatcher:
         if isinstance(outcome, Failed):
             metrics.attempts.labels(name, outcome.fault).inc()
             log.warning(
-                "a message did not arrive and is sent again",
+                "delivery failed; retrying",
                 receiver=name,
                 fault=outcome.fault.value,
                 detail=outcome.detail,
@@ -122,7 +122,7 @@ class Dispatcher:
 
 
 class AlertmanagerResender:
-    """Times of the last resend. A new leader resends to all at once."""
+    """Resends firing alerts to Alertmanagers, which forget them otherwise. A new leader resends to all at once."""
 
     def __init__(self, receivers: Mapping[str, Receiver], http: Http, shop: ShopInfo) -> None:
         self._receivers = receivers

@@ -47,33 +47,33 @@ def observe(memory: HealthMemory, effective: EffectiveRule, observation: Observa
 
 def breaches(memory: HealthMemory, effective: EffectiveRule, observation: Observation) -> Iterator[Breach]:
     """Yield the breaches. Without a reading, the previous breaches continue."""
-    detect, snapshot = _config(effective.detect), observation.inputs
-    if snapshot.health_readings is None:
+    detect, inputs = _config(effective.detect), observation.inputs
+    if inputs.health_readings is None:
         for labels in memory.since_ms:
             yield _breach(memory, effective, detect, HealthReading(detect.check, np.nan, labels))
         return
-    facts = [fact for fact in snapshot.health_readings if fact.name is detect.check]
-    memory.seen = {fact.labels: fact.value for fact in facts}
+    readings = [reading for reading in inputs.health_readings if reading.name is detect.check]
+    memory.seen = {reading.labels: reading.value for reading in readings}
     memory.since_ms = {labels: at for labels, at in memory.since_ms.items() if labels in memory.seen}
-    if not facts:
+    if not readings:
         return
     wrong = breached_with_hysteresis(
-        np.array([fact.value for fact in facts], np.float64),
-        np.array([fact.labels in memory.since_ms for fact in facts]),
+        np.array([reading.value for reading in readings], np.float64),
+        np.array([reading.labels in memory.since_ms for reading in readings]),
         limit=detect.above,
         clear=detect.above if detect.clear is None else detect.clear,
         above=True,
     )
-    for fact, is_wrong in zip(facts, wrong.tolist(), strict=True):
-        if np.isnan(fact.value):
-            if fact.labels in memory.since_ms:
-                yield _breach(memory, effective, detect, fact)
+    for reading, is_wrong in zip(readings, wrong.tolist(), strict=True):
+        if np.isnan(reading.value):
+            if reading.labels in memory.since_ms:
+                yield _breach(memory, effective, detect, reading)
             continue
         if not is_wrong:
-            memory.since_ms.pop(fact.labels, None)
+            memory.since_ms.pop(reading.labels, None)
             continue
-        memory.since_ms.setdefault(fact.labels, snapshot.as_of_ms)
-        yield _breach(memory, effective, detect, fact)
+        memory.since_ms.setdefault(reading.labels, inputs.as_of_ms)
+        yield _breach(memory, effective, detect, reading)
 
 
 def status(memory: HealthMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
@@ -94,18 +94,20 @@ def _config(detect: AnyDetector) -> HealthCheckDetector:
     return detect
 
 
-def _breach(memory: HealthMemory, effective: EffectiveRule, detect: HealthCheckDetector, fact: HealthReading) -> Breach:
-    inside = fact.value <= detect.above
+def _breach(
+    memory: HealthMemory, effective: EffectiveRule, detect: HealthCheckDetector, reading: HealthReading
+) -> Breach:
+    inside = reading.value <= detect.above
     clear = detect.above if detect.clear is None else detect.clear
     unit = Unit.SECONDS if detect.check in _SECONDS else Unit.RATIO if detect.check in _RATIOS else Unit.COUNT
     return Breach(
         rule=effective.rule.name,
         label=("fact", detect.check.value),
-        labels=fact.labels,
+        labels=reading.labels,
         reason=FindingReason.BEYOND,
         unit=unit,
-        value=None if np.isnan(fact.value) else fact.value,
+        value=None if np.isnan(reading.value) else reading.value,
         interval=ExpectedRange(None, clear if inside else detect.above),
         fired_beyond=detect.above if inside else None,
-        since_ms=memory.since_ms[fact.labels],
+        since_ms=memory.since_ms[reading.labels],
     )

@@ -152,24 +152,24 @@ def observe(memory: ThresholdMemory, effective: EffectiveRule, observation: Obse
 
 def breaches(memory: ThresholdMemory, effective: EffectiveRule, observation: Observation) -> Iterator[Breach]:
     """Yield the breaches. Unreliable numbers change nothing."""
-    detect, snapshot, skus = _config(effective.detect), observation.inputs, observation.skus
+    detect, inputs, skus = _config(effective.detect), observation.inputs, observation.skus
     frozen = observation.is_frozen(effective.rule)
     if frozen and memory.as_of_ms:
-        memory.judged_ms[memory.judged_ms > 0] += snapshot.as_of_ms - memory.as_of_ms
-    memory.as_of_ms = snapshot.as_of_ms
+        memory.judged_ms[memory.judged_ms > 0] += inputs.as_of_ms - memory.as_of_ms
+    memory.as_of_ms = inputs.as_of_ms
     memory.seen = np.zeros(len(memory.places), np.bool_)
     for scope in effective.rule.for_each:
-        table = snapshot.tables.get((detect.window, scope))
+        table = inputs.tables.get((detect.window, scope))
         if table is None:
             continue
         numbers = _numbers(memory, effective, detect, scope, table, skus)
         reference: _Reference | _Limits
         if isinstance(detect, ChangeDetector):
-            reference = _Reference(detect, _baseline(memory, detect, scope, numbers, snapshot))
+            reference = _Reference(detect, _baseline(memory, detect, scope, numbers, inputs))
         else:
-            reference = _limits(memory, detect, numbers, snapshot.as_of_ms, frozen=frozen)
+            reference = _limits(memory, detect, numbers, inputs.as_of_ms, frozen=frozen)
         if not frozen:
-            _update_breached(memory, detect, numbers, reference, snapshot.as_of_ms)
+            _update_breached(memory, detect, numbers, reference, inputs.as_of_ms)
         yield from _breaches_of_scope(memory, effective, detect, numbers, reference)
     memory.wrong[~memory.seen] = False
 
@@ -249,18 +249,18 @@ def _limits(
 
 
 def _baseline(
-    memory: ThresholdMemory, detect: ChangeDetector, scope: RuleScope, numbers: _ScopeNumbers, snapshot: DetectionInputs
+    memory: ThresholdMemory, detect: ChangeDetector, scope: RuleScope, numbers: _ScopeNumbers, inputs: DetectionInputs
 ) -> ChangeBaseline:
     """The reference by series, from the first period that has one."""
     middle, spread = np.full(len(numbers.at), np.nan), np.zeros(len(numbers.at))
     labels = [memory.places.labels[place][1] for place in numbers.at.tolist()]
-    _remember(memory, numbers, snapshot.as_of_ms)
+    _remember(memory, numbers, inputs.as_of_ms)
     for against in detect.against:
         if against is ReferencePeriod.RECENT:
             past = memory.history[numbers.at, :-_LEFT_OUT_MIN].T
             past = np.where((~np.isnan(past)).sum(axis=0) >= _LEAST_MIN, past, np.nan)
         else:
-            tables = snapshot.past.get((detect.window, scope, against), ())
+            tables = inputs.past.get((detect.window, scope, against), ())
             past = np.array([_past(table, detect, labels) for table in tables], np.float64)
             past = past.reshape(len(tables), len(labels))
         found = usual(past)

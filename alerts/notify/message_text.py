@@ -146,7 +146,7 @@ def _resolved_summary(alert: AlertState, shop: ShopInfo) -> str:
     if alert.worst is not None:
         parts.append(f"at worst {format_number(alert.worst, finding.unit, shop)}")
     if parts and (expected := _expected(finding, shop)):
-        parts[-1] += f", where {expected} was to be expected"
+        parts[-1] += f", expected {expected}"
     return f"{finding.title or alert.series.rule}{' in ' if about else ''}{about}: {'; '.join(parts) or 'it is over'}"
 
 

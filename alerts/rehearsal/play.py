@@ -64,10 +64,10 @@ def play(
     alerts: dict[Series, AlertState] = {}
     open_pages: dict[Series, int] = {}
     inhibited: set[tuple[Series, FindingReason]] = set()
-    for snapshot in snapshots:
-        at_ms = snapshot.as_of_ms if snapshot.seen_ms is None else snapshot.seen_ms
+    for inputs in snapshots:
+        at_ms = inputs.as_of_ms if inputs.seen_ms is None else inputs.seen_ms
         counts = at_ms >= from_ms
-        evaluation, memory = evaluate(rules, snapshot, memory, alerts.keys(), step_s=step_s)
+        evaluation, memory = evaluate(rules, inputs, memory, alerts.keys(), step_s=step_s)
         if counts:
             played.start_ms = played.start_ms or at_ms
             played.end_ms = at_ms

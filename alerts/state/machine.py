@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import replace
 
-from alerts.findings import Condition, Finding, Series
-from alerts.findings import FindingReason as Cause
+from alerts.findings import Condition, Finding, FindingReason, Series
 from alerts.state.alert import AlertState, Status, series_fingerprint, worst
 from alerts.state.notification_log import NotificationLog, NotificationStatus
 from alerts.state.policy import Timing
@@ -22,7 +21,7 @@ RESOLVED_RETENTION_MS = 24 * 3_600_000
 _MAX_LOSS_GAP_MS = 60_000
 """A finding's loss rate extends back to the previous finding, but no further than this."""
 
-_RESOLVE_IMMEDIATELY = frozenset({Cause.NOT_IN_FORCE, Cause.GONE, Cause.STALE})
+_RESOLVE_IMMEDIATELY = frozenset({FindingReason.NOT_IN_FORCE, FindingReason.GONE, FindingReason.STALE})
 """Reasons that end an alert without waiting for `keep_firing_for`: the series is no longer evaluated."""
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from alerts.findings import Condition, Evaluation, Finding, Series
-from alerts.findings import FindingReason as Cause
+from alerts.findings import Condition, Evaluation, Finding, FindingReason, Series
 from alerts.state.alert import AlertChange, AlertState, ChangeKind, Status, series_fingerprint
 from alerts.state.machine import advance, is_expired, is_flapping, series_with_pending_successor
 from alerts.state.notices import Notice
@@ -120,7 +119,7 @@ def _next_state(
         begins = finding.condition in (Condition.BREACHED, Condition.INHIBITED)
         return advance(None, finding, timing(finding.series.rule), now_ms) if begins else None
     if finding is None and before.status in (Status.PENDING, Status.FIRING):
-        finding = replace(before.finding, reason=Cause.GONE, as_of_ms=as_of_ms, inhibited_by=None)
+        finding = replace(before.finding, reason=FindingReason.GONE, as_of_ms=as_of_ms, inhibited_by=None)
     if finding is not None:
         return advance(before, finding, timing(before.series.rule), now_ms, has_pending_successor=has_pending_successor)
     return None if is_expired(before, now_ms) else before

@@ -123,22 +123,22 @@ class StateStore:
         alerts = {name.decode(): decode(AlertState, text) for name, text in states.items()}
         return StoredAlerts(alerts, int(version or 0), memory)
 
-    async def write(self, lead: LeaderLease, version: int, tick: AlertStateUpdate) -> WriteResult:
+    async def write(self, lead: LeaderLease, version: int, update: AlertStateUpdate) -> WriteResult:
         """Write an evaluation of the states of that version; the version increases by one."""
-        receivers = list(dict.fromkeys(notice.receiver for notice in tick.notices))
-        place = {name: at for at, name in enumerate(receivers)}
+        receivers = list(dict.fromkeys(notice.receiver for notice in update.notices))
+        index = {name: at for at, name in enumerate(receivers)}
         work = [  # text, because cmsgpack in Redis does not decode bin
-            [part for alert in tick.updated_alerts for part in (alert.fingerprint, encode(alert).decode())],
-            list(tick.removed_fingerprints),
+            [part for alert in update.updated_alerts for part in (alert.fingerprint, encode(alert).decode())],
+            list(update.removed_fingerprints),
             [
                 part
-                for change in tick.changes
+                for change in update.changes
                 for part in (change.alert.fingerprint, change_payload(change, self._shop).model_dump_json())
             ],
             [
                 part
-                for notice in tick.notices
-                for part in (place[notice.receiver], notice.id, encode(notice).decode(), str(notice.due_ms))
+                for notice in update.notices
+                for part in (index[notice.receiver], notice.id, encode(notice).decode(), str(notice.due_ms))
             ],
         ]
         answer = await self._write(

@@ -24,7 +24,7 @@ def finding(
     inhibited_by: Series | None = None,
     money_per_minute: int | None = 1_234_500,
     title: str = "Conversion dropped",
-    summary: str = "Conversion in the app is 2.1 % where 4.0 % was to be expected.",
+    summary: str = "Conversion in the app is 2.1 %, expected 4.0 %.",
     runbook: str = "https://wiki.example/conversion",
     incident: str = "i-1",
 ) -> Finding:

@@ -1,7 +1,7 @@
 """Redis is killed and back after 20 s, under load: what could not be written meanwhile does not page.
 
-Two shops share it. In one the leading `alerts` is killed at the same moment and restarted, as a supervisor does, so that
-another process evaluates first; in the other the only worker is killed, which does page.
+Two shops share it. In one the leading `alerts` is killed at the same moment and restarted, as a supervisor does, so
+that another process evaluates first; in the other the only worker is killed, which does page.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ CAUSED = replace(
 def test_the_text_has_all_facts_in_order_of_importance() -> None:
     assert message(CAUSED).body(PLAIN, 10_000).splitlines() == [
         "[FIRING, critical] Conversion dropped: channel app",
-        "Conversion in the app is 2.1 % where 4.0 % was to be expected.",
+        "Conversion in the app is 2.1 %, expected 4.0 %.",
         "Since: 2026-11-11 07:59:30 Asia/Shanghai",
         "Actual: 2.1 %",
         "Expected: 4 %, at least 3.6 %",
@@ -65,7 +65,7 @@ def test_an_end_has_the_current_and_worst_value_and_the_loss() -> None:
     lines = message(over=True).body(PLAIN, 10_000).splitlines()
     assert (
         lines[1]
-        == "Conversion dropped in channel app: now 3.9 %; at worst 2.1 %, where 4 %, at least 3.6 % was to be expected"
+        == "Conversion dropped in channel app: now 3.9 %; at worst 2.1 %, expected 4 %, at least 3.6 %"
     )
     assert "Lost: about 6,172.50 CNY" in lines
     assert not [line for line in lines if line.startswith(("Actual", "At stake"))]
