@@ -27,13 +27,13 @@ from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import SeriesIndex
 from alerts.detection.silence import SilenceMemory
 from alerts.detection.thresholds import ThresholdMemory
-from alerts.detectors.baseline import Baseline
-from alerts.detectors.delays import Chain, Lag
-from alerts.detectors.evidence import Evidence
-from alerts.detectors.limits import WeeklyHistory
-from alerts.detectors.sequential import SequentialState
-from alerts.detectors.silence import SilenceState
 from alerts.findings import Series, Severity
+from alerts.statistics.baseline import Baseline
+from alerts.statistics.delays import Chain, Lag
+from alerts.statistics.evidence import Evidence
+from alerts.statistics.limits import WeeklyHistory
+from alerts.statistics.sequential import SequentialState
+from alerts.statistics.silence import SilenceState
 
 VERSION = 5
 RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | ThresholdMemory | HealthMemory

@@ -24,7 +24,7 @@ MAY_IMPORT = {
 """Imports point one way: alerts -> streams -> consumers."""
 
 PURE_FOLDERS = (
-    "alerts/detectors",
+    "alerts/statistics",
     "alerts/detection",
     "alerts/state",
     "alerts/correlation",

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.detection.panes import ScopeValue
-from alerts.detectors.arrays import Floats
 from alerts.findings import Contributor
+from alerts.statistics.arrays import Floats
 
 MAX_CONTRIBUTORS = 3
 _NAMED = 0.7

@@ -10,10 +10,10 @@ import numpy as np
 from alerts.detection.detector import Breach, Observation, SeriesCounts
 from alerts.detection.inputs import HealthReading
 from alerts.detection.schedule import EffectiveRule
-from alerts.detectors.limits import breached_with_hysteresis
 from alerts.findings import ExpectedRange, FindingReason, Labels, Series
 from alerts.rules.detect import AnyDetector, HealthCheck, HealthCheckDetector
 from alerts.rules.rule import Rule
+from alerts.statistics.limits import breached_with_hysteresis
 from streams.panes.counters import Unit
 
 evaluated_first = True

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alerts.detection.panes import CellPanes, Panes
-from alerts.detectors.arrays import Floats
 from alerts.findings import Labels
 from alerts.rules.detect import ChangeDetector, HealthCheck, KpiDetector, ReferencePeriod
 from alerts.rules.rule import Rules, RuleScope
+from alerts.statistics.arrays import Floats
 from consumers.contract.events import Promotion
 from streams.model.windows import Window
 

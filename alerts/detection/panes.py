@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from alerts.detectors.arrays import Floats, Ints
+from alerts.statistics.arrays import Floats, Ints
 from streams.panes.cells import NO_CELLS, Cells
 from streams.panes.counters import COUNTER_IDS
 

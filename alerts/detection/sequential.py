@@ -12,17 +12,17 @@ from alerts.detection.detector import Breach, Observation, RevenueRate, SeriesCo
 from alerts.detection.panes import Panes, ScopeValue
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_label, to_labels
-from alerts.detectors.arrays import Bools, Floats, Ints, ratio
-from alerts.detectors.baseline import MinutePart
-from alerts.detectors.sequential import (
+from alerts.findings import SAME_INCIDENT_WITHIN_MS, ExpectedRange, FindingReason, Series, siblings
+from alerts.rules.detect import AnyDetector, Direction, SequentialDetector
+from alerts.rules.rule import LossMethod, Rule, RuleScope
+from alerts.statistics.arrays import Bools, Floats, Ints, ratio
+from alerts.statistics.baseline import MinutePart
+from alerts.statistics.sequential import (
     SequentialParameters,
     SequentialState,
     SequentialStep,
     log_seconds_between_alarms,
 )
-from alerts.findings import SAME_INCIDENT_WITHIN_MS, ExpectedRange, FindingReason, Series, siblings
-from alerts.rules.detect import AnyDetector, Direction, SequentialDetector
-from alerts.rules.rule import LossMethod, Rule, RuleScope
 from streams.panes.counters import Unit
 
 evaluated_first = False

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alerts.detection.panes import ScopeValue
-from alerts.detectors.arrays import Bools, Ints
 from alerts.findings import Labels
+from alerts.statistics.arrays import Bools, Ints
 
 WHOLE_SHOP: ScopeValue = ("all", "")
 MAX_SERIES = 20_000

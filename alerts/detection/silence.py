@@ -10,11 +10,11 @@ import numpy as np
 from alerts.detection.detector import Breach, Observation, SeriesCounts
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import SeriesIndex, to_label, to_labels
-from alerts.detectors.arrays import Bools
-from alerts.detectors.silence import SilenceState
 from alerts.findings import FindingReason, Series
 from alerts.rules.detect import AnyDetector, SilenceDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
+from alerts.statistics.arrays import Bools
+from alerts.statistics.silence import SilenceState
 from streams.panes.counters import COUNTER_IDS, Unit
 
 evaluated_first = True

@@ -16,12 +16,12 @@ from alerts.detection.detector import Breach, Observation, SeriesCounts
 from alerts.detection.inputs import DetectionInputs, Table
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import SeriesIndex, to_label, to_labels
-from alerts.detectors.arrays import Bools, Floats, Ints, resized
-from alerts.detectors.limits import ChangeBaseline, WeeklyHistory, breached_with_hysteresis, changed, usual
 from alerts.findings import ExpectedRange, FindingReason, Series
 from alerts.rules.detect import AnyDetector, ChangeDetector, Direction, ReferencePeriod, ThresholdDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from alerts.rules.values import unit_of
+from alerts.statistics.arrays import Bools, Floats, Ints, resized
+from alerts.statistics.limits import ChangeBaseline, WeeklyHistory, breached_with_hysteresis, changed, usual
 from streams.model.windows import LENGTH_S
 
 evaluated_first = False

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.detection.panes import CellPanes, ScopeValue
-from alerts.detectors.arrays import Bools, Ints
 from alerts.rules.detect import SequentialDetector, SilenceDetector
 from alerts.rules.rule import Rules, RuleScope
+from alerts.statistics.arrays import Bools, Ints
 from consumers.topics import Topic
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.rows import RowIndex

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import ScopeValue
-from alerts.detectors.arrays import Floats, Ints
 from alerts.evaluate import STEP_S
+from alerts.statistics.arrays import Floats, Ints
 from consumers.contract.events import TOPIC_BY_EVENT_TYPE, Promotion
 from consumers.topics import Topic
 from streams.panes.counters import COUNTERS, TYPE_COUNTERS

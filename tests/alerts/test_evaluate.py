@@ -16,7 +16,6 @@ from alerts.detection.inputs import DetectionInputs, HealthReading, Table, Table
 from alerts.detection.panes import CellPanes, ScopeValue
 from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import WHOLE_SHOP
-from alerts.detectors.baseline import MinutePart
 from alerts.evaluate import evaluate
 from alerts.findings import (
     CONDITION_BY_REASON,
@@ -33,6 +32,7 @@ from alerts.rules.detect import AnyDetector, HealthCheck, ReferencePeriod
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
 from alerts.rules.rule import Rules, RuleScope
+from alerts.statistics.baseline import MinutePart
 from consumers.contract.events import Phase, Promotion
 from streams.model.windows import Window
 from streams.panes.cells import Cells, cell_keys

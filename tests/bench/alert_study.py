@@ -27,13 +27,13 @@ from typing import Any
 
 import msgspec
 
-from alerts.detectors.evidence import information
 from alerts.findings import Series
 from alerts.rehearsal.play import RehearsalResult, play
 from alerts.rehearsal.rehearsal import Rehearsal
 from alerts.rehearsal.score import ActualIncident, Score, score
 from alerts.rehearsal.sources import Arrival, simulated
 from alerts.rules.loader import default_text, load
+from alerts.statistics.evidence import information
 from consumers.commands.common import load_settings
 from consumers.topics import Topic
 from streams.settings import Settings

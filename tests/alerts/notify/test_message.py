@@ -63,10 +63,7 @@ def test_an_end_has_its_duration_and_reason() -> None:
 
 def test_an_end_has_the_current_and_worst_value_and_the_loss() -> None:
     lines = message(over=True).body(PLAIN, 10_000).splitlines()
-    assert (
-        lines[1]
-        == "Conversion dropped in channel app: now 3.9 %; at worst 2.1 %, expected 4 %, at least 3.6 %"
-    )
+    assert lines[1] == "Conversion dropped in channel app: now 3.9 %; at worst 2.1 %, expected 4 %, at least 3.6 %"
     assert "Lost: about 6,172.50 CNY" in lines
     assert not [line for line in lines if line.startswith(("Actual", "At stake"))]
 

@@ -17,7 +17,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, ratio, resized
+from alerts.statistics.arrays import Bools, Floats, ratio, resized
 
 MINUTE_S = 60
 PENDING = 3

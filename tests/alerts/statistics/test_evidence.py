@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.detectors.arrays import Floats
-from alerts.detectors.evidence import Evidence, information, sizes_of
+from alerts.statistics.arrays import Floats
+from alerts.statistics.evidence import Evidence, information, sizes_of
 
 
 def run(counts: Floats, mu: float, *, least_effect: float = 0.1, rise: bool = False, phi: float = 1.0) -> Floats:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, Ints, ratio, resized
+from alerts.statistics.arrays import Bools, Floats, Ints, ratio, resized
 
 _NORMAL = 1.4826
 _LEAST_FOR_SPREAD = 5

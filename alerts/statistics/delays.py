@@ -21,7 +21,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from alerts.detectors.arrays import Floats, resized
+from alerts.statistics.arrays import Floats, resized
 
 STAGES = 12
 PLACES = STAGES + 1

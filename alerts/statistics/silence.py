@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, resized
+from alerts.statistics.arrays import Bools, Floats, resized
 
 _MEANS_S = np.array([60.0, 900.0, 3600.0])
 _USUAL_HALF_LIFE_S = 3600.0

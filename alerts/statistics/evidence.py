@@ -27,7 +27,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, Ints, resized
+from alerts.statistics.arrays import Bools, Floats, Ints, resized
 
 SIZES = 6
 _EVEN = np.full(SIZES, 1 / SIZES)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from alerts.detectors.arrays import Bools, Floats, ratio, resized
-from alerts.detectors.baseline import MINUTE_S, Baseline, MinutePart
-from alerts.detectors.delays import BLOCK_S, PLACES, Chain, Lag, stages
-from alerts.detectors.evidence import Evidence, sizes_of
+from alerts.statistics.arrays import Bools, Floats, ratio, resized
+from alerts.statistics.baseline import MINUTE_S, Baseline, MinutePart
+from alerts.statistics.delays import BLOCK_S, PLACES, Chain, Lag, stages
+from alerts.statistics.evidence import Evidence, sizes_of
 
 _RECENT_LEAST_S, _RECENT_MOST_S = 20.0, 1800.0
 _LATELY_S = 60.0

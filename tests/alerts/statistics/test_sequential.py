@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alerts.detectors.arrays import Floats
-from alerts.detectors.sequential import (
+from alerts.statistics.arrays import Floats
+from alerts.statistics.sequential import (
     NEW_NORMAL_S,
     SequentialParameters,
     SequentialState,

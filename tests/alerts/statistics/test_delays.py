@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.detectors.arrays import Floats
-from alerts.detectors.delays import BLOCK_S, PLACES, Chain, Lag, kernel, moved, stages
+from alerts.statistics.arrays import Floats
+from alerts.statistics.delays import BLOCK_S, PLACES, Chain, Lag, kernel, moved, stages
 
 
 def outputs(inputs: Floats, lag_s: float, dt_s: float = 1.0) -> Floats:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.detectors.limits import BUCKET_S, WeeklyHistory, breached_with_hysteresis, changed, usual
-from alerts.detectors.sequential import DAY_S, log_seconds_between_alarms
-from alerts.detectors.silence import SilenceState
+from alerts.statistics.limits import BUCKET_S, WeeklyHistory, breached_with_hysteresis, changed, usual
+from alerts.statistics.sequential import DAY_S, log_seconds_between_alarms
+from alerts.statistics.silence import SilenceState
 
 
 def test_a_value_near_its_limit_does_not_flap() -> None:
