@@ -124,9 +124,19 @@ class Engine:
         return self._lead is not None and time.monotonic() - self._led_s < self._store.lease_ms / 1000
 
     @property
+    def led_last(self) -> bool:
+        """Whether this process led at its last look at the lease."""
+        return self._lead is not None
+
+    @property
+    def led_by_another(self) -> bool:
+        """Whether another process led at the last look at the lease."""
+        return self._lead is None and self._other_leads
+
+    @property
     def is_presumed_leader(self) -> bool:
         """Whether this process led last, or has never seen another one lead."""
-        return self._lead is not None or not self._other_leads
+        return not self.led_by_another
 
     async def round(self) -> EvaluationOutcome:
         """Evaluate once if this process leads. Redis errors are raised; call again."""

@@ -45,18 +45,18 @@ class RedisProbe:
         acks_and_silences: AcksAndSilences,
         alarm: InMemoryRedisAlerts,
         *,
-        is_presumed_leader: Callable[[], bool],
+        reports: Callable[[], bool],
         evaluated_ms: Callable[[], int | None],
         clock: Callable[[], int],
     ) -> None:
-        """`acks_and_silences` uses the connections of `redis`. `evaluated_ms` is the time of this process's last
-        evaluation."""
+        """`acks_and_silences` uses the connections of `redis`. `reports`: whether this process reports an outage.
+        `evaluated_ms` is the time of this process's last evaluation."""
         self._redis = redis
         self._keys = keys
         self._probe = WriteProbe(redis, keys, only_reads=False)
         self._acks_and_silences = acks_and_silences
         self._alarm = alarm
-        self._is_presumed_leader = is_presumed_leader
+        self._reports = reports
         self._evaluated_ms = evaluated_ms
         self._clock = clock
         self._answered_s = time.monotonic()
@@ -92,7 +92,7 @@ class RedisProbe:
                 health = RedisHealth()
         if failure is None:
             await self._update_known()
-        may_page = health.is_healthy or self._is_presumed_leader()
+        may_page = health.is_healthy or self._reports()
         for change in self._alarm.observe(health, may_page=may_page, now_ms=self._clock()):
             log.warning("alert about Redis changed", kind=change.kind.value, alert=str(change.alert.series))
 

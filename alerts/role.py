@@ -23,6 +23,7 @@ from alerts.metrics import AlertMetrics
 from alerts.notify.heartbeat import Heartbeat, HeartbeatOutcome
 from alerts.notify.http import Http
 from alerts.notify.receivers import Receiver, ReceiversFile, build_receivers
+from alerts.outage_reporter import OutageReporter
 from alerts.redis_alerts import InMemoryRedisAlerts
 from alerts.redis_probe import RedisProbe
 from alerts.settings import shop_info
@@ -90,6 +91,8 @@ _PUBLISH_EVERY_S = 0.25
 _REFRESH_EVERY_S = 1.0
 _REPORT_EVERY_S = 1.0
 _PROBE_EVERY_S = 1.0
+_REJOIN_AFTER_S = 10.0
+"""Pause after leaving the group to the leader."""
 _LONGEST_PAUSE_S = 5.0
 
 
@@ -131,6 +134,7 @@ class AlertsRole:
         self._alarm = InMemoryRedisAlerts(self._evaluator.rules, self._evaluator.timing, lambda: file.routing)
         self._probe_client = connect(settings)
         self._publisher = Publisher(self._store, settings.kafka, self.metrics)
+        self._outage_reporter = OutageReporter(settings.kafka, f"{settings.group}-alerts", settings.session_timeout_s)
         self.engine = Engine(
             self.name,
             self._store,
@@ -146,7 +150,7 @@ class AlertsRole:
             self._keys,
             AcksAndSilences(self._probe_client, keys),
             self._alarm,
-            is_presumed_leader=lambda: self.engine.is_presumed_leader,
+            reports=self._reports,
             evaluated_ms=lambda: None if self.engine.last is None else self.engine.last.at_ms,
             clock=self._clock,
         )
@@ -183,6 +187,7 @@ class AlertsRole:
         async with asyncio.TaskGroup() as group:
             group.create_task(_run_every(self._settings.alerts_interval_s, "evaluation", self._evaluate))
             group.create_task(_run_every(_PROBE_EVERY_S, "Redis probe", self._probe_redis))
+            group.create_task(_run_every(_REJOIN_AFTER_S, "Kafka group of alerts processes", self._join_group))
             group.create_task(_run_every(_PUBLISH_EVERY_S, "publishing of changes", self._publish))
             group.create_task(_run_every(_REFRESH_EVERY_S, "Alertmanager refresh", self._refresh))
             group.create_task(_run_every(_REPORT_EVERY_S, "report", self._report))
@@ -193,6 +198,15 @@ class AlertsRole:
                     _run_every(_SEND_EVERY_S, f"delivery to {name}", partial(self._dispatcher.dispatch, name))
                 )
                 group.create_task(_run_every(_SEND_EVERY_S, f"Redis alerts to {name}", partial(self._send_alarm, name)))
+
+    def _reports(self) -> bool:
+        return self._outage_reporter.reports(led=self.engine.led_last, led_by_another=self.engine.led_by_another)
+
+    async def _join_group(self) -> None:
+        def yields() -> bool:  # the leader should own the partition, as it stores the alerts afterwards
+            return self.engine.led_by_another and self._redis_probe.healthy_for_s > _REJOIN_AFTER_S
+
+        await self._outage_reporter.hold(yields)
 
     async def _probe_redis(self) -> None:
         try:

@@ -28,9 +28,10 @@ allow salepulse-worker --operation Read "${events[@]}" --topic "$promotions"
 allow salepulse-worker --operation Write --topic "$dead_letters"
 allow salepulse-worker --operation Read --group "$group"
 
-# Alerts check that the topics exist, and write changes of alerts.
+# Alerts check that the topics exist, write changes of alerts, and join a group on their topic.
 allow salepulse-alerts --operation Describe "${events[@]}" --topic "$promotions" --topic "$dead_letters"
-allow salepulse-alerts --operation Write --topic "$alerts"
+allow salepulse-alerts --operation Read --operation Write --topic "$alerts"
+allow salepulse-alerts --operation Read --group "$group-alerts"
 
 # Administrators: topics create, doctor, promotions, dead-letters, replay. `serve` needs no Kafka.
 allow salepulse-admin --operation Create --operation DescribeConfigs --operation AlterConfigs --operation Read \

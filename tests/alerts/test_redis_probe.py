@@ -31,7 +31,7 @@ def look_at_nothing() -> RedisProbe:
         Keys("salepulse", 2),
         AcksAndSilences(redis, KEYS),
         alarm,
-        is_presumed_leader=lambda: True,
+        reports=lambda: True,
         evaluated_ms=lambda: None,
         clock=lambda: NOW,
     )

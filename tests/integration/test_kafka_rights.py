@@ -116,6 +116,7 @@ def test_the_documented_permissions_suffice_for_workers_serve_and_alerts(
         counted = {"events,clicks,page_view": 50, "rejected,orders,bad_json": 1}
         eventually(lambda: counted.items() <= guarded.totals(prefix).items(), within_s=60, what=f"{counted}")
         alerts.until("leading", within_s=60)
+        alerts.until("joined the group", within_s=60)
     assert worker.process.returncode == alerts.process.returncode == 0
     assert "Authorization" not in worker.stderr + alerts.stderr
     env = guarded.env("salepulse-admin", named)
