@@ -98,7 +98,8 @@ def as_of(
     stale_after_ms: int,
     topics: Collection[Topic] = EVENT_TOPICS,
 ) -> AsOf:
-    """The smallest newest event time over the active partitions, or the clock if all are idle; never beyond the clock.
+    """The smallest newest event time over the active partitions; if all are idle, the time by which all arrived records
+    are counted. Never beyond the clock.
 
     A partition with a backlog, or whose worker is silent, is never idle: idleness is measured up to its last heartbeat.
     Only partitions of `topics` delay the as-of; `stale` covers all partitions.
@@ -117,7 +118,7 @@ def as_of(
     elif newest:
         moment = min(ms for ms in newest if ms is not None)
     elif clock is Clock.WALL:
-        moment = now_ms
+        moment = min(_counted_until_ms(state, now_ms) for state in waited_for.values())
     else:
         moment = max((state.newest_ms for state in waited_for.values() if state.newest_ms is not None), default=None)
     if moment is not None and clock is Clock.WALL:
@@ -131,6 +132,15 @@ def _reached_ms(state: PartitionState, clock: Clock) -> int | None:
     if state.newest_ms is None and clock is Clock.WALL:
         return state.heartbeat_ms if state.lag == 0 else state.counted_through_ms
     return state.newest_ms
+
+
+def _counted_until_ms(state: PartitionState, now_ms: int) -> int:
+    """Time by which all records of an idle partition that had arrived are counted.
+
+    Later ones may wait for the next heartbeat, so the clock is too late.
+    """
+    known = state.counted_through_ms if state.counted_through_ms is not None else state.heartbeat_ms
+    return now_ms if known is None else known
 
 
 def is_stale(state: PartitionState, now_ms: int, stale_after_ms: int) -> bool:

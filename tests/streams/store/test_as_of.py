@@ -148,6 +148,13 @@ def test_with_all_partitions_idle_it_follows_the_clock() -> None:
     assert at(*quiet, clock=Clock.EVENT) == AsOf(ms(900), ())
 
 
+def test_with_all_partitions_idle_it_does_not_pass_records_that_may_wait() -> None:
+    """What arrived since the last heartbeat is not counted yet: the clock would show it as zero."""
+    resting = state(900, fresh=60, seen=0.4, arrived=0.5)
+    assert at(resting, state(800, fresh=90, seen=0.2, arrived=1.2)).ms == ms(998)
+    assert at(resting, state(None, fresh=None, seen=2.5)).ms == ms(997)
+
+
 def test_on_the_event_clock_a_partition_is_idle_once_all_is_counted() -> None:
     assert at(state(900, fresh=0), state(100, fresh=0), clock=Clock.EVENT).ms == ms(900)
     assert at(state(900, lag=1), state(100, lag=0), clock=Clock.EVENT).ms == ms(900)
