@@ -79,8 +79,8 @@ def create_app(settings: Settings, metrics: WorkerMetrics, shutdown_watchdog: Sh
             worker.take(batch)
 
     for topic in READ_TOPICS:
-        read = app.topic(app.topic_names.on_broker(topic), schema=schema, acks=False)
-        app.agent(read, name=f"salepulse-{topic}")(consume)
+        source = app.topic(app.topic_names.on_broker(topic), schema=schema, acks=False)
+        app.agent(source, name=f"salepulse-{topic}")(consume)
 
     @app.timer(1.0)
     async def tick() -> None:
@@ -118,8 +118,8 @@ async def preflight(settings: Settings) -> None:
         await wait_for_redis(redis, lambda: check(redis))
         await wait_for_redis(redis, lambda: require_same_settings(redis, settings, partitions))
         keys = Keys(settings.redis_prefix, settings.shards)
-        held = (await wait_for_redis(redis, lambda: read_state(redis, keys))).partitions.values()
-        at_work = any(one.position is not None for one in held)
+        states = (await wait_for_redis(redis, lambda: read_state(redis, keys))).partitions.values()
+        at_work = any(state.position is not None for state in states)
         await require_own_topics(settings, (Topic.PROMOTIONS, Topic.DEAD_LETTERS), at_work=at_work)
     finally:
         await redis.aclose()

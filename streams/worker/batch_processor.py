@@ -1,4 +1,4 @@
-"""Processing of a batch: decode, reject, write dead letters, apply. The position moves with the results, last."""
+"""Processes a batch: decode, reject, write dead letters, apply. Results and position are applied together, last."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PAUSE_S = 1.0
 
 @dataclass(eq=False, kw_only=True)
 class BatchProcessor:
-    """Counts batches. Call it for one batch of a partition at a time."""
+    """Counts batches. Batches of one partition must not run concurrently."""
 
     redis_retry: RedisRetry
     registry: PartitionRegistry
@@ -95,18 +95,18 @@ class BatchProcessor:
     async def _count(self, owned: OwnedPartition, batch: RecordBatch) -> bool:
         """Whether the batch was counted; False on an offset mismatch or a paused topic."""
         if owned.partition.topic is Topic.PROMOTIONS:
-            moved = await self._count_promotions(owned, batch)
+            outcome = await self._count_promotions(owned, batch)
         else:
-            moved = await self._count_events(owned, batch)
-        if isinstance(moved, TopicPaused):
+            outcome = await self._count_events(owned, batch)
+        if isinstance(outcome, TopicPaused):
             return False
-        if moved is not None:
+        if outcome is not None:
             self.metrics.batches_fenced.inc()
             log.info(
-                "offset mismatch; seeking to stored position", partition=str(owned.partition), position=moved.position
+                "offset mismatch; seeking to stored position", partition=str(owned.partition), position=outcome.position
             )
             self.position_tracker.forget(owned)
-        return moved is None
+        return outcome is None
 
     async def _count_events(self, owned: OwnedPartition, batch: RecordBatch) -> TopicPaused | OffsetMismatch | None:
         if not self.worker_clock.followed:
@@ -119,8 +119,8 @@ class BatchProcessor:
             prepared = owned.prepare(batch, self.registry.event_time_bounds())
         self.fast_clocks.note(prepared.fast_clocks, self.now_ms())
         async with self.contract_check.serialized(owned.partition.topic):
-            if (left := await self.contract_check.check_contract(owned, batch, prepared.rejected)) is not None:
-                return left
+            if (outcome := await self.contract_check.check_contract(owned, batch, prepared.rejected)) is not None:
+                return outcome
             await self._write_dead_letters(owned, batch, prepared.rejected)
             return await self.redis_retry("apply", owned.partition, lambda: owned.apply(prepared))
 
@@ -133,12 +133,12 @@ class BatchProcessor:
                 rejected.append(RejectedMessage(i, change.reason, change.detail))
             else:
                 definition = change.promotion
-                text = None if definition is None else definition.model_dump_json(exclude_none=True).encode()
-                changes.append((change.promotion_id, text))
-        if (left := await self.contract_check.check_contract(owned, batch, rejected)) is not None:
-            return left
+                definition_json = None if definition is None else definition.model_dump_json(exclude_none=True).encode()
+                changes.append((change.promotion_id, definition_json))
+        if (outcome := await self.contract_check.check_contract(owned, batch, rejected)) is not None:
+            return outcome
         await self._write_dead_letters(owned, batch, rejected)
-        moved = await self.redis_retry(
+        mismatch = await self.redis_retry(
             "promotions",
             owned.partition,
             lambda: self.writer.apply_promotions(
@@ -150,9 +150,9 @@ class BatchProcessor:
                 refused_totals(owned.partition.topic, rejected, batch.skipped),
             ),
         )
-        if moved is None:
+        if mismatch is None:
             owned.position = batch.end_offset
-        return moved
+        return mismatch
 
     async def _write_dead_letters(
         self, owned: OwnedPartition, batch: RecordBatch, rejected: list[RejectedMessage]

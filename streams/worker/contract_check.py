@@ -85,34 +85,34 @@ class ContractCheck:
             self._paused.pop(partition, None)
             return None
         counted = await self.redis_retry("tally", partition, lambda: self._tally(owned))
-        found = check_contract(counted, len(batch), rejected)
-        if found.verdict is not TopicVerdict.PAUSED:
-            if found.verdict is TopicVerdict.ACCEPTED:
+        result = check_contract(counted, len(batch), rejected)
+        if result.verdict is not TopicVerdict.PAUSED:
+            if result.verdict is TopicVerdict.ACCEPTED:
                 self._accepted.add(partition.topic)
             self._paused.pop(partition, None)
             return None
-        return await self._stop(owned, batch, found.why)
+        return await self._stop(owned, batch, result.why)
 
     async def resume_due(self) -> None:
         """Resume partitions whose pause is over or whose position changed, and drop those that were revoked."""
         assigned = self.reading.assigned()
         for partition, pause in list(self._paused.items()):
             owned = self.registry.owned_partitions.get(partition)
-            moved = owned is not None and owned.loaded and owned.position != pause.position
+            position_changed = owned is not None and owned.loaded and owned.position != pause.position
             if partition not in assigned:
                 del self._paused[partition]
-            elif moved or self.machine.monotonic() - pause.since_s > _RETRY_EVERY_S:
+            elif position_changed or self.machine.monotonic() - pause.since_s > _RETRY_EVERY_S:
                 self._paused[partition] = _Pause(owned.position if owned else pause.position, self.machine.monotonic())
                 self.reading.resume(partition)
 
     async def _stop(self, owned: OwnedPartition, batch: RecordBatch, why: str) -> TopicPaused | OffsetMismatch:
         partition, topic = owned.partition, owned.partition.topic
         text = f"topic {self.settings.topic_names.shown(topic)} is not read: {why}"
-        moved = await self.redis_retry(
+        mismatch = await self.redis_retry(
             "note_paused", partition, lambda: self.writer.note_paused(partition, owned.position, text)
         )
-        if moved is not None:
-            return moved
+        if mismatch is not None:
+            return mismatch
         if not self.is_paused(partition):
             log.error(
                 "topic paused: its messages break the contract; no record is lost",

@@ -34,16 +34,16 @@ class DeadLetterOutput:
         self._connected = False
 
     async def stop(self) -> None:
-        """Disconnect, with or without an answer of the broker: batches with unconfirmed dead letters are read again."""
+        """Disconnect, even if the broker does not answer: batches with unacknowledged dead letters are read again."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._writer.stop(), _STOP_WITHIN_S)
 
     async def write(self, partition: Partition, batch: RecordBatch, rejected: Iterable[RejectedMessage]) -> None:
-        """Write the dead letters of a batch and wait for all acknowledgements. A crash may repeat them, but loses
-        none."""
-        at = self._now_ms()
-        letters = [self._letter(partition, batch.records[why.index], why, at) for why in rejected]
-        letters += [self._letter_of_skipped(partition, skipped, at) for skipped in batch.skipped]
+        """Write the dead letters of a batch and await all acknowledgements. A crash may repeat dead letters, never
+        lose them."""
+        at_ms = self._now_ms()
+        letters = [self._letter(partition, batch.records[message.index], message, at_ms) for message in rejected]
+        letters += [self._letter_of_skipped(partition, skipped, at_ms) for skipped in batch.skipped]
         if not letters:
             return
         async with self._lock:
@@ -53,20 +53,24 @@ class DeadLetterOutput:
         await self._writer.write(letters)
 
     def _letter(
-        self, partition: Partition, message: Record | SkippedRecords, why: RejectedMessage | SkippedRecords, at_ms: int
+        self,
+        partition: Partition,
+        record: Record | SkippedRecords,
+        rejection: RejectedMessage | SkippedRecords,
+        at_ms: int,
     ) -> DeadLetter:
         return DeadLetter(
             partition.topic,
             partition.number,
-            message.first_offset if isinstance(message, SkippedRecords) else message.offset,
-            message.key,
-            message.value,
-            why.reason,
-            why.detail,
+            record.first_offset if isinstance(record, SkippedRecords) else record.offset,
+            record.key,
+            record.value,
+            rejection.reason,
+            rejection.detail,
             at_ms,
-            message.timestamp,
+            record.timestamp,
             self._broker_topics.get(partition.topic, ""),
-            message.headers,
+            record.headers,
         )
 
     def _letter_of_skipped(self, partition: Partition, skipped: SkippedRecords, at_ms: int) -> DeadLetter:

@@ -34,8 +34,12 @@ from streams.store.writer import PaneWriter
 from streams.worker.lateness import event_time_bounds
 from streams.worker.registry import PartitionRegistry
 
+_EXPIRE_EVERY_S = 10.0
 _LENGTHEN_EVERY_S = 3600.0
 _AT_ONCE = 1000
+"""Blocks whose TTL is extended per round trip."""
+AT_ONCE = 4
+"""Buckets scanned per second: a scan of a whole shard takes ten hours."""
 
 
 class RetentionKeeper:
@@ -62,19 +66,19 @@ class RetentionKeeper:
         self._lengthened_at = 0.0
 
     async def publish(self, *, oldest_s: int, as_of_s: int) -> RetainedSpans:
-        """Publish what is retained and the limit of expiry elsewhere; only then may minutes expire.
+        """Publish the retained spans and the limit of expiry elsewhere; only then may minutes expire.
 
         `oldest_s`: event time from which on all minutes are retained.
         """
         while True:
-            held = await self._redis.get(self._keys.retained_spans)
+            stored = await self._redis.get(self._keys.retained_spans)
             definitions = await self._redis.hvals(self._keys.promotions)
             spans = spans_to_retain(map(Promotion.model_validate_json, definitions), self._keeping)
             self.retained_spans = revise_retained(
-                from_json(held), spans, self._keeping, oldest_s=oldest_s, as_of_s=as_of_s
+                from_json(stored), spans, self._keeping, oldest_s=oldest_s, as_of_s=as_of_s
             )
             if await self._set_retained(
-                keys=[self._keys.retained_spans], args=[held or b"", to_json(self.retained_spans)]
+                keys=[self._keys.retained_spans], args=[stored or b"", to_json(self.retained_spans)]
             ):
                 break  # else another worker published meanwhile
         await self._lengthen()
@@ -94,22 +98,17 @@ class RetentionKeeper:
         self._lengthened, self._lengthened_at = self.retained_spans.spans, now
 
     async def _lengthen_level(self, shard: int, level: PaneLevel) -> None:
-        live_s = self.retained_spans.keep_s + level.block_s
+        ttl_s = self.retained_spans.keep_s + level.block_s
         for span in self.retained_spans.spans:
             first, last = span.start_s - level.block_s + 1, span.end_s - 1
             index = self._keys.blocks(shard, level.name)
-            found: list[bytes] = await self._redis.zrangebyscore(index, first, last)  # type: ignore[assignment]
-            starts = [int(start) for start in found]
+            listed: list[bytes] = await self._redis.zrangebyscore(index, first, last)  # type: ignore[assignment]
+            starts = [int(start) for start in listed]
             for i in range(0, len(starts), _AT_ONCE):
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for start in starts[i : i + _AT_ONCE]:
-                        pipe.expire(self._keys.block(shard, level.name, start), live_s, gt=True)
+                        pipe.expire(self._keys.block(shard, level.name, start), ttl_s, gt=True)
                     await pipe.execute()
-
-
-_EXPIRE_EVERY_S = 10.0
-AT_ONCE = 4
-"""Buckets scanned per second: a whole shard takes ten hours."""
 
 
 class Expiry:
@@ -137,18 +136,18 @@ class Expiry:
         self._expired_s = -_EXPIRE_EVERY_S
 
     async def run_once(self) -> None:
-        """Run once a second. Publishes the new limits before deleting, so that readers never miss data unannounced."""
+        """Run once a second. Publishes the new limits before deleting, so that readers know which data has expired."""
         as_of_ms = self._registry.as_of_ms
         if as_of_ms is None or self._settings.retain == "all":
             return
         if self._machine.monotonic() - self._expired_s > _EXPIRE_EVERY_S:
             self._expired_s = self._machine.monotonic()
-            now = event_time_bounds(self._settings, as_of_ms, self._now_ms())
+            bounds = event_time_bounds(self._settings, as_of_ms, self._now_ms())
             self._registry.retained_spans = await self._keeper.publish(
-                oldest_s=now.oldest_s["m"], as_of_s=as_of_ms // 1000
+                oldest_s=bounds.oldest_s["m"], as_of_s=as_of_ms // 1000
             )
             await self._writer.expire(
-                now.with_retained(self._registry.retained_spans).oldest_s, self._registry.retained_spans
+                bounds.with_retained(self._registry.retained_spans).oldest_s, self._registry.retained_spans
             )
         await self._sweep.run_once(as_of_ms)
 
@@ -157,8 +156,8 @@ class RecordSweep:
     """Deletes expired order records in a slow, endless scan over their buckets. Workers may scan concurrently."""
 
     def __init__(self, redis: Redis, keys: Keys, horizon_ms: int, delivered_ms: int) -> None:
-        """`horizon_ms`: retention after an order's last event; `delivered_ms`: if delivered, or neither paid nor
-        shipped."""
+        """`horizon_ms`: retention after an order's last event; `delivered_ms`: retention if the order is delivered,
+        or neither paid nor shipped."""
         self._redis = redis
         self._keys = keys
         self._horizon_ms = horizon_ms
@@ -168,19 +167,19 @@ class RecordSweep:
 
     async def run_once(self, as_of_ms: int, buckets: int = AT_ONCE) -> int:
         """Scan the next buckets; returns the number of deleted records."""
-        forgotten = 0
+        deleted = 0
         for _ in range(buckets):
             self._next = (self._next + 1) % (BUCKETS * self._keys.shards)
             shard, bucket = divmod(self._next, BUCKETS)
-            forgotten += await self._bucket(self._keys.orders(shard, bucket), as_of_ms)
-        return forgotten
+            deleted += await self._bucket(self._keys.orders(shard, bucket), as_of_ms)
+        return deleted
 
     async def _bucket(self, key: str, as_of_ms: int) -> int:
-        held: dict[bytes, bytes] = await self._redis.hgetall(key)  # type: ignore[assignment]
-        old = [part for item in held.items() if self._is_over(decode(item[1]), as_of_ms) for part in item]
-        return int(await self._delete_records(keys=[key], args=old)) if old else 0
+        records: dict[bytes, bytes] = await self._redis.hgetall(key)  # type: ignore[assignment]
+        expired = [part for record in records.items() if self._is_over(decode(record[1]), as_of_ms) for part in record]
+        return int(await self._delete_records(keys=[key], args=expired)) if expired else 0
 
     def _is_over(self, facts: OrderFacts, as_of_ms: int) -> bool:
-        waits = facts.delivered is None and (facts.paid is not None or facts.dispatched is not None)
-        keep_ms = self._horizon_ms if waits else self._delivered_ms
+        awaits_delivery = facts.delivered is None and (facts.paid is not None or facts.dispatched is not None)
+        keep_ms = self._horizon_ms if awaits_delivery else self._delivered_ms
         return facts.newest_ms < as_of_ms - keep_ms

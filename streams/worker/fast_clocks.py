@@ -32,16 +32,16 @@ def find_fast_clocks(
     now_ms, ahead_ms = event_time_bounds.now_ms, event_time_bounds.ahead_ms
     if now_ms is None or ahead_ms is None:
         return {}
-    places = np.flatnonzero((events.ts > ahead_ms) & (events.ts <= now_ms + MAX_CLOCK_ERROR_MS))
-    if not len(places):
+    indexes = np.flatnonzero((events.ts > ahead_ms) & (events.ts <= now_ms + MAX_CLOCK_ERROR_MS))
+    if not len(indexes):
         return {}
-    found: dict[ClockSource, int] = {}
-    for row, ts in zip(events.numbers["source_row"][places].tolist(), events.ts[places].tolist(), strict=True):
+    sources: dict[ClockSource, int] = {}
+    for row, ts in zip(events.numbers["source_row"][indexes].tolist(), events.ts[indexes].tolist(), strict=True):
         topic, name = partition.topic.value, str(partition)
         if row >= 0:
             _, _, name = rows.labels[row][1].partition("/")
-        found[topic, name] = max(found.get((topic, name), 0), ts - now_ms)
-    return found
+        sources[topic, name] = max(sources.get((topic, name), 0), ts - now_ms)
+    return sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class FastClock:
 
 
 class FastClocks:
-    """The sources that were recently ahead."""
+    """The sources whose events were recently ahead of the clock."""
 
     def __init__(self) -> None:
         self._held: dict[ClockSource, FastClock] = {}
@@ -67,13 +67,17 @@ class FastClocks:
         for (topic, source), ahead_ms in found.items():
             self._held[topic, source] = FastClock(topic, source, ahead_ms, now_ms)
         if len(self._held) > _MOST_HELD:
-            self._held = {(one.topic, one.source): one for one in _furthest(self._held.values(), _MOST_HELD // 2)}
+            self._held = {
+                (clock.topic, clock.source): clock for clock in _furthest(self._held.values(), _MOST_HELD // 2)
+            }
 
     def named(self, now_ms: int) -> list[FastClock]:
         """The sources to report now, furthest ahead first."""
-        self._held = {name: one for name, one in self._held.items() if abs(now_ms - one.seen_ms) <= REPORTED_FOR_MS}
+        self._held = {
+            source: clock for source, clock in self._held.items() if abs(now_ms - clock.seen_ms) <= REPORTED_FOR_MS
+        }
         return _furthest(self._held.values(), MAX_REPORTED)
 
 
 def _furthest(sources: Iterable[FastClock], limit: int) -> list[FastClock]:
-    return nlargest(limit, sources, key=lambda one: one.ahead_ms)
+    return nlargest(limit, sources, key=lambda clock: clock.ahead_ms)

@@ -1,4 +1,4 @@
-"""Work of every second: heartbeats, the clock, the as-of, expiry, metrics, and seeking idle partitions."""
+"""Runs every second: heartbeats, the clock, the as-of, expiry, metrics, and seeking idle partitions."""
 
 from __future__ import annotations
 
@@ -29,8 +29,17 @@ from streams.worker.position_tracker import PositionTracker, TopicIdentity
 from streams.worker.redis_retry import RevokedError
 from streams.worker.registry import PartitionRegistry, WorkerClock
 
+log = structlog.get_logger()
+
 _GONE_MS = 600_000
+"""Reports older than this are deleted: their process has ended."""
 _LOOK_FOR_GONE_S = 60.0
+_COMMIT_EVERY_S = 5.0
+_TRIES = 3
+"""Attempts per turn to write a heartbeat whose position changes meanwhile."""
+
+Lags = dict[Partition, tuple[int | None, int | None]]
+"""# <partition: (position, lag; None if the broker does not answer)>"""
 
 
 class WorkerReporter:
@@ -64,7 +73,7 @@ class WorkerReporter:
         """Topic and source of each series of `source_ahead`."""
 
     async def report(self) -> None:
-        """Write the report and set the gauges; once a minute delete the reports of processes that are gone."""
+        """Write the report and set the gauges; once a minute delete the reports of ended processes."""
         report = self._measure()
         self._set_gauges(report)
         await self._redis.hset(self._keys.reports, self._id, encode_report(report))
@@ -85,7 +94,8 @@ class WorkerReporter:
             records=self._metrics.records_applied(),
             clock_offset_s=self._reference.offset_ms / 1000,
             sources_ahead=tuple(
-                SourceAhead(one.topic, one.source, one.ahead_ms / 1000) for one in self._fast_clocks.named(now_ms)
+                SourceAhead(clock.topic, clock.source, clock.ahead_ms / 1000)
+                for clock in self._fast_clocks.named(now_ms)
             ),
             refused=tuple(sorted(PERMISSION_REFUSALS.intersection(self._refusals()))),
             dedup={topic.value: self._dedup_of(topic) for topic in EVENT_TOPICS},
@@ -93,20 +103,20 @@ class WorkerReporter:
 
     def _dedup_of(self, topic: Topic) -> DedupReport:
         owned_partitions, as_of_ms = self._registry.owned_partitions, self._registry.as_of_ms
-        seen = [owned.seen for partition, owned in owned_partitions.items() if partition.topic is topic]
-        promised_s = (seen[0].horizon_ms if seen else 0) / 1000
-        cut = [ids.evicted_until_ms for ids in seen if ids.evicted_until_ms is not None]
+        seen_ids = [owned.seen for partition, owned in owned_partitions.items() if partition.topic is topic]
+        promised_s = (seen_ids[0].horizon_ms if seen_ids else 0) / 1000
+        evicted_until_ms = [ids.evicted_until_ms for ids in seen_ids if ids.evicted_until_ms is not None]
         horizon_s = promised_s
-        if cut and as_of_ms is not None:
-            horizon_s = min(promised_s, max(0.0, (as_of_ms - max(cut)) / 1000))
-        return DedupReport(horizon_s, promised_s, sum(map(len, seen)))
+        if evicted_until_ms and as_of_ms is not None:
+            horizon_s = min(promised_s, max(0.0, (as_of_ms - max(evicted_until_ms)) / 1000))
+        return DedupReport(horizon_s, promised_s, sum(map(len, seen_ids)))
 
     def _set_gauges(self, report: ProcessReport) -> None:
         self._metrics.partitions.set(len(self._registry.owned_partitions))
         self._metrics.clock_offset.set(report.clock_offset_s or 0)
         for refusal in PERMISSION_REFUSALS:
             self._metrics.redis_refuses.labels(refusal).set(refusal in report.refused)
-        ahead = {(one.topic, one.source): one.ahead_s for one in report.sources_ahead}
+        ahead = {(clock.topic, clock.source): clock.ahead_s for clock in report.sources_ahead}
         for source, ahead_s in ahead.items():
             self._metrics.source_ahead.labels(*source).set(ahead_s)
         for source in self._ahead - ahead.keys():  # not `clear`: a scrape may be under way
@@ -117,16 +127,6 @@ class WorkerReporter:
             self._metrics.dedup_horizon.labels(topic).set(dedup.horizon_s)
             if dedup.promised_s:
                 self._metrics.dedup_promised.labels(topic).set(dedup.promised_s)
-
-
-log = structlog.get_logger()
-
-_COMMIT_EVERY_S = 5.0
-_TRIES = 3
-"""Attempts per turn to write a heartbeat whose position changes meanwhile."""
-
-Lags = dict[Partition, tuple[int | None, int | None]]
-"""# <(position, lag; None if the broker does not answer)>"""
 
 
 class Housekeeping:
@@ -192,7 +192,7 @@ class Housekeeping:
         await self._reporter.report()
         if self._machine.monotonic() - self._committed_s > _COMMIT_EVERY_S:
             self._committed_s = self._machine.monotonic()
-            await self._reading.commit({partition: at for partition, (at, _) in lags.items() if at})
+            await self._reading.commit({partition: position for partition, (position, _) in lags.items() if position})
 
     async def _note_topics(self) -> None:
         """Store the broker's topics and partition counts before the heartbeats, since readers compare the two."""
@@ -203,15 +203,15 @@ class Housekeeping:
         await self._writer.note_topics(self._identity.known)
 
     async def _look_at(self, partition: Partition) -> tuple[int | None, int | None] | None:
-        """Position and lag of a partition; lag is None if the broker does not answer, the result if neither is
-        known."""
-        # busy for a while: report its current position
+        """Position and lag of a partition: the lag is None if the broker does not answer, the result is None if
+        neither is known."""
+        # A batch or a compaction may hold the lock for long: report the current position without it.
         if self._busy(partition) or self._registry.lock(partition).locked():
             busy = self._registry.owned_partitions.get(partition)
             if busy is None or not busy.loaded or busy.position is None:
                 return None
-            heard = self._position_tracker.broker_answers_for(busy)
-            return busy.position, self._position_tracker.records_after(partition, busy.position) if heard else None
+            answers = self._position_tracker.broker_answers_for(busy)
+            return busy.position, self._position_tracker.records_after(partition, busy.position) if answers else None
         try:
             async with self._registry.lock(partition):
                 owned = await self._registry.get_loaded(partition)
@@ -223,34 +223,36 @@ class Housekeeping:
             self._registry.release(partition)
         except (TimeoutError, KafkaError) as error:
             log.warning("broker did not answer", partition=str(partition), error=repr(error))
-            held = self._registry.owned_partitions.get(partition)
-            return (held.position, None) if held and held.loaded else None
+            cached = self._registry.owned_partitions.get(partition)
+            return (cached.position, None) if cached and cached.loaded else None
         else:
             return reported
         return None
 
     async def _send_heartbeats(self, lags: Lags) -> None:
-        """Write a heartbeat per partition with its current position, again if it was refused because the position
+        """Write a heartbeat per partition with its current position; retry those refused because the position
         moved.
 
         Redis refuses a heartbeat unless its position is the stored one, and under load positions move all the time.
         """
         for _ in range(_TRIES):
             lags = {partition: self._present(partition, reported) for partition, reported in lags.items()}
-            steps = {partition: self._reading.large_record_reads(partition) for partition in lags}
-            moved = await self._writer.heartbeat(lags, self._arrived(lags), steps, self._batches_in_flight(lags))
-            again: Lags = {}
-            for partition in moved:
+            large_record_reads = {partition: self._reading.large_record_reads(partition) for partition in lags}
+            mismatched = await self._writer.heartbeat(
+                lags, self._arrived(lags), large_record_reads, self._batches_in_flight(lags)
+            )
+            retries: Lags = {}
+            for partition in mismatched:
                 owned = self._registry.owned_partitions.get(partition)
                 if owned is None or not owned.loaded:
                     continue
                 if owned.position != lags[partition][0]:  # our position moved since it was sampled
-                    again[partition] = lags[partition]
+                    retries[partition] = lags[partition]
                 elif not self._registry.lock(partition).locked():
                     self._position_tracker.forget(owned)
-            if not again:
+            if not retries:
                 return
-            lags = again
+            lags = retries
 
     def _present(self, partition: Partition, reported: tuple[int | None, int | None]) -> tuple[int | None, int | None]:
         owned = self._registry.owned_partitions.get(partition)

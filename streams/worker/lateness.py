@@ -1,4 +1,4 @@
-"""Which events are too late or too early, and which panes have expired. Pure: the present is passed in.
+"""Which events are too late, too early or duplicates, and which panes have expired. Pure: the present is passed in.
 
 Two clocks decide. Whether an event counts depends on the clock that the settings name, so that dead letters do not
 depend on progress. Pane expiry uses the as-of where it is behind that clock, so that a backlog is not dropped.
@@ -57,7 +57,7 @@ class EventTimeBounds:
         return None if self.now_ms is None else self.now_ms + AHEAD_MS
 
     def with_retained(self, retained_spans: RetainedSpans) -> EventTimeBounds:
-        """A copy that respects retained spans: their levels expire only up to what was announced as dropped."""
+        """A copy with retained spans, whose levels expire only up to the published limit `dropped_s`."""
         dropped = {name: retained_spans.dropped_s for name in KEPT_LEVELS if name in self.oldest_s}
         return replace(self, oldest_s={**self.oldest_s, **dropped}, retained_spans=retained_spans)
 
@@ -69,31 +69,31 @@ def event_time_bounds(settings: Settings, as_of_ms: int | None, now_ms: int) -> 
     """
     wall = settings.clock is Clock.WALL
     latest_ms = now_ms + int(settings.future_limit_s * 1000) if wall else None
-    passing_ms = now_ms if wall else None
+    producer_clock_ms = now_ms if wall else None
     keep_s = {level.name: level.keep_s for level in levels(settings) if level.keep_s is not None}
     clock_ms = now_ms if wall else as_of_ms
     if not keep_s or clock_ms is None:
-        return EventTimeBounds(as_of_ms, None, latest_ms, now_ms=passing_ms)
+        return EventTimeBounds(as_of_ms, None, latest_ms, now_ms=producer_clock_ms)
     oldest_ms = (clock_ms // 1000 - keep_s[LONGEST_KEPT]) * 1000
     if as_of_ms is None:
-        return EventTimeBounds(None, oldest_ms, latest_ms, now_ms=passing_ms)
-    at_s = min(clock_ms, as_of_ms) // 1000
-    oldest_s = {name: at_s - kept_s for name, kept_s in keep_s.items()}
-    return EventTimeBounds(as_of_ms, oldest_ms, latest_ms, oldest_s, now_ms=passing_ms)
+        return EventTimeBounds(None, oldest_ms, latest_ms, now_ms=producer_clock_ms)
+    expiry_clock_s = min(clock_ms, as_of_ms) // 1000
+    oldest_s = {name: expiry_clock_s - kept_s for name, kept_s in keep_s.items()}
+    return EventTimeBounds(as_of_ms, oldest_ms, latest_ms, oldest_s, now_ms=producer_clock_ms)
 
 
 def events_out_of_bounds(ts: Ints, event_time_bounds: EventTimeBounds) -> Sequence[OutOfBounds]:
     """The events of a batch that are too late or too early."""
-    found: list[OutOfBounds] = []
+    out_of_bounds: list[OutOfBounds] = []
     if (oldest_ms := event_time_bounds.oldest_ms) is not None:
         detail = f"is older than every kept pane (those from {oldest_ms} on)"
         late = np.flatnonzero(ts < oldest_ms).tolist()
-        found += [(i, RejectionReason.TOO_LATE, f"ts {ts[i]} {detail}") for i in late]
+        out_of_bounds += [(index, RejectionReason.TOO_LATE, f"ts {ts[index]} {detail}") for index in late]
     if (latest_ms := event_time_bounds.latest_ms) is not None:
         detail = f"is ahead of the clock by more than the limit (to {latest_ms})"
         early = np.flatnonzero(ts > latest_ms).tolist()
-        found += [(i, RejectionReason.FROM_THE_FUTURE, f"ts {ts[i]} {detail}") for i in early]
-    return found
+        out_of_bounds += [(index, RejectionReason.FROM_THE_FUTURE, f"ts {ts[index]} {detail}") for index in early]
+    return out_of_bounds
 
 
 def newest_not_ahead(ts: Ints, event_time_bounds: EventTimeBounds) -> int | None:
@@ -121,19 +121,21 @@ def lateness_verdict(ids: Hashes, ts: Ints, seen: SeenIds, event_time_bounds: Ev
 
     Rejected events do not add their ids. An event out of bounds whose id was counted is a duplicate, not a rejection.
     """
-    found = events_out_of_bounds(ts, event_time_bounds)
-    if not found:
+    out_of_bounds = events_out_of_bounds(ts, event_time_bounds)
+    if not out_of_bounds:
         return LatenessVerdict(seen.first_seen(ids), ())
-    outside = np.fromiter((at for at, _, _ in found), np.int64, len(found))
+    outside = np.fromiter((index for index, _, _ in out_of_bounds), np.int64, len(out_of_bounds))
     inside = np.setdiff1d(np.arange(len(ids)), outside)
     counts = np.zeros(len(ids), np.bool_)
     counts[inside] = seen.first_seen(ids[inside])
     counted = np.flatnonzero(counts)
     counted_at = dict(zip(ids[counted].tolist(), counted.tolist(), strict=True))
-    known = seen.contains(ids[outside])
-    refused = [
-        one
-        for one, is_known, hashed in zip(found, known.tolist(), ids[outside].tolist(), strict=True)
-        if not is_known and counted_at.get(hashed, one[0]) >= one[0]
+    was_counted = seen.contains(ids[outside])
+    rejected = [
+        entry
+        for entry, counted_before, event_id in zip(
+            out_of_bounds, was_counted.tolist(), ids[outside].tolist(), strict=True
+        )
+        if not counted_before and counted_at.get(event_id, entry[0]) >= entry[0]
     ]
-    return LatenessVerdict(counts, refused)
+    return LatenessVerdict(counts, rejected)

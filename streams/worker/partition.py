@@ -53,12 +53,12 @@ class PreparedBatch:
     order_facts: FactsByOrder = field(default_factory=FactsByOrder)
     """Facts of the batch's events about orders, not yet joined with the orders' records."""
     fast_clocks: Mapping[ClockSource, int] = field(default_factory=dict)
-    """# <source whose events are ahead of the clock: by how many ms>"""
+    """# <source with events ahead of the clock: ms by which the furthest is ahead>"""
 
     @property
     def depends_on_clock(self) -> bool:
-        """Whether another time could change the result."""
-        return bool(self.fast_clocks) or any(refused.reason in CLOCK_REASONS for refused in self.rejected)
+        """Whether another reading of the clock could change the result."""
+        return bool(self.fast_clocks) or any(message.reason in CLOCK_REASONS for message in self.rejected)
 
 
 class OwnedPartition:
@@ -91,7 +91,7 @@ class OwnedPartition:
         self._joined: tuple[PreparedBatch, BatchUpdate] | None = None
         """The batch that is being applied, as it was sent."""
         self._reads_all = 0
-        """Number of coming batches for which records of created orders are read, too."""
+        """Number of the next batches for which records of created orders are read, too."""
         self.loaded = False
         """Whether this copy matches Redis as far as is known."""
         self._compacted_to: int | None = None
@@ -106,20 +106,20 @@ class OwnedPartition:
 
     async def load(self) -> None:
         """Load the position, uncompacted deltas and event ids from Redis."""
-        held = await self._writer.load(self.partition, self._rows)
-        self.position, self._compacted_to, self.topic_ids = held.position, held.compacted_to, held.topic_ids
-        self._batch_id = held.batch_id
+        stored = await self._writer.load(self.partition, self._rows)
+        self.position, self._compacted_to, self.topic_ids = stored.position, stored.compacted_to, stored.topic_ids
+        self._batch_id = stored.batch_id
         if self.previous_heartbeat_ms is None:
-            self.previous_heartbeat_ms = held.heartbeat_ms
-        self._pending = [delta for _, delta in held.log]
+            self.previous_heartbeat_ms = stored.heartbeat_ms
+        self._pending = [delta for _, delta in stored.log]
         self._pending_size = sum(map(_size, self._pending))
         self.seen = SeenIds(self.seen.horizon_ms)
         self._blocks = OpenBlocks()
         self._planned = None
-        for entry in (*held.compacted_ids, *held.ids):
+        for entry in (*stored.compacted_ids, *stored.ids):
             self.seen.add(entry.hashes, entry.oldest_ms, entry.newest_ms)
         self._ids = IdLog(
-            self.seen.horizon_ms, [entry.span for entry in held.compacted_ids], [entry.span for entry in held.ids]
+            self.seen.horizon_ms, [entry.span for entry in stored.compacted_ids], [entry.span for entry in stored.ids]
         )
         self.loaded = True
 
@@ -139,11 +139,11 @@ class OwnedPartition:
         values = [record.value for record in batch.records]
         events, rejected = read_columns(self.partition.topic, values, self._rows, self._settings.currency)
         fast_clocks = find_fast_clocks(events, self.partition, event_time_bounds, self._rows)
-        judged = lateness_verdict(events.ids, events.ts, self.seen, event_time_bounds)
-        for at, reason, detail in judged.refused:
-            rejected.append(RejectedMessage(int(events.indexes[at]), reason, detail))
-        if not judged.counts.all():
-            events = events.take(np.flatnonzero(judged.counts))
+        verdict = lateness_verdict(events.ids, events.ts, self.seen, event_time_bounds)
+        for index, reason, detail in verdict.refused:
+            rejected.append(RejectedMessage(int(events.indexes[index]), reason, detail))
+        if not verdict.counts.all():
+            events = events.take(np.flatnonzero(verdict.counts))
         oldest, newest = (int(events.ts.min()), int(events.ts.max())) if len(events) else (None, None)
         return PreparedBatch(
             BatchUpdate(
@@ -155,7 +155,7 @@ class OwnedPartition:
                 clock_ms=event_time_bounds.ahead_ms,
                 delta=fold(events, self._rows),
                 ids=None if oldest is None or newest is None else IdEntry(batch.end_offset, events.ids, oldest, newest),
-                totals=_totals(events, judged.repeats) | refused_totals(self.partition.topic, rejected, batch.skipped),
+                totals=_totals(events, verdict.repeats) | refused_totals(self.partition.topic, rejected, batch.skipped),
             ),
             rejected,
             events.order_facts.by_order(),
@@ -172,13 +172,13 @@ class OwnedPartition:
             if self._joined is None or self._joined[0] is not prepared:
                 self._joined = prepared, await self._join(prepared)
             batch = self._joined[1]
-            refused = await self._writer.apply(batch, self._rows)
-            if not isinstance(refused, RecordConflict):
+            conflict = await self._writer.apply(batch, self._rows)
+            if not isinstance(conflict, RecordConflict):
                 break
             self._joined, self._reads_all = None, _READS_ALL
         self._joined = None
-        if refused is not None:
-            return refused
+        if conflict is not None:
+            return conflict
         if self.position is None:
             self._compacted_to = batch.start_offset
         self.position, self._batch_id = batch.end_offset, batch.batch_id
@@ -196,13 +196,13 @@ class OwnedPartition:
             return prepared.update
         order_facts = prepared.order_facts.facts
         # Orders created in this batch rarely have a record. Where one does, Redis refuses the batch as a conflict.
-        read = (
+        keys_to_read = (
             order_facts
             if self._reads_all
             else [key for key, fact in order_facts.items() if not isinstance(fact, Creation)]
         )
         self._reads_all = max(0, self._reads_all - 1)
-        records = await self._writer.records(self.partition, read) if read else {}
+        records = await self._writer.records(self.partition, keys_to_read) if keys_to_read else {}
         joined = join(prepared.order_facts, records, self._limits, self._rows)
         folded = prepared.update.delta
         delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)
@@ -277,20 +277,22 @@ class OwnedPartition:
 def refused_totals(
     topic: Topic, rejected: Sequence[RejectedMessage], skipped: Sequence[SkippedRecords]
 ) -> dict[str, int]:
-    """Increments of the totals by the rejected part of a batch, by name."""
-    reasons = Counter([*(refused.reason for refused in rejected), *(one.reason for one in skipped)])
+    """# <total: increment> by the rejected messages and skipped records of a batch."""
+    reasons = Counter([*(message.reason for message in rejected), *(records.reason for records in skipped)])
     totals = {f"rejected,{topic},{reason}": count for reason, count in reasons.items()}
     totals |= Counter(
-        negative_amounts_total(refused.pricing_labels) for refused in rejected if refused.pricing_labels is not None
+        negative_amounts_total(message.pricing_labels) for message in rejected if message.pricing_labels is not None
     )
     lost = sum(
-        one.last_offset - one.first_offset + 1 for one in skipped if one.reason is RejectionReason.UNREADABLE_BATCH
+        records.last_offset - records.first_offset + 1
+        for records in skipped
+        if records.reason is RejectionReason.UNREADABLE_BATCH
     )
     return totals | ({f"records_lost,{topic}": lost} if lost else {})
 
 
 def _totals(events: Columns, duplicates: int) -> dict[str, int]:
-    """Increments of the totals by a batch, by name."""
+    """# <total: increment> by the counted events and the duplicates of a batch."""
     topic = events.topic
     counts = np.bincount(events.types, minlength=len(TYPE_NAMES[topic])).tolist()
     totals = {f"events,{topic},{name}": n for name, n in zip(TYPE_NAMES[topic], counts, strict=True) if n}

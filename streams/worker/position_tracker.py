@@ -40,7 +40,7 @@ _MOST_MARKS = 60
 
 
 class Arrivals:
-    """Samples the end offset of each partition over time and finds the newest sample that has been counted."""
+    """Samples the end offset of each partition over time, and finds the newest sample whose records are counted."""
 
     def __init__(self) -> None:
         self._marks: dict[Partition, deque[tuple[int, int]]] = defaultdict(deque)
@@ -85,7 +85,7 @@ class TopicIdentity:
         self._asked_s = -ASK_EVERY_S
         self._heard_ms: dict[Partition, int] = {}
         self._unsure_s: dict[Partition, float] = {}
-        """# <time before which responses are not trusted>"""
+        """# <partition: monotonic time before which responses are not trusted>"""
         self._asking: asyncio.Task[None] | None = None
         self._began_s = 0.0
         """When the request in flight was sent."""
@@ -107,8 +107,8 @@ class TopicIdentity:
         if unsure_s > self._asked_s:
             await self._ask(unsure_s)
         await self.refresh()
-        known = self.known.get(partition.topic)
-        return "" if known is None else known.topic_id
+        metadata = self.known.get(partition.topic)
+        return "" if metadata is None else metadata.topic_id
 
     async def refresh(self) -> None:
         """Refresh if the last response is old. Raises TimeoutError or KafkaError if the broker does not answer."""
@@ -123,7 +123,7 @@ class TopicIdentity:
                 if self._asking is None or self._asking.done():
                     self._began_s = self.machine.monotonic()
                     self._asking = asyncio.create_task(self._learn(self._began_s))
-                    self._asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+                    self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())
                 if self._began_s >= since_s:
                     await asyncio.shield(self._asking)
                     return
@@ -160,7 +160,7 @@ class PositionTracker:
         self._first: dict[Partition, int] = {}
 
     def forget(self, owned: OwnedPartition) -> None:
-        """Invalidate a partition: it is reloaded, and sought again."""
+        """Invalidate a partition: its next use reloads it, and may seek again at once."""
         self._sought.pop(owned.partition, None)
         self._first.pop(owned.partition, None)
         self._arrivals.forget(owned.partition)
@@ -179,16 +179,16 @@ class PositionTracker:
         return False
 
     async def lag(self, owned: OwnedPartition) -> int:
-        """Number of uncounted records; seeks if the read position differs from the stored one."""
+        """Number of uncounted records, at least one if unknown; seeks if the read and stored positions differ."""
         if not await self._is_same_topic(owned):
             return 1
         position = await self._position(owned)
-        reading = await self.reading.position(owned.partition)
+        read_position = await self.reading.position(owned.partition)
         end = self.reading.known_end_offset(owned.partition)
         # A position beyond the end means that the topic was recreated, which not every broker reports as an error.
         # With topic ids this check is not needed, and the known end offset may lag.
         beyond = end is not None and end < position and not owned.topic_ids
-        if (beyond or reading != position) and self.machine.monotonic() - owned.last_batch_s > _SEEK_AGAIN_S:
+        if (beyond or read_position != position) and self.machine.monotonic() - owned.last_batch_s > _SEEK_AGAIN_S:
             await self._seek(owned, position)
         return self.records_after(owned.partition, position)
 
@@ -219,8 +219,8 @@ class PositionTracker:
     def lost_from_ms(self, owned: OwnedPartition) -> int:
         """The earliest time from which uncounted records of a partition may be lost, for
         `PaneWriter.mark_incomplete`: the previous owner's last heartbeat, or the as-of if earlier."""
-        known = [ms for ms in (owned.previous_heartbeat_ms, self.registry.as_of_ms) if ms is not None]
-        return min(known, default=self.reference_ms())
+        times_ms = [ms for ms in (owned.previous_heartbeat_ms, self.registry.as_of_ms) if ms is not None]
+        return min(times_ms, default=self.reference_ms())
 
     async def _is_same_topic(self, owned: OwnedPartition) -> bool:
         """Whether the topic is the counted one; if not, restart at the first record of the new one.
@@ -256,7 +256,7 @@ class PositionTracker:
         return self._first[owned.partition]
 
     async def _seek(self, owned: OwnedPartition, position: int) -> None:
-        """Seek to a position. Once is enough: batches already fetched are skipped."""
+        """Seek to a position, at most once per `_SEEK_AGAIN_S`: batches that were already fetched are skipped."""
         if self.machine.monotonic() - self._sought.get(owned.partition, -_SEEK_AGAIN_S) < _SEEK_AGAIN_S:
             return
         self.identity.doubt(owned.partition)
@@ -269,17 +269,17 @@ class PositionTracker:
         """The position, or the beginning if Kafka no longer holds it."""
         first = await self.reading.beginning_offset(owned.partition)
         end = self.reading.known_end_offset(owned.partition)
-        if owned.position is None or (first <= position and end is None):  # beyond the end? the next fetch shows
-            return position
-        last = max(await self.reading.end_offset(owned.partition), end or 0)
-        if first <= position <= max(last, first):
+        if owned.position is None or (first <= position and end is None):
+            return position  # if it is beyond the end, the next fetch shows that
+        end_offset = max(await self.reading.end_offset(owned.partition), end or 0)
+        if first <= position <= max(end_offset, first):
             return position
         log.error(
             "records were deleted before they were counted; the history is incomplete",
             partition=str(owned.partition),
             position=position,
             earliest=first,
-            end=last,
+            end=end_offset,
         )
         await self._reset_position(owned, position, first, await self.identity.of(owned.partition))
         return first

@@ -72,7 +72,7 @@ class PartitionRegistry:
 
     def release_unassigned(self, assigned: Container[Partition]) -> None:
         """Drop all partitions that are not assigned."""
-        for partition in [held for held in self.owned_partitions if held not in assigned]:
+        for partition in [revoked for revoked in self.owned_partitions if revoked not in assigned]:
             self.release(partition)
 
     def limit_memory(self, owned: OwnedPartition) -> None:
@@ -80,8 +80,8 @@ class PartitionRegistry:
         if self._rows.names > _MAX_NAMES:
             self._rows = RowIndex()  # each partition switches to it with its next batch
         limit = self.settings.dedup_memory_mb << 20
-        while sum(held.seen.nbytes for held in self.owned_partitions.values()) > limit:
-            fullest = max(self.owned_partitions.values(), key=lambda held: held.seen.nbytes)
+        while sum(other.seen.nbytes for other in self.owned_partitions.values()) > limit:
+            fullest = max(self.owned_partitions.values(), key=lambda other: other.seen.nbytes)
             fullest.seen.evict_oldest()
         owned.renumber(self._rows)
 
@@ -127,6 +127,6 @@ class WorkerClock:
             await self.measure()
         state = await read_state(self.redis, self.keys)
         # Over all topics, even those that answers do not wait for: their late events need the same retention.
-        now = newest_as_of(state, self.reference.now_ms(), self.settings, waiting_for=EVENT_TOPICS)
-        self.registry.as_of_ms = now.ms
+        newest = newest_as_of(state, self.reference.now_ms(), self.settings, waiting_for=EVENT_TOPICS)
+        self.registry.as_of_ms = newest.ms
         self.followed = True

@@ -75,11 +75,11 @@ class StuckMonitor:
 
     async def run(self) -> None:
         """Run until the worker stops or is found stuck."""
-        beating = asyncio.create_task(self._beat())
+        liveness = asyncio.create_task(self._beat())
         try:
             await self._check_forever()
         finally:
-            beating.cancel()
+            liveness.cancel()
             if self._asking is not None:
                 self._asking.cancel()
 
@@ -105,36 +105,36 @@ class StuckMonitor:
 
     async def check(self) -> str:
         """The reason to end the worker; empty if there is none."""
-        seen = WorkerSample(
+        sample = WorkerSample(
             {partition: await self._see(partition) for partition in self._assigned()},
             redis_takes_writes=await self._redis_takes_writes(),
             rebalancing=self.reading.rebalancing,
             full=self.fetch_budget.full,
         )
-        doubted = self._watchdog.check(self.machine.monotonic(), seen)
+        suspects = self._watchdog.check(self.machine.monotonic(), sample)
         self._ask_about_unreadable()
         if self._unanswered:
             return await self._wait_for_broker(self._unanswered)
         if self._watchdog.rebalance_is_stuck(self.machine.monotonic()):
-            doubted = doubted or list(seen.partitions) or [_ANY]
+            suspects = suspects or list(sample.partitions) or [_ANY]
             why = f"a rebalance has not ended for {2 * self.after_s:g} s"
-        elif doubted:
-            why = f"no record of {doubted[0]} was read for {self.after_s:g} s"
+        elif suspects:
+            why = f"no record of {suspects[0]} was read for {self.after_s:g} s"
         else:
             return ""
-        if await self.is_readable(doubted[0], self._position(doubted[0])):
+        if await self.is_readable(suspects[0], self._position(suspects[0])):
             return f"{why}, and the broker answers other consumers"
-        if self._hears_of_others(doubted[0]):
+        if self._hears_of_others(suspects[0]):
             log.error(
                 "partition is unreadable for every consumer; reading the others",
-                partition=str(doubted[0]),
-                position=self._position(doubted[0]),
+                partition=str(suspects[0]),
+                position=self._position(suspects[0]),
                 fix="see the broker's log: a batch may be damaged on its disk",
             )
-            self._unreadable[doubted[0]] = self._position(doubted[0])
+            self._unreadable[suspects[0]] = self._position(suspects[0])
             return ""
-        log.warning("broker does not answer; waiting for it", partition=str(doubted[0]))
-        self._unanswered = doubted[0]
+        log.warning("broker does not answer; waiting for it", partition=str(suspects[0]))
+        self._unanswered = suspects[0]
         return ""
 
     async def _wait_for_broker(self, partition: Partition) -> str:
@@ -205,9 +205,9 @@ class StuckMonitor:
             return False
         if refusal is not self._refusal:
             if refusal is not None:
-                why = REFUSAL_TEXTS[refusal]
+                text = REFUSAL_TEXTS[refusal]
                 log.warning(
-                    "Redis refuses writes; waiting for it", reason=refusal.value, why=f"it {why.problem}", fix=why.fix
+                    "Redis refuses writes; waiting for it", reason=refusal.value, why=f"it {text.problem}", fix=text.fix
                 )
             else:
                 log.info("Redis accepts writes")

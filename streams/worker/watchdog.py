@@ -17,7 +17,7 @@ _LOOK_AT_LEAST_EVERY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class PartitionSample:
-    """State of one partition at a time."""
+    """State of one partition at one time."""
 
     progress_marker: object
     """Any value that changes with progress."""
@@ -27,7 +27,7 @@ class PartitionSample:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSample:
-    """State of a worker at a time."""
+    """State of a worker at one time."""
 
     partitions: Mapping[Partition, PartitionSample]
     redis_takes_writes: bool
@@ -44,29 +44,29 @@ class Watchdog:
         self._after_s = after_s
         self._last = WorkerSample({}, redis_takes_writes=True, rebalancing=False, full=False)
         self._well_s: dict[Partition, float] = {}
-        """# <last time without suspicion>"""
+        """# <partition: monotonic time when it was last not suspect>"""
         self._looked_s: float | None = None
         self._rebalancing_s: float | None = None
 
     def check(self, now_s: float, seen: WorkerSample) -> list[Partition]:
         """The suspect partitions, longest first; all of them during a rebalance that does not end."""
-        held_up = self._looked_s is None or now_s - self._looked_s > _LOOK_AT_LEAST_EVERY_S
+        was_suspended = self._looked_s is None or now_s - self._looked_s > _LOOK_AT_LEAST_EVERY_S
         last, self._last, self._looked_s = self._last, seen, now_s
-        worked_on = {
+        progressed = {
             partition
-            for partition, sight in seen.partitions.items()
-            if partition not in last.partitions or last.partitions[partition].progress_marker != sight.progress_marker
+            for partition, sample in seen.partitions.items()
+            if partition not in last.partitions or last.partitions[partition].progress_marker != sample.progress_marker
         }
         self._well_s = {
-            partition: now_s if partition in worked_on or not sight.has_backlog else self._well_s[partition]
-            for partition, sight in seen.partitions.items()
+            partition: now_s if partition in progressed or not sample.has_backlog else self._well_s[partition]
+            for partition, sample in seen.partitions.items()
         }
-        if not seen.rebalancing or worked_on or held_up or not seen.redis_takes_writes:
+        if not seen.rebalancing or progressed or was_suspended or not seen.redis_takes_writes:
             self._rebalancing_s = now_s
-        if held_up or seen.rebalancing or not seen.redis_takes_writes or (seen.full and worked_on):
+        if was_suspended or seen.rebalancing or not seen.redis_takes_writes or (seen.full and progressed):
             self._well_s = dict.fromkeys(self._well_s, now_s)
-        found = [partition for partition, since_s in self._well_s.items() if now_s - since_s > self._after_s]
-        return sorted(found, key=self._well_s.__getitem__)
+        suspects = [partition for partition, since_s in self._well_s.items() if now_s - since_s > self._after_s]
+        return sorted(suspects, key=self._well_s.__getitem__)
 
     def rebalance_is_stuck(self, now_s: float) -> bool:
         """Whether a rebalance has taken more than twice `after_s`."""

@@ -1,4 +1,4 @@
-"""Composes the parts of a worker, apart from Faust."""
+"""Wires the components of a worker; `streams.worker.app` connects them to Faust."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Handle = Callable[[RecordBatch], Awaitable[None]]
 
 
 class PartitionQueues:
-    """One queue per partition. `handle` must not raise."""
+    """One queue per partition: its batches run in order, partitions run concurrently. `handle` must not raise."""
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
@@ -70,7 +70,7 @@ class PartitionQueues:
                 waiting.clear()
 
     async def stop(self) -> None:
-        """Cancel everything: the next owner reads uncounted batches again."""
+        """Cancel all batches, also those in progress: the next owner reads uncounted ones again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
