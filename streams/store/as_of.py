@@ -67,12 +67,16 @@ class PartitionState:
         """
         if self.lag == 0:
             return True
-        lately = (
+        has_recent_empty_batch = (
             self.last_empty_batch_ms is not None
             and self.heartbeat_ms is not None
             and self.heartbeat_ms - self.last_empty_batch_ms < CAUGHT_UP_WITHIN_MS
         )
-        return lately and (self.last_empty_batch_ms or 0) > (self.last_counted_ms or 0) and self.has_caught_up
+        return (
+            has_recent_empty_batch
+            and (self.last_empty_batch_ms or 0) > (self.last_counted_ms or 0)
+            and self.has_caught_up
+        )
 
     def capped(self, now_ms: int) -> PartitionState:
         """A copy without event times in the future, which earlier versions stored."""
@@ -111,24 +115,24 @@ def as_of(
         for partition, state in waited_for.items()
         if partition in stale or not is_idle(state, clock, idle_after_ms, now_ms=now_ms)
     ]
-    newest = [_reached_ms(state, clock) for state in active]
-    moment: int | None
-    if None in newest or not waited_for:
-        moment = None
-    elif newest:
-        moment = min(ms for ms in newest if ms is not None)
+    reached_ms = [_reached_ms(state, clock) for state in active]
+    as_of_ms: int | None
+    if None in reached_ms or not waited_for:
+        as_of_ms = None
+    elif reached_ms:
+        as_of_ms = min(ms for ms in reached_ms if ms is not None)
     elif clock is Clock.WALL:
-        moment = min(_counted_until_ms(state, now_ms) for state in waited_for.values())
+        as_of_ms = min(_counted_until_ms(state, now_ms) for state in waited_for.values())
     else:
-        moment = max((state.newest_ms for state in waited_for.values() if state.newest_ms is not None), default=None)
-    if moment is not None and clock is Clock.WALL:
-        moment = min(moment, now_ms)
-    return AsOf(None if moment is None else moment - moment % STEP_MS, stale)
+        as_of_ms = max((state.newest_ms for state in waited_for.values() if state.newest_ms is not None), default=None)
+    if as_of_ms is not None and clock is Clock.WALL:
+        as_of_ms = min(as_of_ms, now_ms)
+    return AsOf(None if as_of_ms is None else as_of_ms - as_of_ms % STEP_MS, stale)
 
 
 def _reached_ms(state: PartitionState, clock: Clock) -> int | None:
-    """Time up to which an active partition is counted: its newest event, or, if it had none, its last heartbeat
-    without backlog or the time when its first uncounted records had not arrived yet."""
+    """Time up to which an active partition is counted: its newest event; if it had none, its last heartbeat if
+    that reported no backlog, else the time by which all arrived records are counted."""
     if state.newest_ms is None and clock is Clock.WALL:
         return state.heartbeat_ms if state.lag == 0 else state.counted_through_ms
     return state.newest_ms
@@ -137,7 +141,7 @@ def _reached_ms(state: PartitionState, clock: Clock) -> int | None:
 def _counted_until_ms(state: PartitionState, now_ms: int) -> int:
     """Time by which all records of an idle partition that had arrived are counted.
 
-    Later ones may wait for the next heartbeat, so the clock is too late.
+    Not the clock: records that arrived after the last heartbeat may be uncounted.
     """
     known = state.counted_through_ms if state.counted_through_ms is not None else state.heartbeat_ms
     return now_ms if known is None else known

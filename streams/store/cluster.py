@@ -58,9 +58,9 @@ class Cluster(RedisCluster):
     @classmethod
     def at(cls, url: str, **options: Any) -> Self:
         """The cluster of the node at a URL; does not connect yet."""
-        given: dict[str, Any] = {"host": "localhost", "port": 6379, **parse_url(url)}
+        address: dict[str, Any] = {"host": "localhost", "port": 6379, **parse_url(url)}
         client: Any = cls.from_url(url, host="localhost", **options)
-        client.named, client.discovery_lock = (given["host"], given["port"]), asyncio.Lock()
+        client.named, client.discovery_lock = (address["host"], address["port"]), asyncio.Lock()
         return client  # type: ignore[no-any-return]
 
     async def initialize(self, *_: object, **__: object) -> Self:
@@ -81,13 +81,13 @@ class Cluster(RedisCluster):
         await self.nodes_manager.aclose("startup_nodes")
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command to the node of its key, or to all nodes if it has none; then return one of the answers."""
+        """Send a command to the node of its key, or, without a key, to all nodes; then return the answer of one."""
         await self.initialize()
         if args[0] not in self.command_flags:
             return (await self.together([PipelineCommand(0, *args, **options)]))[0]
-        asked = [(node, [PipelineCommand(0, *args, **options)]) for node in self.get_primaries()]
-        await self._pipelines(asked)
-        return _answers(command for _, (command,) in asked)[0]
+        work = [(node, [PipelineCommand(0, *args, **options)]) for node in self.get_primaries()]
+        await self._pipelines(work)
+        return _answers(command for _, (command,) in work)[0]
 
     def pipeline(self, transaction: bool | None = True, shard_hint: str | None = None) -> ClusterPipeline:  # type: ignore[override]
         """A pipeline of commands; with `transaction` they concern one shard and run atomically."""
@@ -108,9 +108,9 @@ class Cluster(RedisCluster):
     async def time_at(self, key: str) -> tuple[int, int]:
         """The clock of the node that holds a key: seconds and microseconds."""
         await self.initialize()
-        asked = PipelineCommand(0, "TIME")
-        await self._pipelines([(self.nodes_manager.get_node_from_slot(self.keyslot(key)), [asked])])
-        seconds, micros = _answers([asked])[0]
+        command = PipelineCommand(0, "TIME")
+        await self._pipelines([(self.nodes_manager.get_node_from_slot(self.keyslot(key)), [command])])
+        seconds, micros = _answers([command])[0]
         return int(seconds), int(micros)
 
     async def together(self, commands: Sequence[PipelineCommand]) -> list[Any]:
@@ -169,13 +169,13 @@ class Cluster(RedisCluster):
         """Send each node its commands and await all answers: an unread answer would be taken for the next command's."""
         with self._rediscover_on_failure():
             sent = [(node.execute_pipeline(commands), commands) for node, commands in work]
-            for end in await asyncio.gather(*(sending for sending, _ in sent), return_exceptions=True):
-                if isinstance(end, BaseException):
-                    raise end
-            for failed in (command.result for _, commands in sent for command in commands):
-                if isinstance(failed, _LOST):
-                    raise failed
-                if isinstance(failed, RedisError) and refusal_of(failed) in RECONNECT_REFUSALS:
+            for outcome in await asyncio.gather(*(sending for sending, _ in sent), return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+            for result in (command.result for _, commands in sent for command in commands):
+                if isinstance(result, _LOST):
+                    raise result
+                if isinstance(result, RedisError) and refusal_of(result) in RECONNECT_REFUSALS:
                     self._initialize = True
 
     @contextmanager
@@ -202,8 +202,8 @@ class Cluster(RedisCluster):
 
     def _read(self, command: PipelineCommand, answer: Any) -> Any:
         options = {name: value for name, value in command.kwargs.items() if name != "keys"}
-        read = self.response_callbacks.get(command.args[0])
-        return read(answer, **options) if read else answer
+        parse = self.response_callbacks.get(command.args[0])
+        return parse(answer, **options) if parse else answer
 
 
 class ClusterPipeline(AsyncCoreCommands):
@@ -250,9 +250,14 @@ async def _exec(node: ClusterNode, commands: Sequence[PipelineCommand], *, askin
     connection = node.acquire_connection()
     try:
         await node.disconnect_if_needed(connection)
-        words = [*([("ASKING",)] if asking else []), ("MULTI",), *(command.args for command in commands), ("EXEC",)]
-        await connection.send_packed_command(connection.pack_commands(words))
-        refusals = [await _refusal(connection) for _ in words[:-1]]
+        commands_sent = [
+            *([("ASKING",)] if asking else []),
+            ("MULTI",),
+            *(command.args for command in commands),
+            ("EXEC",),
+        ]
+        await connection.send_packed_command(connection.pack_commands(commands_sent))
+        refusals = [await _refusal(connection) for _ in commands_sent[:-1]]
         try:
             answers: list[Any] = await connection.read_response()
         except ExecAbortError as aborted:

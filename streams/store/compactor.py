@@ -52,8 +52,8 @@ class Compaction:
 
     def keeps(self, level: PaneLevel, start_s: int) -> bool:
         """Whether a block is still retained."""
-        young = start_s + level.block_s > self.oldest_s.get(level.name, 0)
-        return young or self.retained_spans.retains(level.name, start_s, level.block_s)
+        within_retention = start_s + level.block_s > self.oldest_s.get(level.name, 0)
+        return within_retention or self.retained_spans.retains(level.name, start_s, level.block_s)
 
     def keep_s(self, level: PaneLevel, start_s: int) -> int:
         """Extra retention of a block, in seconds."""
@@ -62,12 +62,17 @@ class Compaction:
 
 @dataclass(frozen=True, slots=True)
 class _Write:
+    """One part to write to a block."""
+
     level: PaneLevel
     start: int
+    """Start of the block, epoch seconds."""
     new: PaneDelta | None
+    """New content; None: only merge."""
     merge: Merge
-
+    """The parts that this one replaces."""
     newest_s: int
+    """Newest event time, epoch seconds; 0 if unknown."""
     keep_s: int
     """Minimum retention in seconds, also beyond the level's own."""
 
@@ -91,6 +96,7 @@ class PlannedCompaction:
     compaction: Compaction
     writes: Sequence[_Write]
     contents: Sequence[bytes]
+    """The encoded part of each write."""
 
 
 class Compactor:
@@ -188,14 +194,14 @@ class Compactor:
         for level in self._levels:
             if level.content is LevelContent.PANES:
                 rest = level.coarsen(rest)  # coarsen each level from the finer one, which is smaller than the whole
-                held = rest if level.distincts_step_s >= SKU_DISTINCTS_STEP_S else _without_sku_distincts(rest, rows)
+                source = rest if level.distincts_step_s >= SKU_DISTINCTS_STEP_S else _without_sku_distincts(rest, rows)
             else:
-                held = total
-            new = {start: part for start, part in level.blocks(held) if compaction.keeps(level, start)}
+                source = total
+            new = {start: part for start, part in level.blocks(source) if compaction.keeps(level, start)}
             changes: list[tuple[int, PaneDelta | None, Merge]]
             changes = [(start, part, blocks.to_merge((level.name, start))) for start, part in new.items()]
-            over = blocks.left_behind(level, newest_s, {(level.name, start) for start in new})
-            changes += [(start, None, parts) for (_, start), parts in over]
+            closed = blocks.left_behind(level, newest_s, {(level.name, start) for start in new})
+            changes += [(start, None, parts) for (_, start), parts in closed]
             for start, part, parts in changes:
                 keep_s = max(self._live_s, compaction.keep_s(level, start))
                 writes.append(_Write(level, start, part, parts, newest_s, keep_s))
@@ -215,12 +221,12 @@ def _portions(writes: Sequence[_Write]) -> Iterator[list[_Write]]:
     portion: list[_Write] = []
     size = 0
     for write in writes:
-        taken_in = write.merge.size
-        if portion and size + taken_in > LARGEST_MERGE:
+        merged_size = write.merge.size
+        if portion and size + merged_size > LARGEST_MERGE:
             yield portion
             portion, size = [], 0
         portion.append(write)
-        size += taken_in
+        size += merged_size
     if portion:
         yield portion
 

@@ -30,19 +30,25 @@ from streams.store.errors import UNREACHABLE, RedisEndpoint, RedisUnavailableErr
 from streams.store.keys import Keys
 
 __all__ = ["UNREACHABLE", "Access", "address", "check", "connect", "endpoint_of", "script", "servers"]
-_CALL = re.compile(r"redis\.p?call\('(\w+)'")
+T = TypeVar("T")
+log = structlog.get_logger()
 
 MIN_VERSION = (7, 0)
 SAFE_POLICY = "noeviction"
+CURRENCY = "currency"
+"""State field with the counted currency; absent in stores of earlier versions."""
+_CALL = re.compile(r"redis\.p?call\('(\w+)'")
+_RETRY_EVERY_S = 1.0
 
 
 class Access(StrEnum):
-    """Purpose of a connection; the settings may name a user for each."""
+    """Which user of the settings a connection logs in as."""
 
     WRITE = "write"
-    """Counting and alerting."""
+    """`redis_user`, for workers and alerts: it writes panes, positions and alerts."""
     READ = "read"
-    """Answering queries, and storing silences and acknowledgements."""
+    """`redis_read_user`, else `redis_user`, for servers and the CLI: it reads everything, and writes only silences and
+    acknowledgements."""
 
 
 def connect(settings: Settings, access: Access = Access.WRITE) -> Redis:
@@ -100,11 +106,11 @@ def script(redis: Redis, name: str, package: str = "streams.store") -> AsyncScri
 @asynccontextmanager
 async def servers(redis: Redis) -> AsyncIterator[Sequence[Redis]]:
     """A client of each server that holds keys: the single Redis, or each primary of a cluster."""
-    async with AsyncExitStack() as ending:
+    async with AsyncExitStack() as stack:
         if isinstance(redis, Cluster):
             nodes = await redis.servers()
             for node in nodes:
-                ending.push_async_callback(node.aclose)
+                stack.push_async_callback(node.aclose)
             yield nodes
         else:
             yield [redis]
@@ -196,12 +202,6 @@ def guarded(text: str) -> str:
     )
 
 
-T = TypeVar("T")
-log = structlog.get_logger()
-
-_RETRY_EVERY_S = 1.0
-
-
 async def wait_for_redis(redis: Redis | None, work: Callable[[], Awaitable[T]]) -> T:
     """Run `work`, retrying and logging while Redis is unavailable or refuses writes.
 
@@ -212,7 +212,7 @@ async def wait_for_redis(redis: Redis | None, work: Callable[[], Awaitable[T]]) 
     while True:
         try:
             with user_errors(redis) if redis is not None else nullcontext():
-                done = await work()
+                result = await work()
         except RedisUnavailableError as error:
             waited = True
             if pace.is_due(str(error), monotonic()):
@@ -221,11 +221,7 @@ async def wait_for_redis(redis: Redis | None, work: Callable[[], Awaitable[T]]) 
         else:
             if waited:
                 log.info("Redis is available")
-            return done
-
-
-CURRENCY = "currency"
-"""State field with the counted currency; absent in stores of earlier versions."""
+            return result
 
 
 async def require_same_settings(redis: Redis, settings: Settings, partitions: dict[Topic, int]) -> None:
@@ -248,8 +244,8 @@ async def require_same_settings(redis: Redis, settings: Settings, partitions: di
     for name, ours in counted_with.items():
         with user_errors(redis):
             await redis.hsetnx(state, name, ours)
-            held: bytes | None = await redis.hget(state, name)  # type: ignore[assignment]
-        theirs = ours if held is None else held.decode()
+            stored: bytes | None = await redis.hget(state, name)  # type: ignore[assignment]
+        theirs = ours if stored is None else stored.decode()
         if theirs != ours:
             raise SalepulseError(
                 f"this Redis was populated with {theirs}, not with {ours}, and counts cannot be converted; use "

@@ -60,11 +60,11 @@ def topic_tally(topic: Topic, totals: Mapping[str, int], applied: int | None = N
     """
     messages, reasons = applied or 0, Counter[str]()
     for name, count in totals.items():
-        kind, of, about = [*name.split(",", 2), "", ""][:3]
-        if of == topic and kind == _REFUSED:
-            reasons[about] += count
+        kind, counted_topic, reason = [*name.split(",", 2), "", ""][:3]
+        if counted_topic == topic and kind == _REFUSED:
+            reasons[reason] += count
             messages += count
-        elif of == topic and kind in _GOOD:
+        elif counted_topic == topic and kind in _GOOD:
             messages += count
     if topic is Topic.PROMOTIONS and applied is None and reasons:
         messages = max(messages, CHECKED_MESSAGES)  # earlier versions did not store the number of valid messages
@@ -76,13 +76,13 @@ def check_contract(counted: TopicTally, size: int, rejected: Sequence[RejectedMe
 
     The verdict is final once more than half of all checked messages are rejected.
     """
-    left = CHECKED_MESSAGES - counted.messages
-    if left <= 0:
+    unchecked = CHECKED_MESSAGES - counted.messages
+    if unchecked <= 0:
         return ContractCheckResult(TopicVerdict.ACCEPTED)
-    among = [one for one in rejected if one.index < left]
-    if counted.rejected + len(among) <= CHECKED_MESSAGES // 2:
+    checked = [message for message in rejected if message.index < unchecked]
+    if counted.rejected + len(checked) <= CHECKED_MESSAGES // 2:
         return ContractCheckResult(TopicVerdict.UNDECIDED)
-    return ContractCheckResult(TopicVerdict.PAUSED, _why(counted, counted.messages + min(left, size), among))
+    return ContractCheckResult(TopicVerdict.PAUSED, _why(counted, counted.messages + min(unchecked, size), checked))
 
 
 def contract_fix(topic: Topic) -> str:
@@ -95,14 +95,14 @@ def contract_fix(topic: Topic) -> str:
     )
 
 
-def _why(counted: TopicTally, seen: int, among: Sequence[RejectedMessage]) -> str:
+def _why(counted: TopicTally, checked_messages: int, rejected: Sequence[RejectedMessage]) -> str:
     """The number of rejected messages by reason, with an example of the most frequent reason in the batch."""
-    batch = Counter(one.reason.value for one in among)
+    batch = Counter(message.reason.value for message in rejected)
     reasons = (Counter(counted.reasons) + batch).most_common()
-    shown = batch.most_common(1)[0][0] if batch else ""
-    example = next((one.detail for one in among if one.reason == shown), "")
+    most_frequent = batch.most_common(1)[0][0] if batch else ""
+    example = next((message.detail for message in rejected if message.reason == most_frequent), "")
     listed = ", ".join(
-        f"{count} {reason}" + (f" (such as: {example})" if reason == shown and example else "")
+        f"{count} {reason}" + (f" (such as: {example})" if reason == most_frequent and example else "")
         for reason, count in reasons
     )
-    return f"{counted.rejected + len(among)} of its first {seen} messages break the contract: {listed}"
+    return f"{counted.rejected + len(rejected)} of its first {checked_messages} messages break the contract: {listed}"

@@ -42,8 +42,8 @@ def to_user_error(error: RedisError | OSError, endpoint: RedisEndpoint) -> Salep
     """Convert a client error. `retriable` if it may pass or must be fixed outside our settings."""
     where, text = endpoint.where, str(error)
     if endpoint.tls is not None and (why := tls_error_message(error, endpoint.tls, "redis")):
-        what, _, do = why.partition(": ")
-        return SalepulseError(f"Redis at {where}: {what}; {do}", retriable=True)
+        problem, _, fix = why.partition(": ")
+        return SalepulseError(f"Redis at {where}: {problem}; {fix}", retriable=True)
     if isinstance(error, NoPermissionError):
         return SalepulseError(
             f"Redis at {where} does not allow {_who(endpoint)} this: {text.removeprefix('NOPERM ')}; grant the "
@@ -55,10 +55,10 @@ def to_user_error(error: RedisError | OSError, endpoint: RedisEndpoint) -> Salep
         return SalepulseError(f"Redis at {where} rejects {_who(endpoint)}: wrong user name or password; {_LOGIN}")
     refusal = refusal_of(error)
     if refusal is not None:
-        known = REFUSAL_TEXTS[refusal]
+        refusal_text = REFUSAL_TEXTS[refusal]
         if refusal in PERMISSION_REFUSALS:
-            return SalepulseError(f"Redis at {where} {known.problem}: {text}; {known.fix}")
-        return RedisUnavailableError(f"Redis at {where} {known.problem}; {known.fix}", refusal)
+            return SalepulseError(f"Redis at {where} {refusal_text.problem}: {text}; {refusal_text.fix}")
+        return RedisUnavailableError(f"Redis at {where} {refusal_text.problem}; {refusal_text.fix}", refusal)
     if "max number of clients" in text:
         return RedisUnavailableError(
             f"Redis at {where} accepts no more clients ({text}); raise its `maxclients`, or reduce the number of "

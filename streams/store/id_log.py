@@ -1,8 +1,8 @@
-"""The entries of event ids that a partition has in Redis. Pure; scripts apply the results.
+"""Tracks the entries of event ids that a partition has in Redis. Pure; scripts apply the results.
 
-Each batch adds an entry to the stream of recent ids. Compaction joins the entries behind it, neighbours of similar
-event time, into few entries of a second stream, so that a new owner reads a day of ids in some thousand entries instead
-of half a million.
+Each batch adds an entry to the stream of recent ids. Compaction joins the entries up to its position, neighbours of
+similar event time, into few entries of a second stream, so that a new owner reads a day of ids in some thousand
+entries instead of half a million.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ class IdLog:
 
     def forget_before(self, ts_ms: int) -> None:
         """Drop leading entries whose newest event is before `ts_ms`."""
-        for held in (self._compacted, self._recent):
-            while held and held[0].newest_ms < ts_ms:
-                held.popleft()
-            if held:
+        for entries in (self._compacted, self._recent):
+            while entries and entries[0].newest_ms < ts_ms:
+                entries.popleft()
+            if entries:
                 return
 
     @property
     def first(self) -> int | None:
         """Position of the first entry that is needed."""
-        return next((held[0].end_offset for held in (self._compacted, self._recent) if held), None)
+        return next((entries[0].end_offset for entries in (self._compacted, self._recent) if entries), None)
 
     def ends(self, upto: int) -> Sequence[int]:
         """The end offsets, ascending, of the entries that a compaction joins the recent ones into."""
@@ -76,9 +76,9 @@ class IdLog:
         for span in self._recent:
             if span.end_offset > upto:
                 break
-            both = joined[-1].joined(span) if joined else span
-            if joined and (joined[-1].end_offset == 0 or self._fits(both)):
-                joined[-1] = both
+            candidate = joined[-1].joined(span) if joined else span
+            if joined and (joined[-1].end_offset == 0 or self._fits(candidate)):
+                joined[-1] = candidate
             else:
                 joined.append(span)
         return [span for span in joined if span.end_offset]

@@ -28,7 +28,7 @@ class Keys:
     | `prefix:{0}:reports` | hash | field id of a worker or alerts process: its last report, JSON |
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
     | `prefix:{0}:evaluated` | string | last evaluation of the alert rules, epoch ms |
-    | `prefix:{0}:awaiting-events` | string | last time that there was no as-of to evaluate them at, epoch ms |
+    | `prefix:{0}:awaiting-events` | string | last time that there was no as-of to evaluate the rules at, epoch ms |
     | `prefix:{n}:probe` | none | never exists: `SET` with `XX` on it probes whether writes are accepted |
     | `prefix:{0}:kept` | string | spans of minutes retained for years, and the limit of expiry elsewhere, JSON |
     """
@@ -39,7 +39,8 @@ class Keys:
     def shard(self, partition: Partition) -> int:
         """The shard of a partition.
 
-        Partitions of `orders` and `logistics` with the same number share one; `promotions` are with their definitions.
+        Partitions of `orders` and `logistics` with the same number share one; `promotions` is in shard 0,
+        with the definitions.
         """
         if partition.topic is Topic.PROMOTIONS:
             return 0
@@ -99,7 +100,7 @@ class Keys:
 
     @property
     def awaiting_events(self) -> str:
-        """Last time without an as-of to evaluate them at."""
+        """Last time that there was no as-of to evaluate the alert rules at."""
         return f"{self._tag(0)}:awaiting-events"
 
     @property

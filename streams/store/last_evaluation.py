@@ -35,7 +35,7 @@ class LastEvaluation:
         )
 
     def is_recent(self, now_ms: int, settings: Settings) -> bool:
-        """Whether the stored alerts are current."""
+        """Whether the last evaluation is recent enough for the stored alerts to be current."""
         within_ms = max(EVALUATED_WITHIN_MS, round(_MISSED * settings.alerts_interval_s * 1000))
         return self.at_ms is not None and now_ms - self.at_ms <= within_ms
 
@@ -43,8 +43,9 @@ class LastEvaluation:
 async def read_last_evaluation(redis: Redis, keys: Keys) -> LastEvaluation:
     """Read the last evaluation."""
     client: Any = redis  # redis-py's types fit neither kind of client
-    held = [await client.get(key) for key in (keys.evaluated, keys.awaiting_events)]  # MGET needs another permission
-    return LastEvaluation(*(None if at_ms is None else int(at_ms) for at_ms in held))
+    # Not MGET, which needs another permission.
+    times_ms = [await client.get(key) for key in (keys.evaluated, keys.awaiting_events)]
+    return LastEvaluation(*(None if at_ms is None else int(at_ms) for at_ms in times_ms))
 
 
 async def write_last_evaluation(redis: Redis, keys: Keys, at_ms: int) -> None:

@@ -12,6 +12,7 @@ from streams.settings import Settings
 from streams.stock.ledger import Ledger
 
 SETTLE_S = 60
+"""Default of `PaneLevel.settle_s`."""
 
 STOCK, STOCK_SALES = "stock", "sold_d"
 """Names of levels that are read by name."""
@@ -23,7 +24,7 @@ class LevelContent(Enum):
     PANES = "panes"
     """Counters and distinct counts."""
     SHIPPING_SUMS = "legs"
-    """Shipping sums of windows and states, up to the overdue limit ahead of the events."""
+    """Shipping sums by window and state; their panes may be ahead of the events by the overdue limit."""
     WAITING = "waiting"
     """Orders that wait for shipment, by payment time."""
     STOCK = "stock"
@@ -64,13 +65,13 @@ class PaneLevel:
 
     def blocks(self, delta: PaneDelta, oldest_s: int = 0) -> Iterator[tuple[int, PaneDelta]]:
         """Split a delta into this level's blocks, without those that end before `oldest_s`."""
-        held = self.coarsen(delta)
+        coarse = self.coarsen(delta)
         if self.content is LevelContent.PANES:
-            parts = held.cut(self.block_s)
+            parts = coarse.cut(self.block_s)
         elif self.content in (LevelContent.STOCK, LevelContent.STOCK_SALES):
-            parts = ((ms // 1000, PaneDelta(stock=part)) for ms, part in held.stock.cut(1000 * self.block_s))
+            parts = ((ms // 1000, PaneDelta(stock=part)) for ms, part in coarse.stock.cut(1000 * self.block_s))
         else:
-            parts = ((start, PaneDelta(shipping=part)) for start, part in held.shipping.cut(self.block_s))
+            parts = ((start, PaneDelta(shipping=part)) for start, part in coarse.shipping.cut(self.block_s))
         for start, part in parts:
             if start + self.block_s > oldest_s:
                 yield start, part

@@ -1,4 +1,6 @@
-"""Merging of a block's parts: each compaction adds one, and none may be rewritten every time.
+"""Decides which parts of a block to merge. Pure.
+
+Each compaction adds a part; rewriting all earlier parts each time would be too slow.
 
 Parts grow in tiers: eight of a tier become one of the next, so that data is rewritten about log8 times. A block that
 its partition has passed is merged into one part. A merge takes several times the memory of its parts, so it leaves out
@@ -35,7 +37,7 @@ class BlockPart:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Parts of a block to be replaced by one, together with new content."""
+    """Parts of a block that one new part replaces."""
 
     parts: tuple[BlockPart, ...]
 
@@ -46,7 +48,7 @@ class Merge:
 
     @property
     def tier(self) -> int:
-        """Tier of the replacement."""
+        """Tier of the new part."""
         return max((part.tier for part in self.parts), default=-1) + 1 if self.parts else 0
 
 
@@ -67,10 +69,10 @@ class OpenBlocks:
         itself."""
         if self.adopted:
             return
-        for block, theirs in found.items():
-            ours = self._parts.get(block, [])
-            held = {part.name for part in ours}
-            self._parts[block] = [*ours, *(part for part in theirs if part.name not in held)]
+        for block, earlier in found.items():
+            own = self._parts.get(block, [])
+            known_names = {part.name for part in own}
+            self._parts[block] = [*own, *(part for part in earlier if part.name not in known_names)]
         self.adopted = True
 
     def to_merge(self, block: BlockId) -> Merge:
@@ -78,13 +80,13 @@ class OpenBlocks:
         parts = self._parts.get(block, [])
         tier, merge = 0, Merge(())
         while True:
-            same = _smallest((part for part in parts if part.tier == tier), LARGEST_MERGE - merge.size)
-            if len(same) < _FAN_IN - 1:
+            mergeable = _smallest((part for part in parts if part.tier == tier), LARGEST_MERGE - merge.size)
+            if len(mergeable) < _FAN_IN - 1:
                 return merge
-            tier, merge = tier + 1, Merge((*merge.parts, *same))
+            tier, merge = tier + 1, Merge((*merge.parts, *mergeable))
 
     def left_behind(self, level: PaneLevel, newest_s: int, written: set[BlockId]) -> list[tuple[BlockId, Merge]]:
-        """Closed blocks with several parts that this compaction does not write to: each to become one part."""
+        """Closed blocks with several parts that this compaction does not write to, and the merge of each."""
         return [
             (block, merge)
             for block, parts in self._parts.items()

@@ -88,15 +88,15 @@ NO_CLOCK_OFFSETS = ClockOffsets({}, {})
 
 def clock_offsets(reports: ProcessReports, since_ms: int) -> ClockOffsets:
     """The offsets that workers reported since `since_ms`."""
-    own: dict[str, float] = {}
+    workers: dict[str, float] = {}
     sources: dict[tuple[str, str], float] = {}
     for worker, report in recent_reports(reports, since_ms):
         if report.clock_offset_s is not None:
-            own[worker] = report.clock_offset_s
-        for one in report.sources_ahead:
-            source = one.topic, one.source
-            sources[source] = max(sources.get(source, 0.0), one.ahead_s)
-    return ClockOffsets(own, sources)
+            workers[worker] = report.clock_offset_s
+        for clock in report.sources_ahead:
+            source = clock.topic, clock.source
+            sources[source] = max(sources.get(source, 0.0), clock.ahead_s)
+    return ClockOffsets(workers, sources)
 
 
 @dataclass(frozen=True, slots=True)

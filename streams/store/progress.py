@@ -98,13 +98,13 @@ async def read_totals(redis: Redis, keys: Keys) -> Totals:
     by_kind: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     counts = await read_counts(redis, keys)
     for name, count in counts.items():
-        what, topic, about, *_ = [*name.split(",", 2), ""]
-        by_kind[what][topic, about] += count
+        total_kind, topic, detail, *_ = [*name.split(",", 2), ""]
+        by_kind[total_kind][topic, detail] += count
     last_ms: dict[str, int] = {}
     for shard in range(keys.shards):
         for kind in ("rejected", "labels_dropped", NEGATIVE_AMOUNTS):
-            if (grew := await redis.hget(keys.state(shard), f"last,{kind}")) is not None:
-                last_ms[kind] = max(int(grew), last_ms.get(kind, 0))
+            if (increased_ms := await redis.hget(keys.state(shard), f"last,{kind}")) is not None:
+                last_ms[kind] = max(int(increased_ms), last_ms.get(kind, 0))
     events: Counter[str] = Counter()
     for (_topic, kind), counted in by_kind["events"].items():
         events[kind] += counted
@@ -171,20 +171,20 @@ def _behind(counted: CountingProgress, now: CountingProgress) -> Partition | Non
 
     With other active producers there is always a backlog; there it suffices that the position has moved.
     """
-    for partition, held in now.partitions.items():
-        before = counted.partitions.get(partition)
-        heard = before is None or (held.heartbeat_ms or 0) > (before.heartbeat_ms or 0)
-        moved = (held.position or 0) > counted.positions.get(partition, 0)
-        if not (heard and (held.lag == 0 or moved)):
+    for partition, state in now.partitions.items():
+        earlier = counted.partitions.get(partition)
+        has_new_heartbeat = earlier is None or (state.heartbeat_ms or 0) > (earlier.heartbeat_ms or 0)
+        has_advanced = (state.position or 0) > counted.positions.get(partition, 0)
+        if not (has_new_heartbeat and (state.lag == 0 or has_advanced)):
             return partition
     return None
 
 
 def _stuck(missing: int, progress: CountingProgress, settings: Settings, patience_s: float) -> str:
     oldest_ms = progress.now_ms - settings.stale_after_s * 1000
-    for partition, found in sorted(progress.paused.items()):
-        return f"{missing:,} records wait: {found}; {contract_fix(partition.topic)}"
-    working = any((held.heartbeat_ms or 0) > oldest_ms for held in progress.partitions.values())
+    for partition, reason in sorted(progress.paused.items()):
+        return f"{missing:,} records wait: {reason}; {contract_fix(partition.topic)}"
+    working = any((state.heartbeat_ms or 0) > oldest_ms for state in progress.partitions.values())
     why = (
         "a worker is running but makes no progress: see its log"
         if working

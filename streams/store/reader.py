@@ -42,14 +42,14 @@ class StoredBlock:
     parts: list[tuple[Partition, PaneDelta]]
     compacted_to: Mapping[Partition, int]
     gone: bool = False
-    """Whether some of it has expired, so that `parts` are incomplete."""
+    """Whether the block has expired, at least in part, so that `parts` are incomplete."""
 
 
 class PaneSource(Protocol):
-    """What a view follows."""
+    """The source that a view reads blocks, logs and state from."""
 
     def with_rows(self, rows: RowIndex) -> PaneSource:
-        """The same source, numbering by other rows."""
+        """The same source with another row index."""
 
     async def state(self) -> StoreState:
         """The state of every partition."""
@@ -58,20 +58,20 @@ class PaneSource(Protocol):
         """The promotions in force, by id."""
 
     async def retained_spans(self) -> RetainedSpans:
-        """The minutes that are kept longer than their level."""
+        """The spans of minutes that are retained beyond their level's retention."""
 
     async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:
-        """The batches applied to each partition after a position, oldest first, as far as the log reaches back."""
+        """The log entries of each partition after a position, oldest first, as far as the log reaches back."""
 
     async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
         """Blocks with the positions up to which they are complete."""
 
     async def starts(self, level: str) -> set[int]:
-        """Starts of the blocks of a level, seconds since the epoch."""
+        """Starts of a level's existing blocks, epoch seconds."""
 
 
 class PaneReader:
-    """The `PaneSource` that reads what `PaneWriter` wrote to Redis."""
+    """The `PaneSource` that reads Redis, where `PaneWriter` writes."""
 
     def __init__(self, redis: Redis, keys: Keys, rows: RowIndex) -> None:
         self._redis = redis
@@ -101,14 +101,14 @@ class PaneReader:
             for partition, position in after.items():
                 pipe.xrange(self._keys.log(partition), min=f"({position}-0")
             logs = await pipe.execute()
-        found: dict[Partition, list[LogEntry]] = {}
+        by_partition: dict[Partition, list[LogEntry]] = {}
         for partition, entries in zip(after, logs, strict=True):
-            found[partition] = [
+            by_partition[partition] = [
                 LogEntry(int(entry[b"f"]), int(entry_id.split(b"-")[0]), self._decoded(entry[b"d"]))
                 for entry_id, entry in entries
             ]
             await asyncio.sleep(0)
-        return found
+        return by_partition
 
     async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
         """Blocks with their compacted positions, read atomically per shard; other calls may run between shards."""
@@ -116,17 +116,17 @@ class PaneReader:
         compacted_to: dict[Partition, int] = {}
         gone: set[BlockId] = set()
         for shard in range(self._keys.shards):
-            mine = [partition for partition in partitions if self._keys.shard(partition) == shard]
+            in_shard = [partition for partition in partitions if self._keys.shard(partition) == shard]
             async with self._redis.pipeline(transaction=True) as pipe:
-                if mine:
-                    pipe.hmget(self._keys.state(shard), [f"rolled:{partition}" for partition in mine])
+                if in_shard:
+                    pipe.hmget(self._keys.state(shard), [f"rolled:{partition}" for partition in in_shard])
                 for level, start in wanted:
                     pipe.zrangebyscore(self._keys.blocks(shard, level), start, start)
                     pipe.hgetall(self._keys.block(shard, level, start))
                 answers = await pipe.execute()
-            if mine:
+            if in_shard:
                 compacted_to |= {
-                    partition: int(position or 0) for partition, position in zip(mine, answers.pop(0), strict=True)
+                    partition: int(position or 0) for partition, position in zip(in_shard, answers.pop(0), strict=True)
                 }
             for block, listed, fields in zip(wanted, answers[::2], answers[1::2], strict=True):
                 if listed and not fields:

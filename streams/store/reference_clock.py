@@ -42,22 +42,24 @@ class ReferenceClock:
 
     def now_ms(self) -> int:
         """The present, epoch ms."""
-        held = self._held
-        return self._machine.now_ms() if held is None else int(held.now_ms(self._machine.monotonic()))
+        measurement = self._held
+        return self._machine.now_ms() if measurement is None else int(measurement.now_ms(self._machine.monotonic()))
 
     @property
     def offset_ms(self) -> float:
         """Offset of the machine's clock from Redis's, negative if behind; 0 while unknown."""
-        held = self._held
-        return 0.0 if held is None else self._machine.time() * 1000 - held.now_ms(self._machine.monotonic())
+        measurement = self._held
+        return (
+            0.0 if measurement is None else self._machine.time() * 1000 - measurement.now_ms(self._machine.monotonic())
+        )
 
     def _compare(self) -> None:
         """Log once when the machine's clock loses trust, and once when it regains it."""
-        held, was_off = self._held, self.is_off
-        if held is None:
+        measurement, was_off = self._held, self.is_off
+        if measurement is None:
             return
         offset_ms = self.offset_ms
-        self.is_off = is_off(offset_ms, held.uncertain_ms(self._machine.monotonic()), was_off=was_off)
+        self.is_off = is_off(offset_ms, measurement.uncertain_ms(self._machine.monotonic()), was_off=was_off)
         if self.is_off and not was_off:
             log.warning(
                 "this machine's clock differs from Redis's and is not trusted; using Redis's: run NTP here",

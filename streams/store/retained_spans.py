@@ -29,14 +29,14 @@ _BLOCK_S = 600
 
 @dataclass(frozen=True, slots=True)
 class RetainedSpans:
-    """What is retained beyond its level's retention."""
+    """The spans of minutes that are retained beyond their level's retention, as published."""
 
     dropped_s: int = 0
     """Minutes before this may have expired, except in `spans`."""
     spans: tuple[Span, ...] = ()
     """Disjoint and ascending. Spans that reach into the future are planned."""
     keep_s: int = 0
-    """Their retention in seconds."""
+    """Retention of the spans, in seconds."""
     by_s: int = 0
     """Latest time up to which any level's panes expired. The as-of may go back afterwards."""
 
@@ -74,7 +74,7 @@ class PromotionRetention:
     """Retention of minutes, in seconds."""
 
     promotions_s: int
-    """Of promotions."""
+    """How long the minutes of promotions are retained."""
     first_s: int
     """Limit per promotion, from its start: an endless one must not retain everything."""
 
@@ -104,16 +104,16 @@ def revise_retained(
     past = (Span(span.start_s, min(span.end_s, -_down(-as_of_s))) for span in before.spans)
     # A span that begins before `dropped_s` is complete only if it was already retained.
     new = (Span(max(span.start_s, -_down(-dropped_s)), span.end_s) for span in spans)
-    asked = _union([*past, *new])
+    united = _union([*past, *new])
     since_s = _down(as_of_s - keeping.promotions_s)
-    young = (Span(max(span.start_s, since_s), span.end_s) for span in asked)
-    kept_spans = tuple(span for span in young if span)
+    trimmed = (Span(max(span.start_s, since_s), span.end_s) for span in united)
+    kept_spans = tuple(span for span in trimmed if span)
     return RetainedSpans(dropped_s, kept_spans, keeping.promotions_s, max(before.by_s, as_of_s))
 
 
 def to_json(kept: RetainedSpans) -> bytes:
     """Encode for Redis."""
-    spans = [(one.start_s, one.end_s) for one in kept.spans]
+    spans = [(span.start_s, span.end_s) for span in kept.spans]
     return msgspec.json.encode({"dropped_s": kept.dropped_s, "spans": spans, "by_s": kept.by_s})
 
 
@@ -121,8 +121,8 @@ def from_json(text: bytes | str | None) -> RetainedSpans:
     """Decode `to_json`; empty input means no retained spans."""
     if text is None:
         return RetainedSpans()
-    held = msgspec.json.decode(text, type=_RetentionWire)
-    return RetainedSpans(held.dropped_s, tuple(Span(start, end) for start, end in held.spans), by_s=held.by_s)
+    stored = msgspec.json.decode(text, type=_RetentionWire)
+    return RetainedSpans(stored.dropped_s, tuple(Span(start, end) for start, end in stored.spans), by_s=stored.by_s)
 
 
 class _RetentionWire(msgspec.Struct):

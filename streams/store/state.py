@@ -41,8 +41,8 @@ class StoreState:
 
     @property
     def existing_partitions(self) -> dict[Partition, PartitionState]:
-        """`partitions` without those that the broker no longer has, since a topic was recreated with fewer. Their
-        counts remain. If a topic is missing entirely, all of its partitions are awaited."""
+        """`partitions` without those that the broker no longer has, because their topic was recreated with fewer. Their
+        counts remain. A topic that is missing entirely keeps all of its partitions, since it may come back."""
         return {
             partition: held
             for partition, held in self.partitions.items()
@@ -92,14 +92,14 @@ async def read_topic_id(redis: Redis, keys: Keys, partition: Partition) -> str:
 def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
     """Parse the state from each shard's hash."""
     partitions: dict[Partition, PartitionState] = {}
-    attended: set[Partition] = set()
+    with_heartbeat: set[Partition] = set()
     incomplete: dict[Partition, int] = {}
     for fields in shards:
         names = {name.partition(b":")[2] for name in fields if b":" in name and not name.startswith(_WAITS)}
         for name in names:
             partition = Partition.parse(name.decode())
             if b"seen:" + name in fields:
-                attended.add(partition)
+                with_heartbeat.add(partition)
             if (since := fields.get(b"incomplete:" + name)) is not None:
                 incomplete[partition] = int(since) or UNKNOWN_SINCE_MS
             if partition.topic in EVENT_TOPICS:
@@ -124,7 +124,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
             partition
             for topic, count in partition_counts.items()
             for partition in (Partition(topic, number) for number in range(count))
-            if partition not in attended
+            if partition not in with_heartbeat
         ),
         incomplete,
         {partition: why.decode("utf-8", "replace") for partition, why in _by_partition(shards, _STOPPED)},
@@ -152,12 +152,12 @@ def _int(value: bytes | None) -> int | None:
 def newest_as_of(
     state: StoreState, now_ms: int, settings: Settings, *, waiting_for: Collection[Topic] | None = None
 ) -> AsOf:
-    """The newest as-of, and the partitions that hold it back or are stale.
+    """The newest as-of, and the stale partitions.
 
     Partitions that no worker reads count as stale; the as-of does not wait for them. `waiting_for`: topics; by default
     those of the settings.
     """
-    found = as_of(
+    newest = as_of(
         state.existing_partitions,
         now_ms=now_ms,
         clock=settings.clock,
@@ -165,15 +165,15 @@ def newest_as_of(
         stale_after_ms=int(settings.stale_after_s * 1000),
         topics=settings.topics_in_as_of if waiting_for is None else waiting_for,
     )
-    return replace(found, stale=(*found.stale, *state.unread))
+    return replace(newest, stale=(*newest.stale, *state.unread))
 
 
 def queryable_until_ms(state: StoreState, now_ms: int, settings: Settings) -> int | None:
-    """The newest moment that can be queried.
+    """The newest as-of that can be queried, epoch ms; None if there is none.
 
     This is the newest as-of. If it is unknown because a partition never had an event, it is that of the other
     partitions.
     """
     known = {name: held for name, held in state.existing_partitions.items() if held.newest_ms is not None}
-    moment = newest_as_of(state, now_ms, settings).ms
-    return newest_as_of(StoreState(state.epochs, known, 0), now_ms, settings).ms if moment is None else moment
+    newest_ms = newest_as_of(state, now_ms, settings).ms
+    return newest_as_of(StoreState(state.epochs, known, 0), now_ms, settings).ms if newest_ms is None else newest_ms

@@ -50,16 +50,16 @@ def stuck_texts(found: Mapping[Partition, UnmovedPosition]) -> list[tuple[str, s
     ...     orders: UnmovedPosition("7", 0, 97_000, None)})]
     ['the broker answers no fetch of 2 partitions (clicks/0, orders/0), which have not moved for 95 s']
     """
-    unheard = {partition: held for partition, held in found.items() if held.lag is None}
+    unanswered = {partition: held for partition, held in found.items() if held.lag is None}
     texts = [
         (stuck_text(partition, held), stuck_fix(held))
         for partition, held in found.items()
-        if len(unheard) < 2 or partition not in unheard
+        if len(unanswered) < 2 or partition not in unanswered
     ]
-    if len(unheard) > 1:
-        names, for_s = ", ".join(map(str, unheard)), min(held.unmoved_s for held in unheard.values())
-        what = f"the broker answers no fetch of {len(unheard)} partitions ({names})"
-        texts.append((f"{what}, which have not moved for {for_s:.0f} s", stuck_fix(next(iter(unheard.values())))))
+    if len(unanswered) > 1:
+        names, for_s = ", ".join(map(str, unanswered)), min(held.unmoved_s for held in unanswered.values())
+        problem = f"the broker answers no fetch of {len(unanswered)} partitions ({names})"
+        texts.append((f"{problem}, which have not moved for {for_s:.0f} s", stuck_fix(next(iter(unanswered.values())))))
     return texts
 
 
@@ -78,7 +78,7 @@ def stuck_text(partition: Partition, held: UnmovedPosition) -> str:
 
 
 def stuck_fix(held: UnmovedPosition) -> str:
-    """How to fix it."""
+    """How to fix a stuck partition."""
     cause = (
         "its leader is down, or a batch is damaged on the broker's disk"
         if held.lag is None

@@ -105,8 +105,8 @@ class WriteProbe:
             return refusal_in(await self._redis.info(*_SECTIONS))
         if self._monotonic() - self._looked_s >= _NODES_EVERY_S:
             async with servers(self._redis) as nodes:
-                found = [refusal_in(await redis.info(*_SECTIONS)) for redis in nodes]
-            self._seen = next((refusal for refusal in found if refusal), None)
+                refusals = [refusal_in(await redis.info(*_SECTIONS)) for redis in nodes]
+            self._seen = next((refusal for refusal in refusals if refusal), None)
             self._looked_s = self._monotonic()
         return self._seen
 

@@ -51,7 +51,9 @@ class IdEntry:
     """Position after the last of them."""
     hashes: Hashes
     oldest_ms: int
+    """Oldest event time among them, epoch ms."""
     newest_ms: int
+    """Newest event time among them, epoch ms."""
 
     @property
     def span(self) -> IdSpan:
@@ -107,7 +109,7 @@ class BatchUpdate:
 
 @dataclass(frozen=True, slots=True)
 class RecordConflict:
-    """The batch was refused: a record has changed since it was read. Nothing was written; read and try again."""
+    """The batch was refused: an order record has changed since it was read. Nothing was written; read it and retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class PaneWriter:
             pipe.xrange(self._keys.log(partition))
             pipe.xrange(self._keys.ids(partition))
             pipe.xrange(self._keys.compacted_ids(partition))
-            (position, compacted_to, topic, batch_id, seen), log, ids, compacted_ids = await pipe.execute()
+            (position, compacted_to, topic_ids, batch_id, heartbeat_ms), log, ids, compacted_ids = await pipe.execute()
         compacted_offset = None if compacted_to is None else int(compacted_to)
         return StoredPartition(
             position=None if position is None else int(position),
@@ -159,9 +161,9 @@ class PaneWriter:
             ],
             ids=list(map(_id_entry, ids)),
             compacted_ids=list(map(_id_entry, compacted_ids)),
-            topic_ids=tuple((topic or b"").decode().split()),
+            topic_ids=tuple((topic_ids or b"").decode().split()),
             batch_id=(batch_id or b"").decode(),
-            heartbeat_ms=None if seen is None else int(seen),
+            heartbeat_ms=None if heartbeat_ms is None else int(heartbeat_ms),
         )
 
     async def note_topic_id(self, partition: Partition, position: int, topic_id: str) -> bool:
@@ -170,14 +172,14 @@ class PaneWriter:
         return bool(await self._note_topic_id(keys=keys, args=[str(partition), position, topic_id]) == b"ok")
 
     async def records(self, partition: Partition, orders: Iterable[RecordKey]) -> dict[RecordKey, bytes | None]:
-        """The records of a partition's orders; None for orders without one."""
+        """# <order: its encoded record; None if it has none>"""
         keys = list(orders)
         records: dict[RecordKey, bytes | None] = dict.fromkeys(keys)
-        held = iter(
+        flat_answer = iter(
             await self._read_records(keys=[self._keys.buckets(self._keys.shard(partition))], args=[b"".join(keys)])
         )
-        for place, record in zip(held, held, strict=True):
-            records[keys[place]] = record
+        for index, record in zip(flat_answer, flat_answer, strict=True):
+            records[keys[index]] = record
         return records
 
     async def apply(self, batch: BatchUpdate, rows: RowIndex) -> OffsetMismatch | RecordConflict | None:
@@ -220,13 +222,13 @@ class PaneWriter:
         none is stored. False and no change on an offset mismatch.
         """
         keys = [self._keys.state(self._keys.shard(partition))]
-        at = "" if position is None else position
-        return bool(await self._mark_incomplete(keys=keys, args=[str(partition), at, unknown_ms]) == b"ok")
+        offset = "" if position is None else position
+        return bool(await self._mark_incomplete(keys=keys, args=[str(partition), offset, unknown_ms]) == b"ok")
 
     async def reset_position(
         self, partition: Partition, position: int, at: int, unknown_ms: int | None, topic_id: str = ""
     ) -> bool:
-        """Move to another position; the whole log must be compacted.
+        """Move from `position` to `at`; the whole log must be compacted.
 
         `unknown_ms`: see `mark_incomplete`, which is included; None if no record is known to be lost. `topic_id`: id of
         the current topic, empty if unknown. Readers start over. False and no change on an offset mismatch or if the log
@@ -283,7 +285,9 @@ class PaneWriter:
     async def note_topics(self, known: Mapping[Topic, TopicMetadata]) -> None:
         """Note the broker's topics and partition counts: readers await a heartbeat of each partition."""
         if known:
-            args = [part for topic, held in known.items() for part in (topic, held.topic_id, held.partitions)]
+            args = [
+                part for topic, metadata in known.items() for part in (topic, metadata.topic_id, metadata.partitions)
+            ]
             await self._note_topics(keys=[self._keys.state(0)], args=args)
 
     async def heartbeat(
@@ -296,11 +300,11 @@ class PaneWriter:
         """Write heartbeats: (position, uncounted records) per partition. Returns the partitions whose position differs.
 
         Uncounted records are None if the broker does not answer for a partition; then only that is noted.
-        `counted_through_ms`: all records that arrived in Kafka by then are before the position. `steps`: grows while a
-        large record is read. `batches_in_flight`: ids of batches whose resulting positions are accepted as
+        `counted_through_ms`: all records that arrived in Kafka by then are before the position. `steps`: numbers that
+        grow while a large record is read. `batches_in_flight`: ids of batches whose resulting positions are accepted as
         the caller's.
         """
-        moved: set[Partition] = set()
+        mismatched: set[Partition] = set()
         for shard in {self._keys.shard(partition) for partition in lags}:
             args: list[str | int] = [self._clock()]
             for partition, (position, lag) in lags.items():
@@ -309,8 +313,8 @@ class PaneWriter:
                     args += [counted_through_ms.get(partition, ""), steps.get(partition, 0)]
                     args.append(batches_in_flight.get(partition, ""))
             answer = await self._heartbeat(keys=[self._keys.state(shard)], args=args)
-            moved |= {Partition.parse(name.decode()) for name in answer}
-        return moved
+            mismatched |= {Partition.parse(name.decode()) for name in answer}
+        return mismatched
 
     async def expire(self, oldest_s: Mapping[str, int], kept: RetainedSpans = NO_RETAINED_SPANS) -> int:
         """Delete blocks whose panes have all expired and are not retained; returns their number."""
@@ -326,8 +330,8 @@ class PaneWriter:
     async def _drop(self, shard: int, level: str, first: int, last: int) -> int:
         """Delete blocks that start in [first, last], a few thousand at a time; returns their number."""
         index = self._keys.blocks(shard, level)
-        found: list[bytes] = await self._redis.zrangebyscore(index, first, last, start=0, num=5000)  # type: ignore[assignment]
-        starts = [int(start) for start in found]
+        listed: list[bytes] = await self._redis.zrangebyscore(index, first, last, start=0, num=5000)  # type: ignore[assignment]
+        starts = [int(start) for start in listed]
         if starts:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.unlink(*(self._keys.block(shard, level, start) for start in starts))
@@ -337,7 +341,7 @@ class PaneWriter:
 
 
 def _packed(records: Sequence[RecordChange]) -> bytes:
-    """Encode record changes for `apply.lua`; no record before is an empty one."""
+    """Encode record changes for `apply.lua`; a record that does not exist yet is sent as an empty one."""
     parts: list[bytes] = []
     for key, stored, after in records:
         before = stored or b""
@@ -352,9 +356,9 @@ def _moved(answer: bytes) -> OffsetMismatch | None:
 
 
 def _id_entry(entry: tuple[bytes, dict[bytes, bytes]]) -> IdEntry:
-    entry_id, held = entry
-    hashes = np.frombuffer(held[b"h"], "<u8").astype(np.uint64)
-    return IdEntry(_offset(entry_id), hashes, int(held[b"o"]), int(held[b"n"]))
+    entry_id, fields = entry
+    hashes = np.frombuffer(fields[b"h"], "<u8").astype(np.uint64)
+    return IdEntry(_offset(entry_id), hashes, int(fields[b"o"]), int(fields[b"n"]))
 
 
 def _offset(entry_id: bytes) -> int:
