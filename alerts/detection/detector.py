@@ -26,7 +26,7 @@ class RevenueRate:
     paid: float = 0.0
 
     def add(self, gmv: float, paid: float, dt_s: float) -> None:
-        """Add the sums of some seconds."""
+        """Add the sums of `dt_s` seconds: GMV in minor units and the number of paid orders."""
         keep = 0.5 ** (dt_s / _HALF_LIFE_S)
         self.seconds = self.seconds * keep + dt_s
         self.gmv = self.gmv * keep + gmv
@@ -45,7 +45,7 @@ class RevenueRate:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A breach of one series."""
+    """A breach of one series under one rule."""
 
     rule: str
     label: ScopeValue
@@ -66,6 +66,7 @@ class Breach:
 
 
 Steps = Sequence[tuple[int, int]]
+"""[start_s, end_s) of each step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +108,19 @@ class Detector(Protocol):
         """Whether its breaches can make the numbers of other detectors unreliable."""
 
     def signature(self, rule: Rule) -> str:
-        """Identifies the memory's content; a memory with another signature is replaced."""
+        """Identify the memory's content; a memory with another signature is replaced."""
 
     def new_memory(self, rule: Rule) -> Any:
         """Create an empty memory."""
 
-    def observe(self, memory: Any, current: EffectiveRule, observation: Observation) -> None:
+    def observe(self, memory: Any, effective: EffectiveRule, observation: Observation) -> None:
         """Update the memory; called for disabled rules, too."""
 
-    def breaches(self, memory: Any, current: EffectiveRule, observation: Observation) -> Iterator[Breach]:
+    def breaches(self, memory: Any, effective: EffectiveRule, observation: Observation) -> Iterator[Breach]:
         """Yield the breaches of an enabled rule."""
 
-    def status(self, memory: Any, current: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
+    def status(self, memory: Any, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
         """Return why a series is not breached, and its value."""
 
-    def counts(self, memory: Any, current: EffectiveRule) -> SeriesCounts:
-        """Count the series."""
+    def counts(self, memory: Any, effective: EffectiveRule) -> SeriesCounts:
+        """Count the series that could and could not be evaluated."""
