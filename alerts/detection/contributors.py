@@ -22,8 +22,11 @@ from alerts.statistics.arrays import Floats
 
 MAX_CONTRIBUTORS = 3
 _NAMED = 0.7
+"""Minimum share of the change for a part to explain it."""
 _STAYS_NAMED = 0.5
+"""Minimum share for a part that explained it before."""
 _LEAST_EXPECTED = 20.0
+"""Minimum expected events of a part that explains the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def rate_and_mix_effects(parts: DimensionBreakdown) -> tuple[Floats, Floats]:
 
 def contributors(cut: Mapping[str, DimensionBreakdown]) -> tuple[Contributor, ...]:
     """The largest contributors over all dimensions."""
-    found: list[tuple[float, Contributor]] = []
+    ranked: list[tuple[float, Contributor]] = []
     for parts in cut.values():
         rate, mix = rate_and_mix_effects(parts)
         change = float((rate + mix).sum())
@@ -62,17 +65,17 @@ def contributors(cut: Mapping[str, DimensionBreakdown]) -> tuple[Contributor, ..
             contributor = Contributor(
                 ((scope, value),), of_rate, of_mix, _known(parts.rate[i]), _known(parts.usual_rate[i])
             )
-            found.append((of_rate + of_mix, contributor))
-    found.sort(key=lambda pair: (-pair[0], pair[1].labels))
-    return tuple(contributor for _, contributor in found[:MAX_CONTRIBUTORS])
+            ranked.append((of_rate + of_mix, contributor))
+    ranked.sort(key=lambda pair: (-pair[0], pair[1].labels))
+    return tuple(contributor for _, contributor in ranked[:MAX_CONTRIBUTORS])
 
 
 def find_explaining_part(
     cut: Mapping[str, DimensionBreakdown], *, least_effect: float, rise: bool, explaining_part: ScopeValue | None = None
 ) -> ScopeValue | None:
-    """The only part that explains the change of the whole: it has most of the change, and the others are as usual.
+    """The only part that explains the change of the whole: most of the change is in it, and the others are as usual.
 
-    `explaining_part` is the previous result, which stays while it has most of the change.
+    `explaining_part` is the previous result, which stays while half of the change is in it.
     """
     best: tuple[float, ScopeValue] | None = None
     for parts in cut.values():

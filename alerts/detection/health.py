@@ -54,22 +54,22 @@ def breaches(memory: HealthMemory, effective: EffectiveRule, observation: Observ
         return
     readings = [reading for reading in inputs.health_readings if reading.name is detect.check]
     memory.seen = {reading.labels: reading.value for reading in readings}
-    memory.since_ms = {labels: at for labels, at in memory.since_ms.items() if labels in memory.seen}
+    memory.since_ms = {labels: since_ms for labels, since_ms in memory.since_ms.items() if labels in memory.seen}
     if not readings:
         return
-    wrong = breached_with_hysteresis(
+    breached = breached_with_hysteresis(
         np.array([reading.value for reading in readings], np.float64),
         np.array([reading.labels in memory.since_ms for reading in readings]),
         limit=detect.above,
         clear=detect.above if detect.clear is None else detect.clear,
         above=True,
     )
-    for reading, is_wrong in zip(readings, wrong.tolist(), strict=True):
+    for reading, is_breached in zip(readings, breached.tolist(), strict=True):
         if np.isnan(reading.value):
             if reading.labels in memory.since_ms:
                 yield _breach(memory, effective, detect, reading)
             continue
-        if not is_wrong:
+        if not is_breached:
             memory.since_ms.pop(reading.labels, None)
             continue
         memory.since_ms.setdefault(reading.labels, inputs.as_of_ms)

@@ -81,14 +81,17 @@ def table_queries(rules: Rules) -> frozenset[TableQuery]:
         detect = rule.detect
         if not rule.enabled or not isinstance(detect, KpiDetector):
             continue
-        against = (
-            [one for one in detect.against if one is not ReferencePeriod.RECENT]
+        periods = (
+            [period for period in detect.against if period is not ReferencePeriod.RECENT]
             if isinstance(detect, ChangeDetector)
             else []
         )
         for scope in rule.for_each:
-            wanted = detect.values
-            names.setdefault((detect.window, scope, None), {"gmv"}).update(wanted)
-            for one in against:
-                names.setdefault((detect.window, scope, one), set()).update(wanted)
-    return frozenset(TableQuery(window, scope, frozenset(of), back) for (window, scope, back), of in names.items())
+            values = detect.values
+            names.setdefault((detect.window, scope, None), {"gmv"}).update(values)
+            for period in periods:
+                names.setdefault((detect.window, scope, period), set()).update(values)
+    return frozenset(
+        TableQuery(window, scope, frozenset(value_names), reference)
+        for (window, scope, reference), value_names in names.items()
+    )

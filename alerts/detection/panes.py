@@ -37,7 +37,7 @@ class Panes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CellPanes:
-    """Panes of the view."""
+    """Panes as cells of the view."""
 
     start_s: int
     end_s: int

@@ -1,4 +1,4 @@
-"""Which rules and overrides apply at a moment."""
+"""The rules and overrides that apply at a moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALWAYS = PromotionCondition()
 
 @dataclass(frozen=True, slots=True)
 class EffectiveRule:
-    """A rule with its overrides at a moment."""
+    """A rule with the overrides that apply at a moment."""
 
     rule: Rule
     enabled: bool
@@ -26,7 +26,7 @@ class EffectiveRule:
 
 def running_promotions(promotions: Mapping[str, Promotion], at_ms: int) -> list[Promotion]:
     """The running promotions by id."""
-    return [held for _, held in sorted(promotions.items()) if run_state(held, at_ms) is RunState.RUNNING]
+    return [promotion for _, promotion in sorted(promotions.items()) if run_state(promotion, at_ms) is RunState.RUNNING]
 
 
 def promoted_skus(promotions: Mapping[str, Promotion], at_ms: int) -> frozenset[str]:
@@ -35,13 +35,13 @@ def promoted_skus(promotions: Mapping[str, Promotion], at_ms: int) -> frozenset[
 
 
 def is_met(when: PromotionCondition, promotions: Mapping[str, Promotion], at_ms: int) -> bool:
-    """Whether a condition is met."""
-    now = running_promotions(promotions, at_ms)
+    """Whether a condition on promotions is met at a moment (epoch ms)."""
+    running = running_promotions(promotions, at_ms)
     if when.running is False:
-        return not now
+        return not running
     if when == _ALWAYS:
         return True
-    for promotion in now:
+    for promotion in running:
         if when.promotions and promotion.promotion_id not in when.promotions:
             continue
         phase = phase_at(promotion, at_ms)
@@ -54,11 +54,11 @@ def is_met(when: PromotionCondition, promotions: Mapping[str, Promotion], at_ms:
 
 
 def effective_rule(rule: Rule, promotions: Mapping[str, Promotion], at_ms: int) -> EffectiveRule:
-    """Return the rule as it applies at a moment."""
-    holding = frozenset(i for i, during in enumerate(rule.during) if is_met(during.when, promotions, at_ms))
+    """Return the rule with the overrides that apply at a moment (epoch ms)."""
+    met = frozenset(i for i, during in enumerate(rule.during) if is_met(during.when, promotions, at_ms))
     enabled, severity = rule.enabled and is_met(rule.when, promotions, at_ms), rule.severity
-    for i in sorted(holding):
+    for i in sorted(met):
         during = rule.during[i]
         enabled = enabled if during.enabled is None else enabled and during.enabled
         severity = during.severity or severity
-    return EffectiveRule(rule, enabled, severity, rule.detector(holding))
+    return EffectiveRule(rule, enabled, severity, rule.detector(met))

@@ -78,10 +78,10 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
     is_parent = np.zeros(size, np.bool_)
     is_parent[0] = True
     threshold = log_seconds_between_alarms(observation.budgets[rule.name], is_parent)
-    terms, is_frozen = sequential_parameters(detect), np.full(size, observation.is_frozen(rule))
+    parameters, is_frozen = sequential_parameters(detect), np.full(size, observation.is_frozen(rule))
     for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, observation.steps):
         count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
-        state.step(SequentialStep(end_s, end_s - start_s, count, per, gmv, is_frozen), terms, threshold)
+        state.step(SequentialStep(end_s, end_s - start_s, count, per, gmv, is_frozen), parameters, threshold)
 
 
 def _coalesced_steps(
@@ -110,15 +110,15 @@ def breaches(memory: SequentialMemory, effective: EffectiveRule, observation: Ob
     alarms = np.flatnonzero(state.alarm & memory.watched).tolist()
     if 0 not in alarms:
         memory.explaining_part = None
-    for place in alarms:
-        parts = _dimension_breakdowns(memory, rule) if place == 0 else {}
-        found = _breach(memory, rule, place, rise, revenue)
-        if place == 0:
+    for index in alarms:
+        parts = _dimension_breakdowns(memory, rule) if index == 0 else {}
+        breach = _breach(memory, rule, index, rise, revenue)
+        if index == 0:
             memory.explaining_part = find_explaining_part(
                 parts, least_effect=detect.least_effect, rise=rise, explaining_part=memory.explaining_part
             )
-            found = replace(found, contributors=contributors(parts), explained_by=memory.explaining_part)
-        yield found
+            breach = replace(breach, contributors=contributors(parts), explained_by=memory.explaining_part)
+        yield breach
     if memory.explaining_part is not None and memory.places.of[memory.explaining_part] not in alarms:
         since_ms = int(state.since_s[0]) * 1000
         child = _breach(memory, rule, memory.places.of[memory.explaining_part], rise, revenue)
@@ -147,18 +147,18 @@ def counts(memory: SequentialMemory, effective: EffectiveRule) -> SeriesCounts:
 
 def status(memory: SequentialMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
     """Return why a series is not breached, and its latest rate."""
-    place = memory.places.of.get(to_label(series.labels))
-    if place is None:
+    index = memory.places.of.get(to_label(series.labels))
+    if index is None:
         return FindingReason.GONE, None
     value = None
-    if place < len(memory.state.recent):
-        count, _, inputs = (float(x) for x in memory.state.recent[place])
+    if index < len(memory.state.recent):
+        count, _, inputs = (float(x) for x in memory.state.recent[index])
         value = count / inputs if inputs > 0 else None
-    if place >= len(memory.watched) or not memory.watched[place]:
+    if index >= len(memory.watched) or not memory.watched[index]:
         return FindingReason.GONE, value
-    if memory.state.renewed[place]:
+    if memory.state.renewed[index]:
         return FindingReason.NEW_NORMAL, value
-    ready = memory.state.ready(sequential_parameters(_config(effective.detect)))[place]
+    ready = memory.state.ready(sequential_parameters(_config(effective.detect)))[index]
     return FindingReason.WITHIN if ready else FindingReason.LEARNING, value
 
 
@@ -167,21 +167,21 @@ def _config(detect: AnyDetector) -> SequentialDetector:
     return detect
 
 
-def _breach(memory: SequentialMemory, rule: Rule, place: int, rise: bool, revenue: RevenueRate) -> Breach:
+def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue: RevenueRate) -> Breach:
     state = memory.state
-    count, expected, inputs = state.seen_of(place)
-    level, phi = float(state.level[place]), float(state.phi[place])
+    count, expected, inputs = state.seen_of(index)
+    level, phi = float(state.level[index]), float(state.phi[index])
     spread = 2 * float(np.sqrt(phi * max(expected, 1.0))) / inputs if inputs > 0 else 0.0
     change = count / expected if expected > 0 else 1.0
-    input_rate = float(state.inputs[place])
+    input_rate = float(state.inputs[index])
     money = None
     if rule.money is LossMethod.SHORTFALL:
-        money = 60 * float(state.baseline.gmv_per_input()[place]) * input_rate * max(0.0, 1 - change)
+        money = 60 * float(state.baseline.gmv_per_input()[index]) * input_rate * max(0.0, 1 - change)
     elif rule.money is LossMethod.EXCESS:
         money = 60 * level * input_rate * max(0.0, change - 1) * revenue.aov
     elif rule.money is LossMethod.ALL_OF_IT:
         money = revenue.gmv_per_minute
-    label = memory.places.labels[place]
+    label = memory.places.labels[index]
     return Breach(
         rule=rule.name,
         label=label,
@@ -191,7 +191,7 @@ def _breach(memory: SequentialMemory, rule: Rule, place: int, rise: bool, revenu
         value=count / inputs if inputs > 0 else None,
         expected=level,
         interval=ExpectedRange(max(0.0, level - spread), level + spread),
-        since_ms=int(state.since_s[place]) * 1000,
+        since_ms=int(state.since_s[index]) * 1000,
         money_per_minute=None if money is None or not np.isfinite(money) else money,
     )
 
@@ -199,16 +199,16 @@ def _breach(memory: SequentialMemory, rule: Rule, place: int, rise: bool, revenu
 def _dimension_breakdowns(memory: SequentialMemory, rule: Rule) -> Mapping[str, DimensionBreakdown]:
     """The whole shop by each scope of the rule: usual and recent values."""
     state = memory.state
-    found: dict[str, DimensionBreakdown] = {}
+    breakdowns: dict[str, DimensionBreakdown] = {}
     for scope in rule.for_each:
         if scope in (RuleScope.ALL, RuleScope.SKU):
             continue
-        at = [i for i, label in enumerate(memory.places.labels) if label[0] == scope and memory.watched[i]]
-        if len(at) < 2:
+        indexes = [i for i, label in enumerate(memory.places.labels) if label[0] == scope and memory.watched[i]]
+        if len(indexes) < 2:
             continue
-        slow, lately = state.baseline.slow[at], state.lately[at]
-        found[scope] = DimensionBreakdown(
-            labels=[memory.places.labels[i] for i in at],
+        slow, lately = state.baseline.slow[indexes], state.lately[indexes]
+        breakdowns[scope] = DimensionBreakdown(
+            labels=[memory.places.labels[i] for i in indexes],
             usual_share=_shares(slow[:, MinutePart.INPUT]),
             share=_shares(lately[:, 2]),
             usual_rate=ratio(slow[:, MinutePart.COUNT], slow[:, MinutePart.INPUT]),
@@ -216,7 +216,7 @@ def _dimension_breakdowns(memory: SequentialMemory, rule: Rule) -> Mapping[str, 
             counted=lately[:, 0],
             expected=lately[:, 1],
         )
-    return found
+    return breakdowns
 
 
 def _shares(amounts: Floats) -> Floats:

@@ -23,27 +23,28 @@ class SeriesIndex:
     labels: list[ScopeValue] = field(default_factory=list)
     """# [index]"""
     of: dict[ScopeValue, int] = field(default_factory=dict)
+    """# label: index"""
 
     @classmethod
     def from_labels(cls, labels: Sequence[ScopeValue]) -> SeriesIndex:
         """Restore from labels."""
-        return cls(list(labels), {label: place for place, label in enumerate(labels)})
+        return cls(list(labels), {label: index for index, label in enumerate(labels)})
 
     def add(self, label: ScopeValue) -> int:
         """The index of a label, added if new; -1 if the limit is reached."""
-        place = self.of.get(label)
-        if place is None:
+        index = self.of.get(label)
+        if index is None:
             if len(self.labels) >= MAX_SERIES:
                 return -1
-            place = self.of[label] = len(self.labels)
+            index = self.of[label] = len(self.labels)
             self.labels.append(label)
-        return place
+        return index
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def rows(self, row_of: Mapping[ScopeValue, int]) -> Ints:
-        """The position of each index in another mapping; -1 if absent."""
+        """The row of each index, looked up by its label; -1 if absent."""
         return np.fromiter((row_of.get(label, -1) for label in self.labels), np.int64, len(self.labels))
 
     def mask(self, chosen: Sequence[bool]) -> Bools:
@@ -52,7 +53,7 @@ class SeriesIndex:
 
 
 def to_labels(label: ScopeValue) -> Labels:
-    """Convert to the labels of findings."""
+    """Convert (scope, value) to the labels of a finding."""
     scope, value = label
     if scope == "all":
         return ()
@@ -63,8 +64,8 @@ def to_labels(label: ScopeValue) -> Labels:
 
 
 def to_label(labels: Labels) -> ScopeValue:
-    """Convert from the labels of findings."""
+    """Convert the labels of a finding to (scope, value)."""
     if not labels:
         return WHOLE_SHOP
-    named = dict(labels)
-    return ("source", f"{named.get('topic', '')}/{named['source']}") if "source" in named else labels[0]
+    by_name = dict(labels)
+    return ("source", f"{by_name.get('topic', '')}/{by_name['source']}") if "source" in by_name else labels[0]

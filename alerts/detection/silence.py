@@ -27,6 +27,7 @@ class SilenceMemory:
     silences: SilenceState = field(default_factory=SilenceState)
     places: SeriesIndex = field(default_factory=SeriesIndex)
     until_s: int = 0
+    """End of the observed seconds."""
 
 
 def signature(rule: Rule) -> str:
@@ -59,9 +60,9 @@ def breaches(memory: SilenceMemory, effective: EffectiveRule, observation: Obser
     """Yield the silent series."""
     rule, detect, revenue = effective.rule, _config(effective.detect), observation.revenue
     silences = memory.silences
-    for place in np.flatnonzero(_silent(memory, detect)).tolist():
-        label = memory.places.labels[place]
-        whole = rule.money is LossMethod.ALL_OF_IT and np.isfinite(revenue.gmv_per_minute)
+    for index in np.flatnonzero(_silent(memory, detect)).tolist():
+        label = memory.places.labels[index]
+        is_all_lost = rule.money is LossMethod.ALL_OF_IT and np.isfinite(revenue.gmv_per_minute)
         yield Breach(
             rule=rule.name,
             label=label,
@@ -69,18 +70,18 @@ def breaches(memory: SilenceMemory, effective: EffectiveRule, observation: Obser
             reason=FindingReason.SILENT,
             unit=Unit.COUNT,
             value=0.0,
-            expected=float(silences.missed[place]),
-            since_ms=round((memory.until_s - float(silences.quiet_s[place])) * 1000),
-            money_per_minute=revenue.gmv_per_minute if whole else None,
+            expected=float(silences.missed[index]),
+            since_ms=round((memory.until_s - float(silences.quiet_s[index])) * 1000),
+            money_per_minute=revenue.gmv_per_minute if is_all_lost else None,
         )
 
 
 def status(memory: SilenceMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
-    """Return why a series is not silent."""
-    place = memory.places.of.get(to_label(series.labels))
-    if place is None:
+    """Return why a series is not breached; a silence has no value."""
+    index = memory.places.of.get(to_label(series.labels))
+    if index is None:
         return FindingReason.GONE, None
-    known = _is_known(memory, _config(effective.detect))[place]
+    known = _is_known(memory, _config(effective.detect))[index]
     return FindingReason.WITHIN if known else FindingReason.LEARNING, None
 
 
@@ -91,8 +92,8 @@ def counts(memory: SilenceMemory, effective: EffectiveRule) -> SeriesCounts:
 
 def has_active_source(memory: SilenceMemory, topic: str) -> bool:
     """Whether any source of a topic is active."""
-    mine = [place for label, place in memory.places.of.items() if label[1].startswith(topic + "/")]
-    return bool((memory.silences.quiet_s[mine] == 0).any()) if mine else False
+    indexes = [index for label, index in memory.places.of.items() if label[1].startswith(topic + "/")]
+    return bool((memory.silences.quiet_s[indexes] == 0).any()) if indexes else False
 
 
 def _config(detect: AnyDetector) -> SilenceDetector:

@@ -1,8 +1,8 @@
 """Detector of threshold and change rules on tables.
 
-A series without enough data keeps its condition until its whole window, and at least 5 min, has passed without; then it
-is stale, and its breach ends. Elsewhere a series without samples is stale after 5 min (Prometheus, "Staleness") or two
-evaluations (Grafana, "Stale alert instances"). Time in which the numbers are unreliable does not count.
+A series keeps its condition until it has lacked data for its whole window and for at least 5 min; then it is stale, and
+its breach ends. Prometheus treats a series without samples as stale after 5 min ("Staleness"), Grafana after two
+evaluations ("Stale alert instances"). Time in which the numbers are unreliable does not count.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class ThresholdMemory:
 
     places: SeriesIndex = field(default_factory=SeriesIndex)
     wrong: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Whether the series is breached."""
     since_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Start of the breach."""
     value: Floats = field(default_factory=lambda: np.zeros(0))
     """The latest number; NaN: none."""
     known: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -47,9 +49,9 @@ class ThresholdMemory:
     judged: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether there is also a reference."""
     judged_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    """When both last existed, shifted by the time since in which the numbers were unreliable."""
+    """When data and reference last existed, plus the time since then in which the numbers were unreliable."""
     stale: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
-    """Whether that is too long ago."""
+    """Whether `judged_ms` is too long ago."""
     seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether the series is in the rule's scopes now."""
     history: Floats = field(default_factory=lambda: np.zeros((0, HISTORY_MIN)))
@@ -176,15 +178,15 @@ def breaches(memory: ThresholdMemory, effective: EffectiveRule, observation: Obs
 
 def status(memory: ThresholdMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
     """Return why a series is not breached, and its latest number."""
-    place = memory.places.of.get(to_label(series.labels))
-    if place is None:
+    index = memory.places.of.get(to_label(series.labels))
+    if index is None:
         return FindingReason.GONE, None
-    value = float(memory.value[place]) if place < len(memory.value) and memory.known[place] else None
-    if place >= len(memory.seen) or not memory.seen[place]:
+    value = float(memory.value[index]) if index < len(memory.value) and memory.known[index] else None
+    if index >= len(memory.seen) or not memory.seen[index]:
         return FindingReason.GONE, value
-    if memory.stale[place]:
+    if memory.stale[index]:
         return FindingReason.STALE, value
-    return FindingReason.WITHIN if memory.known[place] else FindingReason.NO_DATA, value
+    return FindingReason.WITHIN if memory.known[index] else FindingReason.NO_DATA, value
 
 
 def counts(memory: ThresholdMemory, effective: EffectiveRule) -> SeriesCounts:
@@ -208,15 +210,15 @@ def _numbers(
 ) -> _ScopeNumbers:
     rule = effective.rule
     chosen = [
-        (row, place)
+        (row, index)
         for row, value in enumerate(table.values)
         if not (rule.promoted and scope is RuleScope.SKU and value not in skus)
         and not (rule.values and value not in rule.values)
-        and (place := memory.places.add((scope.value, value))) >= 0
+        and (index := memory.places.add((scope.value, value))) >= 0
     ]
     memory.fit(len(memory.places))
     rows = np.array([row for row, _ in chosen], np.int64)
-    at = np.array([place for _, place in chosen], np.int64)
+    at = np.array([index for _, index in chosen], np.int64)
     values = table.column(detect.value)[rows]
     enough = ~np.isnan(values)
     if detect.least is not None:
@@ -240,10 +242,10 @@ def _limits(
             memory.weeks.remember(numbers.at, numbers.values, as_of_ms)
         usual_now = memory.weeks.usual(numbers.at)
     sign = 1.0 if detect.above is not None else -1.0
-    never_kept = sign * usual_now > sign * detect.limit
+    usually_beyond = sign * usual_now > sign * detect.limit
     return _Limits(
-        np.where(never_kept, usual_now + sign * by, detect.limit),
-        np.where(never_kept, usual_now + sign * by / 2, clear),
+        np.where(usually_beyond, usual_now + sign * by, detect.limit),
+        np.where(usually_beyond, usual_now + sign * by / 2, clear),
         above=detect.above is not None,
     )
 
@@ -253,7 +255,7 @@ def _baseline(
 ) -> ChangeBaseline:
     """The reference by series, from the first period that has one."""
     middle, spread = np.full(len(numbers.at), np.nan), np.zeros(len(numbers.at))
-    labels = [memory.places.labels[place][1] for place in numbers.at.tolist()]
+    labels = [memory.places.labels[index][1] for index in numbers.at.tolist()]
     _remember(memory, numbers, inputs.as_of_ms)
     for against in detect.against:
         if against is ReferencePeriod.RECENT:
@@ -263,18 +265,18 @@ def _baseline(
             tables = inputs.past.get((detect.window, scope, against), ())
             past = np.array([_past(table, detect, labels) for table in tables], np.float64)
             past = past.reshape(len(tables), len(labels))
-        found = usual(past)
+        comparable = usual(past)
         missing = np.isnan(middle)
-        middle, spread = np.where(missing, found.middle, middle), np.where(missing, found.spread, spread)
+        middle, spread = np.where(missing, comparable.middle, middle), np.where(missing, comparable.spread, spread)
     return ChangeBaseline(middle, spread)
 
 
 def _remember(memory: ThresholdMemory, numbers: _ScopeNumbers, as_of_ms: int) -> None:
     minute = as_of_ms // 60_000
-    ahead = HISTORY_MIN if memory.minute < 0 else max(0, min(minute - memory.minute, HISTORY_MIN))
-    if ahead:
-        memory.history = np.roll(memory.history, -ahead, axis=1)
-        memory.history[:, HISTORY_MIN - ahead :] = np.nan
+    shift = HISTORY_MIN if memory.minute < 0 else max(0, min(minute - memory.minute, HISTORY_MIN))
+    if shift:
+        memory.history = np.roll(memory.history, -shift, axis=1)
+        memory.history[:, HISTORY_MIN - shift :] = np.nan
         memory.minute = minute
     sound = numbers.enough & ~memory.wrong[numbers.at]
     memory.history[numbers.at[sound], -1] = numbers.values[sound]
@@ -285,8 +287,8 @@ def _past(table: Table, detect: ChangeDetector, labels: list[str]) -> Floats:
     values = _column(table, detect.value, labels)
     if detect.least is None:
         return values
-    happened = np.nan_to_num(_column(table, detect.least[0], labels))
-    answer: Floats = np.where(happened >= detect.least[1], values, np.nan)
+    sample = np.nan_to_num(_column(table, detect.least[0], labels))
+    answer: Floats = np.where(sample >= detect.least[1], values, np.nan)
     return answer
 
 
@@ -304,15 +306,15 @@ def _update_breached(
     reference: _Reference | _Limits,
     as_of_ms: int,
 ) -> None:
-    judged, was = numbers.enough & reference.known, memory.wrong[numbers.at]
-    wrong = reference.breached(np.where(numbers.enough, numbers.values, np.nan), was)
-    judged_ms = memory.judged_ms[numbers.at]
-    judged_ms = np.where(judged | (judged_ms == 0), as_of_ms, judged_ms)
-    stale = as_of_ms - judged_ms >= 1000 * max(LENGTH_S.get(detect.window, _DAY_S), _STALE_LEAST_S)
-    wrong &= ~stale
-    memory.judged[numbers.at], memory.judged_ms[numbers.at], memory.stale[numbers.at] = judged, judged_ms, stale
-    memory.since_ms[numbers.at] = np.where(wrong & ~was, as_of_ms, memory.since_ms[numbers.at])
-    memory.wrong[numbers.at] = wrong
+    evaluable, was_breached = numbers.enough & reference.known, memory.wrong[numbers.at]
+    breached = reference.breached(np.where(numbers.enough, numbers.values, np.nan), was_breached)
+    evaluable_ms = memory.judged_ms[numbers.at]
+    evaluable_ms = np.where(evaluable | (evaluable_ms == 0), as_of_ms, evaluable_ms)
+    stale = as_of_ms - evaluable_ms >= 1000 * max(LENGTH_S.get(detect.window, _DAY_S), _STALE_LEAST_S)
+    breached &= ~stale
+    memory.judged[numbers.at], memory.judged_ms[numbers.at], memory.stale[numbers.at] = evaluable, evaluable_ms, stale
+    memory.since_ms[numbers.at] = np.where(breached & ~was_breached, as_of_ms, memory.since_ms[numbers.at])
+    memory.wrong[numbers.at] = breached
 
 
 def _breaches_of_scope(
@@ -324,8 +326,8 @@ def _breaches_of_scope(
 ) -> Iterator[Breach]:
     rule = effective.rule
     for i in np.flatnonzero(memory.wrong[numbers.at]).tolist():
-        place = int(numbers.at[i])
-        label, value = memory.places.labels[place], float(numbers.values[i])
+        index = int(numbers.at[i])
+        label, value = memory.places.labels[index], float(numbers.values[i])
         expected, interval, fired_beyond = reference.describe(i, value)
         money = float(numbers.money[i]) if rule.money is LossMethod.ALL_OF_IT else None
         if rule.money is LossMethod.SHORTFALL and expected:
@@ -340,6 +342,6 @@ def _breaches_of_scope(
             expected=expected,
             interval=interval,
             fired_beyond=fired_beyond,
-            since_ms=int(memory.since_ms[place]),
+            since_ms=int(memory.since_ms[index]),
             money_per_minute=None if money is None or np.isnan(money) else money,
         )

@@ -37,15 +37,15 @@ def default_text() -> str:
 
 def load(text: str, name: str) -> LoadedRules:
     """Parse rules; raise RulesError with all errors."""
-    read = read_rules(text)
-    if read.rules is None:
-        raise RulesError("\n".join(format_errors(read.errors, name)))
-    return LoadedRules(read.rules, _version(text))
+    rule_file = read_rules(text)
+    if rule_file.rules is None:
+        raise RulesError("\n".join(format_errors(rule_file.errors, name)))
+    return LoadedRules(rule_file.rules, _version(text))
 
 
 def format_errors(errors: tuple[FileError, ...], name: str) -> list[str]:
     """Format errors as `file:line: message`."""
-    return [f"{name}:{fault.line}: {fault.message}" for fault in errors]
+    return [f"{name}:{error.line}: {error.message}" for error in errors]
 
 
 class RuleLoader:
@@ -70,11 +70,11 @@ class RuleLoader:
         except RulesError as error:
             self.loaded = LoadedRules(before.rules, before.version, (FileError(1, str(error)),))
             return self.loaded != before
-        read = read_rules(text)
-        if read.rules is None:
-            self.loaded = LoadedRules(before.rules, before.version, read.errors)
+        rule_file = read_rules(text)
+        if rule_file.rules is None:
+            self.loaded = LoadedRules(before.rules, before.version, rule_file.errors)
         else:
-            self.loaded = LoadedRules(read.rules, _version(text))
+            self.loaded = LoadedRules(rule_file.rules, _version(text))
         return self.loaded != before
 
     def _stamped(self) -> tuple[int, int] | None:
@@ -82,10 +82,10 @@ class RuleLoader:
         if self._path is None:
             return (0, 0)
         try:
-            found = self._path.stat()
+            stat = self._path.stat()
         except OSError:
             return None
-        return found.st_mtime_ns, found.st_ino ^ found.st_size
+        return stat.st_mtime_ns, stat.st_ino ^ stat.st_size
 
     def _text(self) -> str:
         if self._path is None:

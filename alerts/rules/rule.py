@@ -110,15 +110,15 @@ class Rule(StrictModel):
 
     @model_validator(mode="after")
     def _variants_make_sense(self) -> Self:
-        for place, during in enumerate(self.during):
+        for index, during in enumerate(self.during):
             if "kind" in during.detect:
-                raise ValueError(f"during {place + 1}: the kind of a detector cannot change: remove `kind`")
-            self.detector(frozenset({place}))
+                raise ValueError(f"during {index + 1}: the kind of a detector cannot change: remove `kind`")
+            self.detector(frozenset({index}))
         return self
 
     @model_validator(mode="after")
     def _numbers_are_known(self) -> Self:
-        for holding in (frozenset[int](), *(frozenset({place}) for place in range(len(self.during)))):
+        for holding in (frozenset[int](), *(frozenset({index}) for index in range(len(self.during)))):
             detect = self.detector(holding)
             if isinstance(detect, KpiDetector):
                 for name in sorted(detect.values):
@@ -133,8 +133,8 @@ class Rule(StrictModel):
         """Return the detector with these overrides (indexes). Raises ValidationError if it is invalid."""
         if holding not in self._variants:
             fields = self.detect.model_dump(exclude_unset=True)
-            for place in sorted(holding):
-                fields |= self.during[place].detect
+            for index in sorted(holding):
+                fields |= self.during[index].detect
             self._variants[holding] = _DETECT.validate_python(fields)
         return self._variants[holding]
 

@@ -89,5 +89,5 @@ def counters_of(name: str) -> tuple[str, ...]:
 @cache
 def topics_of(name: str) -> frozenset[Topic]:
     """Return the topics of a counter or KPI; all event topics if it depends on more than panes (stock, shipping)."""
-    found = frozenset(_COUNTED[counter] for counter in counters_of(name) if counter in _COUNTED)
-    return found or frozenset(EVENT_TOPICS)
+    topics = frozenset(_COUNTED[counter] for counter in counters_of(name) if counter in _COUNTED)
+    return topics or frozenset(EVENT_TOPICS)

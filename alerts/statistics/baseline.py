@@ -67,10 +67,10 @@ class Baseline:
 
     def take(self, y: Floats, inputs: Floats, gmv: Floats) -> None:
         """Add a part of the current minute."""
-        came = np.empty((len(y), 3))
-        came[:, MinutePart.COUNT], came[:, MinutePart.INPUT], came[:, MinutePart.GMV] = y, inputs, gmv
-        self.minute[:, :3] += came
-        self.block += came[:, :2]
+        sums = np.empty((len(y), 3))
+        sums[:, MinutePart.COUNT], sums[:, MinutePart.INPUT], sums[:, MinutePart.GMV] = y, inputs, gmv
+        self.minute[:, :3] += sums
+        self.block += sums[:, :2]
 
     def end_block(self, level: Floats) -> None:
         """End a block of 10 s; `level` is the usual one, 0 if unknown."""
@@ -90,9 +90,9 @@ class Baseline:
         minute[~known, MinutePart.SPREAD_60S] = 0.0
         minute[~sound] = 0.0
         oldest = self.pending[:, 0]
-        some = (oldest[:, MinutePart.INPUT] > 0)[:, None]
+        has_events = (oldest[:, MinutePart.INPUT] > 0)[:, None]
         for kept, half_life in ((self.fast, FAST_MIN), (self.slow, SLOW_MIN)):
-            kept *= np.where(some, 0.5 ** (1 / half_life), 1.0)
+            kept *= np.where(has_events, 0.5 ** (1 / half_life), 1.0)
             kept += oldest
         self.pending[:, :-1] = self.pending[:, 1:]
         self.pending[:, -1] = minute

@@ -96,20 +96,20 @@ def kernel(lag_s: float) -> Floats:
         weights[0] = 1.0
         return weights
     means = np.concatenate((np.zeros(1), np.cumsum(stages(lag_s))))
-    place = float(np.interp(lag_s, means, np.arange(PLACES)))
-    low = int(place)
-    share = place - low
-    for at, weight in ((low, 1 - share), (low + 1, share)):
-        for beside, part in ((at - 1, 0.25), (at, 0.5), (at + 1, 0.25)):
+    position = float(np.interp(lag_s, means, np.arange(PLACES)))
+    low = int(position)
+    share = position - low
+    for stage, weight in ((low, 1 - share), (low + 1, share)):
+        for beside, part in ((stage - 1, 0.25), (stage, 0.5), (stage + 1, 0.25)):
             weights[min(max(beside, 0), STAGES)] += weight * part
     return weights
 
 
 def moved(weights: Floats, stages: float) -> Floats:
     """Move all lags by this number of stages (below 0: shorter); a share without lag stays."""
-    places = np.clip(np.arange(1, STAGES + 1) + stages, 1, STAGES)
-    low = np.floor(places).astype(np.int64)
-    share = places - low
+    positions = np.clip(np.arange(1, STAGES + 1) + stages, 1, STAGES)
+    low = np.floor(positions).astype(np.int64)
+    share = positions - low
     answer = np.zeros_like(weights)
     answer[0] = weights[0]
     np.add.at(answer, low, weights[1:] * (1 - share))
@@ -181,8 +181,8 @@ class Lag:
 
     def delayed(self, outputs: Floats) -> tuple[Floats, Floats]:
         """(delayed events, their uncertainty) of a chain's outputs: (series, stage) to (series)."""
-        off: Floats = np.abs(outputs @ self.slope) * self.se
-        return outputs @ self.weights, off
+        uncertainty: Floats = np.abs(outputs @ self.slope) * self.se
+        return outputs @ self.weights, uncertainty
 
 
 def _slope(weights: Floats) -> Floats:

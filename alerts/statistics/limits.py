@@ -46,21 +46,26 @@ def usual(past: Floats) -> ChangeBaseline:
 def changed(
     values: Floats, baseline: ChangeBaseline, was: Bools, *, by: float, clear_by: float, spreads: float, rise: bool
 ) -> Bools:
-    """Whether each changed by more than the share and the number of spreads. NaN leaves the condition unchanged."""
+    """Whether each series changed by more than the share `by` and than `spreads` standard deviations.
+
+    NaN leaves the condition unchanged.
+    """
     sign = 1.0 if rise else -1.0
-    off = sign * (ratio(values, baseline.middle) - 1)
+    deviation = sign * (ratio(values, baseline.middle) - 1)
     far = sign * (values - baseline.middle) > spreads * baseline.spread
-    tripped = (off > by) & far
-    stays = was & (off > clear_by)
-    answer: Bools = np.where(np.isnan(off), was, tripped | stays)
+    tripped = (deviation > by) & far
+    stays = was & (deviation > clear_by)
+    answer: Bools = np.where(np.isnan(deviation), was, tripped | stays)
     return answer
 
 
 def breached_with_hysteresis(
     values: Floats, was: Bools, *, limit: float | Floats, clear: float | Floats, above: bool
 ) -> Bools:
-    """Whether each is breached, given the previous condition, which NaN leaves unchanged. Limits: one for all, or by
-    series."""
+    """Whether each series is breached, given its previous condition `was`, which NaN leaves unchanged.
+
+    `limit` and `clear` are one number for all series, or one for each.
+    """
     sign = 1.0 if above else -1.0
     tripped = values * sign > limit * sign
     stays = was & (values * sign > clear * sign)
@@ -91,16 +96,16 @@ class WeeklyHistory:
 
     def remember(self, places: Ints, values: Floats, at_ms: int) -> None:
         """Record the current values; NaN is none."""
-        stretch = at_ms // (1000 * BUCKET_S)
-        ahead = _KEPT if self.newest < 0 else max(0, min(stretch - self.newest, _KEPT))
-        if ahead:
-            self.numbers = np.roll(self.numbers, -ahead, axis=1)
-            self.numbers[:, _KEPT - ahead :] = np.nan
-            self.newest = stretch
+        bucket = at_ms // (1000 * BUCKET_S)
+        shift = _KEPT if self.newest < 0 else max(0, min(bucket - self.newest, _KEPT))
+        if shift:
+            self.numbers = np.roll(self.numbers, -shift, axis=1)
+            self.numbers[:, _KEPT - shift :] = np.nan
+            self.newest = bucket
         known = ~np.isnan(values)
         self.numbers[places[known], -1] = values[known]
 
     def usual(self, places: Ints) -> Floats:
         """The usual values at this time of the week; NaN with too few known weeks."""
-        same = self.numbers[places, :-1:_STRETCHES].T
-        return usual(np.where((~np.isnan(same)).sum(axis=0) >= MIN_WEEKS, same, np.nan)).middle
+        same_hours = self.numbers[places, :-1:_STRETCHES].T
+        return usual(np.where((~np.isnan(same_hours)).sum(axis=0) >= MIN_WEEKS, same_hours, np.nan)).middle

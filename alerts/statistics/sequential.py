@@ -112,13 +112,13 @@ class SequentialState:
     def step(self, step: SequentialStep, terms: SequentialParameters, log_threshold: Floats) -> None:
         """Advance one step. `log_threshold`: log of the seconds between false alarms, by series."""
         outputs = self.chain.step(step.per / step.dt_s, step.dt_s)
-        rate, off = self.lag.delayed(outputs)
+        rate, uncertainty = self.lag.delayed(outputs)
         self.inputs = rate
         inputs = rate * step.dt_s
         self._follow(step, inputs, terms)
         known = self.ready(terms)
-        sure = np.maximum(rate + off if terms.rise else rate - off, 0.0) * step.dt_s
-        mu = np.where(known, self.tested * sure, 0.0)
+        bounded_inputs = np.maximum(rate + uncertainty if terms.rise else rate - uncertainty, 0.0) * step.dt_s
+        mu = np.where(known, self.tested * bounded_inputs, 0.0)
         weighs = known & ~step.frozen & ~self.alarm
         sizes = sizes_of(terms.least_effect, rise=terms.rise)
         self.evidence.step(step.count, mu, sizes=sizes, phi=self.phi, end_s=step.end_s, dt_s=step.dt_s, weighs=weighs)
@@ -135,27 +135,27 @@ class SequentialState:
         """Update the recent sums, and end alarms."""
         expected = self.level * inputs
         with np.errstate(divide="ignore", over="ignore"):
-            lasting = 2 * terms.least_sample * step.dt_s / expected
-        lasting = np.clip(lasting, _RECENT_LEAST_S, _RECENT_MOST_S)
-        self.recent *= np.exp(-step.dt_s / lasting)[:, None]
-        came = np.empty_like(self.recent)
-        came[:, 0], came[:, 1], came[:, 2] = step.count, expected, inputs
-        self.recent += came
-        self.onset += came * self.alarm[:, None]
+            time_constant_s = 2 * terms.least_sample * step.dt_s / expected
+        time_constant_s = np.clip(time_constant_s, _RECENT_LEAST_S, _RECENT_MOST_S)
+        self.recent *= np.exp(-step.dt_s / time_constant_s)[:, None]
+        sums = np.empty_like(self.recent)
+        sums[:, 0], sums[:, 1], sums[:, 2] = step.count, expected, inputs
+        self.recent += sums
+        self.onset += sums * self.alarm[:, None]
         self.lately *= math.exp(-step.dt_s / _LATELY_S)
-        self.lately += came
+        self.lately += sums
         change = self.change()
         half = terms.least_effect / 2
-        well = change <= 1 + half if terms.rise else change >= 1 - half
-        over = self.alarm & well & ~step.frozen
-        self.renewed = self.alarm & ~over & (step.end_s - self.alarm_s >= NEW_NORMAL_S)
-        over |= self.renewed
-        if not over.any():
+        is_clear = change <= 1 + half if terms.rise else change >= 1 - half
+        ended = self.alarm & is_clear & ~step.frozen
+        self.renewed = self.alarm & ~ended & (step.end_s - self.alarm_s >= NEW_NORMAL_S)
+        ended |= self.renewed
+        if not ended.any():
             return
         self.baseline.accept(self.renewed, self.recent[:, 0], self.recent[:, 2])
         self._refresh_levels(terms)
-        self.alarm &= ~over
-        self.evidence.reset(over)
+        self.alarm &= ~ended
+        self.evidence.reset(ended)
 
     def explain(self, which: Bools, from_s: float) -> None:
         """Discard evidence of these series since a moment, because an ended incident explains it: tests restart, alarms

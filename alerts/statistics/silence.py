@@ -30,11 +30,11 @@ class SilenceState:
     known: Floats = field(default_factory=lambda: np.zeros((0, len(_MEANS_S))))
     """Observed share of each mean, 0 to 1."""
     rate: Floats = field(default_factory=lambda: np.zeros(0))
-    """At the last event."""
+    """Events per second at the last event."""
     total: Floats = field(default_factory=lambda: np.zeros(0))
     """Total number of events."""
     quiet_s: Floats = field(default_factory=lambda: np.zeros(0))
-    """Since the last event."""
+    """Time since the last event."""
     usual: Floats = field(default_factory=lambda: np.zeros(0))
     """The longest recent silence, in expected events."""
 
@@ -48,18 +48,18 @@ class SilenceState:
         """Advance `dt_s` seconds with these counts."""
         if not len(count):
             return
-        some = count > 0
+        has_events = count > 0
         self.usual *= 0.5 ** (dt_s / _USUAL_HALF_LIFE_S)
-        self.usual = np.where(some, np.maximum(self.usual, self.missed), self.usual)
-        self.quiet_s = np.where(some, 0.0, self.quiet_s + dt_s)
+        self.usual = np.where(has_events, np.maximum(self.usual, self.missed), self.usual)
+        self.quiet_s = np.where(has_events, 0.0, self.quiet_s + dt_s)
         self.total += count
-        passes = -np.expm1(-dt_s / _MEANS_S)
+        weight = -np.expm1(-dt_s / _MEANS_S)
         begun = (self.total > 0)[:, None]
-        self.rates += passes * (count[:, None] / dt_s - self.rates) * begun
-        self.known += passes * (1 - self.known) * begun
+        self.rates += weight * (count[:, None] / dt_s - self.rates) * begun
+        self.known += weight * (1 - self.known) * begun
         with np.errstate(invalid="ignore"):
-            least = np.min(self.rates / self.known, axis=1, initial=np.inf)
-        self.rate = np.where(some, np.nan_to_num(least), self.rate)
+            lowest = np.min(self.rates / self.known, axis=1, initial=np.inf)
+        self.rate = np.where(has_events, np.nan_to_num(lowest), self.rate)
 
     @property
     def missed(self) -> Floats:
