@@ -41,7 +41,7 @@ class Candidate:
 
 
 def root_series(case: Candidate, by_series: Mapping[Series, Candidate]) -> Series:
-    """The root of an inhibited series; inhibitions may be chained."""
+    """The root of a candidate; inhibitions may be chained."""
     series = case.series
     for _ in range(3):
         inhibited_by = by_series[series].inhibited_by if series in by_series else None
@@ -97,7 +97,7 @@ class CorrelationMemory:
     topic_faults: dict[str, ExpiringSeries] = field(default_factory=dict)
     """# topic: the data fault that inhibits its alerts"""
     incidents: dict[str, IncidentMemory] = field(default_factory=dict)
-    """# incident key"""
+    """# incident key: its memory"""
     series: dict[Series, SeriesMemory] = field(default_factory=dict)
 
     def incident(self, key: str) -> IncidentMemory:
@@ -110,23 +110,23 @@ class CorrelationMemory:
 
     def reported(self) -> dict[Series, Severity]:
         """Return {series reported at the last evaluation: its highest severity}."""
-        return {series: one.reported for series, one in self.series.items() if one.reported is not None}
+        return {series: memory.reported for series, memory in self.series.items() if memory.reported is not None}
 
     def is_reported(self, series: Series) -> bool:
         """Whether a series was reported at the last evaluation."""
         return series in self.series and self.series[series].reported is not None
 
     def expire(self, now_ms: int) -> None:
-        """Drop what is no longer considered."""
+        """Drop expired entries, and the memories that are then empty."""
         self.topic_faults = {topic: fault for topic, fault in self.topic_faults.items() if fault.until_ms > now_ms}
         for incident in self.incidents.values():
             incident.recent_root = _unexpired(incident.recent_root, now_ms)
             incident.inhibited_by = _unexpired(incident.inhibited_by, now_ms)
-        for one in self.series.values():
-            one.inhibited_by = _unexpired(one.inhibited_by, now_ms)
-        self.incidents = {key: one for key, one in self.incidents.items() if one != IncidentMemory()}
-        self.series = {series: one for series, one in self.series.items() if one != SeriesMemory()}
+        for memory in self.series.values():
+            memory.inhibited_by = _unexpired(memory.inhibited_by, now_ms)
+        self.incidents = {key: memory for key, memory in self.incidents.items() if memory != IncidentMemory()}
+        self.series = {series: memory for series, memory in self.series.items() if memory != SeriesMemory()}
 
 
-def _unexpired(one: ExpiringSeries | None, now_ms: int) -> ExpiringSeries | None:
-    return one if one is not None and one.until_ms > now_ms else None
+def _unexpired(entry: ExpiringSeries | None, now_ms: int) -> ExpiringSeries | None:
+    return entry if entry is not None and entry.until_ms > now_ms else None

@@ -9,7 +9,7 @@ The steps, in order:
    (`contributors.find_explaining_part`) and inhibits the whole.
 4. **One incident, many rules**: the first reported rule of an `incident` inhibits the others. Another value of its
    dimension is a separate incident, unless both are parts of a watched whole and started within five minutes. A breach
-   of the whole shop becomes the root if it costs half as much again as a part, or if neither cost is known.
+   of the whole shop becomes the root if it costs 1.5 times as much as the part, or if neither cost is known.
 
 A root continues the page of the root that it succeeds. Inhibitions of 3 and 4 last for the rule's `inhibit_for` after
 their root has cleared, because some detectors clear later than others. When an incident ends, the evidence that
@@ -47,6 +47,13 @@ from alerts.rules.detect import SilenceDetector
 from alerts.rules.rule import Rule, RuleScope
 from consumers.topics import EVENT_TOPICS, Topic
 
+INHIBIT_AFTER_FAULT_MS = 180_000
+"""How long a data fault inhibits after its end."""
+INHIBIT_AFTER_ROOT_MS = 600_000
+"""How long the root of an incident inhibits the incidents it causes, and can be succeeded, after its end."""
+_TAKEOVER_LOSS_RATIO = 1.5
+"""How many times the loss of a part the whole shop must lose to become the root."""
+
 
 @dataclass(frozen=True, slots=True)
 class CorrelationResult:
@@ -71,31 +78,31 @@ def _find_predecessors(
     """
     by_series = {case.series: case for case in cases}
     reported = memory.reported()
-    found: dict[Series, Series] = {}
+    predecessors: dict[Series, Series] = {}
     for case in cases:
         if not case.is_root:
             continue
         series, incident_key = case.series, case.rule.incident_key
         if series in memory.series and (before := memory.series[series].continues) is not None:
-            found[series] = before
+            predecessors[series] = before
         if series in reported or not case.rule.incident:
             continue
         for other in reported:
-            held = by_series.get(other)
+            other_case = by_series.get(other)
             if (
-                (not siblings(series, other) if held is None else is_inhibited_by(held, series, by_series))
+                (not siblings(series, other) if other_case is None else is_inhibited_by(other_case, series, by_series))
                 and other.rule in rules
                 and rules[other.rule].rule.incident_key == incident_key
             ):
-                found[series] = other
+                predecessors[series] = other
                 break
         else:
             recent = memory.incident(incident_key).recent_root
             if recent is None or recent.series == series or recent.series in by_series:
                 continue
             if not siblings(series, recent.series):
-                found[series] = recent.series
-    return found
+                predecessors[series] = recent.series
+    return predecessors
 
 
 def _update_active_incidents(
@@ -110,7 +117,7 @@ def _update_active_incidents(
         incident = memory.incident(incident_key)
         incident.recent_root = ExpiringSeries(case.series, as_of_ms + INHIBIT_AFTER_ROOT_MS)
         if since_ms is not None:
-            known = [one.since_ms for one in (incident.active, active.get(incident_key)) if one is not None]
+            known = [earlier.since_ms for earlier in (incident.active, active.get(incident_key)) if earlier is not None]
             active[incident_key] = ActiveIncident(case.series, min([since_ms, *known]))
     ended = {
         incident_key: incident.active
@@ -125,30 +132,25 @@ def _update_active_incidents(
     return ended
 
 
-INHIBIT_AFTER_FAULT_MS = 180_000
-INHIBIT_AFTER_ROOT_MS = 600_000
-_TAKEOVER_LOSS_RATIO = 1.5
-
-
 def faulty_topics(
     breaches: Sequence[Breach], rules: Mapping[str, EffectiveRule], silent_topics: frozenset[str]
 ) -> dict[str, Series]:
     """Return {topic: the data fault that makes it unreliable}. `silent_topics` have no active producer, which is not a
     fault of a single producer."""
-    found: dict[str, Series] = {}
-    for one in breaches:
-        rule = rules[one.rule].rule
+    faults: dict[str, Series] = {}
+    for breach in breaches:
+        rule = rules[breach.rule].rule
         if rule.category is not Category.DATA:
             continue
-        labels = dict(one.labels)
+        labels = dict(breach.labels)
         if "source" in labels and labels.get("topic") in silent_topics:
             continue
         topics: Collection[str] = (labels["topic"],) if "topic" in labels else EVENT_TOPICS
         if rule.explains is not None:
             topics = rule.explains
         for topic in topics:
-            found.setdefault(str(topic), Series(one.rule, one.labels))
-    return found
+            faults.setdefault(str(topic), Series(breach.rule, breach.labels))
+    return faults
 
 
 def correlate(
@@ -175,16 +177,16 @@ def correlate(
     reported = memory.reported()
     findings = [_finding(case, predecessors.get(case.series), reported, revenue, as_of_ms) for case in cases]
     memory.series = {  # in the order of the rule file
-        found.series: SeriesMemory(
-            reported=found.severity if found.inhibited_by is None else None,
-            continues=found.continues,
-            inhibited_by=memory.inhibition(found.series),
+        finding.series: SeriesMemory(
+            reported=finding.severity if finding.inhibited_by is None else None,
+            continues=finding.continues,
+            inhibited_by=memory.inhibition(finding.series),
         )
-        for found in findings
+        for finding in findings
     } | {
         series: SeriesMemory(inhibited_by=one.inhibited_by)
         for series, one in memory.series.items()
-        if series not in {found.series for found in findings}
+        if series not in {finding.series for finding in findings}
     }
     return CorrelationResult(sorted(findings, key=finding_sort_key), ended)
 
@@ -215,14 +217,14 @@ def _inhibit_by_silent_topic(
     """A silent topic is one incident, not one for each of its producers."""
     inhibited: dict[Series, Series] = {}
     for topic in silent_topics:
-        mine = [case for case in cases if case.is_root and {"source", "topic"} <= dict(case.series.labels).keys()]
-        mine = [case for case in mine if dict(case.series.labels)["topic"] == topic]
+        of_topic = [case for case in cases if case.is_root and {"source", "topic"} <= dict(case.series.labels).keys()]
+        of_topic = [case for case in of_topic if dict(case.series.labels)["topic"] == topic]
         whole = (case for case in cases if case.is_root and _is_silence_of(case, topic))
-        reported = (case for case in mine if memory.is_reported(case.series))
-        leader = next(whole, None) or next(reported, None) or next(iter(mine), None)
+        reported = (case for case in of_topic if memory.is_reported(case.series))
+        leader = next(whole, None) or next(reported, None) or next(iter(of_topic), None)
         if leader is not None:
-            late = (case.series for case in mine if case is not leader and not memory.is_reported(case.series))
-            inhibited |= dict.fromkeys(late, leader.series)
+            others = (case.series for case in of_topic if case is not leader and not memory.is_reported(case.series))
+            inhibited |= dict.fromkeys(others, leader.series)
     return [
         case.inhibited(FindingReason.SAME_INCIDENT, inhibited[case.series]) if case.series in inhibited else case
         for case in cases
@@ -246,43 +248,43 @@ def _inhibit_by_cause(cases: Sequence[Candidate], memory: CorrelationMemory, as_
                 memory.incident(incident_key).inhibited_by = ExpiringSeries(
                     case.series, as_of_ms + INHIBIT_AFTER_ROOT_MS
                 )
-    found = []
+    correlated = []
     for case in cases:
         cause = memory.incident(case.rule.incident_key).inhibited_by
         if case.is_root and cause is not None and not memory.is_reported(case.series):
             case = case.inhibited(FindingReason.SAME_INCIDENT, cause.series)
-        found.append(case)
-    return found
+        correlated.append(case)
+    return correlated
 
 
 def _inhibit_whole_or_parts(cases: Sequence[Candidate], memory: CorrelationMemory) -> list[Candidate]:
     """Let the whole inhibit its parts, or one part inhibit the rest. A reported whole stays the root: what remains when
     an incident ends is noise that falls to some part."""
     wholes = {case.breach.rule: case for case in cases if case.breach.label == WHOLE_SHOP}
-    found = []
+    correlated = []
     for case in cases:
         whole = wholes.get(case.breach.rule)
         if whole is None or not case.is_root:
-            found.append(case)
+            correlated.append(case)
             continue
         part = None if memory.is_reported(whole.series) else whole.breach.explained_by
         root = Series(case.breach.rule, ((part[0], part[1]),)) if part else whole.series
         if case.series == root:
-            found.append(case)
+            correlated.append(case)
         elif case is whole:
-            found.append(case.inhibited(FindingReason.CHILD, root))
+            correlated.append(case.inhibited(FindingReason.CHILD, root))
         else:
-            found.append(case.inhibited(FindingReason.SAME_INCIDENT if part else FindingReason.PARENT, root))
-    return found
+            correlated.append(case.inhibited(FindingReason.SAME_INCIDENT if part else FindingReason.PARENT, root))
+    return correlated
 
 
 def _drop_circular_inhibitions(cases: Sequence[Candidate], memory: CorrelationMemory) -> None:
     """Drop an inhibition whose root is now inhibited by the same series; otherwise neither would be reported."""
     by_series = {case.series: case for case in cases}
-    for series, one in memory.series.items():
-        root = None if one.inhibited_by is None else by_series.get(one.inhibited_by.series)
+    for series, series_memory in memory.series.items():
+        root = None if series_memory.inhibited_by is None else by_series.get(series_memory.inhibited_by.series)
         if root is not None and is_inhibited_by(root, series, by_series):
-            one.inhibited_by = None
+            series_memory.inhibited_by = None
 
 
 def _inhibit_within_incident(cases: Sequence[Candidate], memory: CorrelationMemory, as_of_ms: int) -> list[Candidate]:
@@ -314,32 +316,32 @@ def _inhibit_after_incident(cases: Sequence[Candidate], memory: CorrelationMemor
 
     Only an active root extends an inhibition, which then ends after the rule's `inhibit_for`.
     """
-    found = []
+    correlated = []
     for case in cases:
         inhibition = memory.inhibition(case.series)
         if case.is_root and inhibition is not None and not memory.is_reported(case.series):
             case = case.inhibited(FindingReason.SAME_INCIDENT, inhibition.series)
-        found.append(case)
-    by_series = {case.series: case for case in found}
-    for case in found:
+        correlated.append(case)
+    by_series = {case.series: case for case in correlated}
+    for case in correlated:
         root = by_series.get(root_series(case, by_series))
         inhibited = not case.is_root and case.reason is not FindingReason.DATA_FAULT
         if inhibited and root is not None and root.is_root:
             until_ms = as_of_ms + round(case.rule.inhibit_for * 1000)
             memory.series.setdefault(case.series, SeriesMemory()).inhibited_by = ExpiringSeries(root.series, until_ms)
-    return found
+    return correlated
 
 
-def _incident_root(first: Candidate, fresh: Sequence[Candidate]) -> Candidate:
-    """The first, unless it is a part and a breach of the whole shop costs far more, as far as known."""
+def _incident_root(first: Candidate, members: Sequence[Candidate]) -> Candidate:
+    """The first candidate, unless it is a part and the whole shop loses far more, or neither loss is known."""
     if not first.breach.labels:
         return first
-    return next((case for case in fresh if not case.breach.labels and _costs_more(case, first)), first)
+    return next((case for case in members if not case.breach.labels and _costs_more(case, first)), first)
 
 
 def _costs_more(whole: Candidate, part: Candidate) -> bool:
-    lost, less = whole.breach.money_per_minute, part.breach.money_per_minute
-    return (lost is None and less is None) or (lost or 0.0) > (less or 0.0) * _TAKEOVER_LOSS_RATIO
+    whole_loss, part_loss = whole.breach.money_per_minute, part.breach.money_per_minute
+    return (whole_loss is None and part_loss is None) or (whole_loss or 0.0) > (part_loss or 0.0) * _TAKEOVER_LOSS_RATIO
 
 
 def _is_separate_incident(case: Candidate, leader: Candidate, as_of_ms: int) -> bool:
@@ -390,14 +392,14 @@ def _severity(
     rule, money, severity = case.rule, case.breach.money_per_minute, case.effective.severity
     if rule.critical_from is not None and money is not None and money >= rule.critical_from * revenue.gmv_per_minute:
         severity = Severity.CRITICAL
-    before = (reported.get(one, severity) for one in (case.series, predecessor) if one is not None)
+    before = (reported.get(series, severity) for series in (case.series, predecessor) if series is not None)
     return min(severity, *before, key=SEVERITY_ORDER.__getitem__)
 
 
 def unbreached_finding(
     rule: Rule, series: Series, reason: FindingReason, severity: Severity, as_of_ms: int, value: float | None
 ) -> Finding:
-    """Return an ok or unknown finding with the measured value."""
+    """Return a finding of a series that is not breached, with its measured value."""
     return Finding(
         series=series,
         reason=reason,
