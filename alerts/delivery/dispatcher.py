@@ -1,4 +1,4 @@
-"""Deliver queued notices, in turns with other processes.
+"""Deliver queued notices; only one process at a time sends to a receiver.
 
 For each message: claim the receiver and its due notices; choose a group; record the start of the attempt; send; record
 the outcome. If the process dies before the last step, the notices are sent again.
@@ -57,34 +57,34 @@ class Dispatcher:
         """Send what is due to one receiver. Return the time (epoch ms) of the next action, if known."""
         receiver = self._receivers[name]
         window_ms = receiver.rate_limit.window_ms
-        found = await self._outbox.claim_due(name, self._clock(), window_ms)
+        claim = await self._outbox.claim_due(name, self._clock(), window_ms)
         self._metrics.waiting.labels(name).set(await self._outbox.waiting(name))
-        if not isinstance(found, DueNotices):
-            return found.until_ms if isinstance(found, ReceiverBlocked) else None
-        notices, attempts, failures = list(found.notices), list(found.attempts_ms), found.failures
+        if not isinstance(claim, DueNotices):
+            return claim.until_ms if isinstance(claim, ReceiverBlocked) else None
+        notices, attempts, failures = list(claim.notices), list(claim.attempts_ms), claim.failures
         while True:
-            step = next_message(notices, attempts, receiver.rate_limit, self._clock())
-            if step is None:
+            action = next_message(notices, attempts, receiver.rate_limit, self._clock())
+            if action is None:
                 return None
-            if isinstance(step, Wait):
-                if self._waits.get(name) != step.until_ms:  # count each wait once
-                    self._metrics.notices.labels(step.reason).inc(len(notices))
-                self._waits[name] = step.until_ms
-                return step.until_ms
+            if isinstance(action, Wait):
+                if self._waits.get(name) != action.until_ms:  # count each wait once
+                    self._metrics.notices.labels(action.reason).inc(len(notices))
+                self._waits[name] = action.until_ms
+                return action.until_ms
             begun_ms = self._clock()
             if not await self._outbox.begin_attempt(name, begun_ms, window_ms):
                 return None
             attempts.append(begun_ms)
-            outcome = await self._send(receiver, step)
-            follows = plan_retry(outcome, step.notices, failures, self._clock())
-            await self._outbox.record_outcome(name, follows.result)
-            self._count(receiver, step, outcome, follows.given_up)
-            if follows.result.blocked_ms:
-                return follows.result.blocked_ms
-            failures = follows.result.failures
-            sent = {notice.id for notice in step.notices}
-            again = [notice for notice in follows.result.retries if notice.due_ms <= self._clock()]
-            notices = [*(notice for notice in notices if notice.id not in sent), *again]
+            outcome = await self._send(receiver, action)
+            plan = plan_retry(outcome, action.notices, failures, self._clock())
+            await self._outbox.record_outcome(name, plan.result)
+            self._count(receiver, action, outcome, plan.given_up)
+            if plan.result.blocked_ms:
+                return plan.result.blocked_ms
+            failures = plan.result.failures
+            sent = {notice.id for notice in action.notices}
+            retries = [notice for notice in plan.result.retries if notice.due_ms <= self._clock()]
+            notices = [*(notice for notice in notices if notice.id not in sent), *retries]
 
     async def _send(self, receiver: Receiver, step: Send) -> Outcome:
         message = NotificationMessage(step.notices, self._shop, self._clock())

@@ -1,4 +1,4 @@
-"""Retry policy: what follows from a failed or successful attempt."""
+"""Retry policy: which notices to retry after an attempt, and when."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DISCARD_AFTER_MS = 6 * 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """The consequence of an attempt."""
+    """The result of an attempt to record, and the notices given up."""
 
     result: AttemptResult
     given_up: tuple[Notice, ...] = ()
 
 
 def plan_retry(outcome: Outcome, sent: Sequence[Notice], failures: int, now_ms: int) -> RetryPlan:
-    """Plan what follows an attempt. `failures`: consecutive failures before it.
+    """Plan the retries after an attempt. `failures`: consecutive failures before it.
 
     A temporary failure blocks the receiver with growing pauses, or for the time it requested. After a permanent failure
     of a group, its notices are retried one by one, so that one bad notice does not block the others.
@@ -31,27 +31,27 @@ def plan_retry(outcome: Outcome, sent: Sequence[Notice], failures: int, now_ms: 
     if not isinstance(outcome, Failed):
         return RetryPlan(AttemptResult([notice.id for notice in sent], (), 0, 0))
     given_up = tuple(n for n in sent if not n.critical and now_ms - n.created_ms >= DISCARD_AFTER_MS)
-    left = [notice for notice in sent if notice not in given_up]
-    asked_ms = None if outcome.retry_after_s is None else round(outcome.retry_after_s * 1000)
-    if outcome.is_permanent and asked_ms is None:
-        kept = [
+    remaining = [notice for notice in sent if notice not in given_up]
+    retry_after_ms = None if outcome.retry_after_s is None else round(outcome.retry_after_s * 1000)
+    if outcome.is_permanent and retry_after_ms is None:
+        retries = [
             replace(
                 notice,
                 alone=True,
                 failures=notice.failures + 1,
                 due_ms=now_ms if len(sent) > 1 else now_ms + backoff_ms(notice.failures + 1),
             )
-            for notice in left
+            for notice in remaining
         ]
         blocked_ms = 0
     else:
-        kept = [replace(notice, failures=notice.failures + 1) for notice in left]
-        blocked_ms = now_ms + (backoff_ms(failures) if asked_ms is None else asked_ms)
-    return RetryPlan(AttemptResult([notice.id for notice in given_up], kept, failures + 1, blocked_ms), given_up)
+        retries = [replace(notice, failures=notice.failures + 1) for notice in remaining]
+        blocked_ms = now_ms + (backoff_ms(failures) if retry_after_ms is None else retry_after_ms)
+    return RetryPlan(AttemptResult([notice.id for notice in given_up], retries, failures + 1, blocked_ms), given_up)
 
 
 def backoff_ms(failures: int) -> int:
-    """The pause after a number of consecutive failures.
+    """Pause in ms after a number of consecutive failures.
 
     >>> [backoff_ms(n) for n in (0, 1, 2, 9)]
     [1000, 2000, 4000, 60000]

@@ -28,9 +28,9 @@ _RESOLVE_IMMEDIATELY = frozenset({FindingReason.NOT_IN_FORCE, FindingReason.GONE
 def series_with_pending_successor(findings: Iterable[Finding], firing: Container[Series]) -> frozenset[Series]:
     """Series whose successor is breached but does not fire yet, because its rule's `for` has not passed."""
     return frozenset(
-        found.continues
-        for found in findings
-        if found.continues is not None and found.condition is Condition.BREACHED and found.series not in firing
+        finding.continues
+        for finding in findings
+        if finding.continues is not None and finding.condition is Condition.BREACHED and finding.series not in firing
     )
 
 
@@ -111,8 +111,8 @@ def _ok(
     if alert.status is not Status.FIRING:
         return alert
     clear_ms = now_ms if alert.clear_ms is None else alert.clear_ms
-    over = finding.reason in _RESOLVE_IMMEDIATELY or now_ms - clear_ms >= required_clear_ms(alert, timing, now_ms)
-    if over and not has_pending_successor:
+    is_over = finding.reason in _RESOLVE_IMMEDIATELY or now_ms - clear_ms >= required_clear_ms(alert, timing, now_ms)
+    if is_over and not has_pending_successor:
         return replace(
             alert,
             status=Status.RESOLVED,
@@ -133,8 +133,8 @@ def _worst_and_loss(alert: AlertState, finding: Finding) -> tuple[float | None, 
         since_ms = max(since_ms, finding.as_of_ms - _MAX_LOSS_GAP_MS)
     else:  # the gap was clear and cost nothing
         since_ms = max(since_ms, finding.as_of_ms if finding.since_ms is None else finding.since_ms)
-    more = _loss_since(finding, since_ms)
-    lost = alert.lost if more is None else (alert.lost or 0.0) + more
+    added_loss = _loss_since(finding, since_ms)
+    lost = alert.lost if added_loss is None else (alert.lost or 0.0) + added_loss
     usual = finding.expected
     if usual is None and finding.interval is not None:
         usual = finding.interval.low if finding.interval.high is None else finding.interval.high

@@ -56,7 +56,7 @@ class ReceiverBusy:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverBlocked:
-    """The receiver must not be sent to yet."""
+    """No attempt to this receiver is allowed yet."""
 
     until_ms: int
 

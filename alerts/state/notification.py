@@ -102,15 +102,15 @@ def _firing(alert: AlertState, context: NotificationContext, now_ms: int) -> Not
 
 def _due_receivers(alert: AlertState, route: Route, since_ms: int, now_ms: int) -> dict[str, NoticeKind]:
     """Return {receiver: kind} of the notifications due now, before suppression. Escalation counts from `since_ms`."""
-    held = {notified.receiver: notified for notified in alert.log.notified}
+    notified_by_name = {notified.receiver: notified for notified in alert.log.notified}
     due: dict[str, NoticeKind] = {}
-    for place, step in enumerate(route.escalation):
+    for index, step in enumerate(route.escalation):
         if now_ms - since_ms < step.after_ms:
             break
         for receiver in step.receivers:
-            notified = held.get(receiver)
+            notified = notified_by_name.get(receiver)
             if notified is None:
-                due.setdefault(receiver, NoticeKind.ESCALATED if place else NoticeKind.FIRING)
+                due.setdefault(receiver, NoticeKind.ESCALATED if index else NoticeKind.FIRING)
             elif SEVERITY_ORDER[alert.severity] < SEVERITY_ORDER[notified.severity]:
                 due.setdefault(receiver, NoticeKind.WORSE)
             elif notified.at_ms < (alert.log.transferred_at or 0):  # it knows the alert that this one continues
@@ -145,7 +145,7 @@ def _resolved(alert: AlertState, context: NotificationContext, now_ms: int) -> N
 
 
 def _notice(alert: AlertState, receiver: str, kind: NoticeKind, now_ms: int, due_ms: int) -> Notice:
-    name = f"{alert.key}:{kind}:{alert.severity}:{now_ms}:{receiver}"
+    notice_id = f"{alert.key}:{kind}:{alert.severity}:{now_ms}:{receiver}"
     log = replace(alert.log, status=NotificationStatus.NOTIFIED, suppressed_by="", notified=())
     alert = replace(alert, firings_ms=(), log=log)
-    return Notice(id=name, receiver=receiver, kind=kind, alert=alert, created_ms=now_ms, due_ms=due_ms)
+    return Notice(id=notice_id, receiver=receiver, kind=kind, alert=alert, created_ms=now_ms, due_ms=due_ms)

@@ -1,4 +1,4 @@
-"""What was sent about an alert and to whom, and why or why not."""
+"""The notification log of an alert: its receivers, its page, and the result of the last decision."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationLog:
-    """What was sent about an alert, to whom, and the page to which it belongs. Times are epoch ms."""
+    """The receivers notified of an alert, the page it belongs to, and the last decision. Times are epoch ms."""
 
     status: NotificationStatus = NotificationStatus.UNCHANGED
     """Result of the last notification decision."""

@@ -91,18 +91,18 @@ class Matcher:
 
     @classmethod
     def parse(cls, text: str) -> Matcher:
-        """The matcher that `str` wrote.
+        """Parse a matcher, such as `channel!~live.*`; the inverse of `str`.
 
         >>> Matcher.parse("rule=order_silence"), Matcher.parse("channel!~live.*").matches({"channel": "app"})
         (Matcher(label='rule', match_type=<MatchType.EQUAL: '='>, value='order_silence'), True)
 
         Raises:
-            ValueError: it is no matcher, or its value is no regular expression.
+            ValueError: the text is not a matcher, or its value is not a valid regular expression.
         """
-        found = re.fullmatch(r"([^=!~]+)(!=|!~|=~|=)(.*)", text, re.DOTALL)
-        if found is None:
+        match = re.fullmatch(r"([^=!~]+)(!=|!~|=~|=)(.*)", text, re.DOTALL)
+        if match is None:
             raise ValueError(f"{text!r} is no matcher: write label=value, label!=value, label=~regex or label!~regex")
-        label, match_type, value = found[1].strip(), MatchType(found[2]), found[3].strip()
+        label, match_type, value = match[1].strip(), MatchType(match[2]), match[3].strip()
         if match_type in (MatchType.REGEXP, MatchType.NOT_REGEXP):
             try:
                 re2.compile(value, _RE2_OPTIONS)
@@ -132,7 +132,7 @@ class Silence:
     created_ms: int = 0
 
     def is_active(self, now_ms: int, running: Collection[str]) -> bool:
-        """Whether it is active at a moment (epoch ms); `running`: ids of the promotions that run then."""
+        """Whether the silence is active at a moment (epoch ms); `running`: ids of the promotions that run then."""
         if not self.starts_ms <= now_ms < self.ends_ms:
             return False
         if self.promotion == ANY_PROMOTION:
@@ -151,8 +151,8 @@ def find_silence(
     silences: Iterable[Silence], labels: Mapping[str, str], now_ms: int, running: Collection[str]
 ) -> Silence | None:
     """The active silence that matches; of several, the one that ends last."""
-    found = [one for one in silences if one.is_active(now_ms, running) and one.matches(labels)]
-    return max(found, key=lambda one: (one.ends_ms, one.id), default=None)
+    matching = [silence for silence in silences if silence.is_active(now_ms, running) and silence.matches(labels)]
+    return max(matching, key=lambda silence: (silence.ends_ms, silence.id), default=None)
 
 
 COMMON_LABELS = ("rule", "severity", "alert_category")

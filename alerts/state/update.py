@@ -64,7 +64,9 @@ def update_alerts(
     notices: list[Notice] = []
     status_counts: dict[NotificationStatus, int] = {}
     firing = {alert.series for alert in alerts.values() if alert.status is Status.FIRING}
-    waited_for = {series_fingerprint(series) for series in series_with_pending_successor(evaluation.findings, firing)}
+    with_pending_successor = {
+        series_fingerprint(series) for series in series_with_pending_successor(evaluation.findings, firing)
+    }
     advanced = {
         name: _with_ack(
             _next_state(
@@ -73,7 +75,7 @@ def update_alerts(
                 evaluation.as_of_ms,
                 timing,
                 now_ms,
-                has_pending_successor=name in waited_for,
+                has_pending_successor=name in with_pending_successor,
             ),
             acks.get(name),
         )
@@ -130,28 +132,30 @@ def _transfer_pages(
 ) -> dict[str, AlertState | None]:
     """Transfer pages between alerts of one incident, with their notified receivers and acknowledgement: to the newly
     firing alert, or back to one that still fires. `breached`: fingerprints that are not inhibited."""
-    found = dict(advanced)
+    transferred = dict(advanced)
     holders = {alert.page: name for name, alert in advanced.items() if alert is not None and alert.log.notified}
     for name, alert in advanced.items():
         if alert is None or alert.status is not Status.FIRING or alert.log.notified or name not in breached:
             continue
         continues = alert.finding.continues
         other = holders.get(alert.page) if continues is None else series_fingerprint(continues)
-        held = None if other is None or other in breached else found.get(other)
-        if held is None or not held.log.notified:
+        holder = None if other is None or other in breached else transferred.get(other)
+        if holder is None or not holder.log.notified:
             continue
-        ack = held.log.ack
+        ack = holder.log.ack
         log = replace(
             alert.log,
-            notified=held.log.notified,
+            notified=holder.log.notified,
             ack=None if ack is None else replace(ack, fired_ms=alert.fired_ms or 0),
-            continues=held.series,
-            root_fingerprint="" if held.page == name else held.page,
+            continues=holder.series,
+            root_fingerprint="" if holder.page == name else holder.page,
             transferred_at=now_ms,
         )
-        found[name] = replace(alert, log=log)
-        found[held.fingerprint] = replace(held, log=replace(held.log, notified=(), ack=None, transferred_at=now_ms))
-    return found
+        transferred[name] = replace(alert, log=log)
+        transferred[holder.fingerprint] = replace(
+            holder, log=replace(holder.log, notified=(), ack=None, transferred_at=now_ms)
+        )
+    return transferred
 
 
 def _with_ack(alert: AlertState | None, ack: Ack | None) -> AlertState | None:

@@ -28,8 +28,10 @@ class AcksAndSilences:
 
     async def alerts(self) -> list[AlertState]:
         """Return all stored alerts, newest first."""
-        held = await self._redis.hvals(self._keys.states)
-        return sorted((decode(AlertState, text) for text in held), key=lambda one: (-one.since_ms, one.fingerprint))
+        stored = await self._redis.hvals(self._keys.states)
+        return sorted(
+            (decode(AlertState, text) for text in stored), key=lambda alert: (-alert.since_ms, alert.fingerprint)
+        )
 
     async def alert(self, fingerprint: str) -> AlertState | None:
         """Return one alert."""
@@ -38,8 +40,8 @@ class AcksAndSilences:
 
     async def acks(self) -> dict[str, Ack]:
         """Return acknowledgements by fingerprint, including those of earlier incidents."""
-        held = await self._redis.hgetall(self._keys.acks)
-        return {name.decode(): decode(Ack, text) for name, text in held.items()}
+        stored = await self._redis.hgetall(self._keys.acks)
+        return {name.decode(): decode(Ack, text) for name, text in stored.items()}
 
     async def acknowledge(self, fingerprint: str, *, by: str, comment: str, now_ms: int) -> Ack | None:
         """Acknowledge the alert that now holds the page of this one. None: it does not fire."""
@@ -52,25 +54,28 @@ class AcksAndSilences:
 
     async def silences(self, now_ms: int) -> list[Silence]:
         """Return all silences, latest end first; delete those past their retention."""
-        held = await self._redis.hvals(self._keys.silences)
-        found = [decode(Silence, text) for text in held]
-        if over := [one.id for one in found if one.ends_ms < now_ms - ENDED_SILENCE_RETENTION_MS]:
-            await self._redis.hdel(self._keys.silences, *over)
-        return sorted((one for one in found if one.id not in over), key=lambda one: (-one.ends_ms, one.id))
+        stored = await self._redis.hvals(self._keys.silences)
+        silences = [decode(Silence, text) for text in stored]
+        if expired_ids := [silence.id for silence in silences if silence.ends_ms < now_ms - ENDED_SILENCE_RETENTION_MS]:
+            await self._redis.hdel(self._keys.silences, *expired_ids)
+        return sorted(
+            (silence for silence in silences if silence.id not in expired_ids),
+            key=lambda silence: (-silence.ends_ms, silence.id),
+        )
 
     async def silence(self, wanted: Silence) -> Silence:
         """Store a silence, and give it an id unless it has one."""
-        kept = wanted if wanted.id else replace(wanted, id=uuid4().hex[:12])
-        await self._redis.hset(self._keys.silences, kept.id, encode(kept))
-        return kept
+        silence = wanted if wanted.id else replace(wanted, id=uuid4().hex[:12])
+        await self._redis.hset(self._keys.silences, silence.id, encode(silence))
+        return silence
 
     async def end_silence(self, silence_id: str, now_ms: int) -> bool:
         """End a silence now. False: the id is unknown."""
         text = await self._redis.hget(self._keys.silences, silence_id)
         if text is None:
             return False
-        held = decode(Silence, text)
-        await self.silence(replace(held, ends_ms=min(held.ends_ms, now_ms)))
+        silence = decode(Silence, text)
+        await self.silence(replace(silence, ends_ms=min(silence.ends_ms, now_ms)))
         return True
 
 

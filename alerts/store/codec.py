@@ -43,7 +43,7 @@ def decode(kind: type[StoredType], text: bytes) -> StoredType:
     """Decode JSON of this version or of a former one.
 
     Raises:
-        ValueError: it is none of this kind.
+        ValueError: the JSON is invalid, or of another kind.
     """
     if _CURRENT_KEYS.get(kind, b"") not in text:
         text = _encoder.encode(_upgraded(msgspec.json.decode(text)))

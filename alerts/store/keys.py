@@ -8,16 +8,16 @@ class AlertKeys:
 
     | key | type | holds |
     | --- | --- | --- |
-    | `prefix:{0}:alerts:lead` | hash | who evaluates, its epoch, until when; version of the states; what is published |
+    | `prefix:{0}:alerts:lead` | hash | leader, epoch, end of the lease; version of the states; last published change |
     | `prefix:{0}:alerts:states` | hash | field fingerprint: the alert, JSON |
-    | `prefix:{0}:alerts:changes` | stream | `fingerprint`, and `json`: a change as the topic `alerts` has it |
-    | `prefix:{0}:alerts:memory` | string | what the evaluation of the rules remembers |
-    | `prefix:{0}:alerts:acks` | hash | field fingerprint: who acknowledged it, JSON |
+    | `prefix:{0}:alerts:changes` | stream | `fingerprint`, and `json`: the record of the topic `alerts` |
+    | `prefix:{0}:alerts:memory` | string | evaluation memory, MessagePack |
+    | `prefix:{0}:alerts:acks` | hash | field fingerprint: the acknowledgement, JSON |
     | `prefix:{0}:alerts:silences` | hash | field id: the silence, JSON |
-    | `prefix:{0}:alerts:outbox:receiver` | hash | field notice id: a notice that is on its way, JSON |
-    | `prefix:{0}:alerts:due:receiver` | sorted set | ids of those notices by when they may be sent |
-    | `prefix:{0}:alerts:turn:receiver` | hash | who sends to the receiver, until when; until when to wait; failures |
-    | `prefix:{0}:alerts:sent:receiver` | sorted set | attempts to send by time, within the receiver's rate limit |
+    | `prefix:{0}:alerts:outbox:receiver` | hash | field notice id: a queued notice, JSON |
+    | `prefix:{0}:alerts:due:receiver` | sorted set | ids of queued notices by due time |
+    | `prefix:{0}:alerts:turn:receiver` | hash | claiming process, end of the claim; blocked until; failures in a row |
+    | `prefix:{0}:alerts:sent:receiver` | sorted set | attempts by time, within the receiver's rate-limit window |
     """
 
     def __init__(self, prefix: str) -> None:
@@ -34,7 +34,7 @@ class AlertKeys:
         return f"{self._prefix}:outbox:{receiver}"
 
     def due(self, receiver: str) -> str:
-        """Key of the times at which they are due."""
+        """Key of the due times of a receiver's queued notices."""
         return f"{self._prefix}:due:{receiver}"
 
     def turn(self, receiver: str) -> str:
@@ -42,5 +42,5 @@ class AlertKeys:
         return f"{self._prefix}:turn:{receiver}"
 
     def sent(self, receiver: str) -> str:
-        """Key of the attempts to send."""
+        """Key of the recent attempts to a receiver."""
         return f"{self._prefix}:sent:{receiver}"

@@ -95,7 +95,7 @@ class Outbox:
 @dataclass(slots=True)
 class _Queue:
     notices: dict[str, Notice] = field(default_factory=dict)
-    """# <by id>"""
+    """# id: notice"""
     failures: int = 0
     blocked_ms: int = 0
     attempts_ms: list[int] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """The alert states in Redis, written by one leader in one call per evaluation.
 
-The order guarantees that a state is notified and its end is, too:
+The order guarantees that an incident and its end are both notified:
 
 1. `lead` acquires the lease with an epoch; `load` reads the states with their version.
 2. `write` stores new states, changes and notices in one call. Redis rejects the call if the lease has another
@@ -32,7 +32,11 @@ from streams.serve.sse import StreamEntryId
 from streams.store.connection import script
 
 MAX_CHANGES = 100_000
-"""Length of the change stream, for followers and for times without Kafka."""
+"""Maximum length of the change stream, which serves followers and buffers changes while Kafka is unavailable."""
+_LOOK_BACK_MS = 60_000
+"""Tolerated clock difference between two Redis nodes."""
+_PAGE = 500
+"""Number of changes read in one call."""
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -126,8 +130,8 @@ class StateStore:
     async def write(self, lead: LeaderLease, version: int, update: AlertStateUpdate) -> WriteResult:
         """Write an evaluation of the states of that version; the version increases by one."""
         receivers = list(dict.fromkeys(notice.receiver for notice in update.notices))
-        index = {name: at for at, name in enumerate(receivers)}
-        work = [  # text, because cmsgpack in Redis does not decode bin
+        index = {name: position for position, name in enumerate(receivers)}
+        payload = [  # text, because cmsgpack in Redis does not decode bin
             [part for alert in update.updated_alerts for part in (alert.fingerprint, encode(alert).decode())],
             list(update.removed_fingerprints),
             [
@@ -149,7 +153,7 @@ class StateStore:
                 self._keys.acks,
                 *(key for name in receivers for key in (self._keys.outbox(name), self._keys.due(name))),
             ],
-            args=[lead.owner, lead.epoch, version, self.lease_ms, _encoder.encode(work), MAX_CHANGES],
+            args=[lead.owner, lead.epoch, version, self.lease_ms, _encoder.encode(payload), MAX_CHANGES],
         )
         return WriteResult(answer.decode())
 
@@ -170,13 +174,8 @@ class StateStore:
         await self._redis.hset(self._keys.lead, "published", upto)
 
 
-_LOOK_BACK_MS = 60_000
-"""Tolerated clock difference between two Redis nodes."""
-_PAGE = 500
-
-
 class StoredChanges:
-    """Reads the stream that `alerts.store.states` writes in the same call as the states."""
+    """Reads the change stream, which `StateStore.write` extends in the same call as the states."""
 
     def __init__(self, redis: Redis, keys: AlertKeys) -> None:
         self._redis: Any = redis  # redis-py's types fit neither kind of its clients
@@ -186,8 +185,8 @@ class StoredChanges:
         """An id after every existing entry."""
         seconds, _ = await self._redis.time()
         entry_id = (seconds * 1000 - _LOOK_BACK_MS, 0)
-        while found := await self.after(entry_id, _PAGE):
-            entry_id = found[-1].entry_id
+        while entries := await self.after(entry_id, _PAGE):
+            entry_id = entries[-1].entry_id
         return entry_id
 
     async def oldest(self) -> StreamEntryId | None:
