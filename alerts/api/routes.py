@@ -120,7 +120,7 @@ async def alerts(
     """List alerts, newest first."""
     evaluated = await dependencies.evaluated()  # before the alerts, which are then at least as recent
     now_ms = dependencies.now_ms()
-    found = [
+    matching = [
         alert
         for alert in await dependencies.acks_and_silences.alerts()
         if state in (None, alert.status) and severity in (None, alert.severity) and rule in (None, alert.series.rule)
@@ -129,7 +129,7 @@ async def alerts(
         evaluated_at=evaluated.at_ms,
         live=evaluated.is_recent(now_ms, dependencies.settings),
         awaits_events=evaluated.awaits_events(now_ms, dependencies.settings),
-        alerts=[alert_payload(alert, dependencies.shop) for alert in found],
+        alerts=[alert_payload(alert, dependencies.shop) for alert in matching],
     )
 
 
@@ -155,7 +155,9 @@ async def acknowledge(dependencies: AlertDependencies, fingerprint: Fingerprint,
 async def silences(dependencies: AlertDependencies) -> SilencesResponse:
     """List silences."""
     return SilencesResponse(
-        silences=[silence_payload(one) for one in await dependencies.acks_and_silences.silences(dependencies.now_ms())]
+        silences=[
+            silence_payload(silence) for silence in await dependencies.acks_and_silences.silences(dependencies.now_ms())
+        ]
     )
 
 

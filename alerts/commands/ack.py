@@ -30,22 +30,22 @@ def ack(
 ) -> None:
     """Acknowledge alerts: no one else is notified of the incident unless its severity increases."""
     settings = load_settings(Settings, redis_url=redis_url)
-    who = by or getpass.getuser()
+    author = by or getpass.getuser()
 
     async def work(store: AcksAndSilences) -> list[str]:
         refused = []
         for fingerprint in fingerprints:
-            if await store.acknowledge(fingerprint, by=who, comment=comment, now_ms=now_ms()) is None:
+            if await store.acknowledge(fingerprint, by=author, comment=comment, now_ms=now_ms()) is None:
                 refused.append(fingerprint)
         return refused
 
     refused = run(with_acks_and_silences(settings, work))
-    taken = [fingerprint for fingerprint in fingerprints if fingerprint not in refused]
+    acknowledged = [fingerprint for fingerprint in fingerprints if fingerprint not in refused]
     if as_json:
-        print_json({"acknowledged": taken, "not_firing": refused, "by": who})
+        print_json({"acknowledged": acknowledged, "not_firing": refused, "by": author})
     else:
-        for fingerprint in taken:
-            typer.echo(f"{fingerprint}: acknowledged by {who}")
+        for fingerprint in acknowledged:
+            typer.echo(f"{fingerprint}: acknowledged by {author}")
     with report_errors():
         if refused:
             raise SalepulseError(f"no alert {refused[0]} fires: see `salepulse alerts list --state firing`")

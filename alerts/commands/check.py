@@ -41,22 +41,26 @@ def check(
             text = default_text() if path is None else path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from None
-        read = read_rules(text)
-        for line in format_errors(tuple(read.errors), DEFAULT if path is None else str(path)):
+        parsed = read_rules(text)
+        for line in format_errors(tuple(parsed.errors), DEFAULT if path is None else str(path)):
             print_note(line)
-        if read.rules is None:
-            raise UsageError(f"the rules have {how_many(len(read.errors), 'error')}: fix them and check again")
+        if parsed.rules is None:
+            raise UsageError(f"the rules have {how_many(len(parsed.errors), 'error')}: fix them and check again")
         file = load_receivers(settings) if receivers is None else read_receivers(receivers)
-    facts = {
-        "rules": [rule.name for rule in read.rules.rules],
+    result = {
+        "rules": [rule.name for rule in parsed.rules.rules],
         "receivers": [{"name": receiver.name, "type": receiver.type} for receiver in file.receivers],
         "routes": len(file.routing.routes),
     }
     if as_json:
-        print_json(facts)
+        print_json(result)
         return
-    typer.echo(f"{how_many(len(read.rules.rules), 'rule')} valid: {', '.join(rule.name for rule in read.rules.rules)}")
-    named = ", ".join(f"{receiver.name} ({receiver.type})" for receiver in file.receivers)
     typer.echo(
-        f"{how_many(len(file.receivers), 'receiver')} valid: {named}" if named else "no receivers: nothing is sent"
+        f"{how_many(len(parsed.rules.rules), 'rule')} valid: {', '.join(rule.name for rule in parsed.rules.rules)}"
+    )
+    receiver_list = ", ".join(f"{receiver.name} ({receiver.type})" for receiver in file.receivers)
+    typer.echo(
+        f"{how_many(len(file.receivers), 'receiver')} valid: {receiver_list}"
+        if receiver_list
+        else "no receivers: nothing is sent"
     )

@@ -1,4 +1,4 @@
-"""What the commands about stored alerts share."""
+"""Options and helpers shared by the commands on stored alerts."""
 
 from __future__ import annotations
 

@@ -37,17 +37,19 @@ def list_alerts(
         if state is not None and state not in wanted:
             raise UsageError(f"--state {state!r}: write one of {', '.join(wanted)}")
     settings = load_settings(Settings, redis_url=redis_url)
-    held = run(with_acks_and_silences(settings, lambda store: store.alerts()))
-    found = sorted((alert for alert in held if state in (None, alert.status)), key=_since_ms, reverse=True)
+    stored = run(with_acks_and_silences(settings, lambda store: store.alerts()))
+    matching = sorted((alert for alert in stored if state in (None, alert.status)), key=_since_ms, reverse=True)
     if as_json:
-        print_json({"alerts": [alert_payload(alert, shop_info(settings)).model_dump(mode="json") for alert in found]})
+        print_json(
+            {"alerts": [alert_payload(alert, shop_info(settings)).model_dump(mode="json") for alert in matching]}
+        )
         return
     print_table(
         ("state", "severity", "alert", "since", "notification", "fingerprint"),
-        [_row(alert) for alert in found],
+        [_row(alert) for alert in matching],
         styles=("bold",),
     )
-    print_note(how_many(len(found), "alert"))
+    print_note(how_many(len(matching), "alert"))
 
 
 def _row(alert: AlertState) -> tuple[str, ...]:

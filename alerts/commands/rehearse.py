@@ -63,26 +63,26 @@ def rehearse(
             raise UsageError("--incident needs a simulated sale: remove the folder")
         every_s = None if every is None else _every_s(every)
         until_ms = None if until is None else parse_time("--until", until)
-        done = _rehearse(settings, rules, folder, tuple(incident or ()), (seed, rate, duration), every_s, until_ms)
+        result = _rehearse(settings, rules, folder, tuple(incident or ()), (seed, rate, duration), every_s, until_ms)
         if report is not None:
             try:
-                report.write_text(done.html(), encoding="utf-8")
+                report.write_text(result.html(), encoding="utf-8")
             except OSError as error:
                 raise SalepulseError(f"{report} cannot be written: {error.strerror or error}") from None
     if as_json:
-        print_json(done.facts())
+        print_json(result.facts())
         return
     from alerts.rehearsal.report import HEADER
 
-    print_table(HEADER, done.rows(), right=range(1, len(HEADER)), styles=("bold",))
-    if done.happened is not None:
+    print_table(HEADER, result.rows(), right=range(1, len(HEADER)), styles=("bold",))
+    if result.happened is not None:
         typer.echo()
         print_table(
-            ("incident", "at", "first rule", "after", "pages"), done.incidents(), right=(3, 4), styles=("bold",)
+            ("incident", "at", "first rule", "after", "pages"), result.incidents(), right=(3, 4), styles=("bold",)
         )
     typer.echo()
-    print_table(("at", "until", "severity", "verdict", "page"), done.pages())
-    print_note(done.verdict())
+    print_table(("at", "until", "severity", "verdict", "page"), result.pages())
+    print_note(result.verdict())
 
 
 def _folder_and_rules(paths: Sequence[Path], rules: Path | None) -> tuple[Path | None, Path | None]:
@@ -128,8 +128,8 @@ def _rehearse(
     print_note(chosen.describe())
     if left_out := chosen.describe_left_out(loaded):
         print_note(left_out)
-    judging = chosen.fitting(loaded)
-    rehearsal = Rehearsal(settings, judging, every_s=chosen.every_s, until_ms=until_ms)
+    fitting_rules = chosen.fitting(loaded)
+    rehearsal = Rehearsal(settings, fitting_rules, every_s=chosen.every_s, until_ms=until_ms)
     with progress("rehearsing") as show_progress:
 
         def snapshots() -> Iterator[DetectionInputs]:
@@ -138,7 +138,7 @@ def _rehearse(
                 show_progress(f"at {format_utc(snapshot.as_of_ms)}", done_ms, length_ms)
                 yield snapshot
 
-        played = play(judging, snapshots(), step_s=chosen.step_s)
+        played = play(fitting_rules, snapshots(), step_s=chosen.step_s)
     return report(loaded, played, source.happened, rehearsal.course, chosen)
 
 

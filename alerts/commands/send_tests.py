@@ -38,7 +38,7 @@ def send_test_messages(
         if unknown := sorted(set(names or ()) - set(known)):
             raise UsageError(f"there is no receiver {unknown[0]!r}; known: {', '.join(known)}")
         outcomes = asyncio.run(_send(settings, names or known))
-        failed = {name: what for name, what in outcomes.items() if isinstance(what, Failed)}
+        failed = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Failed)}
         if as_json:
             print_json(
                 {

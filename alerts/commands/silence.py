@@ -95,26 +95,26 @@ def silence(
 def _list_silences(settings: Settings, *, all_: bool, as_json: bool) -> None:
     from alerts.api.silences import silence_payload
 
-    found, at_ms = run(with_acks_and_silences(settings, lambda store: store.silences(now_ms()))), now_ms()
-    held = [silence_payload(one) for one in found if all_ or one.ends_ms > at_ms]
+    silences, at_ms = run(with_acks_and_silences(settings, lambda store: store.silences(now_ms()))), now_ms()
+    shown = [silence_payload(silence) for silence in silences if all_ or silence.ends_ms > at_ms]
     if as_json:
-        print_json({"silences": [one.model_dump(mode="json") for one in held]})
+        print_json({"silences": [silence.model_dump(mode="json") for silence in shown]})
         return
     rows = [
         (
-            one.id,
-            " ".join(one.matchers),
-            format_utc(one.starts_at),
-            format_utc(one.ends_at),
-            one.promotion or "",
-            one.by,
-            one.comment,
+            silence.id,
+            " ".join(silence.matchers),
+            format_utc(silence.starts_at),
+            format_utc(silence.ends_at),
+            silence.promotion or "",
+            silence.by,
+            silence.comment,
         )
-        for one in held
+        for silence in shown
     ]
     print_table(("id", "matchers", "starts", "ends", "promotion", "by", "comment"), rows, styles=("bold",))
-    if len(held) < len(found):
-        print_note(f"{len(found) - len(held)} more have ended: --all shows them")
+    if len(shown) < len(silences):
+        print_note(f"{len(silences) - len(shown)} more have ended: --all shows them")
 
 
 def _remarks(

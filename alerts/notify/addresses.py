@@ -1,4 +1,4 @@
-"""Which network addresses receivers may have, so that a receiver cannot reach internal services."""
+"""The network addresses that receivers may have, so that no receiver reaches internal services."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def forbidden_reason(address: str, allowed: Sequence[Network] = ()) -> str | Non
     >>> forbidden_reason("8.8.8.8"), forbidden_reason("::ffff:169.254.169.254")
     (None, '169.254.169.254 is not a public address')
     """
-    found = _innermost(ip_address(address.partition("%")[0]))
-    if any(found.version == network.version and found in network for network in allowed):
+    innermost = _innermost(ip_address(address.partition("%")[0]))
+    if any(innermost.version == network.version and innermost in network for network in allowed):
         return None
-    if found.is_global and not found.is_multicast:
+    if innermost.is_global and not innermost.is_multicast:
         return None
-    return f"{found} is not a public address"
+    return f"{innermost} is not a public address"
 
 
 def _innermost(address: Address) -> Address:

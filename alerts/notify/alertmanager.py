@@ -54,11 +54,15 @@ class Alertmanager(HttpReceiver):
         for notice in message.notices:
             alert = notice.alert
             if notice.kind is NoticeKind.WORSE:
-                milder = [one for one in Severity if SEVERITY_ORDER[one] > SEVERITY_ORDER[alert.severity]]
-                posted += [self._alert(alert, message.shop, message.now_ms, one, over=True) for one in milder]
+                milder = [
+                    severity for severity in Severity if SEVERITY_ORDER[severity] > SEVERITY_ORDER[alert.severity]
+                ]
+                posted += [self._alert(alert, message.shop, message.now_ms, severity, over=True) for severity in milder]
             if alert.log.continues is not None and notice.kind is not NoticeKind.RESOLVED:
-                former = replace(alert, series=alert.log.continues)
-                posted += [self._alert(former, message.shop, message.now_ms, one, over=True) for one in Severity]
+                predecessor = replace(alert, series=alert.log.continues)
+                posted += [
+                    self._alert(predecessor, message.shop, message.now_ms, severity, over=True) for severity in Severity
+                ]
             over = notice.kind is NoticeKind.RESOLVED
             posted.append(self._alert(alert, message.shop, message.now_ms, alert.severity, over=over))
         yield self._request(posted)
@@ -75,8 +79,12 @@ class Alertmanager(HttpReceiver):
     def _concerns(self, alert: AlertState, now_ms: int) -> bool:
         if alert.status is Status.FIRING:
             return any(notified.receiver == self.name for notified in alert.log.notified)
-        over_ms = alert.resolved_ms
-        return alert.status is Status.RESOLVED and over_ms is not None and now_ms - over_ms < RESEND_RESOLVED_FOR_MS
+        resolved_ms = alert.resolved_ms
+        return (
+            alert.status is Status.RESOLVED
+            and resolved_ms is not None
+            and now_ms - resolved_ms < RESEND_RESOLVED_FOR_MS
+        )
 
     def _alert(
         self, alert: AlertState, shop: ShopInfo, now_ms: int, severity: Severity, *, over: bool
@@ -101,6 +109,6 @@ class Alertmanager(HttpReceiver):
 
     def _request(self, posted: Sequence[dict[str, Any]]) -> Request:
         token = self.token
-        proof = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
+        authorization = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
         url = f"{self.url.get_secret_value().rstrip('/')}/api/v2/alerts"
-        return Request(url, json_bytes(posted), {**JSON, **proof})
+        return Request(url, json_bytes(posted), {**JSON, **authorization})

@@ -53,13 +53,13 @@ class DingTalk(HttpReceiver):
             url += f"{'&' if '?' in url else '?'}timestamp={message.now_ms}&sign={signature}"
         text = message.body(FULL_WIDTH_MARKDOWN, MAX_BYTES, newline="\n\n")
         urgent = message.severity is Severity.CRITICAL and message.calls
-        called = list(self.mobiles) if urgent else []
-        if called:
-            text += "\n\n" + " ".join(f"@{mobile}" for mobile in called)
+        mentioned = list(self.mobiles) if urgent else []
+        if mentioned:
+            text += "\n\n" + " ".join(f"@{mobile}" for mobile in mentioned)
         body = {
             "msgtype": "markdown",
             "markdown": {"title": FULL_WIDTH_MARKDOWN.text(message.title), "text": text},
-            "at": {"atMobiles": called, "isAtAll": False},
+            "at": {"atMobiles": mentioned, "isAtAll": False},
         }
         yield Request(url, json_bytes(body), JSON)
 

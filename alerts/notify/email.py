@@ -94,7 +94,7 @@ class Email:
             return Failed(DeliveryFailure.UNREACHABLE, f"{host} cannot be reached ({type(error).__name__})")
         return Delivered()
 
-    def _hand_over(self, letter: EmailMessage, address: str) -> None:
+    def _hand_over(self, email: EmailMessage, address: str) -> None:
         config = self._config
         tls = self._tls or ssl.create_default_context()
         if config.encryption is Encryption.TLS:
@@ -106,22 +106,22 @@ class Email:
                 server.starttls(context=tls)
             if config.user and config.password is not None and config.encryption is not Encryption.NONE:
                 server.login(config.user, config.password.get_secret_value())
-            server.send_message(letter)
+            server.send_message(email)
 
 
 def mail(message: NotificationMessage, config: EmailConfig) -> EmailMessage:
     """The e-mail as plain text and HTML. Its id is the message's, so that clients detect a repeat."""
-    letter = EmailMessage()
-    letter["Subject"] = one_line(message.title)[:200]
-    letter["From"] = config.sender
-    letter["To"] = ", ".join(config.to)
-    letter["Date"] = formatdate(message.now_ms / 1000)
-    name = sha256(message.id.encode()).hexdigest()[:24]
-    letter["Message-ID"] = f"<{name}@{config.sender.rpartition('@')[2]}>"
-    letter["Auto-Submitted"] = "auto-generated"
-    letter.set_content(message.body(PLAIN, MAX_BYTES))
-    letter.add_alternative(f"<p>{message.body(HTML, MAX_BYTES, newline='<br>')}</p>", subtype="html")
-    return letter
+    email = EmailMessage()
+    email["Subject"] = one_line(message.title)[:200]
+    email["From"] = config.sender
+    email["To"] = ", ".join(config.to)
+    email["Date"] = formatdate(message.now_ms / 1000)
+    id_digest = sha256(message.id.encode()).hexdigest()[:24]
+    email["Message-ID"] = f"<{id_digest}@{config.sender.rpartition('@')[2]}>"
+    email["Auto-Submitted"] = "auto-generated"
+    email.set_content(message.body(PLAIN, MAX_BYTES))
+    email.add_alternative(f"<p>{message.body(HTML, MAX_BYTES, newline='<br>')}</p>", subtype="html")
+    return email
 
 
 class _Smtp(smtplib.SMTP):
@@ -136,7 +136,7 @@ class _Smtp(smtplib.SMTP):
 
 
 class _SmtpOverTls(smtplib.SMTP_SSL):
-    """The same over TLS from the first byte."""
+    """Like `_Smtp`, over TLS from the first byte."""
 
     def __init__(self, address: str, host: str, port: int, timeout_s: float, tls: ssl.SSLContext) -> None:
         self._address = address

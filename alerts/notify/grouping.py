@@ -72,21 +72,21 @@ def next_message(
     if not urgent and free <= rate_limit.reserved:
         # Wait until one more message than the reserved ones is available.
         return Wait(used[rate_limit.reserved - free] + rate_limit.window_ms, GroupingReason.RESERVED)
-    lonely = {notice.alert.fingerprint for notice in notices if notice.alone}
-    company = [notice for notice in notices if notice.alert.fingerprint not in lonely]
-    if not company:
+    sent_alone = {notice.alert.fingerprint for notice in notices if notice.alone}
+    groupable = [notice for notice in notices if notice.alert.fingerprint not in sent_alone]
+    if not groupable:
         return Send((min(notices, key=lambda notice: notice.created_ms),), GroupingReason.ALONE)
     groups: dict[str, list[Notice]] = {}
-    for notice in worst_first(company):
+    for notice in worst_first(groupable):
         groups.setdefault(notice.alert.finding.incident or notice.alert.fingerprint, []).append(notice)
     if len(groups) <= max(1, free - (0 if urgent else rate_limit.reserved)):
         return Send(_with_earlier_notices(next(iter(groups.values()))), GroupingReason.GROUPED)
-    return Send(_with_earlier_notices(worst_first(company)), GroupingReason.DIGEST)
+    return Send(_with_earlier_notices(worst_first(groupable)), GroupingReason.DIGEST)
 
 
 def _with_earlier_notices(notices: Sequence[Notice]) -> tuple[Notice, ...]:
     """The notices up to the message's limit, with all earlier notices of the same alerts."""
     chosen = set(notices[:MAX_NOTICES])
-    named = {notice.alert.fingerprint: notice.created_ms for notice in notices[:MAX_NOTICES]}
-    earlier = (n for n in notices if n.created_ms < named.get(n.alert.fingerprint, 0))
+    newest_ms_of = {notice.alert.fingerprint: notice.created_ms for notice in notices[:MAX_NOTICES]}
+    earlier = (n for n in notices if n.created_ms < newest_ms_of.get(n.alert.fingerprint, 0))
     return worst_first([*chosen, *(notice for notice in earlier if notice not in chosen)])

@@ -67,8 +67,8 @@ class Heartbeat:
         """Send one heartbeat unless it must be withheld."""
         if not leading:
             return HeartbeatOutcome.STANDBY
-        if (why := withhold_reason(last, now_ms, self._clock)) is not None:
-            return why
+        if (reason := withhold_reason(last, now_ms, self._clock)) is not None:
+            return reason
         answer = await self._http.post(Request(self._url, b""))
         failed = answer if isinstance(answer, Failed) else check_response(answer, urlsplit(self._url).hostname or "")
         self.failure = failed.detail if failed else ""

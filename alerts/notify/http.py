@@ -55,11 +55,11 @@ async def resolve(host: str, port: int, allowed: Sequence[Network]) -> list[tupl
         OSError: the name cannot be resolved.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, family=AF_UNSPEC, type=SOCK_STREAM)
-    for _, _, _, _, address in found:
-        if why := forbidden_reason(str(address[0]), allowed):
-            raise ForbiddenAddressError(f"{host} is forbidden: {why}; add its network to allow_networks")
-    return [(AddressFamily(family), str(address[0])) for family, _, _, _, address in found]
+    resolved = await loop.getaddrinfo(host, port, family=AF_UNSPEC, type=SOCK_STREAM)
+    for _, _, _, _, address in resolved:
+        if reason := forbidden_reason(str(address[0]), allowed):
+            raise ForbiddenAddressError(f"{host} is forbidden: {reason}; add its network to allow_networks")
+    return [(AddressFamily(family), str(address[0])) for family, _, _, _, address in resolved]
 
 
 class CheckedResolver(AbstractResolver):
@@ -131,11 +131,11 @@ class Http:
 async def check_ip_literal(host: str, allowed: Sequence[Network]) -> None:
     """Check a host that is an IP address; aiohttp calls resolvers only for names."""
     try:
-        why = forbidden_reason(host.strip("[]"), allowed)
+        reason = forbidden_reason(host.strip("[]"), allowed)
     except ValueError:
         return
-    if why:
-        raise ForbiddenAddressError(f"{why}; add its network to allow_networks")
+    if reason:
+        raise ForbiddenAddressError(f"{reason}; add its network to allow_networks")
 
 
 def check_response(answer: HttpResponse, host: str, accepted: Iterable[int] = range(200, 300)) -> Failed | None:
@@ -175,9 +175,9 @@ def retry_after_s(value: str | None, headers: Mapping[str, str] | None = None) -
 
 def _forbidden_cause(error: BaseException) -> ForbiddenAddressError | None:
     """Unwrap the resolver's error from aiohttp's."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ForbiddenAddressError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ForbiddenAddressError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
     return None

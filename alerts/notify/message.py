@@ -42,7 +42,7 @@ class NotificationMessage:
 
     @property
     def over(self) -> bool:
-        """Whether it reports only ends."""
+        """Whether all notices report resolved alerts."""
         return all(notice.kind is NoticeKind.RESOLVED for notice in self.notices)
 
     @property
@@ -85,15 +85,17 @@ class NotificationMessage:
         return (newline * 2).join(parts)
 
     def _line(self, notice: Notice, markup: Markup) -> str:
-        lost = notice.alert.finding.money_per_minute
-        stake = (
-            "" if lost is None or notice.kind is NoticeKind.RESOLVED else f", {format_money(lost, self.shop)} a minute"
+        loss_per_minute = notice.alert.finding.money_per_minute
+        loss_text = (
+            ""
+            if loss_per_minute is None or notice.kind is NoticeKind.RESOLVED
+            else f", {format_money(loss_per_minute, self.shop)} a minute"
         )
-        return markup.text(truncated(headline(notice), _LINE) + stake)
+        return markup.text(truncated(headline(notice), _LINE) + loss_text)
 
 
 def worst_first(notices: Sequence[Notice]) -> tuple[Notice, ...]:
-    """Sort key: critical first, then firing, then loss, then age."""
+    """Sort notices: by severity, then firing before resolved, then by loss, then by age."""
     return tuple(
         sorted(
             notices,

@@ -22,7 +22,7 @@ _LONGEST = 400
 
 @dataclass(frozen=True, slots=True)
 class MessageFact:
-    """A named fact."""
+    """A line of a message: a name and its text."""
 
     name: str
     text: str
@@ -122,7 +122,7 @@ def _lines(notice: Notice, shop: ShopInfo) -> Iterator[MessageFact]:
             yield MessageFact("Actual", format_number(finding.value, finding.unit, shop))
         yield MessageFact("Expected", _expected(finding, shop))
     if finding.contributors:
-        parts = "; ".join(_contributor(one) for one in finding.contributors[:MAX_CONTRIBUTORS])
+        parts = "; ".join(_contributor(contributor) for contributor in finding.contributors[:MAX_CONTRIBUTORS])
         yield MessageFact("Cause", truncated(one_line(parts), _LONGEST))
     if finding.money_per_minute is not None and alert.status is not Status.RESOLVED:
         yield MessageFact("At stake", f"{format_money(finding.money_per_minute, shop)} a minute")
@@ -171,13 +171,13 @@ def _expected(finding: Finding, shop: ShopInfo) -> str:
     return ", ".join(limits)
 
 
-def _contributor(one: Contributor) -> str:
+def _contributor(contributor: Contributor) -> str:
     effects = [
         f"{round(100 * effect)} % by its {name}"
-        for effect, name in ((one.rate_effect, "rate"), (one.mix_effect, "share"))
+        for effect, name in ((contributor.rate_effect, "rate"), (contributor.mix_effect, "share"))
         if round(100 * effect)
     ]
-    return f"{format_labels(one.labels)} ({' and '.join(effects) or 'no effect'})"
+    return f"{format_labels(contributor.labels)} ({' and '.join(effects) or 'no effect'})"
 
 
 def _links(alert: AlertState, shop: ShopInfo) -> Iterator[tuple[str, str]]:

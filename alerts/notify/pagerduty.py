@@ -29,11 +29,11 @@ class PagerDuty(HttpReceiver):
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """Build one event per notice, in order of creation: a resolve before its trigger would be lost."""
-        for notice in sorted(message.notices, key=lambda one: one.created_ms):
+        for notice in sorted(message.notices, key=lambda notice: notice.created_ms):
             yield Request(self.url.get_secret_value(), json_bytes(self._event(notice, message.shop)), JSON)
 
     def _event(self, notice: Notice, shop: ShopInfo) -> dict[str, object]:
-        alert, text = notice.alert, message_text(notice, shop)
+        alert, content = notice.alert, message_text(notice, shop)
         event: dict[str, object] = {
             "routing_key": self.routing_key.get_secret_value(),
             "event_action": "resolve" if notice.kind is NoticeKind.RESOLVED else "trigger",
@@ -41,7 +41,7 @@ class PagerDuty(HttpReceiver):
         }
         if notice.kind is NoticeKind.RESOLVED:
             return event
-        summary = f"{alert.finding.title} {format_labels(alert.series.labels)}: {text.summary}"
+        summary = f"{alert.finding.title} {format_labels(alert.series.labels)}: {content.summary}"
         return event | {
             "payload": {
                 "summary": truncated(one_line(summary), 1024),
@@ -51,9 +51,9 @@ class PagerDuty(HttpReceiver):
                 "component": format_labels(alert.series.labels) or "shop",
                 "group": alert.finding.incident or alert.fingerprint,
                 "class": alert.series.rule,
-                "custom_details": {line.name: line.text for line in text.lines},
+                "custom_details": {line.name: line.text for line in content.lines},
             },
-            "links": [{"text": name, "href": url} for name, url in text.links],
+            "links": [{"text": name, "href": url} for name, url in content.links],
             "client": "salepulse",
             **({"client_url": shop.url} if shop.url else {}),
         }

@@ -1,4 +1,4 @@
-"""What all receivers share, and those over HTTP."""
+"""The base of all receivers, and of those over HTTP."""
 
 from __future__ import annotations
 
@@ -97,11 +97,13 @@ def check_error_code(
 
 def _error_code_and_message(answer: HttpResponse, *names: str) -> tuple[int | None, str]:
     try:
-        held = msgspec.json.decode(answer.body)
+        decoded = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None, "no JSON"
-    if not isinstance(held, dict):
+    if not isinstance(decoded, dict):
         return None, "no JSON object"
-    code = next((held[name] for name in names if isinstance(held.get(name), int)), None)
-    message = next((held[name] for name in ("errmsg", "msg", "StatusMessage") if isinstance(held.get(name), str)), "")
+    code = next((decoded[name] for name in names if isinstance(decoded.get(name), int)), None)
+    message = next(
+        (decoded[name] for name in ("errmsg", "msg", "StatusMessage") if isinstance(decoded.get(name), str)), ""
+    )
     return code, message[:120]

@@ -51,8 +51,8 @@ def parse_minute_of_day(text: object) -> int:
     >>> parse_minute_of_day("23:30"), parse_minute_of_day("24:00")
     (1410, 1440)
     """
-    found = re.fullmatch(r"(\d\d?):(\d\d)", text) if isinstance(text, str) else None
-    if found is None or int(found[2]) > 59 or (minute := int(found[1]) * 60 + int(found[2])) > MINUTES_A_DAY:
+    match = re.fullmatch(r"(\d\d?):(\d\d)", text) if isinstance(text, str) else None
+    if match is None or int(match[2]) > 59 or (minute := int(match[1]) * 60 + int(match[2])) > MINUTES_A_DAY:
         raise ValueError("write a time such as 23:30")
     return minute
 

@@ -37,8 +37,8 @@ def sample_messages(receiver: str, shop: ShopInfo, now_ms: int) -> Iterator[Noti
         finding=finding,
         fired_ms=now_ms,
     )
-    over = replace(firing, status=Status.RESOLVED, resolved_ms=now_ms + 1, over=FindingReason.WITHIN.value)
-    for kind, alert in ((NoticeKind.FIRING, firing), (NoticeKind.RESOLVED, over)):
-        name = f"{alert.key}:{kind}:{receiver}"
-        notice = Notice(id=name, receiver=receiver, kind=kind, alert=alert, created_ms=now_ms, due_ms=now_ms)
+    resolved = replace(firing, status=Status.RESOLVED, resolved_ms=now_ms + 1, over=FindingReason.WITHIN.value)
+    for kind, alert in ((NoticeKind.FIRING, firing), (NoticeKind.RESOLVED, resolved)):
+        notice_id = f"{alert.key}:{kind}:{receiver}"
+        notice = Notice(id=notice_id, receiver=receiver, kind=kind, alert=alert, created_ms=now_ms, due_ms=now_ms)
         yield NotificationMessage((notice,), shop, now_ms)

@@ -50,5 +50,5 @@ SecretUrl = Annotated[SecretStr, BeforeValidator(_resolved), AfterValidator(_url
 
 
 def host_of(url: SecretStr) -> str:
-    """The part of a URL that may be shown."""
+    """The host of a URL, which is the only part that may be shown."""
     return urlsplit(url.get_secret_value()).hostname or ""

@@ -54,7 +54,7 @@ class Webhook(HttpReceiver):
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
         """Build one event per notice; its id identifies a repeat."""
-        for notice in sorted(message.notices, key=lambda one: one.created_ms):
+        for notice in sorted(message.notices, key=lambda notice: notice.created_ms):
             body = json_bytes(
                 {
                     "type": f"alert.{notice.kind}",
@@ -63,11 +63,11 @@ class Webhook(HttpReceiver):
                 }
             )
             now_s = message.now_ms // 1000
-            name = f"msg_{hashlib.sha256(notice.id.encode()).hexdigest()[:24]}"
+            message_id = f"msg_{hashlib.sha256(notice.id.encode()).hexdigest()[:24]}"
             headers = {
                 **JSON,
-                "webhook-id": name,
+                "webhook-id": message_id,
                 "webhook-timestamp": str(now_s),
-                "webhook-signature": sign(self.secret.get_secret_value(), name, now_s, body),
+                "webhook-signature": sign(self.secret.get_secret_value(), message_id, now_s, body),
             }
             yield Request(self.url.get_secret_value(), body, headers)
