@@ -72,9 +72,9 @@ class MemoryStore:
 
     def count(self, topic: Topic, values: Sequence[bytes], last_ms: int) -> None:
         """Count messages of a topic up to a moment; the view must have polled since the last call."""
-        held, partition = self._topics[topic], Partition(topic, 0)
+        state, partition = self._topics[topic], Partition(topic, 0)
         events, rejected = read_columns(topic, list(values), self._numbers, self._settings.currency)
-        fresh = held.seen.first_seen(events.ids)
+        fresh = state.seen.first_seen(events.ids)
         self._totals[f"duplicates,{topic},"] += len(events) - int(fresh.sum())
         self._totals[f"rejected,{topic},"] += len(rejected)
         self._totals[f"events,{topic},"] += int(fresh.sum())
@@ -84,14 +84,14 @@ class MemoryStore:
         delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)
         if len(events):
             oldest_ms, newest_ms = int(events.ts.min()), int(events.ts.max())
-            held.seen.add(events.ids, oldest_ms, newest_ms)
-            held.seen.forget_before(newest_ms)
+            state.seen.add(events.ids, oldest_ms, newest_ms)
+            state.seen.forget_before(newest_ms)
             moves_ms = newest_not_ahead(events.ts, EventTimeBounds(None, None, None, now_ms=last_ms))
             if moves_ms is not None:
-                held.newest_ms = max(held.newest_ms or 0, moves_ms)
-                held.last_counted_ms = last_ms
-        self._log[partition] = LogEntry(held.position, held.position + len(values), delta)
-        held.position += len(values)
+                state.newest_ms = max(state.newest_ms or 0, moves_ms)
+                state.last_counted_ms = last_ms
+        self._log[partition] = LogEntry(state.position, state.position + len(values), delta)
+        state.position += len(values)
         for level in self._levels:
             for start, part in level.blocks(delta):
                 self._put((level.name, start), partition, part)
@@ -105,17 +105,17 @@ class MemoryStore:
 
     def _joined(self, events: Columns) -> OrderChanges:
         order_facts = events.order_facts.by_order()
-        found = join(
+        changes = join(
             order_facts, {key: self._records.get(key) for key in order_facts.facts}, self._limits, self._numbers
         )
-        self._records.update({change.key: change.after for change in found.changes})
-        return found
+        self._records.update({change.key: change.after for change in changes.changes})
+        return changes
 
     def _put(self, block: BlockId, partition: Partition, part: PaneDelta) -> None:
         parts = self._parts[block]
         parts.append((partition, part))
         if len(parts) > _TOGETHER:
-            self._parts[block] = [(partition, merge([one for _, one in parts]))]
+            self._parts[block] = [(partition, merge([delta for _, delta in parts]))]
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -132,9 +132,9 @@ class MemoryStore:
             ("memory",),
             {
                 Partition(topic, 0): PartitionState(
-                    held.position, held.position, held.newest_ms, held.last_counted_ms, self._now_ms, 0
+                    counted.position, counted.position, counted.newest_ms, counted.last_counted_ms, self._now_ms, 0
                 )
-                for topic, held in self._topics.items()
+                for topic, counted in self._topics.items()
             },
             self._version,
         )
@@ -144,7 +144,7 @@ class MemoryStore:
         return dict(self._promotions)
 
     async def retained_spans(self) -> RetainedSpans:
-        """Nothing is deleted but seconds that the view has read."""
+        """All spans: only seconds that the view has already read are deleted."""
         return NO_RETAINED_SPANS
 
     async def log(self, after: Mapping[Partition, int]) -> dict[Partition, list[LogEntry]]:

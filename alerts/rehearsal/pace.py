@@ -81,4 +81,4 @@ def max_step_s(rule: Rule) -> float:
 
 
 def _first(choices: Sequence[int], least: float) -> int:
-    return next((one for one in choices if one >= least), choices[-1])
+    return next((choice for choice in choices if choice >= least), choices[-1])

@@ -66,31 +66,35 @@ def play(
     inhibited: set[tuple[Series, FindingReason]] = set()
     for inputs in snapshots:
         at_ms = inputs.as_of_ms if inputs.seen_ms is None else inputs.seen_ms
-        counts = at_ms >= from_ms
+        is_scored = at_ms >= from_ms
         evaluation, memory = evaluate(rules, inputs, memory, alerts.keys(), step_s=step_s)
-        if counts:
+        if is_scored:
             played.start_ms = played.start_ms or at_ms
             played.end_ms = at_ms
             played.evaluations += 1
             played.judged.update(name for name, _ in evaluation.judged)
         firing_before = {series for series, alert in alerts.items() if alert.status is Status.FIRING}
-        waited_for = series_with_pending_successor(evaluation.findings, firing_before)
+        with_pending_successor = series_with_pending_successor(evaluation.findings, firing_before)
         for finding in evaluation.findings:
             series = finding.series
             if finding.condition is Condition.INHIBITED:
                 inhibited.add((series, finding.reason))
             alert = advance(
-                alerts.get(series), finding, timing[series.rule], at_ms, has_pending_successor=series in waited_for
+                alerts.get(series),
+                finding,
+                timing[series.rule],
+                at_ms,
+                has_pending_successor=series in with_pending_successor,
             )
-            firing = counts and alert is not None and alert.status is Status.FIRING
+            firing = is_scored and alert is not None and alert.status is Status.FIRING
             if firing and finding.continues in open_pages and series not in open_pages:
                 open_pages[series] = open_pages.pop(finding.continues)
             elif firing and series not in open_pages and finding.condition is Condition.BREACHED:
                 open_pages[series] = len(played.pages)
                 played.pages.append(Page(series, finding.incident, at_ms, finding))
             elif not firing and series in open_pages:
-                place = open_pages.pop(series)
-                played.pages[place] = replace(played.pages[place], resolved_ms=at_ms)
+                index = open_pages.pop(series)
+                played.pages[index] = replace(played.pages[index], resolved_ms=at_ms)
             if alert is None or alert.status is Status.RESOLVED:
                 alerts.pop(series, None)
             else:

@@ -57,7 +57,7 @@ class SaleTimeline:
     def points(self, name: str, step: int) -> list[tuple[float, float]]:
         """(middle in minutes since the epoch, average per minute) of each `step` minutes."""
         counts = self.by_minute[name]
-        parts = (self.minutes[place : place + step] for place in range(0, len(self.minutes), step))
+        parts = (self.minutes[start : start + step] for start in range(0, len(self.minutes), step))
         return [((part.start + part.stop) / 2, sum(counts[minute] for minute in part) / len(part)) for part in parts]
 
 

@@ -43,58 +43,58 @@ class Report:
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row of `HEADER` for each rule that paged, most pages first."""
-        ranked = sorted(self.found.rules.items(), key=lambda one: (-one[1].pages, one[0]))
+        ranked = sorted(self.found.rules.items(), key=lambda rule_score: (-rule_score[1].pages, rule_score[0]))
         return [
             (
                 name,
-                str(one.pages),
-                self._known(one.right),
-                self._known(one.false),
-                self._known(one.late),
-                str(one.plain),
-                "–" if one.precision is None or self.happened is None else f"{one.precision:.0%}",
-                f"{statistics.median(one.delays_s):.0f} s" if one.delays_s else "–",
-                self._known(one.false / self.found.days if self.found.days else 0),
+                str(rule_score.pages),
+                self._known(rule_score.right),
+                self._known(rule_score.false),
+                self._known(rule_score.late),
+                str(rule_score.plain),
+                "–" if rule_score.precision is None or self.happened is None else f"{rule_score.precision:.0%}",
+                f"{statistics.median(rule_score.delays_s):.0f} s" if rule_score.delays_s else "–",
+                self._known(rule_score.false / self.found.days if self.found.days else 0),
             )
-            for name, one in ranked
+            for name, rule_score in ranked
         ]
 
     def _known(self, number: float) -> str:
         return "?" if self.happened is None else f"{number:.3g}"
 
     def verdict(self) -> str:
-        """One line."""
-        found = self.found
-        whole = f"{len(self.played.pages)} pages in {found.days * 24:.1f} h"
+        """Summarize the result in one line."""
+        score = self.found
+        whole = f"{len(self.played.pages)} pages in {score.days * 24:.1f} h"
         if self.happened is None:
             return f"{whole}; what really went wrong is not known"
-        paged = sum(one.first is not None for one in found.detected)
-        per_day = found.false_per_day
+        paged = sum(incident.first is not None for incident in score.detected)
+        per_day = score.false_per_day
         rate = "" if per_day is None else f", {per_day:.2g} false pages a day"
-        late = f", {len(found.late)} late" if found.late else ""
-        wrong = f"{len(found.false)} pages were false{late}{rate}"
-        return f"{whole}: {paged} of {len(found.detected)} incidents paged, {wrong}"
+        late = f", {len(score.late)} late" if score.late else ""
+        wrong = f"{len(score.false)} pages were false{late}{rate}"
+        return f"{whole}: {paged} of {len(score.detected)} incidents paged, {wrong}"
 
     def incidents(self) -> list[tuple[str, ...]]:
         """(incident, time, first rule, delay, pages)."""
         return [
             (
-                one.happened.kind,
-                format_utc_ms(one.happened.start_ms),
-                str(one.first.series) if one.first else "none",
-                f"{one.delay_s:.0f} s" if one.delay_s is not None else "–",
-                str(one.pages),
+                incident.happened.kind,
+                format_utc_ms(incident.happened.start_ms),
+                str(incident.first.series) if incident.first else "none",
+                f"{incident.delay_s:.0f} s" if incident.delay_s is not None else "–",
+                str(incident.pages),
             )
-            for one in self.found.detected
+            for incident in self.found.detected
         ]
 
     def pages(self) -> list[tuple[str, ...]]:
         """(start, end, severity, verdict, summary) in order of start."""
-        found = self.found
-        verdicts = {"false": found.false, "late": found.late, "plain": found.plain}
+        score = self.found
+        verdicts = {"false": score.false, "late": score.late, "plain": score.plain}
         known = {id(page): verdict for verdict, pages in verdicts.items() for page in pages}
 
-        def judged(page: Page) -> str:
+        def verdict_of(page: Page) -> str:
             return "" if self.happened is None else known.get(id(page), "right")
 
         return [
@@ -102,7 +102,7 @@ class Report:
                 format_utc_ms(page.fired_ms),
                 format_utc_ms(page.resolved_ms) if page.resolved_ms else "",
                 page.finding.severity.value,
-                judged(page),
+                verdict_of(page),
                 page.finding.summary,
             )
             for page in self.played.pages
@@ -131,7 +131,7 @@ class Report:
         }
 
     def html(self) -> str:
-        """A self-contained page."""
+        """Render a self-contained HTML page."""
         parts = [
             "<!doctype html><html lang=en><meta charset=utf-8><title>Rehearsal</title>",
             f"<style>{_STYLE}</style><h1>Rehearsal</h1><p>{escape(self.verdict())}</p><p>{escape(self.pace.describe())}</p>",
@@ -157,9 +157,9 @@ class Report:
             return _MARGIN + (at_ms / 60_000 - first) / (last - first) * (_WIDTH - 2 * _MARGIN)
 
         drawn = [
-            f'<rect x="{x(one.start_ms):.1f}" width="{max(1.0, x(one.end_ms) - x(one.start_ms)):.1f}" y="{_MARGIN}" '
-            f'height="{_HEIGHT - 2 * _MARGIN}" fill="#f4c7c3"><title>{escape(one.kind)}</title></rect>'
-            for one in self.happened or ()
+            f'<rect x="{x(band.start_ms):.1f}" width="{max(1.0, x(band.end_ms) - x(band.start_ms)):.1f}" y="{_MARGIN}" '
+            f'height="{_HEIGHT - 2 * _MARGIN}" fill="#f4c7c3"><title>{escape(band.kind)}</title></rect>'
+            for band in self.happened or ()
         ]
         for name in self.course.by_minute:
             means = self.course.points(name, step)
@@ -190,10 +190,10 @@ def report(
     pace: RehearsalPace,
 ) -> Report:
     """Score the pages against the actual incidents."""
-    found = Score()
+    total = Score()
     plain = {rule.name for rule in rules.rules if isinstance(rule.detect, ThresholdDetector | HealthCheckDetector)}
-    score(found, played, happened or (), plain)
-    return Report(played, happened, found, course, pace, rules)
+    score(total, played, happened or (), plain)
+    return Report(played, happened, total, course, pace, rules)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from alerts.rehearsal.play import Page, RehearsalResult
 
 LATE_PAGE_WITHIN_MS = 300_000
-"""A page this long after an incident's end still belongs to it, but is late, unless its rule states a limit."""
+"""A page within this time after an incident's end still belongs to it, but is late, unless its rule is in `plain`."""
 
 DETECTED_AS: Mapping[str, frozenset[str]] = {
     "conversion_drop": frozenset({"orders"}),
@@ -42,7 +42,7 @@ class DetectedIncident:
     happened: ActualIncident
     first: Page | None
     pages: int
-    """The late ones among them."""
+    """Number of pages, including late ones."""
 
     @property
     def delay_s(self) -> float | None:

@@ -73,7 +73,7 @@ def simulated(config: SimulationConfig) -> RehearsalSource:
     """A sale with the incidents of its configuration."""
     season = Season(config)
     incidents = season.present.world.effects.incidents
-    happened = [ActualIncident(one.kind, one.start_ms, one.end_ms) for one in incidents]
+    happened = [ActualIncident(incident.kind, incident.start_ms, incident.end_ms) for incident in incidents]
     return RehearsalSource(season_messages(season), happened, (season.start_ms, config.end_ms))
 
 

@@ -33,7 +33,8 @@ class StoreSample:
     as_of_ms: int
     partitions: Mapping[Partition, PartitionState]
     stale: tuple[Partition, ...] | None
-    """Whether workers could write heartbeats until now; if not, readings that depend on them are unknown."""
+    """Partitions without a recent heartbeat; None: workers could not write any, and readings that depend on them are
+    unknown."""
     incomplete: Mapping[Partition, int]
     refuses: bool = False
     """Whether Redis responds and refuses writes."""
@@ -78,16 +79,16 @@ def health_readings(sample: StoreSample, shares: RecentTotals) -> Iterator[Healt
 
     yield HealthReading(HealthCheck.STALE, if_reported(len(sample.stale or ())))
     for topic in EVENT_TOPICS:
-        partitions = [held for partition, held in sample.partitions.items() if partition.topic is topic]
-        about = (("topic", topic.value),)
+        partitions = [state for partition, state in sample.partitions.items() if partition.topic is topic]
+        labels = (("topic", topic.value),)
         if partitions:
-            yield HealthReading(HealthCheck.LAG, if_reported(sum(held.lag or 0 for held in partitions)), about)
+            yield HealthReading(HealthCheck.LAG, if_reported(sum(state.lag or 0 for state in partitions)), labels)
             if sample.clock is Clock.WALL:
-                yield HealthReading(HealthCheck.LAG_AGE, if_reported(_lag_age_s(partitions, sample.now_ms)), about)
+                yield HealthReading(HealthCheck.LAG_AGE, if_reported(_lag_age_s(partitions, sample.now_ms)), labels)
         for name, kind in ((HealthCheck.REFUSED, "rejected"), (HealthCheck.REPEATED, "duplicates")):
             share = shares.of(kind, topic)
             if share is not None:
-                yield HealthReading(name, share, about)
+                yield HealthReading(name, share, labels)
     if sample.clock is Clock.WALL:
         yield HealthReading(HealthCheck.AS_OF_AGE, if_reported(max(0, sample.now_ms - sample.as_of_ms) / 1000))
     for (written_to, source), ahead_s in sorted(sample.clocks.sources.items()):
@@ -100,5 +101,5 @@ def health_readings(sample: StoreSample, shares: RecentTotals) -> Iterator[Healt
 
 def _lag_age_s(partitions: Iterable[PartitionState], now_ms: int) -> float:
     """Age of the newest event of the partition that is furthest behind."""
-    waiting = (held.newest_ms for held in partitions if held.lag and held.newest_ms is not None)
-    return max((now_ms - newest_ms for newest_ms in waiting), default=0) / 1000
+    newest_times_ms = (state.newest_ms for state in partitions if state.lag and state.newest_ms is not None)
+    return max((now_ms - newest_ms for newest_ms in newest_times_ms), default=0) / 1000

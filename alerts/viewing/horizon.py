@@ -33,15 +33,15 @@ class Horizon:
 
 def continuous_topics(rules: Rules) -> frozenset[Topic]:
     """The topics whose silence counts as a silence of the shop."""
-    found: set[Topic] = set()
+    topics: set[Topic] = set()
     for rule in rules.rules:
         if (
             rule.enabled
             and isinstance(rule.detect, SequentialDetector | SilenceDetector)
             and RuleScope.SOURCE not in rule.for_each
         ):
-            found |= rule.topics
-    return frozenset(found)
+            topics |= rule.topics
+    return frozenset(topics)
 
 
 def horizon(
@@ -64,11 +64,11 @@ def horizon(
     last_ms = at_ms if settings.clock is Clock.WALL else max(counted)
     reached = [last_ms]
     for topic in settings.topics_in_as_of:
-        mine = [partition for name, partition in partitions.items() if name.topic is topic]
-        newest_ms = max((partition.newest_ms or 0 for partition in mine), default=0)
+        of_topic = [partition for name, partition in partitions.items() if name.topic is topic]
+        newest_ms = max((partition.newest_ms or 0 for partition in of_topic), default=0)
         if newest_ms:
-            waits = topic in continuous_topics and not _idle(mine, at_ms, settings)
-            reached += _reached(mine, newest_ms if waits else last_ms, settings.clock)
+            waits = topic in continuous_topics and not _idle(of_topic, at_ms, settings)
+            reached += _reached(of_topic, newest_ms if waits else last_ms, settings.clock)
     as_of_ms = min(reached)
     as_of_ms -= as_of_ms % 1000
     return Horizon(as_of_ms, as_of_ms // 1000 - SETTLE_S)

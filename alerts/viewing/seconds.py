@@ -1,4 +1,4 @@
-"""Select the rows of the view that sequential and silence rules need."""
+"""Select the rows of the view that sequential and silence rules read."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from streams.view.numbers import SecondCells
 
 
 def required_scopes(rules: Rules) -> frozenset[RuleScope]:
-    """The scopes of those rules, and always the whole shop."""
-    asking = (
+    """The scopes of enabled sequential and silence rules, and always the whole shop."""
+    counter_rules = (
         rule for rule in rules.rules if rule.enabled and isinstance(rule.detect, SequentialDetector | SilenceDetector)
     )
-    return frozenset({RuleScope.ALL}.union(*(rule.for_each for rule in asking)))
+    return frozenset({RuleScope.ALL}.union(*(rule.for_each for rule in counter_rules)))
 
 
 @dataclass(slots=True)
@@ -40,13 +40,13 @@ class SelectedRows:
     """# [row]: new row, -1 if not selected"""
 
     def panes(self, found: SecondCells) -> CellPanes:
-        """Return the selected cells."""
-        place_of = self._numbered(found.rows)
+        """Return the cells of the selected rows."""
+        new_row_of = self._numbered(found.rows)
         cells = found.cells
-        places = place_of[cells.rows]
-        kept = places >= 0
+        new_rows = new_row_of[cells.rows]
+        kept = new_rows >= 0
         # The order of rows is kept, so keys stay sorted.
-        keys = cell_keys(cells.panes[kept], places[kept], cells.counters[kept])
+        keys = cell_keys(cells.panes[kept], new_rows[kept], cells.counters[kept])
         return CellPanes(found.span.start_s, found.span.end_s, self.labels, Cells(keys, cells.amounts[kept]))
 
     def _numbered(self, rows: RowIndex) -> Ints:
@@ -69,7 +69,7 @@ class SelectedRows:
 
 
 def to_dimension(scope: RuleScope) -> Dimension:
-    """The view's name of a scope."""
+    """The dimension of the view for a scope."""
     return SourceDimension.SOURCE if scope is RuleScope.SOURCE else Scope(scope.value)
 
 

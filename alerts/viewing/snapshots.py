@@ -69,57 +69,61 @@ class InputReader:
         now: dict[tuple[Window, RuleScope], Table] = {}
         past: dict[tuple[Window, RuleScope, ReferencePeriod], tuple[Table, ...]] = {}
         all_skus = wants_all_skus(rules)
-        asked = table_queries(rules)
-        for ask in sorted(asked, key=str):
-            if ask.scope is RuleScope.SOURCE:
+        queries = table_queries(rules)
+        for query in sorted(queries, key=str):
+            if query.scope is RuleScope.SOURCE:
                 continue  # producers exist only as seconds
-            if ask.against is None:
-                answer = await self._answer(view, at_ms, seen.as_of_ms, ask, all_skus)
-                now[ask.window, ask.scope] = answer
+            if query.against is None:
+                answer = await self._answer(view, at_ms, seen.as_of_ms, query, all_skus)
+                now[query.window, query.scope] = answer
             else:
-                past[ask.window, ask.scope, ask.against] = await self._past(view, at_ms, seen.as_of_ms, ask, holes_ms)
-        self._cache = {ask: cached for ask, cached in self._cache.items() if ask in asked}
+                past[query.window, query.scope, query.against] = await self._past(
+                    view, at_ms, seen.as_of_ms, query, holes_ms
+                )
+        self._cache = {query: cached for query, cached in self._cache.items() if query in queries}
         return DetectionInputs(seen.as_of_ms, panes, now, past, tuple(facts), view.promotions, at_ms)
 
-    async def _answer(self, view: RollingView, at_ms: int, as_of_ms: int, ask: TableQuery, all_skus: bool) -> Table:
-        cached, began_s = self._cache.get(ask), self._clock()
+    async def _answer(self, view: RollingView, at_ms: int, as_of_ms: int, query: TableQuery, all_skus: bool) -> Table:
+        cached, began_s = self._cache.get(query), self._clock()
         if cached is None or began_s >= cached.until_s:
             try:
-                answer = await self._tables.now(view, at_ms, as_of_ms, ask, all_skus=all_skus)
+                answer = await self._tables.now(view, at_ms, as_of_ms, query, all_skus=all_skus)
             except NotAnswerableError:
                 answer = NO_TABLE
-            quick = ask.scope is RuleScope.SKU or ask.window in (Window.M1, Window.M5)
-            cached = self._keep(ask, (answer,), began_s, _QUICK_S if quick else _SLOW_S)
+            quick = query.scope is RuleScope.SKU or query.window in (Window.M1, Window.M5)
+            cached = self._keep(query, (answer,), began_s, _QUICK_S if quick else _SLOW_S)
         return cached.tables[0]
 
     async def _past(
-        self, view: RollingView, at_ms: int, as_of_ms: int, ask: TableQuery, holes_ms: Mapping[Partition, int]
+        self, view: RollingView, at_ms: int, as_of_ms: int, query: TableQuery, holes_ms: Mapping[Partition, int]
     ) -> tuple[Table, ...]:
-        cached, began_s = self._cache.get(ask), self._clock()
+        cached, began_s = self._cache.get(query), self._clock()
         if cached is None or began_s >= cached.until_s:
-            assert ask.against is not None
-            found: list[Table] = []
-            for questions in reference_questions(ask.against, ask.window, as_of_ms, view.promotions, self._settings):
+            assert query.against is not None
+            tables: list[Table] = []
+            for questions in reference_questions(
+                query.against, query.window, as_of_ms, view.promotions, self._settings
+            ):
                 for question in questions:
                     if is_free_of_losses(question, holes_ms, self._settings):
-                        table = await self._tables.past(view, at_ms, ask, question)
+                        table = await self._tables.past(view, at_ms, query, question)
                         if table is not None:
-                            found.append(_named_now(table, ask, question.promotion, view, as_of_ms))
-                if found:
+                            tables.append(_named_now(table, query, question.promotion, view, as_of_ms))
+                if tables:
                     break
-            short = ask.window in (Window.M1, Window.M5)
-            cached = self._keep(ask, tuple(found), began_s, _SLOW_S if short else _PAST_S)
+            short = query.window in (Window.M1, Window.M5)
+            cached = self._keep(query, tuple(tables), began_s, _SLOW_S if short else _PAST_S)
         return cached.tables
 
-    def _keep(self, ask: TableQuery, tables: tuple[Table, ...], began_s: float, lasts_s: float) -> _CachedTables:
+    def _keep(self, query: TableQuery, tables: tuple[Table, ...], began_s: float, lasts_s: float) -> _CachedTables:
         ended_s = self._clock()
-        cached = self._cache[ask] = _CachedTables(tables, ended_s + max(lasts_s, _SHARE * (ended_s - began_s)))
+        cached = self._cache[query] = _CachedTables(tables, ended_s + max(lasts_s, _SHARE * (ended_s - began_s)))
         return cached
 
 
-def _named_now(table: Table, ask: TableQuery, baseline: str | None, view: RollingView, as_of_ms: int) -> Table:
-    """The reference promotion of the running one."""
+def _named_now(table: Table, query: TableQuery, baseline: str | None, view: RollingView, as_of_ms: int) -> Table:
+    """The table with the reference promotion renamed to the running one, so that both are the same series."""
     current = promotions.current_promotion(view.promotions, as_of_ms)
-    if ask.scope is not RuleScope.PROMOTION or baseline is None or current is None:
+    if query.scope is not RuleScope.PROMOTION or baseline is None or current is None:
         return table
-    return replace(table, values=tuple(current.promotion_id if one == baseline else one for one in table.values))
+    return replace(table, values=tuple(current.promotion_id if value == baseline else value for value in table.values))

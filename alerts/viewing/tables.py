@@ -38,7 +38,7 @@ _PROBABILITIES = {f"target_probability.{tier}" for tier in TARGET_TIERS}
 
 
 class TableReader:
-    """Queries the view for rules."""
+    """Answers table queries from the view."""
 
     def __init__(self, forecasts: Forecasts, overdue_after_h: float) -> None:
         self._forecasts, self._overdue_after_h = forecasts, overdue_after_h
@@ -95,7 +95,7 @@ class TableReader:
         self, view: RollingView, at_ms: int, as_of_ms: int, names: Sequence[str]
     ) -> dict[str, list[float]]:
         """Probability that each running promotion reaches its targets."""
-        found = {f"target_probability.{tier}": [np.nan] * len(names) for tier in TARGET_TIERS}
+        probabilities = {f"target_probability.{tier}": [np.nan] * len(names) for tier in TARGET_TIERS}
         for promotion in running_promotions(view.promotions, as_of_ms):
             if promotion.targets is None or promotion.promotion_id not in names:
                 continue
@@ -104,22 +104,22 @@ class TableReader:
             except NotAnswerableError:
                 continue
             if outlook is not None:
-                place = names.index(promotion.promotion_id)
+                index = names.index(promotion.promotion_id)
                 for tier, target in zip(TARGET_TIERS, dict(promotion.targets).values(), strict=True):
-                    found[f"target_probability.{tier}"][place] = outlook.forecast.probability(target)
-        return found
+                    probabilities[f"target_probability.{tier}"][index] = outlook.forecast.probability(target)
+        return probabilities
 
 
 def table(items: Iterable[Item], names: Iterable[str], extra: dict[str, list[float]]) -> Table:
     """Convert items to columns; NaN for null."""
-    held = list(items)
+    rows = list(items)
     columns = {
-        name: np.array([np.nan if item.values.get(name) is None else item.values[name] for item in held], np.float64)
+        name: np.array([np.nan if item.values.get(name) is None else item.values[name] for item in rows], np.float64)
         for name in names
         if name not in NON_KPI_VALUES
     }
     forecast = {name: np.array(numbers, np.float64) for name, numbers in extra.items()}
-    return Table(tuple(item.value for item in held), {**columns, **forecast})
+    return Table(tuple(item.value for item in rows), {**columns, **forecast})
 
 
 def wants_all_skus(rules: Rules) -> bool:
@@ -152,13 +152,13 @@ async def _skus(view: RollingView, at_ms: int, best: KpiQuery | None) -> list[st
     names = sorted(promoted_skus(view.promotions, as_of_ms))[:MAX_SKUS]
     names += await view.stock_at(as_of_ms, at_ms, _oversold)
     if best is not None:
-        asked = replace(best, only=frozenset())
-        names += [item.value for item in (await view.every(asked, at_ms)).items]
+        unfiltered = replace(best, only=frozenset())
+        names += [item.value for item in (await view.every(unfiltered, at_ms)).items]
     return list(dict.fromkeys(names))
 
 
-def _oversold(book: StockState, names: StockNames) -> list[str]:
-    units, known = book.now.every()
+def _oversold(stock: StockState, names: StockNames) -> list[str]:
+    units, known = stock.now.every()
     numbers = np.flatnonzero(known & (units < 0))
     worst = numbers[np.argsort(units[numbers], kind="stable")][:MAX_ITEMS]
     return [names.skus.names[number] for number in worst.tolist()]

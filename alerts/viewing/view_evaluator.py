@@ -1,6 +1,6 @@
 """The evaluator over the workers' counts.
 
-The view is followed in a separate thread, where evaluations run, too, so that sending continues meanwhile.
+A separate thread follows the view and runs the evaluations, so that delivery of notifications continues meanwhile.
 """
 
 from __future__ import annotations
@@ -44,8 +44,6 @@ _REPORT_MAX_AGE_MS = 15_000
 """Maximum age of a worker's report."""
 _MAX_CATCH_UP_S = 1.5
 """Maximum duration of one catch-up, between renewals of the lease."""
-
-
 _WORKER_RETRIES_S = 5.0
 """How soon a worker has retried after Redis is back, on a busy machine."""
 
@@ -93,10 +91,10 @@ class ViewEvaluator:
         return self._loader.loaded.rules
 
     def timing(self, rule: str) -> Timing:
-        """Timing of a rule's alerts."""
-        for one in self._loader.loaded.rules.rules:
-            if one.name == rule:
-                return Timing(for_ms=round(one.for_s * 1000), clear_ms=round(one.keep_firing_for * 1000))
+        """Timing of a rule's alerts; alerts of a removed rule resolve at once."""
+        for candidate in self._loader.loaded.rules.rules:
+            if candidate.name == rule:
+                return Timing(for_ms=round(candidate.for_s * 1000), clear_ms=round(candidate.keep_firing_for * 1000))
         return Timing()
 
     def set_store_uptime(self, store_healthy_for_s: Callable[[], float]) -> None:
@@ -106,10 +104,10 @@ class ViewEvaluator:
     async def evaluate(self, watched: Collection[Series], now_ms: int) -> EvaluationRun | None:
         """Reload the rules if they changed, and evaluate them in the view's thread."""
         self._reload()
-        one = _EvaluationRequest(self._rules, watched)
+        request = _EvaluationRequest(self._rules, watched)
         try:
             return await asyncio.wrap_future(
-                self._following.ask(lambda view, at_ms: self._evaluate(view, at_ms, one), pause_polling=True)
+                self._following.ask(lambda view, at_ms: self._evaluate(view, at_ms, request), pause_polling=True)
             )
         except (NotReadyError, NotAnswerableError):
             return None
@@ -125,29 +123,31 @@ class ViewEvaluator:
         loaded = self._loader.loaded
         self._rules = disable_unsettled_rules(loaded.rules, self._settings.not_in_as_of)
         if loaded.errors:
-            log.error("rules invalid; the last valid ones stay in force", errors=[str(one) for one in loaded.errors])
+            log.error(
+                "rules invalid; the last valid ones stay in force", errors=[str(error) for error in loaded.errors]
+            )
         else:
             log.info("rules reloaded", rules=len(loaded.rules.rules), version=loaded.version)
 
     # In the view's thread ---------------------------------------------------------------------------------------------
 
-    async def _evaluate(self, view: RollingView, at_ms: int, one: _EvaluationRequest) -> EvaluationRun | None:
-        seen = horizon(view.state.existing_partitions, at_ms, self._settings, continuous_topics(one.rules))
+    async def _evaluate(self, view: RollingView, at_ms: int, request: _EvaluationRequest) -> EvaluationRun | None:
+        seen = horizon(view.state.existing_partitions, at_ms, self._settings, continuous_topics(request.rules))
         if seen is None:
             return None
         if view.state.unread and self._memory.evaluated_until_s is not None:  # some events are temporarily missing
             seen = seen.not_after(self._memory.evaluated_until_s)
-        start_s = await self._catch_up(view, seen, one)
+        start_s = await self._catch_up(view, seen, request)
         if start_s is None:
             return None
-        panes = await self._snapshots.seconds(view, one.rules, Span(start_s, max(start_s, seen.settled_s)))
+        panes = await self._snapshots.seconds(view, request.rules, Span(start_s, max(start_s, seen.settled_s)))
         if self._memory.evaluated_until_s is None:
             panes = panes.from_first()
         readings = self._facts(view, at_ms, seen)
         holes = view.state.incomplete
-        snapshot = await self._snapshots.take(view, at_ms, one.rules, panes, seen, readings, holes)
-        evaluation = self._judge(one.rules, snapshot, one.watched)
-        ids = frozenset(held.promotion_id for held in running_promotions(view.promotions, seen.as_of_ms))
+        snapshot = await self._snapshots.take(view, at_ms, request.rules, panes, seen, readings, holes)
+        evaluation = self._judge(request.rules, snapshot, request.watched)
+        ids = frozenset(promotion.promotion_id for promotion in running_promotions(view.promotions, seen.as_of_ms))
         return EvaluationRun(evaluation, ids)
 
     def _judge(self, rules: Rules, snapshot: DetectionInputs, watched: Collection[Series]) -> Evaluation:
@@ -155,7 +155,7 @@ class ViewEvaluator:
         evaluation, self._memory = evaluate(rules, snapshot, memory, watched)
         return evaluation
 
-    async def _catch_up(self, view: RollingView, seen: Horizon, one: _EvaluationRequest) -> int | None:
+    async def _catch_up(self, view: RollingView, seen: Horizon, request: _EvaluationRequest) -> int | None:
         """Evaluate a part of the backlog without reporting; return its end, or None if more remains."""
         began_s = time.monotonic()
         if self._memory.evaluated_until_s is not None and self._memory.evaluated_until_s > seen.settled_s + HISTORY_S:
@@ -165,11 +165,11 @@ class ViewEvaluator:
         while seen.settled_s - start_s > _STRETCH_S:
             if time.monotonic() - began_s > _MAX_CATCH_UP_S:
                 return None
-            panes = await self._snapshots.seconds(view, one.rules, Span(start_s, start_s + _STRETCH_S))
+            panes = await self._snapshots.seconds(view, request.rules, Span(start_s, start_s + _STRETCH_S))
             if self._memory.evaluated_until_s is None:
                 panes = panes.from_first()
             self._judge(
-                one.rules,
+                request.rules,
                 DetectionInputs(panes.end_s * 1000, panes, health_readings=None, promotions=view.promotions),
                 (),
             )
