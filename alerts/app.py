@@ -1,4 +1,4 @@
-"""The process of `salepulse alerts`: checks before the start, signals, and its end."""
+"""The process of `salepulse alerts`: preflight checks, signals and shutdown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from streams.store.last_evaluation import read_last_evaluation
 log = structlog.get_logger()
 
 _HUNG_AFTER_S = 30
-"""After this long without a turn of the event loop, the process ends, and another one takes over."""
+"""If the event loop does not run for this long, the process exits, and another process takes over."""
 
 
 def run(settings: Settings, evaluator: EvaluatorFactory | None = None) -> None:
@@ -51,7 +51,10 @@ def run(settings: Settings, evaluator: EvaluatorFactory | None = None) -> None:
 
 
 async def preflight(settings: Settings) -> None:
-    """Check the broker's topics. Redis may be unavailable: the alerts about it must be sent."""
+    """Check the topics in Kafka. Redis may be unavailable, because alerts about its outage must still be sent.
+
+    Raises SalepulseError if Kafka does not respond, or a topic is missing or unsuitable.
+    """
     redis, at_work = connect(settings), True
     try:
         await check(redis)
@@ -104,6 +107,6 @@ async def _run(
 
 
 def view_evaluator_factory(settings: Settings) -> EvaluatorFactory:
-    """Evaluate the rules of the settings over the workers' counts. Raises RulesError."""
+    """Build evaluators of the configured rules over the workers' counts. Raises RulesError if the rules are invalid."""
     loader = RuleLoader(rules_path(settings))
     return lambda settings, _redis: ViewEvaluator(settings, loader)

@@ -24,6 +24,13 @@ from alerts.state.update import AlertStateUpdate, update_alerts, watched
 from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.states import LeaderLease, StateStore, StoredAlerts, WriteResult
 
+log = structlog.get_logger()
+
+MEMORY_WRITE_INTERVAL_S = 10.0
+"""Interval between writes of the evaluation memory."""
+TAKE_EXPIRED_LEASE_AFTER_MS = 3000
+"""How long an expired lease stays reserved for its last holder, which may hold alerts about Redis in memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRun:
@@ -38,13 +45,13 @@ class Evaluator(Protocol):
     """Evaluates the rules and keeps their memory."""
 
     async def evaluate(self, watched: Collection[Series], now_ms: int) -> EvaluationRun | None:
-        """Evaluate all rules at the newest as-of; None: there is none yet. Each `watched` series gets a finding.
+        """Evaluate all rules at the newest as-of; None: there is no as-of yet. Each `watched` series gets a finding.
 
         Redis errors are raised.
         """
 
     def restore(self, kept: bytes | None) -> None:
-        """Start from serialized memory; None: start without."""
+        """Restore the memory that an earlier leader serialized; None: start with an empty one."""
 
     def serialized_memory(self) -> bytes | None:
         """Serialize the memory for the next leader; None: there is none."""
@@ -61,14 +68,6 @@ class Evaluator(Protocol):
 
     async def stop(self) -> None:
         """Release resources."""
-
-
-log = structlog.get_logger()
-
-MEMORY_WRITE_INTERVAL_S = 10.0
-"""Interval of storing the evaluation memory."""
-TAKE_EXPIRED_LEASE_AFTER_MS = 3000
-"""How long an expired lease stays reserved for its last holder, which may hold alerts about Redis in memory."""
 
 
 class EvaluationOutcome(StrEnum):
@@ -125,12 +124,12 @@ class Engine:
 
     @property
     def led_last(self) -> bool:
-        """Whether this process led at its last look at the lease."""
+        """Whether this process led when it last read the lease."""
         return self._lead is not None
 
     @property
     def led_by_another(self) -> bool:
-        """Whether another process led at the last look at the lease."""
+        """Whether another process led when this one last read the lease."""
         return self._lead is None and self._other_leads
 
     @property
@@ -196,43 +195,41 @@ class Engine:
 
     async def _evaluate(self, lead: LeaderLease, loaded: StoredAlerts) -> EvaluationOutcome:
         now_ms = self._clock()
-        handed = {} if self._alarm is None else self._alarm.pending_handover(loaded.alerts)
-        alerts = loaded.alerts | handed
-        evaluated = await self._evaluator.evaluate(watched(alerts), now_ms)
-        if evaluated is None:
+        handover = {} if self._alarm is None else self._alarm.pending_handover(loaded.alerts)
+        alerts = loaded.alerts | handover
+        run = await self._evaluator.evaluate(watched(alerts), now_ms)
+        if run is None:
             return EvaluationOutcome.NO_AS_OF
-        context = NotificationContext(
-            self._routing(), await self._acks_and_silences.silences(now_ms), evaluated.running
-        )
-        done = update_alerts(
+        context = NotificationContext(self._routing(), await self._acks_and_silences.silences(now_ms), run.running)
+        update = update_alerts(
             alerts,
-            evaluated.evaluation,
+            run.evaluation,
             timing=self._evaluator.timing,
             acks=await self._acks_and_silences.acks(),
             context=context,
             now_ms=now_ms,
         )
         if self._alarm is not None:
-            done = self._alarm.merge_handover(done, handed)
-        if done.updated_alerts or done.removed_fingerprints:
-            written = await self._store.write(lead, loaded.version, done)
-            if written is not WriteResult.OK:
+            update = self._alarm.merge_handover(update, handover)
+        if update.updated_alerts or update.removed_fingerprints:
+            result = await self._store.write(lead, loaded.version, update)
+            if result is not WriteResult.OK:
                 self._metrics.rejected_evaluations.inc()
-                log.warning("evaluation write rejected", reason=written.value)
+                log.warning("evaluation write rejected", reason=result.value)
                 return EvaluationOutcome.REFUSED
-            loaded = StoredAlerts(done.apply_to(alerts), loaded.version + 1)
-            if self._alarm is not None and handed:
+            loaded = StoredAlerts(update.apply_to(alerts), loaded.version + 1)
+            if self._alarm is not None and handover:
                 self._alarm.confirm_handover()
         self._loaded = loaded
         if self._alarm is not None:  # so that the end of an incident is not mistaken for the start of the next
             self._alarm.know(loaded.alerts.values())
-        self.last = WrittenEvaluation(now_ms, evaluated.evaluation.as_of_ms)
-        self._count(loaded, done, evaluated.evaluation.as_of_ms)
+        self.last = WrittenEvaluation(now_ms, run.evaluation.as_of_ms)
+        self._count(loaded, update, run.evaluation.as_of_ms)
         await self._keep(lead)
         return EvaluationOutcome.EVALUATED
 
     async def _keep(self, lead: LeaderLease) -> None:
-        """Store the memory at intervals; the next leader derives what is newer from panes."""
+        """Store the memory at intervals; the next leader rebuilds newer state from panes."""
         if time.monotonic() - self._memory_saved_at < MEMORY_WRITE_INTERVAL_S:
             return
         self._memory_saved_at = time.monotonic()
@@ -240,18 +237,18 @@ class Engine:
         if memory is not None:
             await self._store.save_memory(lead, memory)
 
-    def _count(self, loaded: StoredAlerts, done: AlertStateUpdate, as_of_ms: int) -> None:
+    def _count(self, loaded: StoredAlerts, update: AlertStateUpdate, as_of_ms: int) -> None:
         metrics = self._metrics
         metrics.as_of.set(as_of_ms / 1000)
-        counted: dict[tuple[str, str], int] = {}
+        counts: dict[tuple[str, str], int] = {}
         for alert in loaded.alerts.values():
             labels = (alert.status.value, alert.severity.value)
-            counted[labels] = counted.get(labels, 0) + 1
+            counts[labels] = counts.get(labels, 0) + 1
         for labels, gauge in metrics.alert_gauges():
-            gauge.set(counted.get(labels, 0))
+            gauge.set(counts.get(labels, 0))
         for reason, gauge in metrics.reason_gauges():
-            gauge.set(done.status_counts.get(reason, 0))
-        for change in done.changes:
+            gauge.set(update.status_counts.get(reason, 0))
+        for change in update.changes:
             log.info(
                 "alert changed",
                 kind=change.kind.value,

@@ -47,26 +47,26 @@ def evaluate(
 ) -> tuple[Evaluation, EvaluationMemory]:
     """Evaluate the rules; return the findings and the new memory.
 
-    `memory` is consumed. Each `watched` series gets a finding of any condition. `step_s` may be longer for recordings
-    of years.
+    `memory` is modified; do not use it again. Each `watched` series gets a finding, whatever its condition. `step_s`
+    (seconds) may be longer for recordings that span years.
     """
     at_ms = inputs.as_of_ms
     effective_rules = {rule.name: effective_rule(rule, inputs.promotions, at_ms) for rule in rules.rules}
     _reset_changed_memories(rules, memory)
     steps = _steps(inputs.panes, memory.evaluated_until_s, step_s)
-    piled_up = sum(end_s - start_s for start_s, end_s in steps) > MAX_BACKLOG_PER_SECOND_S
-    fine = steps if piled_up else _steps(inputs.panes, memory.evaluated_until_s, 1)
+    has_backlog = sum(end_s - start_s for start_s, end_s in steps) > MAX_BACKLOG_PER_SECOND_S
+    fine = steps if has_backlog else _steps(inputs.panes, memory.evaluated_until_s, 1)
     row_of = {label: row for row, label in enumerate(inputs.panes.labels)}
     _add_revenue(memory, inputs.panes, row_of, steps)
     observation = Observation(
         inputs, row_of, steps, fine, promoted_skus(inputs.promotions, at_ms), memory.revenue, _budgets(rules)
     )
-    found = _breaches(effective_rules, memory, observation, first=True)
+    breaches_by_rule = _breaches(effective_rules, memory, observation, first=True)
     silent_topics = _silent_topics(rules, memory)
-    faulty = faulty_topics(list(chain(*found.values())), effective_rules, silent_topics)
+    faulty = faulty_topics(list(chain(*breaches_by_rule.values())), effective_rules, silent_topics)
     observation = replace(observation, unreliable_topics=frozenset({*faulty, *memory.correlation.topic_faults}))
-    found |= _breaches(effective_rules, memory, observation, first=False)
-    breaches = [breach for rule in rules.rules for breach in found[rule.name]]
+    breaches_by_rule |= _breaches(effective_rules, memory, observation, first=False)
+    breaches = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name]]
     correlated = correlate(breaches, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
     _discard_explained(correlated.ended_incidents, memory, effective_rules)
     findings = correlated.findings
@@ -74,12 +74,17 @@ def evaluate(
     if steps:
         memory.evaluated_until_s = steps[-1][1]
     counts = {
-        name: _detector(current.rule).counts(memory.rules[name], current)
-        for name, current in effective_rules.items()
-        if current.enabled
+        name: _detector(effective.rule).counts(memory.rules[name], effective)
+        for name, effective in effective_rules.items()
+        if effective.enabled
     }
-    undecided = ((name, reason, many) for name, of in counts.items() for reason, many in of.undecided.items() if many)
-    decided = ((name, of.decided) for name, of in counts.items() if of.decided)
+    undecided = (
+        (name, reason, number)
+        for name, series_counts in counts.items()
+        for reason, number in series_counts.undecided.items()
+        if number
+    )
+    decided = ((name, series_counts.decided) for name, series_counts in counts.items() if series_counts.decided)
     return Evaluation(at_ms, tuple(findings), tuple(undecided), tuple(decided)), memory
 
 
@@ -100,13 +105,15 @@ def _breaches(
     effective_rules: Mapping[str, EffectiveRule], memory: EvaluationMemory, observation: Observation, *, first: bool
 ) -> dict[str, list[Breach]]:
     """Breaches by rule, of the detectors that are evaluated first, or of the others."""
-    found = {}
-    for name, current in effective_rules.items():
-        detector, rule_memory = _detector(current.rule), memory.rules[name]
+    breaches_by_rule = {}
+    for name, effective in effective_rules.items():
+        detector, rule_memory = _detector(effective.rule), memory.rules[name]
         if detector.evaluated_first is first:
-            detector.observe(rule_memory, current, observation)
-            found[name] = list(detector.breaches(rule_memory, current, observation)) if current.enabled else []
-    return found
+            detector.observe(rule_memory, effective, observation)
+            breaches_by_rule[name] = (
+                list(detector.breaches(rule_memory, effective, observation)) if effective.enabled else []
+            )
+    return breaches_by_rule
 
 
 def _discard_explained(
@@ -114,12 +121,12 @@ def _discard_explained(
     memory: EvaluationMemory,
     effective_rules: Mapping[str, EffectiveRule],
 ) -> None:
-    """Let ended incidents explain the evidence of sequential tests for the same incident."""
+    """Discard the evidence of sequential tests that an ended incident explains."""
     for incident_key, ended in ended_incidents.items():
-        for name, current in effective_rules.items():
+        for name, effective in effective_rules.items():
             rule_memory = memory.rules[name]
-            if isinstance(rule_memory, SequentialMemory) and current.rule.incident_key == incident_key:
-                sequential.discard_explained(rule_memory, current.rule, ended.root, ended.since_ms)
+            if isinstance(rule_memory, SequentialMemory) and effective.rule.incident_key == incident_key:
+                sequential.discard_explained(rule_memory, effective.rule, ended.root, ended.since_ms)
 
 
 def _steps(panes: Panes, evaluated_until_s: int | None, step_s: int) -> list[tuple[int, int]]:
@@ -131,7 +138,7 @@ def _steps(panes: Panes, evaluated_until_s: int | None, step_s: int) -> list[tup
 def _add_revenue(
     memory: EvaluationMemory, panes: Panes, row_of: Mapping[ScopeValue, int], steps: list[tuple[int, int]]
 ) -> None:
-    """Add the revenue of the whole shop."""
+    """Add the revenue of the whole shop in these steps to the memory."""
     if WHOLE_SHOP not in row_of:
         return
     row = np.array([row_of[WHOLE_SHOP]])
@@ -149,27 +156,29 @@ def _reset_changed_memories(rules: Rules, memory: EvaluationMemory) -> None:
             memory.signatures[rule.name] = signature
     names = {rule.name for rule in rules.rules}
     memory.rules = {name: rule_memory for name, rule_memory in memory.rules.items() if name in names}
-    memory.signatures = {name: made for name, made in memory.signatures.items() if name in names}
+    memory.signatures = {name: text for name, text in memory.signatures.items() if name in names}
 
 
 def _budgets(rules: Rules) -> dict[str, float]:
     """False alarms per day of each sequential rule."""
     weights = {
-        one.name: one.detect.weight for one in rules.rules if isinstance(one.detect, SequentialDetector) and one.enabled
+        rule.name: rule.detect.weight
+        for rule in rules.rules
+        if isinstance(rule.detect, SequentialDetector) and rule.enabled
     }
     total = sum(weights.values())
     shares = {name: rules.budget.false_pages_per_day * weight / total for name, weight in weights.items()}
-    return {one.name: shares.get(one.name, rules.budget.false_pages_per_day) for one in rules.rules}
+    return {rule.name: shares.get(rule.name, rules.budget.false_pages_per_day) for rule in rules.rules}
 
 
 def _silent_topics(rules: Rules, memory: EvaluationMemory) -> frozenset[str]:
     """Topics without any active producer."""
-    found: set[str] = set()
+    topics: set[str] = set()
     for rule in rules.rules:
         rule_memory = memory.rules[rule.name]
         if isinstance(rule_memory, SilenceMemory) and RuleScope.SOURCE in rule.for_each:
-            found |= {str(topic) for topic in EVENT_TOPICS if not silence.has_active_source(rule_memory, str(topic))}
-    return frozenset(found)
+            topics |= {str(topic) for topic in EVENT_TOPICS if not silence.has_active_source(rule_memory, str(topic))}
+    return frozenset(topics)
 
 
 def _findings_of_watched(
@@ -181,12 +190,12 @@ def _findings_of_watched(
 ) -> list[Finding]:
     """Findings of watched series that are not breached, except those of removed rules."""
     reported = {finding.series for finding in findings}
-    found = []
+    unbreached = []
     for series in sorted(set(watched) - reported, key=str):
-        if (current := effective_rules.get(series.rule)) is None:
+        if (effective := effective_rules.get(series.rule)) is None:
             continue
         reason, value = FindingReason.NOT_IN_FORCE, None
-        if current.enabled:
-            reason, value = _detector(current.rule).status(memory.rules[series.rule], current, series)
-        found.append(unbreached_finding(current.rule, series, reason, current.severity, at_ms, value))
-    return found
+        if effective.enabled:
+            reason, value = _detector(effective.rule).status(memory.rules[series.rule], effective, series)
+        unbreached.append(unbreached_finding(effective.rule, series, reason, effective.severity, at_ms, value))
+    return unbreached

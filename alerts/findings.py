@@ -98,7 +98,7 @@ class Severity(StrEnum):
     """For information."""
 
 
-SEVERITY_ORDER: dict[Severity, int] = {severity: place for place, severity in enumerate(Severity)}
+SEVERITY_ORDER: dict[Severity, int] = {severity: rank for rank, severity in enumerate(Severity)}
 """Rank by severity; 0 is the most severe."""
 
 
@@ -196,13 +196,13 @@ class Finding:
     contributors: tuple[Contributor, ...] = ()
     """Largest first."""
     inhibited_by: Series | None = None
-    """The series that explains it, if it is inhibited."""
+    """If inhibited: the series that explains this one."""
     continues: Series | None = None
     """The series that reported the same incident before; its page continues under this one."""
     incident: str
     """Grouping key: the same for all findings that probably belong to one incident."""
     title: str
-    """The problem in a few words, such as `Conversion dropped`."""
+    """Short description of the problem, such as `Conversion dropped`."""
     summary: str
     """One sentence with the numbers; no markup."""
     runbook: str = ""

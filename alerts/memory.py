@@ -1,4 +1,4 @@
-"""The state that one evaluation passes to the next, and its serialization.
+"""The state that each evaluation hands to the next one, and its serialization.
 
 Memories are dataclasses of arrays, numbers, text, lists and dictionaries, serialized field by field. Memory of an
 unknown version is discarded: the evaluation then learns from the last hour of panes.
@@ -46,9 +46,9 @@ class EvaluationMemory:
     evaluated_until_s: int | None = None
     """End of the last evaluated pane; None: none yet."""
     rules: dict[str, RuleMemory] = field(default_factory=dict)
-    """# rule's name"""
+    """# rule: its memory"""
     signatures: dict[str, str] = field(default_factory=dict)
-    """# rule's name: signature of the detector that filled its memory"""
+    """# rule: signature of the detector that filled its memory"""
     revenue: RevenueRate = field(default_factory=RevenueRate)
     correlation: CorrelationMemory = field(default_factory=CorrelationMemory)
 
@@ -108,7 +108,7 @@ _FORMER_FIELDS = {
         "told": "reported",
     },
 }
-"""Names in version 3."""
+"""{class in version 3: {former field: current field}}"""
 
 
 def to_bytes(memory: EvaluationMemory) -> bytes:
@@ -132,16 +132,16 @@ def _to_plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return {"~": "array", "t": value.dtype.str, "s": list(value.shape), "v": np.ascontiguousarray(value).tobytes()}
     if is_dataclass(value):
-        held = {one.name: _to_plain(getattr(value, one.name)) for one in fields(value)}
-        return {"~": _STORED_NAMES[type(value)], "v": held}
+        values = {item.name: _to_plain(getattr(value, item.name)) for item in fields(value)}
+        return {"~": _STORED_NAMES[type(value)], "v": values}
     if isinstance(value, tuple):
-        return {"~": "tuple", "v": [_to_plain(one) for one in value]}
+        return {"~": "tuple", "v": [_to_plain(item) for item in value]}
     if isinstance(value, set):
-        return {"~": "set", "v": [_to_plain(one) for one in sorted(value)]}
+        return {"~": "set", "v": [_to_plain(item) for item in sorted(value)]}
     if isinstance(value, list):
-        return [_to_plain(one) for one in value]
+        return [_to_plain(item) for item in value]
     if isinstance(value, dict):
-        return {"~": "dict", "v": [[_to_plain(name), _to_plain(one)] for name, one in value.items()]}
+        return {"~": "dict", "v": [[_to_plain(name), _to_plain(item)] for name, item in value.items()]}
     if isinstance(value, np.generic):
         return value.item()
     return value
@@ -149,25 +149,25 @@ def _to_plain(value: Any) -> Any:
 
 def _from_plain(plain: Any) -> Any:
     if isinstance(plain, list):
-        return [_from_plain(one) for one in plain]
+        return [_from_plain(item) for item in plain]
     if not isinstance(plain, dict):
         return plain
-    held = plain["v"]
+    stored = plain["v"]
     kind: str = plain["~"]
     match kind:
         case "severity":
-            return Severity(held)
+            return Severity(stored)
         case "array":
-            return np.frombuffer(held, np.dtype(plain["t"])).reshape(plain["s"]).copy()
+            return np.frombuffer(stored, np.dtype(plain["t"])).reshape(plain["s"]).copy()
         case "tuple":
-            return tuple(_from_plain(one) for one in held)
+            return tuple(_from_plain(item) for item in stored)
         case "set":
-            return {_from_plain(one) for one in held}
+            return {_from_plain(item) for item in stored}
         case "dict":
-            return {_from_plain(name): _from_plain(one) for name, one in held}
+            return {_from_plain(name): _from_plain(item) for name, item in stored}
         case _:
             former = _FORMER_FIELDS.get(kind, {})
-            values = {former.get(field_name, field_name): _from_plain(one) for field_name, one in held.items()}
+            values = {former.get(field_name, field_name): _from_plain(item) for field_name, item in stored.items()}
             if "incident_roots" in values:
                 return _former_correlation(**values)
             return _STORED_TYPES[_FORMER_TYPES.get(kind, kind)](**values)

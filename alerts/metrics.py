@@ -58,12 +58,12 @@ class AlertMetrics:
         )
         self.waiting = gauge("notifications_waiting", "Undelivered notices by receiver.", ("receiver",))
         self.heartbeats = counter("alerts_heartbeats", "Heartbeats by outcome.", ("outcome",))
-        for beat in HeartbeatOutcome:
-            self.heartbeats.labels(beat)
-        for _, shown in (*self.alert_gauges(), *self.reason_gauges()):
-            shown.set(0)
-        for why in GroupingReason:
-            self.notices.labels(why)
+        for outcome in HeartbeatOutcome:
+            self.heartbeats.labels(outcome)
+        for _, child in (*self.alert_gauges(), *self.reason_gauges()):
+            child.set(0)
+        for reason in GroupingReason:
+            self.notices.labels(reason)
 
     def alert_gauges(self) -> Iterator[tuple[tuple[str, str], Gauge]]:
         """The gauges of alerts by state and severity."""

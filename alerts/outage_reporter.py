@@ -1,4 +1,4 @@
-"""Which `alerts` process reports that Redis is unavailable, while Redis cannot hold the lease that elects the leader.
+"""Choose the `alerts` process that reports an outage of Redis, which then cannot hold the lease that elects the leader.
 
 Every process joins a Kafka consumer group on the topic `alerts` and reads nothing. The owner of partition 0 reports, so
 that on-call is paged once, whichever processes were killed or restarted. The group decides nothing else.
@@ -24,13 +24,13 @@ from consumers.topics import Topic
 log = structlog.get_logger()
 
 JOIN_WITHIN_S = 20.0
-"""A process that has not joined by then takes Kafka for unavailable, too."""
+"""A process that has not joined by then assumes that Kafka is unavailable, too."""
 _CHECK_EVERY_S = 1.0
 _STOP_WITHIN_S = 5.0
 
 
 class OutageReporter:
-    """Membership of one process. `hold` in a loop, which joins again after an error."""
+    """Membership of one process in the group. Call `hold` in a loop: it rejoins after an error."""
 
     def __init__(self, kafka: KafkaTarget, group: str, session_timeout_s: float) -> None:
         self._kafka = kafka
@@ -50,12 +50,14 @@ class OutageReporter:
         return led or (not led_by_another and time.monotonic() - self._started_s > JOIN_WITHIN_S)
 
     async def hold(self, yields: Callable[[], bool]) -> None:
-        """Join, and stay a member until `yields` says that a chosen process should leave to another one.
+        """Join, and stay a member until this process owns partition 0 and `yields` returns true.
+
+        Leaving the group then gives the partition to another process.
 
         Raises SalepulseError if Kafka does not respond or denies the group.
         """
-        name = kafka_client_config(self._kafka).topics.on_broker(Topic.ALERTS)
-        first = TopicPartition(name, 0)
+        topic = kafka_client_config(self._kafka).topics.on_broker(Topic.ALERTS)
+        partition = TopicPartition(topic, 0)
         consumer = AIOKafkaConsumer(
             **kafka_client_config(self._kafka).options(),
             group_id=self._group,
@@ -68,7 +70,7 @@ class OutageReporter:
         )
         try:
             async with kafka_errors(self._kafka):
-                consumer.subscribe([name], listener=_Listener(consumer, self._assigned, first))
+                consumer.subscribe([topic], listener=_Listener(consumer, self._assigned, partition))
                 await consumer.start()
             while True:
                 await asyncio.sleep(_CHECK_EVERY_S)
@@ -86,7 +88,7 @@ class OutageReporter:
 
 
 class _Listener(ConsumerRebalanceListener):
-    """Reports whether the partition is assigned, and pauses all, as no record is read."""
+    """Reports whether one partition is assigned, and pauses all of them, because no record is read."""
 
     def __init__(self, consumer: Any, assigned: Callable[[bool], None], partition: TopicPartition) -> None:
         self._consumer = consumer
@@ -97,6 +99,6 @@ class _Listener(ConsumerRebalanceListener):
         """Keep the last assignment until the next one."""
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Take over the assignment."""
+        """Pause the assigned partitions and report the assignment."""
         self._consumer.pause(*assigned)
         self._assigned(self._partition in assigned)

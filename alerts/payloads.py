@@ -139,13 +139,13 @@ def alert_payload(alert: AlertState, shop: ShopInfo) -> AlertPayload:
         now=alert.now,
         contributors=[
             ContributorPayload(
-                labels=dict(one.labels),
-                rate_effect=one.rate_effect,
-                mix_effect=one.mix_effect,
-                value=one.value,
-                expected=one.expected,
+                labels=dict(contributor.labels),
+                rate_effect=contributor.rate_effect,
+                mix_effect=contributor.mix_effect,
+                value=contributor.value,
+                expected=contributor.expected,
             )
-            for one in finding.contributors
+            for contributor in finding.contributors
         ],
         cause=finding.reason,
         inhibited_by=None if finding.inhibited_by is None else str(finding.inhibited_by),
@@ -164,5 +164,7 @@ def alert_payload(alert: AlertState, shop: ShopInfo) -> AlertPayload:
 
 def change_payload(change: AlertChange, shop: ShopInfo) -> AlertChangePayload:
     """Convert a change."""
-    name = f"{change.alert.fingerprint}-{change.at_ms}-{change.kind}"
-    return AlertChangePayload(id=name, at=change.at_ms, change=change.kind, alert=alert_payload(change.alert, shop))
+    change_id = f"{change.alert.fingerprint}-{change.at_ms}-{change.kind}"
+    return AlertChangePayload(
+        id=change_id, at=change.at_ms, change=change.kind, alert=alert_payload(change.alert, shop)
+    )

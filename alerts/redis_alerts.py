@@ -49,7 +49,7 @@ class InMemoryRedisAlerts:
     ) -> None:
         self.outbox = MemoryOutbox()
         self.handing_over = False
-        """Whether the leader is storing them in Redis right now."""
+        """Whether the leader is storing the alerts in Redis right now."""
         self._rules = rules
         self._timing = timing
         self._routing = routing
@@ -115,21 +115,21 @@ class InMemoryRedisAlerts:
         """The alerts for the leader to store; none while their notices are undelivered."""
         if self.outbox.receivers():
             return {}
-        found = {name: alert for name, alert in self.firing().items() if not _same_incident(alert, kept.get(name))}
-        if self._alerts and not found:  # stored before, though the response was lost
+        handover = {name: alert for name, alert in self.firing().items() if not _same_incident(alert, kept.get(name))}
+        if self._alerts and not handover:  # stored before, though the response was lost
             self._forget()
-        return found
+        return handover
 
     def merge_handover(self, done: AlertStateUpdate, handed: dict[str, AlertState]) -> AlertStateUpdate:
         """Add the changes and alerts to an evaluation's update."""
         if not handed:
             return done
-        named = {alert.fingerprint for alert in done.updated_alerts} | set(done.removed_fingerprints)
-        unchanged = tuple(alert for name, alert in handed.items() if name not in named)
+        updated_names = {alert.fingerprint for alert in done.updated_alerts} | set(done.removed_fingerprints)
+        unchanged = tuple(alert for name, alert in handed.items() if name not in updated_names)
         return replace(done, updated_alerts=(*done.updated_alerts, *unchanged), changes=(*self._changes, *done.changes))
 
     def confirm_handover(self) -> None:
-        """The leader has stored the alerts."""
+        """Discard the alerts, which the leader has stored."""
         self._forget()
 
     def _forget(self) -> None:
@@ -139,12 +139,12 @@ class InMemoryRedisAlerts:
 
     def _store_rules(self) -> Rules:
         rules = self._rules()
-        about_store = (
-            one
-            for one in rules.rules
-            if isinstance(one.detect, HealthCheckDetector) and one.detect.check in REDIS_HEALTH_CHECKS
+        store_rules = (
+            rule
+            for rule in rules.rules
+            if isinstance(rule.detect, HealthCheckDetector) and rule.detect.check in REDIS_HEALTH_CHECKS
         )
-        return rules.model_copy(update={"rules": tuple(about_store)})
+        return rules.model_copy(update={"rules": tuple(store_rules)})
 
     def _evaluate(self, health: RedisHealth, now_ms: int) -> tuple[AlertChange, ...]:
         readings = (
@@ -153,7 +153,7 @@ class InMemoryRedisAlerts:
         )
         inputs = DetectionInputs(now_ms, empty_panes(now_ms // 1000), health_readings=readings)
         evaluation, self._memory = evaluate(self._store_rules(), inputs, self._memory, watched(self._alerts))
-        done = update_alerts(
+        update = update_alerts(
             self._alerts,
             evaluation,
             timing=self._timing,
@@ -161,10 +161,10 @@ class InMemoryRedisAlerts:
             context=NotificationContext(self._routing(), self._silences),
             now_ms=now_ms,
         )
-        self._alerts = done.apply_to(self._alerts)
-        self._changes += done.changes
-        self.outbox.put(done.notices)
-        return done.changes
+        self._alerts = update.apply_to(self._alerts)
+        self._changes += update.changes
+        self.outbox.put(update.notices)
+        return update.changes
 
 
 def _same_incident(alert: AlertState, kept: AlertState | None) -> bool:

@@ -36,7 +36,7 @@ _UNREADABLE = frozenset({RedisRefusal.LOADING, RedisRefusal.BUSY, RedisRefusal.M
 
 
 class RedisProbe:
-    """Checks Redis for one process."""
+    """Checks Redis and evaluates the alerts about it, for one process."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class RedisProbe:
 
     @property
     def healthy_for_s(self) -> float:
-        """How long Redis has accepted writes, ignoring breaks too short to notice; infinite: as far as known."""
+        """Seconds for which Redis has accepted writes, ignoring short interruptions; infinite if no outage is known."""
         return time.monotonic() - self._back_s if self._unhealthy_since_s is None else 0.0
 
     async def _health(self) -> tuple[RedisHealth, Exception | None]:
@@ -106,8 +106,8 @@ class RedisProbe:
             refusal = await self._probe.refusal()
             if refusal is None and not self.checked:
                 await check(self._redis)
-                async with servers(self._redis) as each:  # Redis may have been down before this process started
-                    up_s = min([int((await one.info("server"))["uptime_in_seconds"]) for one in each])
+                async with servers(self._redis) as clients:  # Redis may have been down before this process started
+                    up_s = min([int((await client.info("server"))["uptime_in_seconds"]) for client in clients])
                 self._back_s = time.monotonic() - up_s
                 self.checked = True
         except RedisUnavailableError as error:
@@ -126,10 +126,10 @@ class RedisProbe:
         """Whether only this process's user lacks the right: another process still writes evaluations."""
         evaluated_ms = self._evaluated_ms()
         try:
-            found = await read_last_evaluation(self._redis, self._keys)
+            last_evaluation = await read_last_evaluation(self._redis, self._keys)
         except (RedisError, *UNREACHABLE):
             return False
-        at_ms = found.at_ms or 0
+        at_ms = last_evaluation.at_ms or 0
         return at_ms > (evaluated_ms or 0) + _APART_MS and self._clock() - at_ms <= EVALUATED_WITHIN_MS
 
     async def _update_known(self) -> None:

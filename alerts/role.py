@@ -42,6 +42,20 @@ from streams.store.last_evaluation import write_awaiting_events, write_last_eval
 from streams.store.process_reports import ProcessReport, encode_report
 from streams.store.reference_clock import ReferenceClock
 
+log = structlog.get_logger()
+
+_SEND_EVERY_S = 0.25
+_PUBLISH_EVERY_S = 0.25
+_REFRESH_EVERY_S = 1.0
+_REPORT_EVERY_S = 1.0
+_PROBE_EVERY_S = 1.0
+_REJOIN_AFTER_S = 10.0
+"""Pause before the group is joined again."""
+_LONGEST_PAUSE_S = 5.0
+"""Maximum pause before a failed loop is retried."""
+
+EvaluatorFactory = Callable[[Settings, Redis], Evaluator]
+
 
 class Publisher:
     """Publishes alert changes to Kafka. While Kafka is unavailable, they wait in Redis."""
@@ -84,23 +98,8 @@ class Publisher:
         return self._producer
 
 
-log = structlog.get_logger()
-
-_SEND_EVERY_S = 0.25
-_PUBLISH_EVERY_S = 0.25
-_REFRESH_EVERY_S = 1.0
-_REPORT_EVERY_S = 1.0
-_PROBE_EVERY_S = 1.0
-_REJOIN_AFTER_S = 10.0
-"""Pause after leaving the group to the leader."""
-_LONGEST_PAUSE_S = 5.0
-
-
-EvaluatorFactory = Callable[[Settings, Redis], Evaluator]
-
-
 class AlertsRole:
-    """One process. Use as `async with`; `run` returns only when cancelled."""
+    """All loops of one process. Use as `async with`; `run` returns only when cancelled."""
 
     def __init__(
         self,
@@ -228,14 +227,14 @@ class AlertsRole:
         if not self._redis_probe.checked:
             return
         await self._reference.measure()
-        done = await self.engine.round()
-        match done:
+        outcome = await self.engine.round()
+        match outcome:
             case EvaluationOutcome.EVALUATED:
                 await write_last_evaluation(self._redis, self._keys, self._clock())
             case EvaluationOutcome.NO_AS_OF:
                 await write_awaiting_events(self._redis, self._keys, self._clock())
         self.last_round_s = time.monotonic()
-        if done in (EvaluationOutcome.EVALUATED, EvaluationOutcome.STANDBY):
+        if outcome in (EvaluationOutcome.EVALUATED, EvaluationOutcome.STANDBY):
             self._active_s = self.last_round_s
 
     async def _publish(self) -> None:
@@ -247,12 +246,12 @@ class AlertsRole:
             await self._resender.resend(await self._acks_and_silences.alerts(), self._clock())
 
     async def _beat(self) -> None:
-        beat = await self._heartbeat.beat(self.engine.last, self._clock(), leading=self.engine.leading)
-        self.metrics.heartbeats.labels(beat).inc()
-        if beat is HeartbeatOutcome.FAILED:
+        outcome = await self._heartbeat.beat(self.engine.last, self._clock(), leading=self.engine.leading)
+        self.metrics.heartbeats.labels(outcome).inc()
+        if outcome is HeartbeatOutcome.FAILED:
             raise SalepulseError(self._heartbeat.failure)
-        if beat not in (HeartbeatOutcome.SENT, HeartbeatOutcome.STANDBY):
-            log.warning("heartbeat withheld", reason=beat.value)
+        if outcome not in (HeartbeatOutcome.SENT, HeartbeatOutcome.STANDBY):
+            log.warning("heartbeat withheld", reason=outcome.value)
 
     async def _report(self) -> None:
         self.metrics.clock_offset.set(self._reference.offset_ms / 1000)
@@ -260,22 +259,22 @@ class AlertsRole:
         await self._redis.hset(self._keys.reports, self.name, report)
 
 
-async def _run_every(interval_s: float, what: str, work: Callable[[], Awaitable[object]]) -> None:
-    """Repeat work. Log a failure once, and retry with growing pauses."""
+async def _run_every(interval_s: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Repeat `work`. Log each new failure once, and retry with growing pauses."""
     failures, reported = 0, ""
     while True:
         began = time.monotonic()
         try:
             await work()
         except Exception as error:  # an ended loop would go unnoticed
-            why = f"{type(error).__name__}: {error}"
-            if why != reported:
-                foreseen = isinstance(error, (SalepulseError, RedisError, *UNREACHABLE))
-                (log.warning if foreseen else log.exception)(f"{what} failed; retrying", error=why)
-            failures, reported = failures + 1, why
+            description = f"{type(error).__name__}: {error}"
+            if description != reported:
+                is_expected = isinstance(error, (SalepulseError, RedisError, *UNREACHABLE))
+                (log.warning if is_expected else log.exception)(f"{name} failed; retrying", error=description)
+            failures, reported = failures + 1, description
         else:
             if failures:
-                log.info(f"{what} recovered")
+                log.info(f"{name} recovered")
             failures, reported = 0, ""
         pause = interval_s if not failures else min(interval_s * 2 ** min(failures, 10), _LONGEST_PAUSE_S)
         await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))

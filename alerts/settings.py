@@ -21,10 +21,10 @@ def shop_info(settings: Settings) -> ShopInfo:
 
 
 def rules_path(settings: Settings) -> Path | None:
-    """The file of rules; None: the default rules."""
+    """The configured rule file; None: the default rules."""
     return Path(settings.alerts_rules) if settings.alerts_rules else None
 
 
 def load_receivers(settings: Settings) -> ReceiversFile:
-    """The configured receivers. Raises UsageError."""
+    """The configured receivers. Raises UsageError if their file cannot be read or is invalid."""
     return read_receivers(Path(settings.alerts_receivers) if settings.alerts_receivers else None)

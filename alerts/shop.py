@@ -23,12 +23,12 @@ class ShopInfo:
 
 
 def chart_url(alert: AlertState, shop: ShopInfo) -> str | None:
-    """URL of the page with the alert's chart, up to now until the alert is resolved."""
+    """URL of the alert's chart, which extends to now until the alert resolves; None without a chart or `shop.url`."""
     finding = alert.finding
     chart = finding.chart
     if chart is None or not shop.url:
         return None
-    asked = {
+    parameters = {
         "series": chart.name,
         "window": chart.window.value,
         "scope": chart.scope.value,
@@ -37,11 +37,11 @@ def chart_url(alert: AlertState, shop: ShopInfo) -> str | None:
         "end": str(chart.end_ms) if alert.status is Status.RESOLVED else "",
         "since": str(finding.since_ms or ""),
     }
-    return f"{shop.url.rstrip('/')}/?{urlencode({name: text for name, text in asked.items() if text})}"
+    return f"{shop.url.rstrip('/')}/?{urlencode({name: text for name, text in parameters.items() if text})}"
 
 
 def runbook_url(finding: Finding, shop: ShopInfo) -> str | None:
-    """URL of the runbook."""
+    """URL of the runbook; None without a runbook, or for a relative one without `shop.runbooks`."""
     if finding.runbook.startswith(("https://", "http://")):
         return quote(finding.runbook, safe="/:?#[]@!$&'()*+,;=%~-._")
     if finding.runbook and shop.runbooks:

@@ -59,11 +59,11 @@ def read_model(
         value = model.model_validate(_plain(root))
     except ValidationError as error:
         lines = _lines(root)
-        found = repeated
-        for wrong in error.errors(include_url=False, include_input=show_values):
-            path = _path_in_file(tuple(wrong["loc"]), lines)
-            found.append(FileError(nearest_line(lines, path), _message(wrong, path, sorted(known_names))))
-        raise YamlModelError(found) from None
+        errors = repeated
+        for details in error.errors(include_url=False, include_input=show_values):
+            path = _path_in_file(tuple(details["loc"]), lines)
+            errors.append(FileError(nearest_line(lines, path), _message(details, path, sorted(known_names))))
+        raise YamlModelError(errors) from None
     if repeated:
         raise YamlModelError(repeated)
     return value
@@ -101,15 +101,15 @@ def _mappings(node: YamlNode, path: YamlPath = ()) -> Iterator[tuple[YamlPath, Y
 
 def _repeated_names(root: YamlMapping, items: str) -> Iterator[FileError]:
     seen: dict[str, int] = {}
-    listed = root.values.get(items)
-    for item in listed.items if isinstance(listed, YamlList) else ():
+    items_node = root.values.get(items)
+    for item in items_node.items if isinstance(items_node, YamlList) else ():
         name = item.values.get("name") if isinstance(item, YamlMapping) else None
         if not isinstance(name, YamlScalar):
             continue
         if name.text in seen:
-            thing = f"{items.removesuffix('s')} {name.text!r}"
+            described = f"{items.removesuffix('s')} {name.text!r}"
             yield FileError(
-                name.line, f"{thing} is defined twice, first in line {seen[name.text]}: rename or remove one"
+                name.line, f"{described} is defined twice, first in line {seen[name.text]}: rename or remove one"
             )
         seen.setdefault(name.text, name.line)
 
@@ -123,10 +123,10 @@ def _path_in_file(location: YamlPath, lines: Mapping[YamlPath, int]) -> YamlPath
     return path
 
 
-def _message(wrong: ErrorDetails, path: YamlPath, known_names: list[str]) -> str:
+def _message(details: ErrorDetails, path: YamlPath, known_names: list[str]) -> str:
     name = path[-1] if path else ""
-    message = validation_message(wrong)
-    match wrong["type"]:
+    message = validation_message(details)
+    match details["type"]:
         case "extra_forbidden":
             close = get_close_matches(str(name), known_names, 1)
             hint = f"do you mean `{close[0]}`?" if close else "remove it"
@@ -136,6 +136,6 @@ def _message(wrong: ErrorDetails, path: YamlPath, known_names: list[str]) -> str
         case "union_tag_not_found" | "union_tag_invalid":
             return message
     where = f"`{name}`: " if name and isinstance(name, str) else ""
-    value = wrong.get("input")
+    value = details.get("input")
     given = f" (found {value!r})" if isinstance(value, str) and repr(value) not in message else ""
     return f"{where}{message}{given}"
