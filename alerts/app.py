@@ -53,7 +53,8 @@ def run(settings: Settings, evaluator: EvaluatorFactory | None = None) -> None:
 async def preflight(settings: Settings) -> None:
     """Check the topics in Kafka. Redis may be unavailable, because alerts about its outage must still be sent.
 
-    Raises SalepulseError if Kafka does not respond, or a topic is missing or unsuitable.
+    Raises SalepulseError if Kafka does not respond, a topic is missing or holds messages of another system, or Redis
+    must not be used as configured.
     """
     redis, at_work = connect(settings), True
     try:
