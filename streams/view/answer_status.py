@@ -140,8 +140,8 @@ class AnswerStatus:
     @property
     def codes(self) -> tuple[NotLiveReason, ...]:
         """The codes of the causes, once each, in the order of `NotLiveReason`."""
-        found = {cause.code for cause in self.causes}
-        return tuple(code for code in NotLiveReason if code in found)
+        present = {cause.code for cause in self.causes}
+        return tuple(code for code in NotLiveReason if code in present)
 
 
 def answer_status(server: ServerState, now_ms: int) -> AnswerStatus:
@@ -223,15 +223,15 @@ def _causes(server: ServerState, now_ms: int, redis_up: bool) -> Iterator[NotLiv
         yield NotLiveCause(
             NotLiveReason.PARTITION_STALE, f"partition {partition} is stale: no word from {sender} {since}"
         )
-    found = {partition.topic: why for partition, why in sorted(server.paused.items(), reverse=True)}
-    for topic, why in sorted(found.items()):
+    finding_of = {partition.topic: why for partition, why in sorted(server.paused.items(), reverse=True)}
+    for topic, why in sorted(finding_of.items()):
         yield NotLiveCause(NotLiveReason.TOPIC_STOPPED, f"{why}; {contract_fix(topic)}")
-    for stays, fix in stuck_texts(server.stuck):
-        yield NotLiveCause(NotLiveReason.PARTITION_STUCK, f"{stays}; {fix}")
+    for problem, fix in stuck_texts(server.stuck):
+        yield NotLiveCause(NotLiveReason.PARTITION_STUCK, f"{problem}; {fix}")
     as_of_ms = server.newest.ms
     if as_of_ms is None:
         if server.partitions:
-            uncounted = sorted(partition for partition, held in server.partitions.items() if held.lag != 0)
+            uncounted = sorted(partition for partition, state in server.partitions.items() if state.lag != 0)
             if uncounted:  # without waiting records there is nothing to count, and nothing is wrong
                 missing = ", ".join(map(str, uncounted))
                 yield NotLiveCause(
@@ -247,7 +247,7 @@ def _causes(server: ServerState, now_ms: int, redis_up: bool) -> Iterator[NotLiv
     if (
         server.wall
         and now_ms - as_of_ms > OLD_MS
-        and all(_is_past(held, now_ms) for held in server.partitions.values())
+        and all(_is_past(state, now_ms) for state in server.partitions.values())
     ):
         yield NotLiveCause(
             NotLiveReason.EVENTS_OLD,
@@ -255,15 +255,15 @@ def _causes(server: ServerState, now_ms: int, redis_up: bool) -> Iterator[NotLiv
             "their own, with --clock event",
         )
     elif server.wall and now_ms - as_of_ms > CAUGHT_UP_MS:
-        for one in server.blocking_as_of:
-            if one.is_late_feed and one.partition not in server.stale:
-                yield NotLiveCause(NotLiveReason.FEED_LATE, f"{late_feed_text(one)}; {late_feed_fix(one)}")
+        for blocking in server.blocking_as_of:
+            if blocking.is_late_feed and blocking.partition not in server.stale:
+                yield NotLiveCause(NotLiveReason.FEED_LATE, f"{late_feed_text(blocking)}; {late_feed_fix(blocking)}")
     if now_ms - as_of_ms > CAUGHT_UP_MS:
-        behind = {one.partition for one in server.blocking_as_of if not one.is_late_feed}
-        for partition, held in sorted(server.partitions.items()):
-            waits = partition in behind if server.wall else held.lag != 0
+        behind = {blocking.partition for blocking in server.blocking_as_of if not blocking.is_late_feed}
+        for partition, state in sorted(server.partitions.items()):
+            waits = partition in behind if server.wall else state.lag != 0
             if waits and partition not in server.stale and partition not in server.stuck:
-                lag = "an unknown number of" if held.lag is None else held.lag
+                lag = "an unknown number of" if state.lag is None else state.lag
                 yield NotLiveCause(
                     NotLiveReason.RECORDS_WAITING,
                     f"partition {partition} has {lag} records waiting to be counted, "
@@ -271,9 +271,9 @@ def _causes(server: ServerState, now_ms: int, redis_up: bool) -> Iterator[NotLiv
                 )
 
 
-def _is_past(held: PartitionState, now_ms: int) -> bool:
+def _is_past(state: PartitionState, now_ms: int) -> bool:
     """Whether a partition is fully counted and its newest event is old."""
-    return held.has_caught_up and (held.newest_ms is None or now_ms - held.newest_ms > OLD_MS)
+    return state.has_caught_up and (state.newest_ms is None or now_ms - state.newest_ms > OLD_MS)
 
 
 def _topic_causes(server: ServerState) -> Iterator[NotLiveCause]:
@@ -305,4 +305,4 @@ def _stops_counting(server: ServerState, refused: RefusedWrites, now_ms: int) ->
 
 def any_heard(partitions: Iterable[PartitionState], now_ms: int) -> bool:
     """Whether any worker wrote a heartbeat just now."""
-    return any(now_ms - (held.heartbeat_ms or 0) <= REPLICATED_WITHIN_MS for held in partitions)
+    return any(now_ms - (partition.heartbeat_ms or 0) <= REPLICATED_WITHIN_MS for partition in partitions)

@@ -22,6 +22,14 @@ from streams.store.reader import LogEntry, PaneSource, StoredBlock
 from streams.view.query import NotAnswerableError
 from streams.view.sums import MovingSum
 
+LIMIT_BYTES = 400_000_000
+_CHUNK = 16
+"""Blocks per read."""
+_MOST_WAITING = 256
+"""A block that nothing has read while this many deltas arrived is evicted."""
+_NOWHERE = (0, -1)
+"""The span of a delta without panes."""
+
 
 class BlockContent(Enum):
     """The contents of a block that are cached separately."""
@@ -116,9 +124,6 @@ def touched_blocks(level: PaneLevel, delta: PaneDelta) -> range:
     return range(level.block(first), last + 1, level.block_s)
 
 
-_NOWHERE = (0, -1)
-
-
 def _cells_span(cells: Cells) -> tuple[int, int]:
     """Start of the first and of the last pane."""
     keys, bits = cells.keys, ROW_BITS + COUNTER_BITS
@@ -135,12 +140,6 @@ def _bytes(delta: PaneDelta) -> int:
     arrays = (cells.keys, cells.amounts, sketches.groups, sketches.ends, sketches.register_entries)
     return sum(array.nbytes for array in arrays) + 24 * delta.shipping.size
 
-
-LIMIT_BYTES = 400_000_000
-_CHUNK = 16
-"""Blocks per read."""
-_MOST_WAITING = 256
-"""A block that nothing has read while this many deltas arrived is evicted."""
 
 CachedBlockId: TypeAlias = tuple[BlockId, BlockContent]
 
@@ -212,13 +211,13 @@ class Blocks:
     async def _load(self, ids: Sequence[CachedBlockId]) -> None:
         stored = await self._read([block_id for block_id, _ in ids])
         loaded: dict[CachedBlockId, CachedBlock] = {}
-        for (name, start), held in stored.items():
+        for (name, start), block in stored.items():
             level = self._levels[name]
             for content in CONTENTS_OF_LEVEL[level.content]:
                 cached_id = (name, start), content
                 if cached_id not in self._cached:
                     cached_block = CachedBlock(
-                        content, level, start, [part for _, part in held.parts], held.compacted_to
+                        content, level, start, [part for _, part in block.parts], block.compacted_to
                     )
                     self._cached[cached_id] = loaded[cached_id] = cached_block
                     self._cached.move_to_end(cached_id, last=cached_id in ids)
@@ -231,8 +230,8 @@ class Blocks:
             stored = await self._reader.blocks(block_ids, list(self._recent))
         finally:
             self._loading -= 1
-        for (name, start), held in stored.items():
-            if held.gone:
+        for (name, start), block in stored.items():
+            if block.gone:
                 raise NotAnswerableError(
                     f"this needs panes from {start * 1000} that are no longer kept: no worker ran for longer "
                     f"than their level's retention (level {name}: {self._levels[name].keep_s} s); query a later as_of"
@@ -257,7 +256,7 @@ class Blocks:
         """Blocks of one level with all log entries, read without the cache. Raises NotAnswerableError."""
         stored = await self._read(wanted)
         level = self._levels[wanted[0][0]]
-        parts = {block_id: [part for _, part in held.parts] for block_id, held in stored.items()}
+        parts = {block_id: [part for _, part in block.parts] for block_id, block in stored.items()}
         compacted_to = next(iter(stored.values())).compacted_to  # the same for all: read in one call
         for partition, entries in self._recent.items():
             for entry in entries:
@@ -266,7 +265,7 @@ class Blocks:
                 for start, part in level.blocks(entry.delta):
                     if (level.name, start) in stored:
                         parts[level.name, start].append(part)
-        return {block_id: merge(found) for block_id, found in parts.items()}
+        return {block_id: merge(deltas) for block_id, deltas in parts.items()}
 
     def chunks(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[list[tuple[str, Span]]]:
         """The same pieces, split so that each touches few blocks."""
@@ -300,7 +299,7 @@ class Blocks:
             yield part.shipping.sums.between(piece.start_s, piece.end_s)
 
     def corrections(self, pieces: Iterable[tuple[str, Span]]) -> Iterator[RetroactiveCorrections]:
-        """Their retroactive corrections."""
+        """Retroactive corrections of shipment intervals in pieces whose blocks are cached."""
         for part, piece in self._parts(pieces, BlockContent.SHIPPING):
             yield part.shipping.corrections.between(piece.start_s, piece.end_s)
 

@@ -20,8 +20,8 @@ class CachedQuery(Protocol[T_co]):
     """A query whose answer can be cached. Equal queries share an answer."""
 
     warm_s: ClassVar[float]
-    """For a slow query: seconds after its last use during which it is recomputed now and then, so that its next answer
-    is fast. 0 for a fast one."""
+    """For a slow query: seconds after its last use during which it is recomputed from time to time, so that its next
+    answer is fast. 0 for a fast one."""
 
     @property
     def newest(self) -> bool:
@@ -91,9 +91,9 @@ class TopQuery(CachedKpiQuery):
 
     async def compute(self, view: RollingView, at_ms: int, as_of_ms: int | None) -> EncodedAnswer:
         """The answer, encoded."""
-        found = await ScopeQueries(view, at_ms).top(self.at(as_of_ms), by=self.by, limit=self.limit)
-        other = {"count": found.left_out, "values": found.other}
-        return encode_answer(found.answer, by=self.by, items=found.answer.items, other=other)
+        top = await ScopeQueries(view, at_ms).top(self.at(as_of_ms), by=self.by, limit=self.limit)
+        other = {"count": top.left_out, "values": top.other}
+        return encode_answer(top.answer, by=self.by, items=top.answer.items, other=other)
 
 
 ALWAYS_HOT = tuple(OneValueQuery(KpiQuery(window), "") for window in Window)

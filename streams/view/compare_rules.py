@@ -88,7 +88,7 @@ def promotion_pair(promotion: Promotion | None, promotions: Mapping[str, Promoti
             f"promotion {name!r} starts at {promotion.starts_at}, after the as-of {at_ms}: nothing to compare yet"
         )
     if promotion.baseline is None:
-        with_baseline = sorted(one.promotion_id for one in promotions.values() if one.baseline is not None)
+        with_baseline = sorted(other.promotion_id for other in promotions.values() if other.baseline is not None)
         raise NotAnswerableError(
             f"promotion {name!r} has no baseline: name one in its definition, or choose promotion= of "
             f"{', '.join(with_baseline) or 'another'}; or compare with yesterday or last_week"

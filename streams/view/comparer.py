@@ -1,4 +1,4 @@
-"""Queries answered twice: at the as-of, and at the moment that it is compared with; baselines."""
+"""Queries answered twice: at the as-of, and at the earlier time that it is compared with; baselines."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from streams.view.compare_rules import Comparison, ComparisonPeriod, promotion_p
 from streams.view.query import Answer, Item, KpiQuery, NotAnswerableError
 from streams.view.rolling import RollingView, ScopeQueries
 
+_MINUTE_MS = 60_000
+_MOST = 64
+
 
 @dataclass(frozen=True, slots=True)
 class ComparedMoment:
-    """The moment compared with."""
+    """The earlier time that an answer is compared with."""
 
     as_of_ms: int
     offset_ms: int
@@ -62,7 +65,7 @@ class ComparedSeries:
 
 
 class Comparer:
-    """Queries the view at one moment of the machine's clock."""
+    """Compares answers of the view. All queries of one comparer use the same present, `at_ms`."""
 
     def __init__(self, view: RollingView, at_ms: int, timezone: str) -> None:
         self._view = view
@@ -74,8 +77,8 @@ class Comparer:
         """One value of a scope, now and at the same time then."""
         comparison, query = self._aligned(query, value, against)
         now = await self._view.one(query, value, self._at_ms)
-        asked = _asked_then(comparison, query, now.promotion, now.as_of_ms)
-        then = await self._view.one(asked, _value_then(comparison, query.scope, value), self._at_ms)
+        then_query = _asked_then(comparison, query, now.promotion, now.as_of_ms)
+        then = await self._view.one(then_query, _value_then(comparison, query.scope, value), self._at_ms)
         at = _then(now, then, comparison)
         return ComparedAnswer(now, at, [ComparedItem(now.items[0], then.items[0], at)])
 
@@ -85,9 +88,9 @@ class Comparer:
             return await self._every_promotion(query, against)
         comparison, query = self._aligned(query, None, against)
         now = await self._scope_queries.every(query)
-        asked = _asked_then(comparison, query, now.promotion, now.as_of_ms)
+        then_query = _asked_then(comparison, query, now.promotion, now.as_of_ms)
         values = [_value_then(comparison, query.scope, item.value) for item in now.items]
-        then = await self._view.several(asked, values, self._at_ms)
+        then = await self._view.several(then_query, values, self._at_ms)
         at = _then(now, then, comparison)
         pairs = zip(now.items, then.items, strict=True)
         return ComparedAnswer(now, at, [ComparedItem(item, other, at) for item, other in pairs])
@@ -95,20 +98,20 @@ class Comparer:
     async def series(
         self, query: KpiQuery, value: str, name: str, moments_ms: Sequence[int], against: ComparisonPeriod
     ) -> ComparedSeries:
-        """One number at the moments that these are compared with."""
+        """One number at the times that `moments_ms` (ascending) are compared with."""
         last_ms = moments_ms[-1]
         comparison = self._comparison(query, value, against, last_ms)
-        asked = _asked_then(comparison, query, self._covered(query, last_ms), last_ms)
+        then_query = _asked_then(comparison, query, self._covered(query, last_ms), last_ms)
         then_ms = {at: comparison.then_ms(at) for at in moments_ms}
         moments = sorted(set(then_ms.values()))
         row = _value_then(comparison, query.scope, value)
-        numbers = dict(await self._view.series(asked, row, name, moments, self._at_ms))
+        numbers = dict(await self._view.series(then_query, row, name, moments, self._at_ms))
         as_ofs = sorted(numbers)
         points: dict[int, Number] = {}
         for at, then in then_ms.items():
             as_of_ms = as_ofs[bisect_right(as_ofs, then) - 1]  # old moments are rounded down to minutes
             points[at - then + as_of_ms] = numbers[as_of_ms]
-        return ComparedSeries(last_ms - then_ms[last_ms], asked.promotion, sorted(points.items()))
+        return ComparedSeries(last_ms - then_ms[last_ms], then_query.promotion, sorted(points.items()))
 
     async def _every_promotion(self, query: KpiQuery, against: ComparisonPeriod) -> ComparedAnswer:
         """Each promotion on its own clock; `then` is None without a baseline."""
@@ -155,8 +158,8 @@ class Comparer:
         """The promotion covered by window `promotion`, unless the scope's value names it."""
         if query.window is not Window.PROMOTION or query.promotion is not None:
             return query.promotion
-        held = promotions.current_promotion(self._view.promotions, at_ms)
-        return None if held is None else held.promotion_id
+        current = promotions.current_promotion(self._view.promotions, at_ms)
+        return None if current is None else current.promotion_id
 
 
 def _asked_then(comparison: Comparison, query: KpiQuery, covered: str | None, at_ms: int) -> KpiQuery:
@@ -183,10 +186,6 @@ def _value_then(comparison: Comparison, scope: Scope, value: str) -> str:
     return value
 
 
-_MINUTE_MS = 60_000
-_MOST = 64
-
-
 class Baselines:
     """Baselines of one server, as of the last full minute."""
 
@@ -199,16 +198,16 @@ class Baselines:
         """KPIs and counters of a promotion's baseline, in scope and window `promotion`; empty without a baseline."""
         name, as_of_ms = promotion.promotion_id, as_of_ms - as_of_ms % _MINUTE_MS
         cache_key = (as_of_ms, view.state.promotions_version, view.state.epochs)
-        kept = self._kept.get(name)
-        if kept is not None and kept[0] == cache_key:
-            return kept[1]
-        found: Mapping[str, Number] = {}
+        cached = self._kept.get(name)
+        if cached is not None and cached[0] == cache_key:
+            return cached[1]
+        kpis: Mapping[str, Number] = {}
         with contextlib.suppress(NotAnswerableError):  # no baseline, or its panes have expired
             query = KpiQuery(Window.PROMOTION, Scope.PROMOTION, as_of_ms)
             (item,) = (await Comparer(view, at_ms, self._timezone).one(query, name, ComparisonPeriod.BASELINE)).items
-            found = {} if item.then is None else item.then.values
-        self._kept[name] = cache_key, found
+            kpis = {} if item.then is None else item.then.values
+        self._kept[name] = cache_key, kpis
         self._kept.move_to_end(name)
         if len(self._kept) > _MOST:
             self._kept.popitem(last=False)
-        return found
+        return kpis

@@ -136,14 +136,14 @@ class FairQueue:
         if not self._taken:
             self._taken = True
             return
-        mine = self._waiting.setdefault(client, deque())
-        if len(mine) >= MAX_WAITING_PER_CLIENT or self._count >= MAX_WAITING:
+        own_queue = self._waiting.setdefault(client, deque())
+        if len(own_queue) >= MAX_WAITING_PER_CLIENT or self._count >= MAX_WAITING:
             raise OverloadedError(
                 OverloadReason.QUEUE_FULL,
-                f"{len(mine)} queries of this client are waiting, {self._count} in all: retry in a few seconds",
+                f"{len(own_queue)} queries of this client are waiting, {self._count} in all: retry in a few seconds",
             )
         turn = asyncio.get_running_loop().create_future()
-        mine.append(turn)
+        own_queue.append(turn)
         self._count += 1
         try:
             await turn
@@ -162,22 +162,22 @@ class FairQueue:
     def _pass_turn(self) -> None:
         """Pass the turn to the next client with a waiting query."""
         while self._waiting:
-            client, mine = self._waiting.popitem(last=False)
-            turn = mine.popleft()
+            client, queue = self._waiting.popitem(last=False)
+            turn = queue.popleft()
             self._count -= 1
-            if mine:
-                self._waiting[client] = mine
+            if queue:
+                self._waiting[client] = queue
             if not turn.done():
                 turn.set_result(None)
                 return
         self._taken = False
 
     def _forget(self, client: str, turn: asyncio.Future[None]) -> None:
-        mine = self._waiting.get(client)
-        if mine is not None and turn in mine:
-            mine.remove(turn)
+        own_queue = self._waiting.get(client)
+        if own_queue is not None and turn in own_queue:
+            own_queue.remove(turn)
             self._count -= 1
-            if not mine:
+            if not own_queue:
                 del self._waiting[client]
 
     def _require_budget(self, client: str) -> None:
@@ -234,7 +234,7 @@ class TimedCoroutine(Generic[T]):
             while True:
                 began_s = time.thread_time()
                 try:
-                    waits_for = self._work.send(None) if failure is None else self._work.throw(failure)
+                    awaited = self._work.send(None) if failure is None else self._work.throw(failure)
                 except StopIteration as end:
                     answer: T = end.value
                     return answer
@@ -242,7 +242,7 @@ class TimedCoroutine(Generic[T]):
                     self._on_step(time.thread_time() - began_s)
                 failure = None
                 try:
-                    yield waits_for
+                    yield awaited
                     yield from self._before_step().__await__()
                 except BaseException as error:
                     failure = error

@@ -1,4 +1,4 @@
-"""The state of one continuous run of following the store: blocks, log positions, and sums kept current."""
+"""What a view has read since it last started from scratch: blocks, log positions, and sums kept current."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SumKey = tuple[Window, str | None]
 
 
 class FollowedState:
-    """One continuous run of following. It ends when Redis is replaced or a log was trimmed too far."""
+    """State built by following the logs without a gap; replaced when Redis is, or when a log was trimmed too far."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class FollowedState:
     @property
     def newest_s(self) -> int:
         """Event time of the newest event, seconds."""
-        return max((held.newest_ms or 0 for held in self.state.partitions.values()), default=0) // 1000
+        return max((state.newest_ms or 0 for state in self.state.partitions.values()), default=0) // 1000
 
     def is_continued_by(self, state: StoreState) -> bool:
         """Whether this is a later state of the same store and partitions."""
@@ -94,11 +94,11 @@ class FollowedState:
 
     def window_sum(self, key: SumKey) -> WindowSum:
         """The sum of a window that ends at the newest as-of, cached."""
-        found = self._sums.setdefault(key, WindowSum())
+        kept = self._sums.setdefault(key, WindowSum())
         self._sums.move_to_end(key)
-        size = sum(held.size for held in self._sums.values())
+        size = sum(other.size for other in self._sums.values())
         while len(self._sums) > 1 and (len(self._sums) > _MAX_SUMS or size > _MAX_SUMS_BYTES):
             _, dropped = self._sums.popitem(last=False)
             dropped.span = Span(0, 0)  # no longer corrected, so its holder must start over
             size -= dropped.size
-        return found
+        return kept

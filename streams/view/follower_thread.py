@@ -183,13 +183,13 @@ class FollowerThread:
         self._warmed_s = 0.0
         self._metrics_read_s = -_METRICS_EVERY_S
         self._began.set()
-        beside = [asyncio.create_task(self._record_loop_alive()), asyncio.create_task(self._ping_redis(redis))]
+        background = [asyncio.create_task(self._record_loop_alive()), asyncio.create_task(self._ping_redis(redis))]
         try:
             async with write_probe(redis, self._settings) as self._probe:
                 await self._follow(redis)
         finally:
-            for one in beside:
-                one.cancel()
+            for background_task in background:
+                background_task.cancel()
             await redis.aclose()
 
     async def _record_loop_alive(self) -> None:
@@ -270,7 +270,9 @@ class FollowerThread:
             return
         self._prepared_s = now_s
         positions = {
-            str(name): held.position for name, held in self.last_poll.state.partitions.items() if held.position
+            str(name): partition.position
+            for name, partition in self.last_poll.state.partitions.items()
+            if partition.position
         }
         fresh = AnswerSnapshot(as_of_ms, cache_key, self.last_poll.polled_ms, positions)
         self._snapshot_published.clear()
@@ -283,17 +285,19 @@ class FollowerThread:
     async def _build_snapshot(self, fresh: AnswerSnapshot) -> None:
         """Answer all hot queries at one as-of. Publishes when they are done or the pause ends."""
         now_s, answers = time.monotonic(), Answers()
-        known = fresh.as_of_ms is not None
+        has_as_of = fresh.as_of_ms is not None
         publish = asyncio.get_running_loop().call_later(
             _LONGEST_PAUSE_S, lambda: self._publish(replace(fresh, answers=dict(answers)))
         )
         await self._compute_all(
-            self._hot.fast_queries(now_s, self._precompute_budget.left_s(now_s)) if known else (), fresh, answers
+            self._hot.fast_queries(now_s, self._precompute_budget.left_s(now_s)) if has_as_of else (), fresh, answers
         )
         publish.cancel()
         self._publish(replace(fresh, answers=answers))
         warm = now_s - self._warmed_s >= _WARM_EVERY_S
-        slow_queries = self._hot.slow_queries(now_s, self._precompute_budget.left_s(now_s), warm=warm) if known else []
+        slow_queries = (
+            self._hot.slow_queries(now_s, self._precompute_budget.left_s(now_s), warm=warm) if has_as_of else []
+        )
         if slow_queries and (self._adding_slow_answers is None or self._adding_slow_answers.done()):
             self._warmed_s = now_s
             self._adding_slow_answers = asyncio.create_task(self._add_slow_answers(slow_queries, fresh))
@@ -304,15 +308,15 @@ class FollowerThread:
         loop = asyncio.get_running_loop()
         self._in_progress = {cached_query: loop.create_future() for cached_query in cached_queries}
         try:
-            for cached_query, coming in self._in_progress.items():
+            for cached_query, pending in self._in_progress.items():
                 answers = Answers()
                 await self._compute_all((cached_query,), fresh, answers)
                 if cached_query in answers and self.snapshot.matches(fresh.as_of_ms, fresh.cache_key):
                     self.snapshot = self.snapshot.with_answer(cached_query, answers[cached_query])
-                coming.set_result(None)
+                pending.set_result(None)
         finally:
-            for coming in self._in_progress.values():
-                coming.cancel()
+            for pending in self._in_progress.values():
+                pending.cancel()
             self._in_progress = {}
 
     async def _compute_all(
@@ -342,7 +346,7 @@ class FollowerThread:
         """Answer a query when its turn comes."""
         self._require_polled()
 
-        async def asked() -> T:
+        async def run_query() -> T:
             if not pause_polling:
                 return await self._ask_view(query)
             ended = asyncio.get_running_loop().create_future()
@@ -352,7 +356,7 @@ class FollowerThread:
             finally:
                 ended.cancel()
 
-        return await self._queue.run(client, asked)
+        return await self._queue.run(client, run_query)
 
     async def _ask_view(self, query: Callable[[RollingView, int], Awaitable[T]]) -> T:
         """Answer after the pending snapshot is published: no as-of may be visible before."""
@@ -372,17 +376,17 @@ class FollowerThread:
     async def _answer_cached(self, cached_query: CachedQuery[T], client: str) -> T:
         """Answer a cached query; the server's own queries skip the queue."""
         self._require_polled()
-        coming = self._in_progress.get(cached_query)
-        if coming is not None:
-            await asyncio.wait({coming})
-            answers = self.snapshot.answer(cached_query)
-            if answers is not None:
-                return answers
+        pending = self._in_progress.get(cached_query)
+        if pending is not None:
+            await asyncio.wait({pending})
+            answer = self.snapshot.answer(cached_query)
+            if answer is not None:
+                return answer
 
-        async def asked() -> T:
+        async def run_query() -> T:
             return await self._ask_view(lambda view, at_ms: self._compute_and_keep(cached_query, view, at_ms))
 
-        return await (asked() if self._hot.is_internal(cached_query) else self._queue.run(client, asked))
+        return await (run_query() if self._hot.is_internal(cached_query) else self._queue.run(client, run_query))
 
     async def _compute_and_keep(self, cached_query: CachedQuery[T], view: RollingView, at_ms: int) -> T:
         began_with = (view.as_of(at_ms).ms, state_key(view.state))

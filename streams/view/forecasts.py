@@ -81,13 +81,13 @@ class Forecasts:
         final = await self._sold(view, at_ms, promotion) if as_of_ms >= promotion.ends_at else None
         moment = as_of_ms // KEEP_MS, final
         cache_key = (promotion, tuple(baseline_chain(promotion, view.promotions)), view.state.epochs, moment)
-        kept = self._kept.get(("outlook", promotion.promotion_id))
-        if newest and kept is not None and kept.cache_key == cache_key and at_ms < kept.until_ms:
-            return kept.outlook
-        found = await self._compute_outlook(view, at_ms, promotion, as_of_ms)
+        cached = self._kept.get(("outlook", promotion.promotion_id))
+        if newest and cached is not None and cached.cache_key == cache_key and at_ms < cached.until_ms:
+            return cached.outlook
+        outlook = await self._compute_outlook(view, at_ms, promotion, as_of_ms)
         if newest:
-            self._keep("outlook", promotion, _CachedForecast(cache_key, at_ms + KEEP_MS, outlook=found))
-        return found
+            self._keep("outlook", promotion, _CachedForecast(cache_key, at_ms + KEEP_MS, outlook=outlook))
+        return outlook
 
     async def _compute_outlook(
         self, view: RollingView, at_ms: int, promotion: Promotion, as_of_ms: int
@@ -98,13 +98,14 @@ class Forecasts:
         if as_of_ms >= promotion.ends_at:
             return TargetOutlook(as_of_ms, ForecastBasis.FINAL, (), Forecast.certain(now.last))
         earlier = [
-            EarlierPromotion(one.promotion_id, curve)
-            for one in baseline_chain(promotion, view.promotions)
-            if one.ends_at <= as_of_ms and (curve := await self._whole(view, at_ms, one)) is not None
+            EarlierPromotion(earlier_promotion.promotion_id, curve)
+            for earlier_promotion in baseline_chain(promotion, view.promotions)
+            if earlier_promotion.ends_at <= as_of_ms
+            and (curve := await self._whole(view, at_ms, earlier_promotion)) is not None
         ]
         by_earlier = forecast(now, earlier)
         if by_earlier is not None:
-            names = tuple(one.promotion_id for one in earlier)
+            names = tuple(earlier_promotion.promotion_id for earlier_promotion in earlier)
             return TargetOutlook(as_of_ms, ForecastBasis.EARLIER, names, by_earlier)
         by_day = forecast(now, (), _usual_day(promotion))
         return None if by_day is None else TargetOutlook(as_of_ms, ForecastBasis.DAY, (), by_day)
@@ -115,9 +116,9 @@ class Forecasts:
             cache_key = (promotion, view.state.epochs, await self._sold(view, at_ms, promotion))
         except NotAnswerableError:
             return None
-        kept = self._kept.get(("whole", promotion.promotion_id))
-        if kept is not None and kept.cache_key == cache_key and at_ms < kept.until_ms:
-            return kept.curve
+        cached = self._kept.get(("whole", promotion.promotion_id))
+        if cached is not None and cached.cache_key == cache_key and at_ms < cached.until_ms:
+            return cached.curve
         curve = None
         with contextlib.suppress(NotAnswerableError):
             curve = await self._curve(view, at_ms, promotion, promotion.ends_at, whole=True)
@@ -160,9 +161,9 @@ class Forecasts:
         ]
         return Curve.of(curve, length) if curve else None
 
-    def _keep(self, what: str, promotion: Promotion, kept: _CachedForecast) -> None:
-        self._kept[what, promotion.promotion_id] = kept
-        self._kept.move_to_end((what, promotion.promotion_id))
+    def _keep(self, kind: str, promotion: Promotion, kept: _CachedForecast) -> None:
+        self._kept[kind, promotion.promotion_id] = kept
+        self._kept.move_to_end((kind, promotion.promotion_id))
         if len(self._kept) > _MOST:
             self._kept.popitem(last=False)
 

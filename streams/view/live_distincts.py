@@ -38,6 +38,12 @@ BLOCK_STEPS = {10: "s", 600: "m", 3600: "h"}
 _KEPT_S = {10: 1_200, 60: 4_500, 600: 90_000, 3600: 35 * 86_400}
 """# {step: seconds behind the as-of in which windows may begin; older panes are not needed}"""
 _MOST_PARTS = 32
+LIMIT_BYTES = 200_000_000
+_FORGOTTEN_AFTER_S = 300
+"""Event time, seconds, after which a row that is not queried is dropped."""
+_WINDOW_FORGOTTEN_AFTER_S = 20
+"""The same for a window of a row: most windows start later after each pane."""
+_BLOCKS_AT_ONCE = 8
 
 
 class DistinctPane:
@@ -118,7 +124,7 @@ class RowDistinctPanes:
         return not self._has(*pane_id)
 
     def begin(self, pane_id: PaneId) -> DistinctPane:
-        """A new empty pane; the caller adds all that blocks hold of it."""
+        """A new empty pane, to which the caller adds all of its entries in blocks."""
         pane = self._panes[pane_id] = DistinctPane()
         return pane
 
@@ -130,7 +136,7 @@ class RowDistinctPanes:
 
     def forget(self, end_s: int, longest_s: int) -> int:
         """Drop panes older than any window that ends at `end_s` or later and is at most `longest_s` long. Returns the
-        bytes left."""
+        size of the others in bytes."""
         oldest_s = {step: end_s - min(longest_s + 2 * step, _KEPT_S[step]) for step in self._steps}
         # Before this, a missing pane need not be empty.
         self._fed_from_s = max(self._fed_from_s, oldest_s[self._steps[0]])
@@ -144,12 +150,12 @@ class RowDistinctPanes:
 
     def _cover(self, span: Span, longest: int) -> Iterator[PaneId]:
         steps = [step for step in self._steps if step <= longest]
-        for place, part in cover(span, steps):
-            for start in range(part.start_s, part.end_s, steps[place]):
-                yield steps[place], start
+        for level, part in cover(span, steps):
+            for start in range(part.start_s, part.end_s, steps[level]):
+                yield steps[level], start
 
     def _has(self, step: int, start: int) -> bool:
-        """Whether a pane is here; it is built from finer ones if all of these are."""
+        """Whether a pane is held; builds it from finer ones if all of these are held."""
         if (step, start) in self._panes:
             return True
         if step == self._steps[0]:
@@ -163,14 +169,6 @@ class RowDistinctPanes:
     def _finer(self, step: int, start: int) -> Iterator[PaneId]:
         finer = self._steps[self._steps.index(step) - 1]
         return ((finer, at) for at in range(start, start + step, finer))
-
-
-LIMIT_BYTES = 200_000_000
-_FORGOTTEN_AFTER_S = 300
-"""Event time, seconds, after which a row that is not queried is dropped."""
-_WINDOW_FORGOTTEN_AFTER_S = 20
-"""The same for a window of a row: most windows begin elsewhere after each pane."""
-_BLOCKS_AT_ONCE = 8
 
 
 class _Window:
@@ -246,7 +244,7 @@ class _Row:
 
 
 class LiveDistincts:
-    """Keeps the rows that are queried current."""
+    """Keeps the distinct counts of queried rows current."""
 
     def __init__(self, blocks: Blocks, limit_bytes: int = LIMIT_BYTES) -> None:
         self._blocks = blocks
@@ -277,27 +275,27 @@ class LiveDistincts:
         self._newest_s = max(self._newest_s, newest_s)
         longest = steps[-1]
         while True:
-            held = {row: self._row(row, steps[0]) for row in rows}
+            queried = {row: self._row(row, steps[0]) for row in rows}
             missing: dict[PaneId, list[int]] = defaultdict(list)
-            for row, found in held.items():
-                for pane_id in found.panes.missing(found.to_unite(span), longest):
+            for row, state in queried.items():
+                for pane_id in state.panes.missing(state.to_unite(span), longest):
                     missing[pane_id].append(row)
             if not missing:
                 break  # no await from here on
             await self._read(missing)
-        ends = {row: found.end_s for row, found in held.items()}
-        windows = [held[row].window(span, longest) for row in rows]
+        ends = {row: state.end_s for row, state in queried.items()}
+        windows = [queried[row].window(span, longest) for row in rows]
         _estimate([window for window in windows if window.counts is None])
-        self._forget(held, [row for row in held if held[row].end_s > ends[row]], span.end_s)
+        self._forget(queried, [row for row in queried if queried[row].end_s > ends[row]], span.end_s)
         return [window.counts or [] for window in windows]
 
     def _row(self, row: int, finest: int) -> _Row:
-        held = self._rows.get(row)
-        if held is None:
+        state = self._rows.get(row)
+        if state is None:
             fed_from_s = (self._newest_s // finest + 1) * finest
-            held = self._rows[row] = _Row(RowDistinctPanes(STEPS[STEPS.index(finest) :], fed_from_s))
+            state = self._rows[row] = _Row(RowDistinctPanes(STEPS[STEPS.index(finest) :], fed_from_s))
         self._rows.move_to_end(row)
-        return held
+        return state
 
     async def _read(self, missing: Mapping[PaneId, Sequence[int]]) -> None:
         """Read panes from blocks, a few blocks at a time."""
@@ -327,15 +325,15 @@ class LiveDistincts:
             for _, row, entries in _by_pane_and_row([_of_rows(sketches, wanted)]):
                 panes[row].add(entries)
 
-    def _forget(self, asked: Mapping[int, _Row], moved: Sequence[int], end_s: int) -> None:
-        """Drop rows, once for each pane that closes."""
-        for number in moved:
-            asked[number].forget()
-        if not moved:
+    def _forget(self, queried: Mapping[int, _Row], advanced: Sequence[int], end_s: int) -> None:
+        """Drop old windows and panes of rows whose end advanced, then rows that are old or exceed the limit."""
+        for number in advanced:
+            queried[number].forget()
+        if not advanced:
             return
         total = sum(row.size for row in self._rows.values())
         for number, row in list(self._rows.items()):
-            if number in asked:
+            if number in queried:
                 return
             if total <= self._limit and row.end_s >= end_s - _FORGOTTEN_AFTER_S:
                 return

@@ -1,4 +1,4 @@
-"""The KPIs of a resolved query, or one of them at many moments: counters, distinct counts, stock and shipping."""
+"""The KPIs of a resolved query, or one of them at many as-ofs: counters, distinct counts, stock and shipping."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ async def empty_items(resolved: ResolvedQuery, names: Sequence[str]) -> list[Ite
         numbers |= dict.fromkeys(SHIPPING_SUM_NAMES, 0)
     stock = await stock_sums(resolved, names, [0] * len(names))
     return [
-        Item(name, values({**numbers, **resolved.extra_sums(name), **held}, scope, resolved.query.only))
-        for name, held in zip(names, stock, strict=True)
+        Item(name, values({**numbers, **resolved.extra_sums(name), **stock_of_value}, scope, resolved.query.only))
+        for name, stock_of_value in zip(names, stock, strict=True)
     ]
 
 
@@ -74,15 +74,15 @@ async def window_sums(resolved: ResolvedQuery) -> WindowSum:
 
 
 async def distinct_counts(resolved: ResolvedQuery, rows: Ints) -> list[list[int]] | None:
-    """Distinct counts of rows; None if the scope, or a moment this old, has none."""
+    """Distinct counts: [row][distinct]; None if the scope has none, or none at an as-of this old."""
     panes = resolved.distinct_pieces
     if panes is None:
         return None
-    (covered, found, steps_s), followed = panes, resolved.followed
+    (covered, pieces, steps_s), followed = panes, resolved.followed
     if resolved.live:
         return await followed.distincts.counts(rows.tolist(), covered, steps_s, followed.newest_s)
     union = DistinctUnion(rows)
-    for part in followed.blocks.chunks(found):
+    for part in followed.blocks.chunks(pieces):
         while await followed.blocks.ensure(followed.blocks.block_ids(part), sketches=True):
             pass
         union.take(followed.blocks.sketches(part))
@@ -104,10 +104,10 @@ async def stock_sums(resolved: ResolvedQuery, names: Sequence[str], units_15m: S
         if scope is Scope.SKU:
             return sku_sums(stock_state, stock, names, promotion)
         skus = [known[name].skus or () if name in known else () for name in names]
-        return [promotion_sums(stock_state, stock, held) for held in skus]
+        return [promotion_sums(stock_state, stock, of_value) for of_value in skus]
 
-    found = await resolved.followed.stock.ask(resolved.as_of_ms, resolved.live, sums)
-    return [{**held, "units_15m": units} for held, units in zip(found, units_15m, strict=True)]
+    by_value = await resolved.followed.stock.ask(resolved.as_of_ms, resolved.live, sums)
+    return [{**of_value, "units_15m": units} for of_value, units in zip(by_value, units_15m, strict=True)]
 
 
 async def shipping_sums(resolved: ResolvedQuery, rows: Ints) -> Sequence[Mapping[str, int]]:
@@ -184,20 +184,25 @@ async def series_points(
     shipping = await _shipping(resolved_queries, value, levels) if name in SHIPPING_NAMES else {}
     points = []
     for resolved, counts in zip(resolved_queries, counted.tolist(), strict=True):
-        at = resolved.as_of_ms
-        sums = named_counters(counts, scope) | estimated.get(at, {}) | stock.get(at, {}) | shipping.get(at, {})
-        points.append((at, values({**sums, **resolved.extra_sums(value)}, scope)[name]))
+        as_of_ms = resolved.as_of_ms
+        sums = (
+            named_counters(counts, scope)
+            | estimated.get(as_of_ms, {})
+            | stock.get(as_of_ms, {})
+            | shipping.get(as_of_ms, {})
+        )
+        points.append((as_of_ms, values({**sums, **resolved.extra_sums(value)}, scope)[name]))
     return points
 
 
 async def _distincts(history: RowHistory, resolved_queries: Sequence[ResolvedQuery]) -> dict[int, dict[str, int]]:
     """Distinct counts by as-of, without as-ofs that have none."""
-    held = {
+    panes_of = {
         resolved.as_of_ms: panes for resolved in resolved_queries if (panes := resolved.distinct_pieces) is not None
     }
-    by_span = {covered: found for covered, found, _ in held.values()}
+    by_span = {covered: pieces for covered, pieces, _ in panes_of.values()}
     counts = dict(zip(by_span, await history.distincts(list(by_span.items())), strict=True))
-    return {at: named_distincts(counts[covered]) for at, (covered, _, _) in held.items()}
+    return {as_of_ms: named_distincts(counts[covered]) for as_of_ms, (covered, _, _) in panes_of.items()}
 
 
 async def _stock(history: RowHistory, resolved_queries: Sequence[ResolvedQuery], value: str) -> dict[int, StockSums]:
@@ -217,6 +222,10 @@ async def _shipping(
     scope, followed = resolved_queries[0].query.scope, resolved_queries[0].followed
     if scope not in SHIPPING_SCOPES:
         return {}
-    row, asked = partial(resolved_queries[0].row, value), [resolved.at for resolved in resolved_queries]
-    found = await followed.shipping.series(asked, followed.newest_s, levels, row, resolved_queries[0].interval_pieces)
-    return {at.as_of_s * 1000: named_sums(row, at) for at, row in zip(asked, found.tolist(), strict=True)}
+    row, windows = partial(resolved_queries[0].row, value), [resolved.at for resolved in resolved_queries]
+    counters = await followed.shipping.series(
+        windows, followed.newest_s, levels, row, resolved_queries[0].interval_pieces
+    )
+    return {
+        window.as_of_s * 1000: named_sums(row, window) for window, row in zip(windows, counters.tolist(), strict=True)
+    }

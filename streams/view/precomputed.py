@@ -32,7 +32,7 @@ class AnswerSnapshot:
     read_ms: int = 0
     """Redis's clock: all that was counted by then is included."""
     positions: Mapping[str, int] = field(default_factory=dict)
-    """By partition, the offset up to which records are included."""
+    """# {partition: offset up to which records are included}"""
     answers: Mapping[CachedQuery[Any], Any] = field(default_factory=dict)
 
     def matches(self, as_of_ms: int | None, cache_key: Hashable) -> bool:
@@ -85,8 +85,8 @@ class HotQueries:
             if cached_query in self._internal:
                 self._internal[cached_query] = now_s
                 return
-            asked = self._asked.setdefault(cached_query, _QueryUse(now_s))
-            asked.at_s, asked.followed = now_s, followed or asked.followed
+            use = self._asked.setdefault(cached_query, _QueryUse(now_s))
+            use.at_s, use.followed = now_s, followed or use.followed
             self._asked.move_to_end(cached_query)
             if len(self._asked) > _MOST_HOT:
                 self._asked.popitem(last=False)
@@ -104,8 +104,8 @@ class HotQueries:
     def record_cost(self, cached_query: CachedQuery[Any], seconds: float) -> None:
         """Record the CPU seconds of an answer."""
         with self._lock:
-            if (asked := self._asked.get(cached_query)) is not None:
-                asked.took_s = seconds
+            if (use := self._asked.get(cached_query)) is not None:
+                use.took_s = seconds
 
     def fast_queries(self, now_s: float, left_s: float) -> list[CachedQuery[Any]]:
         """Queries to answer at each new as-of; those of clients within `left_s` CPU seconds."""
@@ -129,18 +129,16 @@ class HotQueries:
         return [*internal, *_within_budget(recent, left_s)]
 
     def _recent(self, now_s: float) -> list[tuple[CachedQuery[Any], _QueryUse]]:
-        for cached_query, asked in list(self._asked.items()):
-            if asked.at_s < now_s - max(cached_query.warm_s, STAYS_HOT_S):
+        for cached_query, use in list(self._asked.items()):
+            if use.at_s < now_s - max(cached_query.warm_s, STAYS_HOT_S):
                 del self._asked[cached_query]
         return list(self._asked.items())
 
 
-def _within_budget(lately: Iterable[tuple[CachedQuery[Any], _QueryUse]], left_s: float) -> Iterator[CachedQuery[Any]]:
+def _within_budget(recent: Iterable[tuple[CachedQuery[Any], _QueryUse]], left_s: float) -> Iterator[CachedQuery[Any]]:
     """Subscribed queries first, then the cheapest, as many as fit into `left_s` CPU seconds."""
-    known = [
-        (not asked.followed, asked.took_s, cached_query) for cached_query, asked in lately if asked.took_s is not None
-    ]
-    for _, took_s, cached_query in sorted(known, key=lambda one: one[:2]):
+    by_cost = [(not use.followed, use.took_s, cached_query) for cached_query, use in recent if use.took_s is not None]
+    for _, took_s, cached_query in sorted(by_cost, key=lambda entry: entry[:2]):
         if took_s <= left_s:
             left_s -= took_s
             yield cached_query

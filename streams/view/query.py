@@ -12,7 +12,7 @@ from streams.panes.scopes import Scope
 
 
 class NotAnswerableError(SalepulseError):
-    """The query is invalid, or about a moment that is not kept; the message says what can be queried."""
+    """The query is invalid, or needs expired panes; the message lists what can be queried."""
 
 
 class NotReadyError(SalepulseError):

@@ -40,7 +40,7 @@ _RANK_MASK = (1 << RANK_BITS) - 1
 
 
 def empty_registers(rows: int = 1) -> Registers:
-    """The registers of rows that counted nothing."""
+    """Registers that are all 0, of a number of rows."""
     return np.zeros(rows * ROW_REGISTERS, np.uint8)
 
 
@@ -57,14 +57,14 @@ def raise_to(registers: Registers, entries: SketchEntries) -> None:
 
 def entries_of(registers: Registers) -> SketchEntries:
     """The entries of all registers that are not 0."""
-    at = _nonzero(registers)
-    return (at << RANK_BITS | registers[at]).astype(np.uint32)
+    indexes = _nonzero(registers)
+    return (indexes << RANK_BITS | registers[indexes]).astype(np.uint32)
 
 
 def histograms(registers: Registers) -> npt.NDArray[np.int64]:
     """How many registers of each sketch have each rank: [sketch, rank]."""
-    at = _nonzero(registers)
-    return _completed(at // REGISTERS << RANK_BITS | registers[at], len(registers) // REGISTERS)
+    indexes = _nonzero(registers)
+    return _completed(indexes // REGISTERS << RANK_BITS | registers[indexes], len(registers) // REGISTERS)
 
 
 def estimates(registers: Registers) -> list[list[int]]:
@@ -74,7 +74,7 @@ def estimates(registers: Registers) -> list[list[int]]:
 
 
 class DistinctUnion:
-    """The union of panes, of some rows. The order of panes, and panes given twice, do not change it."""
+    """The union of panes of some rows, whatever their order and repetition."""
 
     def __init__(self, rows: Ints) -> None:
         self._place = _places(rows)
@@ -84,11 +84,11 @@ class DistinctUnion:
 
     def take(self, parts: Iterable[Sketches]) -> None:
         """Unite with more panes."""
-        mine = [part.take(np.flatnonzero(self._is_wanted(part.rows))) for part in parts]
+        wanted = [part.take(np.flatnonzero(self._is_wanted(part.rows))) for part in parts]
         if self._registers is None:
-            self._total = merge_sketches([self._total, *(part.in_one_pane() for part in mine)])
+            self._total = merge_sketches([self._total, *(part.in_one_pane() for part in wanted)])
             return
-        for part in mine:
+        for part in wanted:
             raise_to(self._registers, entries_by_sketch(part, self._sketch_ids(part)))
 
     def counts(self) -> list[list[int]]:
@@ -105,16 +105,16 @@ class DistinctUnion:
         return self._place[sketches.rows] * N_DISTINCTS + sketches.distincts
 
     def _is_wanted(self, rows: Ints) -> npt.NDArray[np.bool_]:
-        place = self._place
-        known = rows < len(place)
-        return known & (place[np.where(known, rows, 0)] >= 0) if len(place) else known
+        index_of = self._place
+        known = rows < len(index_of)
+        return known & (index_of[np.where(known, rows, 0)] >= 0) if len(index_of) else known
 
 
 def _places(rows: Ints) -> Ints:
-    """For each row number its place among `rows`, -1 where it is not among them."""
-    place = np.full(int(rows.max()) + 1 if len(rows) else 0, -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    return place
+    """For each row number its index in `rows`, -1 if it is not among them."""
+    index_of = np.full(int(rows.max()) + 1 if len(rows) else 0, -1, np.int64)
+    index_of[rows] = np.arange(len(rows))
+    return index_of
 
 
 def _nonzero(registers: Registers) -> Ints:

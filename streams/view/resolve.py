@@ -80,10 +80,10 @@ class ResolvedQuery:
         levels = DISTINCT_LEVELS[max(self.finest, 1 if scope is Scope.SKU else 0) : self.coarsest + 1]
         if covered and (covered.start_s % levels[0][1] or covered.end_s % levels[0][1]):
             return None
-        found = in_panes(covered, levels)
-        if not all(self.retention.has(name, piece) for name, piece in found):
+        pieces = in_panes(covered, levels)
+        if not all(self.retention.has(name, piece) for name, piece in pieces):
             return None
-        return covered, found, [step_s for _, step_s in levels]
+        return covered, pieces, [step_s for _, step_s in levels]
 
     def require_kept(self, needed: Sequence[tuple[str, Span]]) -> None:
         """Raise NotAnswerableError if panes have expired: a number must not lack a part."""
@@ -94,13 +94,13 @@ class ResolvedQuery:
         return self._kept_pieces(whole, COUNTER_LEVELS)
 
     def interval_pieces(self, whole: Span) -> Pieces:
-        """The same for shipment intervals."""
+        """The fewest panes of shipment intervals that make up a span. Raises NotAnswerableError if one has expired."""
         return self._kept_pieces(whole, SHIPMENT_INTERVAL_LEVELS)
 
     def _kept_pieces(self, whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
-        found = in_panes(whole, levels[: self.followed.retention.coarsest(whole.start_s) + 1])
-        self.require_kept(found)
-        return found
+        pieces = in_panes(whole, levels[: self.followed.retention.coarsest(whole.start_s) + 1])
+        self.require_kept(pieces)
+        return pieces
 
     def for_sale_rate(self) -> ResolvedQuery:
         """The same as-of in the window of the rate of sale."""
@@ -133,13 +133,13 @@ class ResolvedQuery:
             amounts = amounts - sums.column(rows, COUNTER_IDS["refunds"])
         chosen = np.arange(len(rows))
         if len(rows) > limit > 0:
-            least = -np.partition(-amounts, limit - 1)[limit - 1]
-            chosen = np.flatnonzero(amounts > least)
-            alike = np.flatnonzero(amounts == least)  # ties may be nearly all rows
-            first = nsmallest(limit - len(chosen), zip(self.names(rows[alike]), alike.tolist(), strict=True))
-            chosen = np.append(chosen, np.array([at for _, at in first], np.int64))
-        found = dict(zip(chosen.tolist(), self.names(rows[chosen]), strict=True))
-        return rows[sorted(found, key=lambda i: (-int(amounts[i]), found[i]))[:limit]]
+            threshold = -np.partition(-amounts, limit - 1)[limit - 1]
+            chosen = np.flatnonzero(amounts > threshold)
+            ties = np.flatnonzero(amounts == threshold)  # ties may be nearly all rows
+            first = nsmallest(limit - len(chosen), zip(self.names(rows[ties]), ties.tolist(), strict=True))
+            chosen = np.append(chosen, np.array([index for _, index in first], np.int64))
+        name_of = dict(zip(chosen.tolist(), self.names(rows[chosen]), strict=True))
+        return rows[sorted(name_of, key=lambda i: (-int(amounts[i]), name_of[i]))[:limit]]
 
 
 def resolve_query(

@@ -57,10 +57,10 @@ class Retention:
             NotAnswerableError: minutes have expired.
         """
         newest_s = max(newest_s, self.kept.by_s)
-        for place, name in ((SECONDS, "s"), (MINUTES, "m")):
+        for level, name in ((SECONDS, "s"), (MINUTES, "m")):
             keep_s = self.keep_s[name]
             if keep_s is None or at_s - LONGEST_IN_SECONDS_S >= newest_s - keep_s:
-                return place
+                return level
         if self.kept.covers(Span(at_s - 1, at_s), self.newest_s):
             return MINUTES
         raise NotAnswerableError(
@@ -81,8 +81,8 @@ class Retention:
     def coarsest(self, at_s: int) -> int:
         """Index of the coarsest panes to use from a moment on: minutes of promotions outlive hours."""
         keep_s = self.keep_s["h"]
-        gone = keep_s is not None and at_s < self.newest_s - keep_s
-        return MINUTES if gone and self.kept.covers(Span(at_s, at_s + 1), self.newest_s) else HOURS
+        has_expired = keep_s is not None and at_s < self.newest_s - keep_s
+        return MINUTES if has_expired and self.kept.covers(Span(at_s, at_s + 1), self.newest_s) else HOURS
 
     def has(self, name: str, piece: Span) -> bool:
         """Whether the panes of a level are kept in a span."""

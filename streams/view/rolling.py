@@ -85,7 +85,7 @@ class RollingView:
         if state.promotions_version != self.state.promotions_version or state.epochs != self.state.epochs:
             self.promotions = await followed.reader.promotions()
             self._kept_at_ms = 0
-        newest_ms = [held.newest_ms for held in state.partitions.values()]
+        newest_ms = [partition.newest_ms for partition in state.partitions.values()]
         # Without new events the clock still advances, and panes expire.
         as_of_ms = newest_as_of(state, now_ms, self._settings).ms
         gone_back, self._as_of_ms = (as_of_ms or 0) < self._as_of_ms, as_of_ms or 0
@@ -102,17 +102,17 @@ class RollingView:
         self._followed, self.polled_ms = followed, now_ms
 
     def _new_state(self, reader: PaneSource, rows: RowIndex, state: StoreState) -> FollowedState:
-        """A new run of following, from a state on."""
+        """An empty followed state that starts at `state`."""
         return FollowedState(
             reader, self._levels, rows, state, stock_keep_ms(self._settings), shipping_limits(self._settings)
         )
 
     def as_of(self, now_ms: int) -> AsOf:
-        """The newest as-of, and the partitions behind it."""
+        """The newest as-of, and the stale partitions."""
         return newest_as_of(self.state, now_ms, self._settings)
 
     def resolve_as_of_ms(self, at_ms: int | None, now_ms: int) -> int:
-        """The as-of of a query for a moment (None: the newest)."""
+        """The as-of that a query for `at_ms` (None: the newest) is answered at."""
         return self._resolve(KpiQuery(Window.M1, as_of_ms=at_ms), "", now_ms).as_of_ms
 
     def resolve_promotion(self, name: str | None, as_of_ms: int) -> str | None:
@@ -132,9 +132,9 @@ class RollingView:
         """The KPIs of the values with any counter, the largest GMV first, at most `MAX_ITEMS`."""
         resolved = self._resolve(query, None, now_ms)
         sums = await window_sums(resolved)
-        held = resolved.nonzero_rows(sums)
-        rows = resolved.largest(held, sums, "gmv", MAX_ITEMS)
-        return replace(await answer_rows(resolved, sums, resolved.names(rows), rows), count=len(held))
+        nonzero = resolved.nonzero_rows(sums)
+        rows = resolved.largest(nonzero, sums, "gmv", MAX_ITEMS)
+        return replace(await answer_rows(resolved, sums, resolved.names(rows), rows), count=len(nonzero))
 
     async def count(self, query: KpiQuery, now_ms: int) -> int:
         """The number of values of a scope with any counter."""
@@ -151,27 +151,27 @@ class RollingView:
         """The largest values of a scope by a counter or `net_gmv`, other values by name, and the rest summed."""
         resolved = self._resolve(query, None, now_ms)
         sums = await window_sums(resolved)
-        held = resolved.nonzero_rows(sums)
-        largest = resolved.largest(held, sums, by, limit)
+        nonzero = resolved.nonzero_rows(sums)
+        largest = resolved.largest(nonzero, sums, by, limit)
         named = np.array([row for name in also if (row := resolved.row(name)) is not None], np.int64)
-        largest = np.append(largest, held[among(held, named) & ~among(held, largest)])
-        others = held[~among(held, largest)]
+        largest = np.append(largest, nonzero[among(nonzero, named) & ~among(nonzero, largest)])
+        others = nonzero[~among(nonzero, largest)]
         rest = named_counters(sums.total(others)[0].tolist(), query.scope)
         shipping = await shipping_total(resolved, others)
-        found = await answer_rows(resolved, sums, resolved.names(largest), largest)
-        return Top(found, len(held) - len(largest), values({**rest, **shipping}, query.scope))
+        answer = await answer_rows(resolved, sums, resolved.names(largest), largest)
+        return Top(answer, len(nonzero) - len(largest), values({**rest, **shipping}, query.scope))
 
     async def series(
         self, query: KpiQuery, value: str, name: str, moments_ms: Sequence[int], now_ms: int
     ) -> list[tuple[int, Number]]:
-        """One number at many moments, ascending: (as-of, number). Moments with the same as-of give one point."""
-        followed, asked = self._followed, {}
+        """One number at many times, ascending: # [(as-of, number)]. Times with the same as-of give one point."""
+        followed, by_as_of = self._followed, {}
         for i, at_ms in enumerate(moments_ms, 1):
             resolved = self._resolve(replace(query, as_of_ms=at_ms), value, now_ms, followed)
-            asked[resolved.as_of_ms] = resolved
+            by_as_of[resolved.as_of_ms] = resolved
             if i % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        return await series_points(list(asked.values()), value, name, self._levels)
+        return await series_points(list(by_as_of.values()), value, name, self._levels)
 
     async def seconds(self, span: Span) -> SecondCells:
         """All counters of a span, second by second, even if it is not complete. Raises NotAnswerableError if seconds of
@@ -204,15 +204,15 @@ class RollingView:
 async def _answer_values(resolved: ResolvedQuery, names: Sequence[str]) -> Answer:
     """The KPIs of values given by name."""
     sums = await window_sums(resolved)
-    found = {name: row for name in names if (row := resolved.row(name)) is not None}
-    answer = await answer_rows(resolved, sums, list(found), np.array(list(found.values()), np.int64))
-    never = await empty_items(resolved, [name for name in names if name not in found])
-    items = {item.value: item for item in (*answer.items, *never)}
+    known = {name: row for name in names if (row := resolved.row(name)) is not None}
+    answer = await answer_rows(resolved, sums, list(known), np.array(list(known.values()), np.int64))
+    never_counted = await empty_items(resolved, [name for name in names if name not in known])
+    items = {item.value: item for item in (*answer.items, *never_counted)}
     return replace(answer, items=[items[name] for name in names])
 
 
 class ScopeQueries:
-    """Queries the view at one moment of the machine's clock."""
+    """Queries all values of a scope; in scope and window `promotion`, each promotion in its own window."""
 
     def __init__(self, view: RollingView, at_ms: int) -> None:
         self._view = view
@@ -243,9 +243,9 @@ class ScopeQueries:
         """Each promotion that has started and has any counter, in its own time."""
         whole = await self._view.one(replace(query, window=Window.M1, scope=Scope.ALL), "", self._at_ms)
         at_moment = replace(query, as_of_ms=whole.as_of_ms)
-        begun = [name for name, held in self._view.promotions.items() if held.starts_at <= whole.as_of_ms]
+        started = [name for name, promotion in self._view.promotions.items() if promotion.starts_at <= whole.as_of_ms]
         items: list[Item] = []
-        for name in begun:
+        for name in started:
             with contextlib.suppress(NotAnswerableError):  # its first panes have expired
                 items += (await self._view.one(at_moment, name, self._at_ms)).items
         return Answer(whole.as_of_ms, query.window, query.scope, None, [item for item in items if _counts(item)])

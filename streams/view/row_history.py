@@ -1,7 +1,7 @@
-"""One row at many moments, for series: blocks are read once for all moments.
+"""One row at many as-ofs, for series: blocks are read once for all of them.
 
 Counters are prefix sums over the edges of all spans, so that each span is a difference of two. Distinct counts cannot
-be subtracted: they are unions of what each block holds of the row.
+be subtracted: they are unions of the row's sketches in each block.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _AT_ONCE = 32
 
 
 class RowHistory:
-    """What blocks hold of one row, for one query."""
+    """The counters and sketches of one row in the blocks that one query reads."""
 
     def __init__(
         self,
@@ -97,21 +97,23 @@ class RowHistory:
         else:
             raise_to(united, entries)
 
-    async def _have(self, kept: dict[BlockId, Cells] | dict[BlockId, Sketches], parts: Iterable[Pieces]) -> None:
+    async def _have(self, extracted: dict[BlockId, Cells] | dict[BlockId, Sketches], parts: Iterable[Pieces]) -> None:
         """Extract the row from the blocks of these panes that were not read yet."""
-        wanted = list({block_id for part in parts for block_id in self._blocks.block_ids(part) if block_id not in kept})
-        while wanted and await self._blocks.ensure(wanted, sketches=kept is self._sketches):
+        wanted = list(
+            {block_id for part in parts for block_id in self._blocks.block_ids(part) if block_id not in extracted}
+        )
+        while wanted and await self._blocks.ensure(wanted, sketches=extracted is self._sketches):
             pass  # blocks may have been evicted while it waited
         row = self._row()
         for name, start in wanted:
             whole = [(name, Span(start, start + self._block_s[name]))]
             if row is None:
                 self._cells[name, start], self._sketches[name, start] = NO_CELLS, NO_SKETCHES
-            elif kept is self._cells:
+            elif extracted is self._cells:
                 self._cells[name, start] = merge_cells([cells.of_row(row) for cells in self._cells_in(whole)])
             else:
-                mine = [sketches.of_row(row) for sketches in self._blocks.sketches(whole)]
-                self._sketches[name, start] = merge_sketches(mine)
+                row_sketches = [sketches.of_row(row) for sketches in self._blocks.sketches(whole)]
+                self._sketches[name, start] = merge_sketches(row_sketches)
 
     def _by_block(self, pieces: Pieces) -> Iterable[tuple[BlockId, Span]]:
         for name, piece in pieces:

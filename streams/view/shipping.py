@@ -85,8 +85,8 @@ class ShippingView:
                 break  # no await, so the steps are still valid
         window.move_to(at.as_of_s)
         for sign, part in steps:
-            held = in_panes(part, levels) if sign else []
-            window.take_all(sign, blocks.shipping_sums(held), blocks.corrections(held))
+            part_pieces = in_panes(part, levels) if sign else []
+            window.take_all(sign, blocks.shipping_sums(part_pieces), blocks.corrections(part_pieces))
         window.span = at.covered_span
         return window
 
@@ -118,7 +118,7 @@ class ShippingView:
         row: Callable[[], int | None],
         pieces: Callable[[Span], Pieces],
     ) -> Ints:
-        """The same of one row at many moments: [moment, counter].
+        """Counters of one row at many windows and as-ofs: [index in `moments`, counter].
 
         `row`: see `RowHistory`. `pieces`: the panes of a span; raises if they have expired.
         """
@@ -132,17 +132,17 @@ class ShippingView:
         history = RowHistory(blocks, levels, row, blocks.waiting)
         waiting = await history.counters([waiting for _, waiting in spans], lambda span: in_panes(span, WAIT_LEVELS))
         whole = Span(min(at.covered_span.start_s for at in moments), max(at.covered_span.end_s for at in moments))
-        amended_in = pieces(whole)
-        while await blocks.ensure(blocks.block_ids(amended_in)):
+        whole_pieces = pieces(whole)
+        while await blocks.ensure(blocks.block_ids(whole_pieces)):
             pass
-        found = row()
-        parts = () if found is None else (part.of_row(found) for part in blocks.corrections(amended_in))
+        row_number = row()
+        parts = () if row_number is None else (part.of_row(row_number) for part in blocks.corrections(whole_pieces))
         corrections = merge_corrections(list(parts))
-        amended = np.array([correction_sums(corrections, at.covered_span, at.as_of_s) for at in moments])
-        windowed, amended, changes, waiting = (
-            held[:, :N_SHIPPING_COUNTERS] for held in (windowed, amended, changes, waiting)
+        corrected = np.array([correction_sums(corrections, at.covered_span, at.as_of_s) for at in moments])
+        windowed, corrected, changes, waiting = (
+            counters[:, :N_SHIPPING_COUNTERS] for counters in (windowed, corrected, changes, waiting)
         )
-        return _with_states(windowed + amended, changes, waiting)
+        return _with_states(windowed + corrected, changes, waiting)
 
     def _state_spans(self, as_of_s: int, newest_s: int) -> tuple[Span, Span]:
         """Spans of the inputs of states: changes from the as-of on, and waiting orders by payment within the horizon.
@@ -154,16 +154,16 @@ class ShippingView:
         return Span(as_of_s, last_s), Span(max(0, as_of_s - self._limits.horizon_s), end_s)
 
     def _kept(self, key: WindowKey) -> ShipmentIntervalSum:
-        found = self._windows.setdefault(key, ShipmentIntervalSum())
+        kept = self._windows.setdefault(key, ShipmentIntervalSum())
         self._windows.move_to_end(key)
         if len(self._windows) > _MAX_SUMS:
             self._windows.popitem(last=False)[1].span = EMPTY_SPAN  # no longer corrected, so its holder must start over
-        return found
+        return kept
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedShippingQuery:
-    """Shipping at one moment; it does not change when the view polls."""
+    """Shipping at one as-of; it does not change when the view polls."""
 
     view: ShippingView
     at: ShippingWindow
@@ -174,22 +174,22 @@ class ResolvedShippingQuery:
     async def sums(self, rows: Ints) -> Ints:
         """`ShippingCounter` counters of rows, sums over the window; UNSHIPPED, OVERDUE at its end: [row, counter]."""
         window, states = await self._current()
-        return _with_states(window.of(rows), *(held.of(rows) for held in states))
+        return _with_states(window.of(rows), *(state.of(rows) for state in states))
 
     async def total(self, rows: Ints) -> Ints:
-        """The same of these rows together, which are distinct: [1, counter]."""
+        """`sums` added up over these rows, which are distinct: [1, counter]."""
         window, states = await self._current()
-        return _with_states(window.total(rows), *(held.total(rows) for held in states))
+        return _with_states(window.total(rows), *(state.total(rows) for state in states))
 
     async def windowed(self, rows: Ints) -> Ints:
         """Sums of rows over the window only, for rows of histograms: [row, counter]."""
         return (await self.view.window(self.at, self.require_kept)).of(rows)
 
     async def unshipped(self, hours_ago: int, row: int) -> int:
-        """How many orders waited `hours_ago`."""
+        """Number of a row's orders that waited for shipment `hours_ago` hours before the as-of."""
         as_of_s = self.at.as_of_s - hours_ago * HOUR_S
-        then = replace(self, at=ShippingWindow(EMPTY_SPAN, as_of_s - as_of_s % 60, 1, None))
-        return int((await then.sums(np.array([row], np.int64)))[0, ShippingCounter.UNSHIPPED])
+        earlier = replace(self, at=ShippingWindow(EMPTY_SPAN, as_of_s - as_of_s % 60, 1, None))
+        return int((await earlier.sums(np.array([row], np.int64)))[0, ShippingCounter.UNSHIPPED])
 
     async def falling_due(self, hours: int, row: int) -> list[tuple[int, int]]:
         """# (second at which orders fall due, how many wait now), for the next hours"""
@@ -201,7 +201,7 @@ class ResolvedShippingQuery:
 
 
 def named_sums(counters: Sequence[int], at: ShippingWindow) -> dict[str, int]:
-    """Inputs of KPI formulas from the counters of a row, as far as they are kept at this moment."""
+    """Inputs of KPI formulas from the counters of a row; without states where these have expired."""
     sums = dict(zip(SHIPPING_SUM_NAMES, counters, strict=False))
     return sums if at.states else {name: count for name, count in sums.items() if name not in _STATE_NAMES}
 

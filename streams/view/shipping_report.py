@@ -77,18 +77,18 @@ class ShippingReport:
 
 async def shipping_report(view: RollingView, window: Window, by: str, hours: int, now_ms: int) -> ShippingReport:
     """The report at the newest as-of. Raises NotReadyError, NotAnswerableError."""
-    moment, day = (view.shipping_at(KpiQuery(over), now_ms) for over in (window, Window.H24))
-    rows, dimension = moment.rows, BY[by]
+    resolved, day = (view.shipping_at(KpiQuery(over), now_ms) for over in (window, Window.H24))
+    rows, dimension = resolved.rows, BY[by]
     labels: list[Label] = [(Scope.ALL, ""), *(rows.labels[row] for row in rows.of(dimension))]
-    histograms = [label for one in labels for label in _histograms(one)]
-    sums = await moment.sums(_numbers(rows, labels))
-    spread = (await moment.windowed(_numbers(rows, histograms))).reshape(len(labels), -1, COUNTERS_PER_ROW)
-    found = [_group(*held, by) for held in zip((value for _, value in labels), sums, spread, strict=True)]
+    histograms = [label for label_of_group in labels for label in _histograms(label_of_group)]
+    sums = await resolved.sums(_numbers(rows, labels))
+    spread = (await resolved.windowed(_numbers(rows, histograms))).reshape(len(labels), -1, COUNTERS_PER_ROW)
+    groups = [_group(*parts, by) for parts in zip((value for _, value in labels), sums, spread, strict=True)]
     hazard_h, forecast = await _ahead(day, hours)
     return ShippingReport(
-        moment.at.as_of_s * 1000,
-        replace(found[0], value=""),
-        sorted(filter(_has_values, found[1:]), key=_most_overdue),
+        resolved.at.as_of_s * 1000,
+        replace(groups[0], value=""),
+        sorted(filter(_has_values, groups[1:]), key=_most_overdue),
         hazard_h,
         forecast,
     )
@@ -97,14 +97,14 @@ async def shipping_report(view: RollingView, window: Window, by: str, hours: int
 async def expected_breaches(view: RollingView, hours: int, now_ms: int) -> float:
     """Orders waiting now that are expected to be overdue within some hours. Raises like `shipping_report`."""
     _, forecast = await _ahead(view.shipping_at(KpiQuery(Window.H24), now_ms), hours)
-    return sum(held.expected for held in forecast)
+    return sum(span.expected for span in forecast)
 
 
 async def orders_due(view: RollingView, query: KpiQuery, values: Sequence[str], now_ms: int) -> list[int]:
     """Orders that fell due in a query's window, by value of its scope. Raises like `shipping_report`."""
-    moment = view.shipping_at(query, now_ms)
-    held = await moment.windowed(_numbers(moment.rows, [(query.scope, value) for value in values]))
-    counted: list[int] = held[:, ShippingCounter.DUE].tolist()
+    resolved = view.shipping_at(query, now_ms)
+    sums = await resolved.windowed(_numbers(resolved.rows, [(query.scope, value) for value in values]))
+    counted: list[int] = sums[:, ShippingCounter.DUE].tolist()
     return counted
 
 
@@ -126,13 +126,13 @@ def _histograms(label: Label) -> list[Label]:
 
 def _numbers(rows: RowIndex, labels: Sequence[Label]) -> Ints:
     """Rows by label; -1 for unknown ones."""
-    found = (rows.find(*label) for label in labels)
-    return np.array([-1 if row is None else row for row in found], np.int64)
+    found_rows = (rows.find(*label) for label in labels)
+    return np.array([-1 if row is None else row for row in found_rows], np.int64)
 
 
-def _group(value: str, held: Ints, histograms: Ints, by: str) -> ShippingGroup:
-    """`held`: counters of a row; `histograms`: counters of its histogram rows, [row, counter]."""
-    counters = held.tolist()
+def _group(value: str, row_counters: Ints, histograms: Ints, by: str) -> ShippingGroup:
+    """`row_counters`: [counter]; `histograms`: counters of its histogram rows, [row, counter]."""
+    counters = row_counters.tolist()
     sums = dict(zip(SHIPPING_SUM_NAMES, counters, strict=False))
     values: dict[str, Number] = {kpi.name: kpi.compute(sums) for kpi in SHIPPING_KPIS}
     if value and by != "region":
@@ -159,9 +159,9 @@ def _times(count: int, total_ms: int, histogram: Ints) -> Durations:
     return Durations(count, mean, None if p50 is None else p50 / HOUR_MS, None if p90 is None else p90 / HOUR_MS)
 
 
-def _has_values(held: ShippingGroup) -> bool:
-    return any(held.values.values()) or bool(held.ship.count or held.delivery.count)
+def _has_values(group: ShippingGroup) -> bool:
+    return any(group.values.values()) or bool(group.ship.count or group.delivery.count)
 
 
-def _most_overdue(held: ShippingGroup) -> tuple[int, int, str]:
-    return -int(held.values["overdue_shipments"] or 0), -held.ship.count, held.value
+def _most_overdue(group: ShippingGroup) -> tuple[int, int, str]:
+    return -int(group.values["overdue_shipments"] or 0), -group.ship.count, group.value

@@ -52,8 +52,8 @@ class StockView:
     async def ask(self, as_of_ms: int, live: bool, query: Callable[[StockState], T]) -> T:
         """Query the stock state at an as-of; `live`: the newest."""
         async with self._one_at_a_time:
-            kept = await (self._at_newest(as_of_ms) if live else self._in_the_past(as_of_ms))
-            return query(kept.stock_state)
+            cached = await (self._at_newest(as_of_ms) if live else self._in_the_past(as_of_ms))
+            return query(cached.stock_state)
 
     async def event_log(self, skus: Ints, start_ms: int, end_ms: int) -> Ledger:
         """All stock events of SKUs (ascending) in [start_ms, end_ms)."""
@@ -69,27 +69,31 @@ class StockView:
         return self._live
 
     async def _in_the_past(self, as_of_ms: int) -> _CachedStock:
-        near = [
-            kept
-            for kept in self._past
-            if kept.stock_state.floor_ms <= as_of_ms and abs(as_of_ms - kept.stock_state.as_of_ms) <= _NEAR_MS
+        candidates = [
+            cached
+            for cached in self._past
+            if cached.stock_state.floor_ms <= as_of_ms and abs(as_of_ms - cached.stock_state.as_of_ms) <= _NEAR_MS
         ]
-        kept = max(near, key=lambda kept: kept.stock_state.as_of_ms, default=None) or self._copy_of_nearest(as_of_ms)
-        if kept in self._past:
-            self._past.remove(kept)
-        self._past.append(kept)
+        cached = max(candidates, key=lambda cached: cached.stock_state.as_of_ms, default=None) or self._copy_of_nearest(
+            as_of_ms
+        )
+        if cached in self._past:
+            self._past.remove(cached)
+        self._past.append(cached)
         while len(self._past) > _PAST_STATES:
             self._drop(self._past.pop(0))
-        await self._advance(kept, as_of_ms)
-        return kept
+        await self._advance(cached, as_of_ms)
+        return cached
 
     def _copy_of_nearest(self, as_of_ms: int) -> _CachedStock:
         """A copy of the state of an earlier moment, if that is less to read than all; otherwise a new one."""
         start_ms = self._start_ms(as_of_ms)
         earlier = [
-            kept for kept in self._past if start_ms < kept.entries.end_ms and kept.stock_state.as_of_ms <= as_of_ms
+            cached
+            for cached in self._past
+            if start_ms < cached.entries.end_ms and cached.stock_state.as_of_ms <= as_of_ms
         ]
-        nearest = max(earlier, key=lambda kept: kept.stock_state.as_of_ms, default=None)
+        nearest = max(earlier, key=lambda cached: cached.stock_state.as_of_ms, default=None)
         if nearest is None:
             return self._begin(as_of_ms, live=False)
         return self._subscribed(deepcopy(nearest.stock_state), nearest.entries.start_ms, nearest.sales, nearest.entries)
@@ -112,31 +116,31 @@ class StockView:
         entries: StockLogReader | None = None,
     ) -> _CachedStock:
         """A state that reads the log from a moment on. `sales`, `entries`: readers whose entries it already has."""
-        kept = _CachedStock(
+        cached = _CachedStock(
             stock_state,
             StockLogReader(
                 STOCK_SALES, 0, sales.end_ms if sales else 0, lambda ledger: stock_state.add(Ledger(sales=ledger.sales))
             ),
             StockLogReader(STOCK, start_ms, entries.end_ms if entries else start_ms, stock_state.add),
         )
-        self._event_log.subscribe(kept.sales)
-        self._event_log.subscribe(kept.entries)
-        return kept
+        self._event_log.subscribe(cached.sales)
+        self._event_log.subscribe(cached.entries)
+        return cached
 
-    def _drop(self, kept: _CachedStock) -> None:
-        self._event_log.unsubscribe(kept.sales)
-        self._event_log.unsubscribe(kept.entries)
+    def _drop(self, cached: _CachedStock) -> None:
+        self._event_log.unsubscribe(cached.sales)
+        self._event_log.unsubscribe(cached.entries)
 
-    async def _advance(self, kept: _CachedStock, as_of_ms: int) -> None:
+    async def _advance(self, cached: _CachedStock, as_of_ms: int) -> None:
         """Move a state to an as-of, not before its floor."""
-        stock_state = kept.stock_state
-        await self._event_log.read(kept.sales, kept.entries.start_ms)
+        stock_state = cached.stock_state
+        await self._event_log.read(cached.sales, cached.entries.start_ms)
 
         def on_progress(end_ms: int) -> None:
             if stock_state.as_of_ms < min(end_ms, as_of_ms):
                 stock_state.move_to(min(end_ms, as_of_ms))
 
-        await self._event_log.read(kept.entries, as_of_ms, on_progress)
+        await self._event_log.read(cached.entries, as_of_ms, on_progress)
         await self._load_late_counts(stock_state)
         stock_state.move_to(as_of_ms)
 
@@ -152,15 +156,15 @@ class StockView:
 
     async def _history(self, skus: Ints, start_ms: int, end_ms: int) -> Ledger:
         """All stock events of SKUs in [start_ms, end_ms), and possibly more around."""
-        found: list[Ledger] = []
+        ledgers: list[Ledger] = []
         start_ms -= start_ms % (1000 * HOUR_S)
-        log_reader = StockLogReader(STOCK, start_ms, start_ms, lambda ledger: found.append(ledger.of_skus(skus)))
+        log_reader = StockLogReader(STOCK, start_ms, start_ms, lambda ledger: ledgers.append(ledger.of_skus(skus)))
         self._event_log.subscribe(log_reader)
         try:
             await self._event_log.read(log_reader, end_ms)
         finally:
             self._event_log.unsubscribe(log_reader)
-        return merge_ledgers(found)
+        return merge_ledgers(ledgers)
 
 
 StockSums = dict[str, int]
@@ -168,13 +172,13 @@ StockSums = dict[str, int]
 
 
 def shop_sums(stock_state: StockState) -> StockSums:
-    """Of all known SKUs."""
+    """Numbers of SKUs out of stock and in stock, of all known SKUs."""
     out, stocked = stock_state.counts()
     return {"stockout_skus": out, "stocked_skus": stocked}
 
 
 def promotion_sums(stock_state: StockState, names: StockNames, skus: Sequence[str]) -> StockSums:
-    """Of the SKUs that a promotion's definition names."""
+    """Numbers of SKUs out of stock and in stock, of those that a promotion's definition names."""
     units, known = stock_state.now.available(_numbers(names, list(dict.fromkeys(skus))))
     out = int(np.count_nonzero(known & (units <= 0)))
     return {"stockout_skus": out, "stocked_skus": int(np.count_nonzero(known)) - out}
@@ -184,11 +188,13 @@ def sku_sums(stock_state: StockState, names: StockNames, skus: Sequence[str], pr
     """Stock of SKUs, and their sales under a promotion; empty for a SKU that was never counted."""
     numbers = _numbers(names, skus)
     units, known = stock_state.now.available(numbers)
-    sums = [{"stock_available": n} if k else {} for n, k in zip(units.tolist(), known.tolist(), strict=True)]
+    sums = [
+        {"stock_available": n} if is_known else {} for n, is_known in zip(units.tolist(), known.tolist(), strict=True)
+    ]
     if promotion is not None:
         sold = stock_state.sold.units(numbers, names.promotions.get(promotion, -1)).tolist()
-        for held, paid in zip(sums, sold, strict=True):
-            held["promotion_units"] = paid
+        for sku_sum, paid in zip(sums, sold, strict=True):
+            sku_sum["promotion_units"] = paid
     return sums
 
 

@@ -31,9 +31,9 @@ class StockLogReader:
 
     def polled(self, ledger: Ledger) -> None:
         """Pass late entries inside the span."""
-        mine = ledger.between(self.start_ms, self.end_ms)
-        if mine:
-            self.add(mine)
+        late = ledger.between(self.start_ms, self.end_ms)
+        if late:
+            self.add(late)
 
 
 class StockEventLog:
@@ -50,15 +50,15 @@ class StockEventLog:
         self._log_readers: list[StockLogReader] = []
 
     def polled(self, ledgers: Sequence[Ledger]) -> None:
-        """Add what was applied since the last poll."""
-        whole = merge_ledgers(ledgers)
-        if not whole:
+        """Add the entries that were applied since the last poll."""
+        merged = merge_ledgers(ledgers)
+        if not merged:
             return
-        times = whole.times
+        times = merged.times
         for level, length in self._block_ms.items():
             self._polled[level].update(set((times - times % length).tolist()))
         for log_reader in self._log_readers:
-            log_reader.polled(whole)
+            log_reader.polled(merged)
 
     def subscribe(self, log_reader: StockLogReader) -> None:
         """Pass polled entries to this reader from now on."""

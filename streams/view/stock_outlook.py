@@ -141,7 +141,7 @@ class StockOutlook:
         outages = await self._outages(stocks, as_of_ms)
         out = sorted(
             ((items[sku], outage) for sku, outage in outages.items()),
-            key=lambda held: (-(held[1].gmv_at_risk_per_hour or 0), held[0].value),
+            key=lambda entry: (-(entry[1].gmv_at_risk_per_hour or 0), entry[0].value),
         )
         ends = {sku: items[sku].values["minutes_to_stockout"] for sku, stock in stocks.items() if stock > 0}
         soon = sorted((end, sku) for sku, end in ends.items() if end is not None and end <= self._soon_min)
@@ -157,16 +157,16 @@ class StockOutlook:
         """Start and cost of the outages of SKUs. `stocks`: units available, by SKU."""
         out = {sku: stock for sku, stock in stocks.items() if stock <= 0}
         since = await self._since(out, as_of_ms) if out else {}
-        found = {}
+        outages = {}
         for sku, since_ms in since.items():
             if since_ms is None:
-                found[sku] = Outage(None, None)
+                outages[sku] = Outage(None, None)
                 continue
             end_ms = min(as_of_ms, (since_ms // _MINUTE_MS + 1) * _MINUTE_MS)  # with the sales up to then
             query = KpiQuery(Window.M15, Scope.SKU)
             ((_, gmv),) = await self._view.series(query, sku, "gmv", [end_ms], self._at_ms)
-            found[sku] = Outage(since_ms, gmv_at_risk_per_hour(int(gmv or 0), RATE_MINUTES / 60))
-        return found
+            outages[sku] = Outage(since_ms, gmv_at_risk_per_hour(int(gmv or 0), RATE_MINUTES / 60))
+        return outages
 
     async def _since(self, out: Mapping[str, int], as_of_ms: int) -> dict[str, int | None]:
         earliest_ms = as_of_ms - LOOK_BACK_MS
@@ -179,12 +179,12 @@ class StockOutlook:
         moves = (await self._view.stock_event_log(skus, earliest_ms, as_of_ms)).moves
 
         def since(stock_state: StockState, names: StockNames) -> dict[str, int | None]:
-            found: dict[str, int | None] = {}
+            since_of: dict[str, int | None] = {}
             for sku, available in out.items():
                 counted_ms = max(stock_state.now.counted_ms(numbers[sku]) or 0, earliest_ms)
-                mine = stock_state.now.counting(numbers[sku], moves)
-                at = out_since_ms(available, counted_ms, mine.times, mine.amounts)
-                found[sku] = None if at == earliest_ms else at
-            return found
+                counted_moves = stock_state.now.counting(numbers[sku], moves)
+                fell_out_ms = out_since_ms(available, counted_ms, counted_moves.times, counted_moves.amounts)
+                since_of[sku] = None if fell_out_ms == earliest_ms else fell_out_ms
+            return since_of
 
         return await self._view.stock_at(as_of_ms, self._at_ms, since)

@@ -1,6 +1,6 @@
 """Sums over a window: cells are added at its end and subtracted at its start.
 
-Sums of shipment intervals also have retroactive corrections, which are valid from a later moment on.
+Sums of shipment intervals also have retroactive corrections, each of which is valid from a later as-of on.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from streams.panes.tiered_sum import TieredSum
 from streams.shipping.counters import COUNTERS_PER_ROW
 from streams.shipping.delta import NO_CORRECTIONS, RetroactiveCorrections, ShippingDelta, merge_corrections
 
+COMMON = 1 << 16
+"""Rows below this have a slot for every counter; the others only for counters that are not 0."""
 _CELL_BYTES = 16
 _WAITING, _WAITING_CELLS = 64, 1 << 16
-"""Parts and cells that wait at most before they are merged."""
+"""Maximum numbers of parts and of cells that wait before they are merged."""
 
 
 class RareSums:
-    """Amounts by row and counter, 16 bytes each. Parts are merged lazily on read."""
+    """Sums of rows with few counters: 16 bytes per nonzero (row, counter). Parts are merged lazily on read."""
 
     def __init__(self, counters: int) -> None:
         self._counters = counters
@@ -59,26 +61,26 @@ class RareSums:
     def of(self, rows: Ints) -> npt.NDArray[np.int64]:
         """Sums of these rows: [row, counter]."""
         cells, starts, sizes = self._found(rows)
-        found = np.zeros((len(rows), self._counters), np.int64)
-        at = ranges(starts, sizes)
-        found[np.repeat(np.arange(len(rows)), sizes), cells.counters[at]] = cells.amounts[at]
-        return found
+        sums = np.zeros((len(rows), self._counters), np.int64)
+        indexes = ranges(starts, sizes)
+        sums[np.repeat(np.arange(len(rows)), sizes), cells.counters[indexes]] = cells.amounts[indexes]
+        return sums
 
     def column(self, rows: Ints, counter: int) -> Ints:
         """One counter of these rows."""
         cells, wanted = self._summed(), rows << COUNTER_BITS | counter
-        found = np.zeros(len(rows), np.int64)
+        amounts = np.zeros(len(rows), np.int64)
         if len(cells.keys):
-            at = np.minimum(np.searchsorted(cells.keys, wanted), len(cells.keys) - 1)
-            there = cells.keys[at] == wanted
-            found[there] = cells.amounts[at[there]]
-        return found
+            indexes = np.minimum(np.searchsorted(cells.keys, wanted), len(cells.keys) - 1)
+            present = cells.keys[indexes] == wanted
+            amounts[present] = cells.amounts[indexes[present]]
+        return amounts
 
     def total(self, rows: Ints) -> Ints:
         """The sum of these rows: [counter]."""
         cells, starts, sizes = self._found(rows)
-        at, total = ranges(starts, sizes), np.zeros(self._counters, np.int64)
-        np.add.at(total, cells.counters[at], cells.amounts[at])
+        indexes, total = ranges(starts, sizes), np.zeros(self._counters, np.int64)
+        np.add.at(total, cells.counters[indexes], cells.amounts[indexes])
         return total
 
     def _found(self, rows: Ints) -> tuple[Cells, Ints, Ints]:
@@ -101,10 +103,6 @@ def _merge_nonzero(parts: Sequence[Cells]) -> Cells:
     return nonzero(merge_cells(parts))
 
 
-COMMON = 1 << 16
-"""Rows below this have a slot for every counter; the others only for counters that are not 0."""
-
-
 class MovingSum(ABC):
     """Exact sums of cells over a moving span."""
 
@@ -112,7 +110,7 @@ class MovingSum(ABC):
         self.span = Span(0, 0)
 
     def steps_to(self, span: Span) -> Iterator[tuple[int, Span]]:
-        """Spans to add (1) and to subtract (-1) to move to another span; all of it if they hardly overlap."""
+        """# (sign, span) steps to another span: add (1), subtract (-1), or clear (0) and add all if few panes are kept"""
         old = self.span
         if span == old:
             return
@@ -133,7 +131,7 @@ class MovingSum(ABC):
         """Add (1) or subtract (-1) cells; 0 clears."""
 
     def correct(self, cells: Cells) -> None:
-        """Add what was applied, as far as it is in the span."""
+        """Add the newly applied cells that are in the span."""
         self.take(1, [cells.between(self.span.start_s, self.span.end_s)])
 
 
@@ -174,17 +172,17 @@ class WindowSum(MovingSum):
         self._grow(int(rows[common].max()) + 1 if common.any() else 0)
         if common.all():
             return self._sums[rows]
-        found = np.empty((len(rows), self._sums.shape[1]), np.int64)
-        found[common], found[~common] = self._sums[rows[common]], self._rare.of(rows[~common])
-        return found
+        sums = np.empty((len(rows), self._sums.shape[1]), np.int64)
+        sums[common], sums[~common] = self._sums[rows[common]], self._rare.of(rows[~common])
+        return sums
 
     def column(self, rows: Ints, counter: int) -> Ints:
         """One counter of these rows."""
         common = rows < COMMON
         self._grow(int(rows[common].max()) + 1 if common.any() else 0)
-        found = np.empty(len(rows), np.int64)
-        found[common], found[~common] = self._sums[rows[common], counter], self._rare.column(rows[~common], counter)
-        return found
+        amounts = np.empty(len(rows), np.int64)
+        amounts[common], amounts[~common] = self._sums[rows[common], counter], self._rare.column(rows[~common], counter)
+        return amounts
 
     def total(self, rows: Ints) -> Ints:
         """The sum of these rows, which are distinct: [1, counter]."""
@@ -193,7 +191,7 @@ class WindowSum(MovingSum):
         return total
 
     def nonzero_rows(self, wanted: npt.NDArray[np.bool_]) -> Ints:
-        """Rows with any counter, ascending, among those wanted. `wanted`: [row]."""
+        """Wanted rows with any counter that is not 0, ascending. `wanted`: mask, [row]."""
         rows = np.flatnonzero(wanted[: len(self._sums)])
         rare = self._rare.rows()
         return np.concatenate([rows[self._sums[rows].any(axis=1)], rare[wanted[rare]] if len(rare) else NO_INTS])
@@ -221,19 +219,19 @@ class RowSums(MovingSum):
 
     def of(self, rows: Ints) -> Ints:
         """Sums of these rows: [row, counter]."""
-        none = len(self._place)
-        return self._sums.of(np.array([self._place.get(row, none) for row in rows.tolist()], np.int64))
+        unknown = len(self._place)
+        return self._sums.of(np.array([self._place.get(row, unknown) for row in rows.tolist()], np.int64))
 
     def total(self, rows: Ints) -> Ints:
         """The sum of these rows, which are distinct: [1, counter]."""
-        places = np.array(list(self._place.values()), np.int64)
-        return self._sums.total(places[among(np.array(list(self._place), np.int64), rows)])
+        indexes = np.array(list(self._place.values()), np.int64)
+        return self._sums.total(indexes[among(np.array(list(self._place), np.int64), rows)])
 
     def _placed(self, cells: Cells) -> Cells:
         """The cells with indexes instead of rows, unordered."""
-        rows, back = np.unique(cells.rows, return_inverse=True)
-        places = np.array([self._place.setdefault(row, len(self._place)) for row in rows.tolist()], np.int64)
-        return Cells(cell_keys(cells.panes, places[back], cells.counters), cells.amounts)
+        rows, row_of = np.unique(cells.rows, return_inverse=True)
+        indexes = np.array([self._place.setdefault(row, len(self._place)) for row in rows.tolist()], np.int64)
+        return Cells(cell_keys(cells.panes, indexes[row_of], cells.counters), cells.amounts)
 
 
 class ShipmentIntervalSum(RowSums):
@@ -246,7 +244,7 @@ class ShipmentIntervalSum(RowSums):
         """Corrections in the span that are not valid yet at the as-of."""
 
     def steps_at(self, as_of_s: int, span: Span) -> Iterator[tuple[int, Span]]:
-        """`steps_to` a span at an as-of; all of it if the as-of went back."""
+        """`steps_to` a span at an as-of; clear and add all if the as-of went back."""
         if as_of_s < self.as_of_s and self.span:
             yield 0, self.span
             yield 1, span
@@ -273,10 +271,10 @@ class ShipmentIntervalSum(RowSums):
                 self._ahead = merge_corrections([self._ahead, later])
 
     def apply(self, delta: ShippingDelta) -> None:
-        """Add what was applied, as far as it is in the span."""
+        """Add the part of a newly applied delta that is in the span."""
         if self.span:
-            mine = delta.between(self.span.start_s, self.span.end_s)
-            self.take_all(1, [mine.sums], [mine.corrections])
+            in_span = delta.between(self.span.start_s, self.span.end_s)
+            self.take_all(1, [in_span.sums], [in_span.corrections])
 
 
 def correction_sums(corrections: RetroactiveCorrections, span: Span, as_of_s: int) -> Ints:
