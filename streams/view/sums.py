@@ -110,7 +110,7 @@ class MovingSum(ABC):
         self.span = Span(0, 0)
 
     def steps_to(self, span: Span) -> Iterator[tuple[int, Span]]:
-        """# (sign, span) steps to another span: add (1), subtract (-1), or clear (0) and add all if few panes are kept"""
+        """# (sign, span) steps to another span: add (1), subtract (-1), or clear (0) and add all if few are kept"""
         old = self.span
         if span == old:
             return
