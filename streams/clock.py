@@ -15,7 +15,7 @@ def now_ms() -> int:
 
 @dataclass(frozen=True, slots=True)
 class MachineClock:
-    """The clocks that a part reads; tests pass others."""
+    """The clocks that a component reads; tests pass others. Both in seconds, `time` since the epoch."""
 
     time: Callable[[], float] = _time
     monotonic: Callable[[], float] = _monotonic

@@ -51,12 +51,12 @@ def misspelt(kind: type[BaseSettings], environment: Mapping[str, str]) -> dict[s
     """# <environment variable that sets nothing: a similar one that does>"""
     known = [variable(kind, name) for name in kind.model_fields]
     prefix = str(kind.model_config.get("env_prefix", ""))
-    found = {}
+    similar = {}
     for name in environment:
-        ours = name.upper().startswith(prefix) and name.upper() not in known
-        if ours and (close := difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)):
-            found[name] = close[0]
-    return found
+        is_unknown_setting = name.upper().startswith(prefix) and name.upper() not in known
+        if is_unknown_setting and (close := difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)):
+            similar[name] = close[0]
+    return similar
 
 
 def display_value(value: object) -> DisplayValue:

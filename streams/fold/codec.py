@@ -139,8 +139,8 @@ def ledger_from_wire(wire: LedgerWire | None, names: StockNames) -> Ledger:
         return EMPTY_LEDGER
     skus = _stock_numbers(wire.skus, names.skus)
     warehouses, promotions = (
-        np.concatenate(([-1], _stock_numbers(held, numbering)))
-        for held, numbering in ((wire.warehouses, names.warehouses), (wire.promotions, names.promotions))
+        np.concatenate(([-1], _stock_numbers(wire_names, numbering)))
+        for wire_names, numbering in ((wire.warehouses, names.warehouses), (wire.promotions, names.promotions))
     )
     return Ledger(
         sum_entries(*_columns(wire.moves, skus, warehouses, wire.first_ms)),

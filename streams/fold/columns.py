@@ -65,9 +65,9 @@ class OrderLines:
 
     def take(self, places: Ints, count: int) -> OrderLines:
         """The lines of the orders at these indexes, of `count` orders."""
-        moved = np.full(count, -1)
-        moved[places] = np.arange(len(places))
-        event = moved[self.event]
+        new_index = np.full(count, -1)
+        new_index[places] = np.arange(len(places))
+        event = new_index[self.event]
         kept = event >= 0
         return OrderLines(event[kept], self.row[kept], self.units[kept], self.worth[kept], self.refund[kept])
 
@@ -143,15 +143,17 @@ def read_columns(
     rejected: list[RejectedMessage] = []
     for start in range(0, len(values), CHUNK):
         decoded = decode_batch(topic, values[start : start + CHUNK])
-        rejected += [replace(refused, index=start + refused.index) for refused in decoded.rejected]
+        rejected += [replace(message, index=start + message.index) for message in decoded.rejected]
         if decoded.events:
             indexes = np.array(decoded.indexes, np.int64) + start
             fields = _by_field(decoded.events)
             part = columns_of(topic, decoded.events, fields, decoded.amounts, indexes, rows)
             part = replace(part, dropped_labels=[(start + i, name) for i, name in decoded.dropped_labels])
-            if refused := find_implausible_events(topic, fields, part.ts, currency):
-                rejected += [RejectedMessage(int(indexes[place]), reason, detail) for place, reason, detail in refused]
-                part = part.take(np.delete(np.arange(len(part)), [place for place, _, _ in refused]))
+            if implausible := find_implausible_events(topic, fields, part.ts, currency):
+                rejected += [
+                    RejectedMessage(int(indexes[index]), reason, detail) for index, reason, detail in implausible
+                ]
+                part = part.take(np.delete(np.arange(len(part)), [index for index, _, _ in implausible]))
             parts.append(part)
     return _joined(parts) if parts else _nothing(topic), rejected
 
@@ -173,7 +175,7 @@ def columns_of(
         numbers["stock_warehouse"] = _stock_warehouses(fields, n, rows)
         order_facts = facts_from_shipment_events(events, fields["type"])
     if topic is Topic.ORDERS:
-        amounts, units = amounts or (), [sum([item.qty for item in held]) for held in fields["items"]]
+        amounts, units = amounts or (), [sum([item.qty for item in items]) for items in fields["items"]]
         numbers |= {"amount": _ints(amounts, n), "units": _ints(units, n)}
         lines = _lines(events, fields, rows)
         order_facts = facts_from_order_events(events, fields, amounts, units)
@@ -236,15 +238,15 @@ _NUMBERS = {Topic.CLICKS: _click_numbers, Topic.ORDERS: _order_numbers, Topic.LO
 
 def _lines(events: Sequence[Any], fields: _Fields, rows: RowIndex) -> OrderLines:
     """The lines of orders, summed per category and SKU."""
-    held = fields["items"]
-    items = list(chain.from_iterable(held))
-    m = len(items)
-    order = np.repeat(np.arange(len(held)), _ints(map(len, held), len(held)))
-    units = _ints([item.qty for item in items], m)
-    worth = units * _ints([item.unit_price for item in items], m)
+    items_of = fields["items"]
+    items = list(chain.from_iterable(items_of))
+    n_items = len(items)
+    order = np.repeat(np.arange(len(items_of)), _ints(map(len, items_of), len(items_of)))
+    units = _ints([item.qty for item in items], n_items)
+    worth = units * _ints([item.unit_price for item in items], n_items)
     refund = _refund_shares(events, order, worth)
-    categories = _ints(map(rows.by_scope[Scope.CATEGORY].__getitem__, [item.category for item in items]), m)
-    skus = _ints(map(rows.by_scope[Scope.SKU].__getitem__, [item.sku for item in items]), m)
+    categories = _ints(map(rows.by_scope[Scope.CATEGORY].__getitem__, [item.category for item in items]), n_items)
+    skus = _ints(map(rows.by_scope[Scope.SKU].__getitem__, [item.sku for item in items]), n_items)
     row = np.concatenate((categories, skus))
     keys = np.concatenate((order, order)) * len(rows) + row
     by_key = np.argsort(keys, kind="stable")
@@ -253,7 +255,7 @@ def _lines(events: Sequence[Any], fields: _Fields, rows: RowIndex) -> OrderLines
     firsts = np.flatnonzero(is_first(keys))
     return OrderLines(
         *np.divmod(keys[firsts], len(rows)),
-        *(np.add.reduceat(amounts[by_key % m], firsts) for amounts in (units, worth, refund)),
+        *(np.add.reduceat(amounts[by_key % n_items], firsts) for amounts in (units, worth, refund)),
     )
 
 
@@ -266,7 +268,9 @@ def _refund_shares(events: Sequence[Any], order: Ints, worth: Ints) -> Ints:
             worths = worth[first:last].tolist()  # products with a refund may exceed 64 bits
             total = sum(worths)
             if total:
-                shares[first:last] = [(2 * event.refund_amount * one + total) // (2 * total) for one in worths]
+                shares[first:last] = [
+                    (2 * event.refund_amount * line_worth + total) // (2 * total) for line_worth in worths
+                ]
     return shares
 
 
@@ -282,11 +286,11 @@ def _joined(parts: Sequence[Columns]) -> Columns:
         numbers={name: np.concatenate([part.numbers[name] for part in parts]) for name in parts[0].numbers},
         **_concatenated(parts, "indexes", "ids", "ts", "types", "users", "sessions"),
         lines=OrderLines(
-            event=np.concatenate([held.event + shift for held, shift in zip(lines, shifts, strict=True)]),
+            event=np.concatenate([part_lines.event + shift for part_lines, shift in zip(lines, shifts, strict=True)]),
             **_concatenated(lines, "row", "units", "worth", "refund"),
         ),
         order_facts=concatenate_facts([part.order_facts for part in parts], shifts),
-        dropped_labels=[lost for part in parts for lost in part.dropped_labels],
+        dropped_labels=[label for part in parts for label in part.dropped_labels],
     )
 
 

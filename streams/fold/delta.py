@@ -41,8 +41,8 @@ class PaneDelta:
     def cut(self, length_s: int) -> Iterator[tuple[int, PaneDelta]]:
         """Split by aligned spans of `length_s` seconds: (start, content) of each non-empty one, in order."""
         cell_panes, group_panes = self.cells.panes, self.sketches.panes
-        held = [panes - panes % length_s for panes in (cell_panes, group_panes)]
-        starts = np.unique(np.concatenate([ordered[is_first(ordered)] for ordered in held]))
+        aligned = [panes - panes % length_s for panes in (cell_panes, group_panes)]
+        starts = np.unique(np.concatenate([ordered[is_first(ordered)] for ordered in aligned]))
         edges = np.concatenate((starts, starts[-1:] + length_s))
         cell_edges = np.searchsorted(cell_panes, edges).tolist()
         group_edges = np.searchsorted(group_panes, edges)

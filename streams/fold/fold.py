@@ -131,28 +131,29 @@ def _counters(events: Columns) -> Ints:
 
 def _pairs(table: Ints) -> _Pairs:
     """The pairs of a `Columns.table`, by scope, then in order of the events."""
-    held = [np.flatnonzero(of_scope >= 0) for of_scope in table]
+    events_of = [np.flatnonzero(of_scope >= 0) for of_scope in table]
     return _Pairs(
-        np.concatenate(held), np.concatenate([of_scope[places] for of_scope, places in zip(table, held, strict=True)])
+        np.concatenate(events_of),
+        np.concatenate([of_scope[places] for of_scope, places in zip(table, events_of, strict=True)]),
     )
 
 
 def _counted(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: RowIndex) -> Cells:
     """Sums of measures, and the number of events per type and source."""
-    written = np.flatnonzero(events.numbers["source_row"] >= 0)
-    counters = _counters(events)[written]
-    written, counters = written[counters != _NO_COUNTER], counters[counters != _NO_COUNTER]
-    if not len(written):
+    with_source = np.flatnonzero(events.numbers["source_row"] >= 0)
+    counters = _counters(events)[with_source]
+    with_source, counters = with_source[counters != _NO_COUNTER], counters[counters != _NO_COUNTER]
+    if not len(with_source):
         return _count(events, pairs, measures, rows)
-    by_source = _Pairs(written, events.numbers["source_row"][written])
-    ones = [(counters, np.ones(len(written), np.int64))]
+    by_source = _Pairs(with_source, events.numbers["source_row"][with_source])
+    ones = [(counters, np.ones(len(with_source), np.int64))]
     return merge_cells([_count(events, pairs, measures, rows), _count(events, by_source, ones, rows)])
 
 
 def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: RowIndex) -> Cells:
     """Sums of (counter, amount) measures, each parallel to the pairs, in panes of 1 s."""
-    panes, row, place = _distinct((events.ts // 1000)[pairs.event], pairs.row, len(rows))
-    return cells_from(panes, row, place, measures, N_COUNTERS)
+    panes, row, index_of = _distinct((events.ts // 1000)[pairs.event], pairs.row, len(rows))
+    return cells_from(panes, row, index_of, measures, N_COUNTERS)
 
 
 def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: RowIndex) -> Sketches:
@@ -161,22 +162,22 @@ def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: Row
         return NO_SKETCHES
     seconds = (events.ts // 1000)[pairs.event]
     steps = np.where(rows.mask(Scope.SKU), SKU_DISTINCTS_STEP_S, DISTINCTS_STEP_S["s"])[pairs.row]
-    panes, row, place = _distinct(seconds - seconds % steps, pairs.row, len(rows))
+    panes, row, index_of = _distinct(seconds - seconds % steps, pairs.row, len(rows))
     sketches = []
     for name, hashed in ids.items():
-        drawn = register_entries(hashed)[pairs.event]
-        by_register = radix_order(drawn >> RANK_BITS, REGISTERS)
+        entries = register_entries(hashed)[pairs.event]
+        by_register = radix_order(entries >> RANK_BITS, REGISTERS)
         table = group_keys(panes, row, DISTINCT_IDS[name])
-        sketches.append(sketches_from(table, place[by_register], drawn[by_register]))
+        sketches.append(sketches_from(table, index_of[by_register], entries[by_register]))
     return merge_disjoint(sketches)
 
 
 def _distinct(starts: Ints, row: Ints, size: int) -> tuple[Ints, Ints, Ints]:
     """The distinct (start, row) pairs, sorted, as two arrays, and the index of each pair among them."""
     panes, pane_of = places(starts)
-    codes, place = unique_inverse(pane_of * size + row, len(panes) * size)
+    codes, index_of = unique_inverse(pane_of * size + row, len(panes) * size)
     pane, row = np.divmod(codes, size)
-    return panes[pane], row, place
+    return panes[pane], row, index_of
 
 
 def _all(counter: str, pairs: _Pairs) -> Ints:
@@ -224,5 +225,5 @@ def ledger_of_logistics(events: Columns, rows: RowIndex) -> Ledger:
 
 def _numbers(row: Ints, rows: RowIndex, numbering: Numbering) -> Ints:
     """The ledger's numbers of the values of rows."""
-    used, place = unique_inverse(row, len(rows))
-    return np.array([numbering[rows.labels[one][1]] for one in used.tolist()], np.int64)[place]
+    used, index_of = unique_inverse(row, len(rows))
+    return np.array([numbering[rows.labels[used_row][1]] for used_row in used.tolist()], np.int64)[index_of]

@@ -43,9 +43,9 @@ _NAMES = {
 
 def near_misses(text: str) -> list[str]:
     """Codes that an invalid text may stand for, the likeliest first."""
-    given = text.strip().upper()
-    if given in EXPONENTS:
-        return [given]
-    if given in _NAMES:
-        return [_NAMES[given]]
-    return get_close_matches(given, EXPONENTS, n=3, cutoff=0.6) if len(given) <= 4 else []
+    code = text.strip().upper()
+    if code in EXPONENTS:
+        return [code]
+    if code in _NAMES:
+        return [_NAMES[code]]
+    return get_close_matches(code, EXPONENTS, n=3, cutoff=0.6) if len(code) <= 4 else []

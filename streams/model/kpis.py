@@ -25,7 +25,7 @@ TARGET_TIERS = ("base", "sprint", "challenge")
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
-    """A number computed from counters."""
+    """A number computed from the sums of one row in one window."""
 
     name: str
     formula: str
@@ -64,8 +64,8 @@ def divide(above: float, below: float) -> float | None:
 
 
 def _sell_through(sums: Sums) -> Number:
-    sold, left = sums["promotion_units"], sums["stock_available"]
-    return sold / (sold + left) if sold + left > 0 else None
+    sold, available = sums["promotion_units"], sums["stock_available"]
+    return sold / (sold + available) if sold + available > 0 else None
 
 
 _STOCK_KPIS = (
@@ -124,8 +124,8 @@ SHIPPING_SCOPES = (Scope.ALL, Scope.PROMOTION, Scope.CHANNEL, Scope.REGION)
 
 def _shipping_state(name: str, formula: str, state: ShippingCounter) -> Kpi:
     """The current value of `UNSHIPPED` or `OVERDUE`."""
-    held = state.sum_name
-    return Kpi(name, formula, lambda sums: sums[held], (held,), Unit.COUNT, SHIPPING_SCOPES)
+    sum_name = state.sum_name
+    return Kpi(name, formula, lambda sums: sums[sum_name], (sum_name,), Unit.COUNT, SHIPPING_SCOPES)
 
 
 def _shipping_ratio(name: str, formula: str, above: ShippingCounter, below: ShippingCounter) -> Kpi:

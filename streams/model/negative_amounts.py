@@ -32,13 +32,13 @@ class NegativeAmounts:
 
 
 def negative_amounts(totals: Mapping[str, int]) -> NegativeAmounts:
-    """From the totals of all shards."""
+    """The numbers of rejected orders by channel and coupon, from the totals of all shards."""
     rest, by = totals.get(REST, 0), dict[PricingLabels, int]()
     for name, count in totals.items():
         kind, _, pair = name.partition(",")
         if kind == NEGATIVE_AMOUNTS and name != REST:
             by[PricingLabels(*json.loads(pair))] = count
-    ordered = sorted(by.items(), key=lambda held: (-held[1], held[0].channel, held[0].coupon))
+    ordered = sorted(by.items(), key=lambda pair: (-pair[1], pair[0].channel, pair[0].coupon))
     return NegativeAmounts(
         dict(ordered[:MAX_CHANNEL_COUPON_PAIRS]), rest + sum(count for _, count in ordered[MAX_CHANNEL_COUPON_PAIRS:])
     )

@@ -29,8 +29,8 @@ def promotion_or_current(promotions: Mapping[str, Promotion], name: str | None, 
     """The promotion that a query names, else the current one."""
     if name is not None:
         return name
-    found = current_promotion(promotions, as_of_ms)
-    return None if found is None else found.promotion_id
+    current = current_promotion(promotions, as_of_ms)
+    return None if current is None else current.promotion_id
 
 
 def target_sums(promotion: Promotion) -> dict[str, int]:
@@ -40,15 +40,15 @@ def target_sums(promotion: Promotion) -> dict[str, int]:
 
 def baseline_chain(promotion: Promotion, known: Mapping[str, Promotion]) -> list[Promotion]:
     """Its baseline, that one's baseline and so on, as far as known and ended before the next began."""
-    found: list[Promotion] = []
+    chain: list[Promotion] = []
     last = promotion
-    while len(found) < MAX_BASELINES and last.baseline is not None:
+    while len(chain) < MAX_BASELINES and last.baseline is not None:
         earlier = known.get(last.baseline)
         if earlier is None or earlier.ends_at > last.starts_at:
             break
-        found.append(earlier)
+        chain.append(earlier)
         last = earlier
-    return found
+    return chain
 
 
 class RunState(StrEnum):

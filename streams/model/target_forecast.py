@@ -44,12 +44,12 @@ class Curve:
     @classmethod
     def of(cls, points: Iterable[tuple[float, float]], length: float) -> Self:
         """From (minutes since the start, cumulative net GMV), ascending; raises ValueError for invalid curves."""
-        held = np.array([(0.0, 0.0), *points], dtype=np.float64)
-        if len(held) > 1 and held[1, 0] == 0:
-            held = held[1:]
-        if not length > 0 or (np.diff(held[:, 0]) <= 0).any() or held[-1, 0] > length + 1e-9:
+        rows = np.array([(0.0, 0.0), *points], dtype=np.float64)
+        if len(rows) > 1 and rows[1, 0] == 0:
+            rows = rows[1:]
+        if not length > 0 or (np.diff(rows[:, 0]) <= 0).any() or rows[-1, 0] > length + 1e-9:
             raise ValueError("minutes of a curve must ascend from 0 to at most its length, which must be positive")
-        return cls(held[:, 0], held[:, 1], float(length))
+        return cls(rows[:, 0], rows[:, 1], float(length))
 
     @property
     def elapsed(self) -> float:
@@ -63,8 +63,8 @@ class Curve:
 
     def at(self, shares: Floats) -> Floats:
         """Net GMV at these shares (0 to 1) of the length."""
-        found: Floats = np.interp(shares * self.length, self.minutes, self.until)
-        return found
+        net_gmv: Floats = np.interp(shares * self.length, self.minutes, self.until)
+        return net_gmv
 
     def sold(self, edges: Floats) -> Floats:
         """Net GMV between edges, which are shares of the length."""
@@ -228,21 +228,21 @@ class _Ratio:
     @classmethod
     def pooled(cls, known: Sequence[tuple[float, float]], share: float) -> _Ratio:
         """From (d, its noise variance) of earlier promotions, at least one."""
-        many = len(known)
-        mean, noise = sum(d for d, _ in known) / many, sum(one for _, one in known) / many
-        spread = max(0.0, sum((d - mean) ** 2 for d, _ in known) - (many - 1) * noise)
-        freedom = EARLIER_PRIOR.degrees_of_freedom + many - 1
+        count = len(known)
+        mean, noise = sum(d for d, _ in known) / count, sum(noise_variance for _, noise_variance in known) / count
+        spread = max(0.0, sum((d - mean) ** 2 for d, _ in known) - (count - 1) * noise)
+        freedom = EARLIER_PRIOR.degrees_of_freedom + count - 1
         tau2 = (EARLIER_PRIOR.degrees_of_freedom * EARLIER_PRIOR.variance(share) + spread) / freedom
-        return cls(mean, tau2 * (1 + 1 / many) + noise / many, freedom)
+        return cls(mean, tau2 * (1 + 1 / count) + noise / count, freedom)
 
     @classmethod
     def of_day(cls, day: Curve | None, share: float) -> _Ratio | None:
         """From the typical shape of a day; None without one, or too early."""
-        found = None if day is None or share < DAY_SHAPE_FROM else _seen_ratio(day, share)
-        if found is None:
+        ratio = None if day is None or share < DAY_SHAPE_FROM else _seen_ratio(day, share)
+        if ratio is None:
             return None
         prior = DAY_SHAPE_PRIOR
-        return cls(found[0] - FADE * (1 - share), prior.variance(share), prior.degrees_of_freedom)
+        return cls(ratio[0] - FADE * (1 - share), prior.variance(share), prior.degrees_of_freedom)
 
 
 def forecast(now: Curve, earlier: Sequence[EarlierPromotion], day: Curve | None = None) -> Forecast | None:
@@ -257,7 +257,11 @@ def forecast(now: Curve, earlier: Sequence[EarlierPromotion], day: Curve | None 
     seen = _SalesSoFar.of(now, share)
     if seen is None:
         return None
-    known = [found for whole in earlier if (found := _seen_ratio(whole.curve, share)) is not None]
+    known = [
+        ratio_of_earlier
+        for promotion in earlier
+        if (ratio_of_earlier := _seen_ratio(promotion.curve, share)) is not None
+    ]
     ratio = _Ratio.pooled(known, share) if known else _Ratio.of_day(day, share)
     if ratio is None:
         return None

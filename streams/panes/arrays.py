@@ -23,9 +23,9 @@ def unique_inverse(codes: Ints, size: int) -> tuple[Ints, Ints]:
     present = np.zeros(size, np.bool_)
     present[codes] = True
     distinct = np.flatnonzero(present)
-    place_of = np.empty(size, np.int64)
-    place_of[distinct] = np.arange(len(distinct))
-    return distinct, place_of[codes]
+    index_of = np.empty(size, np.int64)
+    index_of[distinct] = np.arange(len(distinct))
+    return distinct, index_of[codes]
 
 
 def is_first(items: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -39,16 +39,16 @@ def numbered(numbers: Ints, order: Ints) -> tuple[Ints, Ints]:
     """The sorted distinct values of numbers that `order` sorts, and the index of each number among them."""
     ordered = numbers[order]
     first = is_first(ordered)
-    place = np.empty(len(numbers), np.int64)
-    place[order] = np.cumsum(first) - 1
-    return ordered[first], place
+    index_of = np.empty(len(numbers), np.int64)
+    index_of[order] = np.cumsum(first) - 1
+    return ordered[first], index_of
 
 
 def places(numbers: Ints) -> tuple[Ints, Ints]:
     """The sorted distinct values of at least one number, and the index of each number among them."""
     least = int(numbers.min())
-    distinct, place = unique_inverse(numbers - least, int(numbers.max()) - least + 1)
-    return distinct + least, place
+    distinct, index_of = unique_inverse(numbers - least, int(numbers.max()) - least + 1)
+    return distinct + least, index_of
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:
@@ -59,7 +59,7 @@ def ranges(starts: Ints, lengths: Ints) -> Ints:
 
 
 def among(numbers: Ints, some: Ints) -> npt.NDArray[np.bool_]:
-    """Which of some non-negative numbers are in a set."""
+    """Mask of the `numbers` that are among `some`; both non-negative."""
     present = np.zeros(1 + int(max(numbers.max(initial=0), some.max(initial=0))), np.bool_)
     present[some] = True
     return present[numbers]

@@ -50,8 +50,8 @@ class Cells:
 
     def of_row(self, row: int) -> Cells:
         """Cells of one row."""
-        mine = self.rows == row
-        return Cells(self.keys[mine], self.amounts[mine])
+        in_row = self.rows == row
+        return Cells(self.keys[in_row], self.amounts[in_row])
 
     def in_one_pane(self) -> Cells:
         """Sums over all panes, in pane 0."""
@@ -101,9 +101,9 @@ def cells_from(panes: Ints, rows: Ints, place: Ints, measures: Sequence[tuple[In
     sums = np.zeros(len(panes) * size, np.int64)
     for counter, amount in measures:
         np.add.at(sums, place * size + counter, amount)
-    at = np.flatnonzero(sums)
-    pair, counters = np.divmod(at, size)
-    return Cells(cell_keys(panes[pair], rows[pair], counters), sums[at])
+    indexes = np.flatnonzero(sums)
+    pair, counters = np.divmod(indexes, size)
+    return Cells(cell_keys(panes[pair], rows[pair], counters), sums[indexes])
 
 
 def _summed(keys: Ints, amounts: Ints) -> Cells:

@@ -29,7 +29,7 @@ class Counter:
 
     name: str
     counts: str
-    """Description."""
+    """Description of what it counts."""
     unit: Unit = Unit.COUNT
     public: bool = True
     """Whether answers show it; else it is only part of a KPI's formula."""
@@ -100,7 +100,7 @@ MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 HOUR_MS = 1000 * HOUR_S
 
 COUNTERS_STEP_S = MappingProxyType({"s": 1, "m": MINUTE_S, "h": HOUR_S})
-"""Finest first."""
+"""# <level: length of counters' panes, seconds>, finest first"""
 DISTINCTS_STEP_S = MappingProxyType({"s": 10, "m": 10 * MINUTE_S, "h": HOUR_S})
 SKU_DISTINCTS_STEP_S = DISTINCTS_STEP_S["m"]
 """Finest resolution of distinct counts per SKU: there are many SKUs."""

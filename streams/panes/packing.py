@@ -54,12 +54,12 @@ def unpack_uint32(column: Column) -> npt.NDArray[np.uint32]:
 def _unpacked(column: Column, kind: type[_Number]) -> npt.NDArray[_Number]:
     if isinstance(column, list):
         return np.array(column, kind)
-    held = _TYPES[column[0] & ~_RISING]
+    stored_type = _TYPES[column[0] & ~_RISING]
     if column[0] & _RISING:
-        planes = np.frombuffer(column, np.uint8, offset=1).reshape(held.itemsize, -1)
-        steps = np.ascontiguousarray(planes.T).view(held).ravel()
-        return np.cumsum(steps, dtype=held).astype(kind, copy=False)
-    return np.frombuffer(column, held, offset=1).astype(kind)
+        planes = np.frombuffer(column, np.uint8, offset=1).reshape(stored_type.itemsize, -1)
+        steps = np.ascontiguousarray(planes.T).view(stored_type).ravel()
+        return np.cumsum(steps, dtype=stored_type).astype(kind, copy=False)
+    return np.frombuffer(column, stored_type, offset=1).astype(kind)
 
 
 def _kind(numbers: npt.NDArray[Any]) -> int:

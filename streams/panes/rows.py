@@ -1,4 +1,4 @@
-"""Dictionary encoding: of (scope, value) pairs as rows, and of the names in the stock ledger."""
+"""Dictionary encoding of (scope, value) pairs as rows, and of the names in the stock ledger."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ class RowIndex:
         return self.by_scope[scope][value]
 
     def written(self, rows: Sequence[int]) -> tuple[bytes, list[str]]:
-        """Stored form of rows: their scope ids and values."""
+        """The stored form of rows: # (scope id of each as a byte, value of each)"""
         ids, labels = self.scope_ids, self.labels
         return bytes([ids[row] for row in rows]), [labels[row][1] for row in rows]
 
     def read(self, scope_ids: bytes, values: Sequence[str]) -> npt.NDArray[np.int64]:
         """The rows of a stored form, assigned where new."""
         by_scope = {DIMENSION_IDS[scope]: rows for scope, rows in self.by_scope.items()}
-        found = (by_scope[scope][value] for scope, value in zip(scope_ids, values, strict=True))
-        return np.fromiter(found, np.int64, len(values))
+        row_of_each = (by_scope[scope][value] for scope, value in zip(scope_ids, values, strict=True))
+        return np.fromiter(row_of_each, np.int64, len(values))
 
     def of(self, scope: Dimension) -> list[int]:
         """All rows of a scope."""

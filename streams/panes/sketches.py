@@ -39,8 +39,8 @@ def register_entries(hashed: Hashes) -> Ints:
     register = (hashed >> np.uint64(_HASH_BITS)).astype(np.int64)
     rest = (hashed & np.uint64((1 << _HASH_BITS) - 1)).astype(np.float64)  # 48 bits: exact
     rank = _HASH_BITS + 1 - np.frexp(rest)[1]
-    drawn: Ints = register << RANK_BITS | rank
-    return drawn
+    entries: Ints = register << RANK_BITS | rank
+    return entries
 
 
 def estimate_all(histograms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -92,7 +92,7 @@ _AT_ONCE = 250_000
 
 @dataclass(frozen=True, slots=True)
 class Sketches:
-    """Distinct counts. Group: `pane << 25 | row << 2 | distinct`, sorted and distinct.
+    """One sketch per (pane, row, distinct count). Group: `pane << 25 | row << 2 | distinct`, sorted, no duplicates.
 
     Group i has the register entries `register_entries[ends[i - 1]:ends[i]]`, sorted, one per register.
     """
@@ -180,7 +180,7 @@ def merge_sketches(parts: Sequence[Sketches]) -> Sketches:
     parts = [part for part in parts if len(part.groups)]
     if len(parts) <= 1:
         return parts[0] if parts else NO_SKETCHES
-    return _in_a_row([_united(*_one_after_another(beside)) for beside in _slices(parts)])
+    return _in_a_row([_united(*_one_after_another(same_groups)) for same_groups in _slices(parts)])
 
 
 def group_keys(panes: Ints, rows: Ints, distinct: Ints | int) -> Ints:
@@ -234,11 +234,13 @@ def _slices(parts: Sequence[Sketches]) -> Iterator[list[Sketches]]:
     slices = -(-sum(len(part.register_entries) for part in parts) // _AT_ONCE)
     largest = max(parts, key=lambda part: len(part.register_entries))
     cuts = np.searchsorted(largest.ends, np.arange(1, slices) * len(largest.register_entries) // slices)
-    at = [[0, *np.searchsorted(part.groups, largest.groups[cuts]).tolist(), len(part.groups)] for part in parts]
-    for edges in zip(*map(pairwise, at), strict=True):
-        beside = [part.stretch(first, last) for part, (first, last) in zip(parts, edges, strict=True) if first < last]
-        if beside:
-            yield beside
+    cuts_of = [[0, *np.searchsorted(part.groups, largest.groups[cuts]).tolist(), len(part.groups)] for part in parts]
+    for edges in zip(*map(pairwise, cuts_of), strict=True):
+        same_groups = [
+            part.stretch(first, last) for part, (first, last) in zip(parts, edges, strict=True) if first < last
+        ]
+        if same_groups:
+            yield same_groups
 
 
 def _united(groups: Ints, sizes: Ints, register_entries: RegisterEntries) -> Sketches:
@@ -247,9 +249,9 @@ def _united(groups: Ints, sizes: Ints, register_entries: RegisterEntries) -> Ske
         return NO_SKETCHES
     if _ascends(groups):
         return Sketches(groups, np.cumsum(sizes), register_entries)
-    table, place = numbered(groups, np.argsort(groups, kind="stable"))
+    table, index_of = numbered(groups, np.argsort(groups, kind="stable"))
     # Sorted parts are runs of these keys, which a stable sort merges.
-    keys = np.repeat(place << REGISTER_ENTRY_BITS, sizes) | register_entries
+    keys = np.repeat(index_of << REGISTER_ENTRY_BITS, sizes) | register_entries
     keys.sort(kind="stable")
     registers = keys >> RANK_BITS
     keys = keys[np.append(registers[1:] != registers[:-1], True)]  # keep the greatest rank of each register

@@ -103,8 +103,8 @@ def _bind(settings: Settings, port: int) -> _MetricsServer:
             tls, settings.http_cert_file, settings.http_key_file, "http_cert_file", "http_key_file"
         )
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = addresses[0]
         server = _MetricsServer(family, address, tls)
     except OSError as error:
         fix = (

@@ -48,14 +48,14 @@ def client_context(cert: Path) -> ssl.SSLContext:
 def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> dict[str, object]:
     """The certificate as a client gets it. Raises SSLCertVerificationError if the client rejects it."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    asking = client.wrap_bio(to_client, to_server)
-    answering = server.wrap_bio(to_server, to_client, server_side=True)
-    for one in (asking, answering, asking):
+    client_side = client.wrap_bio(to_client, to_server)
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client_side, server_side, client_side):
         try:
-            one.do_handshake()
+            side.do_handshake()
         except ssl.SSLWantReadError:
             continue
-    return dict(asking.getpeercert() or {})
+    return dict(client_side.getpeercert() or {})
 
 
 def check_exposure(settings: Settings, setting: str = "http_host") -> None:
@@ -88,8 +88,8 @@ def is_loopback(host: str, setting: str = "http_host") -> bool:
     if not host:
         return False
     try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         flag = f"--{setting.replace('_', '-')}"
         raise SalepulseError(f"cannot serve at {host} ({error}); choose another {flag}") from error
-    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in addresses)

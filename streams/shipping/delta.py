@@ -19,7 +19,7 @@ from streams.shipping.facts import Payment
 
 @dataclass(frozen=True, slots=True)
 class RetroactiveCorrections:
-    """Parallel arrays, sorted by key and time, whose pairs are distinct. Panes are of 1 s at every level.
+    """Corrections as parallel arrays, sorted by (key, time), which is distinct. Panes are of 1 s at every level.
 
     They are few and their times must stay exact, so coarser panes would save nothing.
     """
@@ -35,7 +35,7 @@ class RetroactiveCorrections:
 
     @property
     def cells(self) -> Cells:
-        """As cells; keys may repeat."""
+        """The corrections as cells, whose keys may repeat."""
         return Cells(self.keys, self.amounts)
 
     def between(self, start_s: int, end_s: int) -> RetroactiveCorrections:
@@ -45,7 +45,7 @@ class RetroactiveCorrections:
         return RetroactiveCorrections(self.keys[first:last], self.valid_s[first:last], self.amounts[first:last])
 
     def where(self, chosen: Ints | np.ndarray) -> RetroactiveCorrections:
-        """A selection, in order."""
+        """The corrections of a mask, or at ascending indexes."""
         return RetroactiveCorrections(self.keys[chosen], self.valid_s[chosen], self.amounts[chosen])
 
     def known_at(self, as_of_s: int) -> RetroactiveCorrections:
@@ -123,7 +123,9 @@ class ShippingDelta:
     def cut(self, length_s: int) -> Iterator[tuple[int, ShippingDelta]]:
         """Split by aligned spans of `length_s` seconds: (start, content) of each non-empty one, in order."""
         panes = [self.sums.panes, self.corrections.cells.panes, self.waiting.panes]
-        for start in np.unique(np.concatenate([held - held % length_s for held in panes])).tolist():
+        for start in np.unique(
+            np.concatenate([pane_starts - pane_starts % length_s for pane_starts in panes])
+        ).tolist():
             yield start, self.between(start, start + length_s)
 
 
@@ -144,15 +146,15 @@ def merge_shipping(parts: Sequence[ShippingDelta]) -> ShippingDelta:
 
 def delta_of(changes: Iterable[tuple[int, Entry]], rows: RowIndex) -> ShippingDelta:
     """The sum of entries, added (1) or subtracted (-1) in every scope in which they count."""
-    places = _Places(rows)
+    label_sets = _Places(rows)
     signed = [
-        (pane_s, valid_s, counter, sign * amount, places[labels])
+        (pane_s, valid_s, counter, sign * amount, label_sets[labels])
         for sign, (pane_s, valid_s, labels, counter, amount) in changes
     ]
     if not signed:
         return NO_SHIPPING
     columns = np.fromiter(chain.from_iterable(signed), np.int64, 5 * len(signed)).reshape(-1, 5)
-    return _summed(places, *columns.T.copy())
+    return _summed(label_sets, *columns.T.copy())
 
 
 def delta_of_payments(payments: Sequence[Payment], limits: ShippingLimits, rows: RowIndex) -> ShippingDelta:
@@ -167,11 +169,11 @@ def delta_of_payments(payments: Sequence[Payment], limits: ShippingLimits, rows:
     by_scope = [rows.by_scope[scope].__getitem__ for scope in scopes]
     values = [[paid.labels[i] or None for paid in payments] for i in range(len(scopes))]
     row = np.full((len(scopes) + 1, n), rows.row(Scope.ALL, ""), np.int64)
-    for place, (row_of, labels) in enumerate(zip(by_scope, values, strict=True), 1):
-        row[place] = np.fromiter(map(row_of, labels), np.int64, n)
-    held = row >= 0
-    row, paid_s = row[held], np.broadcast_to(paid_ms // 1000, held.shape)[held]
-    due_s = np.broadcast_to((paid_ms + limits.overdue_ms) // 1000, held.shape)[held]
+    for index, (row_of, labels) in enumerate(zip(by_scope, values, strict=True), 1):
+        row[index] = np.fromiter(map(row_of, labels), np.int64, n)
+    is_counted = row >= 0
+    row, paid_s = row[is_counted], np.broadcast_to(paid_ms // 1000, is_counted.shape)[is_counted]
+    due_s = np.broadcast_to((paid_ms + limits.overdue_ms) // 1000, is_counted.shape)[is_counted]
     due = [cell_keys(due_s, row, np.int64(counter)) for counter in (ShippingCounter.OVERDUE, ShippingCounter.DUE)]
     return ShippingDelta(
         counted(np.concatenate((cell_keys(paid_s, row, np.int64(ShippingCounter.UNSHIPPED)), *due))),
@@ -180,34 +182,38 @@ def delta_of_payments(payments: Sequence[Payment], limits: ShippingLimits, rows:
     )
 
 
-def _summed(places: _Places, panes: Ints, moments: Ints, counters: Ints, amounts: Ints, sets: Ints) -> ShippingDelta:
-    """The sum of entries given as arrays; `sets` are indexes of their labels in `places`."""
-    table, sizes = places.table()
-    entry = np.repeat(np.arange(len(panes)), sizes[sets])
-    row = table[sets][np.arange(table.shape[1]) < sizes[sets][:, None]]
-    pane, moment, counter_of, amount_of = (numbers[entry] for numbers in (panes, moments, counters, amounts))
-    late, waits = moment > pane, counter_of == ShippingCounter.WAITING
+def _summed(
+    label_sets: _Places, panes: Ints, valid_s: Ints, counters: Ints, amounts: Ints, label_set_of: Ints
+) -> ShippingDelta:
+    """The sum of entries given as arrays; `label_set_of`: index of each entry's labels in `label_sets`."""
+    table, sizes = label_sets.table()
+    entry = np.repeat(np.arange(len(panes)), sizes[label_set_of])
+    row = table[label_set_of][np.arange(table.shape[1]) < sizes[label_set_of][:, None]]
+    pane, valid_from_s, counter_of, amount_of = (numbers[entry] for numbers in (panes, valid_s, counters, amounts))
+    late, waits = valid_from_s > pane, counter_of == ShippingCounter.WAITING
     spread = np.flatnonzero(counter_of >= COUNTERS_PER_ROW)
     if len(spread):
-        row[spread], counter_of[spread] = _spread(row[spread], counter_of[spread], places.rows)
+        row[spread], counter_of[spread] = _spread(row[spread], counter_of[spread], label_sets.rows)
     keys = cell_keys(pane, row, counter_of)
     plain = ~late & ~waits
     return ShippingDelta(
         _cells(keys[plain], amount_of[plain]),
-        RetroactiveCorrections(keys[late], moment[late], amount_of[late]).sorted() if late.any() else NO_CORRECTIONS,
+        RetroactiveCorrections(keys[late], valid_from_s[late], amount_of[late]).sorted()
+        if late.any()
+        else NO_CORRECTIONS,
         _cells(keys[waits], amount_of[waits]),
     )
 
 
-def _spread(beside: Ints, counters: Ints, rows: RowIndex) -> tuple[Ints, Ints]:
+def _spread(owner_rows: Ints, counters: Ints, rows: RowIndex) -> tuple[Ints, Ints]:
     """Rows and counters of histograms, from the rows they belong to and histogram counters."""
-    found, place = np.unique(beside << 16 | counters, return_inverse=True)
+    distinct, index_of = np.unique(owner_rows << 16 | counters, return_inverse=True)
     row_of, counter_of = [], []
-    for row, counter in zip((found >> 16).tolist(), (found & 0xFFFF).tolist(), strict=True):
-        kind, share, own = share_of(counter)
+    for row, counter in zip((distinct >> 16).tolist(), (distinct & 0xFFFF).tolist(), strict=True):
+        kind, share, counter_in_row = share_of(counter)
         row_of.append(rows.row(*histogram_row(rows.labels[row], kind, share)))
-        counter_of.append(own)
-    return np.array(row_of, np.int64)[place], np.array(counter_of, np.int64)[place]
+        counter_of.append(counter_in_row)
+    return np.array(row_of, np.int64)[index_of], np.array(counter_of, np.int64)[index_of]
 
 
 def histogram_row(label: tuple[Dimension, str], kind: int, share: int) -> tuple[Dimension, str]:
@@ -226,7 +232,7 @@ def label_rows(rows: RowIndex, scopes: Sequence[Dimension], labels: Sequence[str
 
 
 class _Places(dict[Labels, int]):
-    """Numbers label sets, each standing for the rows in which they count."""
+    """Assigns an index to each distinct label set, and looks up the rows in which it counts."""
 
     def __init__(self, rows: RowIndex) -> None:
         super().__init__()
@@ -234,16 +240,16 @@ class _Places(dict[Labels, int]):
         self._of: list[list[int]] = []
 
     def __missing__(self, labels: Labels) -> int:
-        place = self[labels] = len(self._of)
+        index = self[labels] = len(self._of)
         self._of.append(label_rows(self.rows, LABEL_SCOPES, labels))
-        return place
+        return index
 
     def table(self) -> tuple[Ints, Ints]:
         """# [label set, i]: its rows, padded to a rectangle; and the number of rows of each"""
-        sizes = np.array([len(found) for found in self._of], np.int64)
+        sizes = np.array([len(rows_of_set) for rows_of_set in self._of], np.int64)
         table = np.zeros((len(self._of), int(sizes.max())), np.int64)
-        for place, found in enumerate(self._of):
-            table[place, : len(found)] = found
+        for index, rows_of_set in enumerate(self._of):
+            table[index, : len(rows_of_set)] = rows_of_set
         return table, sizes
 
 

@@ -114,7 +114,7 @@ def _ship_interval(entries: list[Entry], paid: Payment, dispatched: Shipment, li
 def _arrivals(entries: list[Entry], facts: OrderFacts) -> None:
     """Entries of deliveries and returns, whose labels may change with a later payment or dispatch."""
     arrived_s = [at_ms // 1000 for at_ms in facts.times_ms[3:5] if at_ms is not None]
-    named_s = [shown.ts_ms // 1000 for shown in (facts.paid, facts.dispatched) if shown is not None]
+    named_s = [fact.ts_ms // 1000 for fact in (facts.paid, facts.dispatched) if fact is not None]
     if arrived_s == sorted(arrived_s) and all(at_s <= arrived_s[0] for at_s in named_s):
         # All events with their labels are known by then: no corrections.
         for (pane_s, labels, counter), amount in _arrived(facts).items():
@@ -158,14 +158,14 @@ def _arrived(facts: OrderFacts) -> _Cells:
 def _labels(facts: OrderFacts) -> Labels:
     """The payment's labels, and those of the shipment; its region if the payment is unknown."""
     shipments = [shipment for shipment in (facts.delivered, facts.dispatched) if shipment is not None]
-    carrier = next((held.carrier for held in reversed(shipments) if held.carrier), "")
-    warehouse = next((held.warehouse for held in reversed(shipments) if held.warehouse), "")
+    carrier = next((shipment.carrier for shipment in reversed(shipments) if shipment.carrier), "")
+    warehouse = next((shipment.warehouse for shipment in reversed(shipments) if shipment.warehouse), "")
     if facts.paid is not None:
         return Labels(*facts.paid.labels[:3], carrier, warehouse)
-    return Labels(next((held.region for held in shipments if held.region), ""), "", "", carrier, warehouse)
+    return Labels(next((shipment.region for shipment in shipments if shipment.region), ""), "", "", carrier, warehouse)
 
 
 def change(before: OrderFacts, after: OrderFacts, limits: ShippingLimits) -> list[tuple[int, Entry]]:
     """The entries to add (1) and to subtract (-1) when an order's facts change."""
-    taken = [] if before is NO_FACTS else [(-1, entry) for entry in expand(before, limits)]
-    return taken + [(1, entry) for entry in expand(after, limits)]
+    removed = [] if before is NO_FACTS else [(-1, entry) for entry in expand(before, limits)]
+    return removed + [(1, entry) for entry in expand(after, limits)]

@@ -178,17 +178,17 @@ def repeated_events(one: OrderFacts, other: OrderFacts) -> list[Payment | Creati
     Over all events of an order, each merged with what was known before, these are all but the first, in any order of
     arrival.
     """
-    found: list[Payment | Creation] = []
-    for held, added in ((one.created, other.created), (one.paid, other.paid)):
-        if held is not None and added is not None and held[:2] != added[:2]:
-            found.append(max(held, added))
-    return found
+    repeats: list[Payment | Creation] = []
+    for known, added in ((one.created, other.created), (one.paid, other.paid)):
+        if known is not None and added is not None and known[:2] != added[:2]:
+            repeats.append(max(known, added))
+    return repeats
 
 
 def known_before(facts: OrderFacts, moment_s: int) -> OrderFacts:
     """Facts before a time, epoch seconds, without refunds and cancellations."""
-    held = (
+    known = (
         fact if ts_ms is not None and ts_ms // 1000 < moment_s else None
         for fact, ts_ms in zip(facts[:6], facts.times_ms[:6], strict=True)
     )
-    return OrderFacts(*held)  # type: ignore[arg-type]
+    return OrderFacts(*known)  # type: ignore[arg-type]

@@ -50,14 +50,14 @@ def breaches(
     `due`: (due time in seconds, number of waiting orders), in any order; items before the as-of or beyond the last span
     are ignored.
     """
-    found = []
+    spans = []
     for step in range(0, hours, step_h):
         start_s, end_s = as_of_s + step * 3600, as_of_s + min(hours, step + step_h) * 3600
         falling = [(due_s, count) for due_s, count in due if start_s <= due_s < end_s]
         chances = [(exp(-hazard_h * (due_s - as_of_s) / 3600), count) for due_s, count in falling]
         expected = sum(chance * count for chance, count in chances)
         spread = Z_90 * sqrt(sum(chance * (1 - chance) * count for chance, count in chances))
-        whole = sum(count for _, count in falling)
-        low, high = max(0.0, expected - spread), min(float(whole), expected + spread)
-        found.append(ExpectedBreaches(start_s, end_s, whole, expected, low, high))
-    return found
+        falling_due = sum(count for _, count in falling)
+        low, high = max(0.0, expected - spread), min(float(falling_due), expected + spread)
+        spans.append(ExpectedBreaches(start_s, end_s, falling_due, expected, low, high))
+    return spans

@@ -29,10 +29,10 @@ def repeat_cells(repeats: Sequence[Payment | Creation], rows: RowIndex) -> Cells
     counters: list[int] = []
     for event in repeats:
         name = "repeat_payments" if isinstance(event, Payment) else "repeat_creations"
-        found = label_rows(rows, _SCOPES, event.labels)
-        panes += [event.ts_ms // 1000] * len(found)
-        row_of += found
-        counters += [COUNTER_IDS[name]] * len(found)
+        event_rows = label_rows(rows, _SCOPES, event.labels)
+        panes += [event.ts_ms // 1000] * len(event_rows)
+        row_of += event_rows
+        counters += [COUNTER_IDS[name]] * len(event_rows)
     if not panes:
         return NO_CELLS
     return counted(cell_keys(*(np.array(numbers, np.int64) for numbers in (panes, row_of, counters))))
@@ -60,7 +60,10 @@ class OrderChanges:
 def join(
     order_facts: FactsByOrder, records: Mapping[RecordKey, bytes | None], limits: ShippingLimits, rows: RowIndex
 ) -> OrderChanges:
-    """New records and changes of the orders in `facts`; `records` holds the stored ones. Known facts change nothing."""
+    """New records of the orders in `order_facts`, and the change of panes; facts already stored change nothing.
+
+    `records`: the stored record of each order, None if it has none.
+    """
     changes: list[RecordChange] = []
     entries: list[tuple[int, Entry]] = []
     payments: list[Payment] = []

@@ -97,9 +97,9 @@ class OrderedFacts:
         """Facts of the events at these indexes, of `count` events."""
         if not self:
             return self
-        moved = np.full(count, -1)
-        moved[places] = np.arange(len(places))
-        event = moved[self.event]
+        new_index = np.full(count, -1)
+        new_index[places] = np.arange(len(places))
+        event = new_index[self.event]
         kept = np.flatnonzero(event >= 0)
         chosen = kept.tolist()
         return OrderedFacts(event[kept], [self.orders[i] for i in chosen], [self.facts[i] for i in chosen])
@@ -107,19 +107,19 @@ class OrderedFacts:
     def by_order(self) -> FactsByOrder:
         """The facts grouped by order."""
         keys = keys_of(self.orders)
-        found = dict(zip(keys, self.facts, strict=True))
-        if len(found) == len(keys):
-            return FactsByOrder(found)
-        found, repeats = {}, []
+        by_key = dict(zip(keys, self.facts, strict=True))
+        if len(by_key) == len(keys):
+            return FactsByOrder(by_key)
+        by_key, repeats = {}, []
         for key, fact in zip(keys, self.facts, strict=True):
-            known = found.get(key)
+            known = by_key.get(key)
             if known is None:
-                found[key] = fact
+                by_key[key] = fact
             else:
-                one, other = facts_with(known), facts_with(fact)
-                repeats += repeated_events(one, other)
-                found[key] = merge(one, other)
-        return FactsByOrder(found, repeats)
+                first, second = facts_with(known), facts_with(fact)
+                repeats += repeated_events(first, second)
+                by_key[key] = merge(first, second)
+        return FactsByOrder(by_key, repeats)
 
 
 NO_ORDERED_FACTS = OrderedFacts()
@@ -133,24 +133,24 @@ def facts_from_order_events(
     created = [i for i, name in enumerate(types) if name == "order_created"]
     paid = [i for i, name in enumerate(types) if name == "order_paid"]
     others = [i for i, name in enumerate(types) if name in ("order_cancelled", "order_refunded")]
-    places = [*created, *paid, *others]
-    if not places:
+    indexes = [*created, *paid, *others]
+    if not indexes:
         return NO_ORDERED_FACTS
     ts_ms, event_ids, orders = fields["ts"], fields["event_id"], fields["order_id"]
     labels = list(map(_labels, zip(*(fields[name] for name in LABEL_FIELDS), strict=True)))
     facts: list[Fact] = [Creation(ts_ms[i], event_ids[i], labels[i]) for i in created]
     facts += [Payment(ts_ms[i], event_ids[i], labels[i], amounts[i], units[i]) for i in paid]
     facts += [_fact_of(events[i]) for i in others]
-    return OrderedFacts(np.array(places, np.int64), [orders[i] for i in places], facts)
+    return OrderedFacts(np.array(indexes, np.int64), [orders[i] for i in indexes], facts)
 
 
 def facts_from_shipment_events(events: Sequence[Any], types: Sequence[str]) -> OrderedFacts:
     """Facts of events of the topic `logistics`; `types` are their types."""
-    places = [i for i, name in enumerate(types) if name in FACT_TYPES]
-    if not places:
+    indexes = [i for i, name in enumerate(types) if name in FACT_TYPES]
+    if not indexes:
         return NO_ORDERED_FACTS
     return OrderedFacts(
-        np.array(places, np.int64), [events[i].order_id for i in places], [_fact_of(events[i]) for i in places]
+        np.array(indexes, np.int64), [events[i].order_id for i in indexes], [_fact_of(events[i]) for i in indexes]
     )
 
 

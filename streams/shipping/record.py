@@ -84,8 +84,8 @@ def encode(facts: OrderFacts) -> bytes:
 def encode_creation(created: Creation) -> bytes:
     """`encode` for a creation only: nearly all orders of a rush."""
     ts_ms, event_id, labels = created
-    held = _cut(labels)
-    fact = (0, _packed(event_id), None, held) if held else (0, _packed(event_id))
+    cut_labels = _cut(labels)
+    fact = (0, _packed(event_id), None, cut_labels) if cut_labels else (0, _packed(event_id))
     return _encoder.encode((ts_ms, None, None, None, None, None, fact))
 
 
@@ -96,30 +96,30 @@ def encode_payment(paid: Payment) -> bytes:
 
 def decode(record: bytes) -> OrderFacts:
     """Decode a record, also of an earlier version."""
-    held = _decoder.decode(record)
-    first_ms, created = held.first_ms, None
-    if (fact := held.created) is not None:
+    wire = _decoder.decode(record)
+    first_ms, created = wire.first_ms, None
+    if (fact := wire.created) is not None:
         created = Creation(fact.after_ms + first_ms, _unpacked(fact.event_id), OrderLabels(*fact.labels or ()))
     return OrderFacts(
-        None if held.paid is None else _paid(held.paid, created, first_ms),
-        None if held.called_off_after_ms is None else held.called_off_after_ms + first_ms,
-        None if held.dispatched is None else _shipped(held.dispatched, first_ms),
-        None if held.delivered is None else _shipped(held.delivered, first_ms),
-        None if held.returned_after_ms is None else held.returned_after_ms + first_ms,
+        None if wire.paid is None else _paid(wire.paid, created, first_ms),
+        None if wire.called_off_after_ms is None else wire.called_off_after_ms + first_ms,
+        None if wire.dispatched is None else _shipped(wire.dispatched, first_ms),
+        None if wire.delivered is None else _shipped(wire.delivered, first_ms),
+        None if wire.returned_after_ms is None else wire.returned_after_ms + first_ms,
         created,
-        _read_parts(held.refunds, first_ms),
-        _read_parts(held.cancellations, first_ms),
+        _read_parts(wire.refunds, first_ms),
+        _read_parts(wire.cancellations, first_ms),
     )
 
 
 def _payment(paid: Payment, created: Creation | None, first_ms: int) -> Sequence[object]:
     ts_ms, event_id, labels, amount, units = paid
-    held = None if created is not None and created.labels == labels else _cut(labels)
+    stored_labels = None if created is not None and created.labels == labels else _cut(labels)
     if amount == UNKNOWN:
-        return (ts_ms - first_ms, _packed(event_id), None, held)
+        return (ts_ms - first_ms, _packed(event_id), None, stored_labels)
     if units == 1:
-        return (ts_ms - first_ms, _packed(event_id), amount, held)
-    return (ts_ms - first_ms, _packed(event_id), amount, held, units)
+        return (ts_ms - first_ms, _packed(event_id), amount, stored_labels)
+    return (ts_ms - first_ms, _packed(event_id), amount, stored_labels, units)
 
 
 def _paid(fact: _Fact, created: Creation | None, first_ms: int) -> Payment:

@@ -25,11 +25,11 @@ from dataclasses import dataclass
 _TINY = 1e-300
 _CLOSE = 1e-14
 RATE_MINUTES = 15
-"""The rate is that of the last 15 minutes (metric dictionary)."""
+"""Minutes of sales behind the point estimate's rate, as the metric dictionary defines it."""
 COVERAGE = 0.8
 """Probability that the interval contains the true time."""
 LOOK_BACK_MINUTES = 60
-"""Minutes of sales behind the interval; more than behind the point, since slow products sell little in 15 minutes."""
+"""Minutes of sales behind the interval; more than `RATE_MINUTES`, since slow products sell little in 15 minutes."""
 DISCOUNT = 0.98
 DRIFT = 0.3
 """Variance that the log of a rate gains per hour. Both were fitted on simulated sales, see docs/stock.md."""

@@ -65,11 +65,11 @@ class LedgerEntries:
         if (starts == starts[0]).all():
             return {int(starts[0]): self}
         order = np.argsort(starts, kind="stable")  # keeps the order within a span
-        held, starts = self.where(order), starts[order]
+        ordered, starts = self.where(order), starts[order]
         firsts = np.flatnonzero(is_first(starts))
         edges = [*firsts.tolist(), len(starts)]
         return {
-            start: LedgerEntries(held.pairs[first:last], held.times[first:last], held.amounts[first:last])
+            start: LedgerEntries(ordered.pairs[first:last], ordered.times[first:last], ordered.amounts[first:last])
             for start, first, last in zip(starts[firsts].tolist(), edges, edges[1:], strict=False)
         }
 

@@ -38,40 +38,40 @@ class PairIndex:
 
     def find(self, codes: Ints) -> Ints:
         """The indexes of pairs; -1 if unknown."""
-        places = self._lasts(codes >> OTHER_BITS)
-        searching = np.flatnonzero(places >= 0)
+        indexes = self._lasts(codes >> OTHER_BITS)
+        searching = np.flatnonzero(indexes >= 0)
         while len(searching):
-            searching = searching[self.codes[places[searching]] != codes[searching]]
-            places[searching] = self._next[places[searching]]
-            searching = searching[places[searching] >= 0]
-        return places
+            searching = searching[self.codes[indexes[searching]] != codes[searching]]
+            indexes[searching] = self._next[indexes[searching]]
+            searching = searching[indexes[searching] >= 0]
+        return indexes
 
     def place(self, codes: Ints) -> Ints:
         """The indexes of pairs, assigned where new."""
-        places = self.find(codes)
-        fresh = np.unique(codes[places < 0])
+        indexes = self.find(codes)
+        fresh = np.unique(codes[indexes < 0])
         if len(fresh) == 0:
-            return places
+            return indexes
         self._fit(self._size + len(fresh), int(fresh[-1] >> OTHER_BITS) + 1)
         while len(fresh):  # one pair per SKU and iteration
             skus = fresh >> OTHER_BITS
             first = is_first(skus)
-            made = np.arange(self._size, self._size + int(first.sum()), dtype=np.int32)
-            self._size += len(made)
-            self.codes[made] = fresh[first]
-            self._next[made] = self._last[skus[first]]
-            self._last[skus[first]] = made
+            assigned = np.arange(self._size, self._size + int(first.sum()), dtype=np.int32)
+            self._size += len(assigned)
+            self.codes[assigned] = fresh[first]
+            self._next[assigned] = self._last[skus[first]]
+            self._last[skus[first]] = assigned
             fresh = fresh[~first]
         return self.find(codes)
 
     def of_skus(self, skus: Ints) -> Ints:
         """The indexes of all pairs of some SKUs, unsorted."""
-        found = []
-        places = self._lasts(skus)
-        while len(places := places[places >= 0]):
-            found.append(places)
-            places = self._next[places].astype(np.int64)
-        return np.concatenate(found) if found else NO_INTS
+        parts = []
+        indexes = self._lasts(skus)
+        while len(indexes := indexes[indexes >= 0]):
+            parts.append(indexes)
+            indexes = self._next[indexes].astype(np.int64)
+        return np.concatenate(parts) if parts else NO_INTS
 
     def _lasts(self, skus: Ints) -> Ints:
         if len(self._last) == 0:

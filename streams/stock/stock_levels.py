@@ -67,31 +67,31 @@ class StockLevels:
         """Copy some SKUs from another instance that shares `pairs`."""
         self._fit()
         source._fit()
-        places = self.pairs.of_skus(skus)
-        self._level_ms[places], self._held[places] = source._level_ms[places], source._held[places]
+        indexes = self.pairs.of_skus(skus)
+        self._level_ms[indexes], self._held[indexes] = source._level_ms[indexes], source._held[indexes]
         skus = skus[skus < self.pairs.skus]
-        for mine, theirs in zip(self._by_sku(), source._by_sku(), strict=True):
-            mine[skus] = theirs[skus]
+        for target, origin in zip(self._by_sku(), source._by_sku(), strict=True):
+            target[skus] = origin[skus]
         if source._oldest_ms is not None:
             self._none_older_than(source._oldest_ms)
 
     def _take(self, ledger: Ledger, *, only_recounted: bool = False) -> None:
         """Apply counts, then moves: those after the valid count, or only those of SKUs just counted."""
         levels = ledger.levels
-        places, recounted = NO_INTS, NO_INTS
+        indexes, recounted = NO_INTS, NO_INTS
         if len(levels):
             newest = levels.where(np.append(levels.pairs[1:] != levels.pairs[:-1], True))
-            found = self.pairs.place(newest.pairs)
+            pair_indexes = self.pairs.place(newest.pairs)
             self._fit()
-            in_force = newest.times >= self._level_ms[found]
-            newest, places = newest.where(in_force), found[in_force]
-            recounted = self._count(newest, places)
+            in_force = newest.times >= self._level_ms[pair_indexes]
+            newest, indexes = newest.where(in_force), pair_indexes[in_force]
+            recounted = self._count(newest, indexes)
         if not only_recounted:
             self._move(ledger.moves)
             return
 
-        def just_counted(at: Ints, skus: Ints) -> npt.NDArray[np.bool_]:
-            return np.where(at >= 0, np.isin(at, places), np.isin(skus, recounted))
+        def just_counted(of_pair: Ints, skus: Ints) -> npt.NDArray[np.bool_]:
+            return np.where(of_pair >= 0, np.isin(of_pair, indexes), np.isin(skus, recounted))
 
         self._move(ledger.moves, just_counted)
 
@@ -115,16 +115,18 @@ class StockLevels:
         if len(moves) == 0:
             return
         of_order = moves.others < 0
-        at = self.pairs.find(moves.pairs)  # no pair lacks a warehouse, so moves of orders have none
-        since = np.where(of_order, self._newest_ms[moves.skus], self._level_ms[at] if len(self._level_ms) else NEVER)
-        since[~of_order & (at < 0)] = NEVER
-        chosen = (since != NEVER) & (moves.times > since)
+        pair_of = self.pairs.find(moves.pairs)  # no pair lacks a warehouse, so moves of orders have none
+        counted_ms = np.where(
+            of_order, self._newest_ms[moves.skus], self._level_ms[pair_of] if len(self._level_ms) else NEVER
+        )
+        counted_ms[~of_order & (pair_of < 0)] = NEVER
+        chosen = (counted_ms != NEVER) & (moves.times > counted_ms)
         if counts is not None:
-            chosen &= counts(at, moves.skus)
+            chosen &= counts(pair_of, moves.skus)
         ordered, stored = chosen & of_order, chosen & ~of_order
         np.add.at(self._ordered, moves.skus[ordered], moves.amounts[ordered])
         np.add.at(self._stored, moves.skus[stored], moves.amounts[stored])
-        np.add.at(self._held, at[stored], moves.amounts[stored])
+        np.add.at(self._held, pair_of[stored], moves.amounts[stored])
 
     def _none_older_than(self, ts_ms: int) -> None:
         self._oldest_ms = ts_ms if self._oldest_ms is None else min(self._oldest_ms, ts_ms)
@@ -136,11 +138,11 @@ class StockLevels:
         first_ms = self.as_of_ms - self._keep_ms
         if self._oldest_ms >= first_ms:
             return
-        old = np.flatnonzero((self._level_ms != NEVER) & (self._level_ms < first_ms))
-        np.subtract.at(self._stored, self.pairs.codes[old] >> OTHER_BITS, self._held[old])
-        self._level_ms[old], self._held[old] = NEVER, 0
-        gone = (self._newest_ms != NEVER) & (self._newest_ms < first_ms)
-        self._newest_ms[gone], self._ordered[gone] = NEVER, 0
+        expired_pairs = np.flatnonzero((self._level_ms != NEVER) & (self._level_ms < first_ms))
+        np.subtract.at(self._stored, self.pairs.codes[expired_pairs] >> OTHER_BITS, self._held[expired_pairs])
+        self._level_ms[expired_pairs], self._held[expired_pairs] = NEVER, 0
+        expired_skus = (self._newest_ms != NEVER) & (self._newest_ms < first_ms)
+        self._newest_ms[expired_skus], self._ordered[expired_skus] = NEVER, 0
         kept = self._level_ms[self._level_ms != NEVER]
         self._oldest_ms = int(kept.min()) if len(kept) else None
 
@@ -161,9 +163,9 @@ class StockLevels:
         if len(self._newest_ms) == 0:
             return np.zeros(len(skus), np.int64), np.zeros(len(skus), np.bool_)
         within = (skus >= 0) & (skus < len(self._newest_ms))
-        places = np.where(within, skus, 0)
-        known = within & (self._newest_ms[places] != NEVER)
-        return np.where(known, self._stored[places] + self._ordered[places], 0), known
+        indexes = np.where(within, skus, 0)
+        known = within & (self._newest_ms[indexes] != NEVER)
+        return np.where(known, self._stored[indexes] + self._ordered[indexes], 0), known
 
     def every(self) -> tuple[Ints, npt.NDArray[np.bool_]]:
         """`available` of all SKUs: # [SKU]."""
@@ -181,19 +183,19 @@ class StockLevels:
 
     def counting(self, sku: int, moves: LedgerEntries) -> LedgerEntries:
         """The moves before `as_of_ms` that contribute to a SKU's stock besides its counts."""
-        mine = moves.of_skus(np.array([sku]))
-        places = self.pairs.find(mine.pairs)
-        pairs = np.where(places >= 0, self._level_ms[places], NEVER) if len(self._level_ms) else places
-        newest = NEVER if (counted := self.counted_ms(sku)) is None else counted
-        since = np.where(mine.others < 0, newest, pairs)
-        return mine.where((since != NEVER) & (mine.times > since))
+        sku_moves = moves.of_skus(np.array([sku]))
+        indexes = self.pairs.find(sku_moves.pairs)
+        pair_counted_ms = np.where(indexes >= 0, self._level_ms[indexes], NEVER) if len(self._level_ms) else indexes
+        newest_counted_ms = NEVER if (counted := self.counted_ms(sku)) is None else counted
+        counted_ms_of = np.where(sku_moves.others < 0, newest_counted_ms, pair_counted_ms)
+        return sku_moves.where((counted_ms_of != NEVER) & (sku_moves.times > counted_ms_of))
 
     def shelves(self, sku: int) -> list[tuple[int, int, int]]:
         """Stock of a SKU per warehouse with a count, without orders: (warehouse, units, time of its newest count)."""
         self._fit()
-        places = self.pairs.of_skus(np.array([sku]))
-        places = places[self._level_ms[places] != NEVER] if len(places) else places
-        columns = LedgerEntries(self.pairs.codes[places]).others, self._held[places], self._level_ms[places]
+        indexes = self.pairs.of_skus(np.array([sku]))
+        indexes = indexes[self._level_ms[indexes] != NEVER] if len(indexes) else indexes
+        columns = LedgerEntries(self.pairs.codes[indexes]).others, self._held[indexes], self._level_ms[indexes]
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -208,9 +210,9 @@ def out_since_ms(available: int, counted_ms: int, times: Ints, amounts: Ints) ->
     order = np.argsort(times, kind="stable")
     times, amounts = times[order], amounts[order]
     last = np.append(times[1:] != times[:-1], True)[: len(times)]  # moves of the same ms apply together
-    after = available - int(amounts.sum()) + np.cumsum(amounts)[last]
-    moments = times[last]
-    in_stock = np.flatnonzero(after > 0)
+    stock_after = available - int(amounts.sum()) + np.cumsum(amounts)[last]
+    move_times = times[last]
+    in_stock = np.flatnonzero(stock_after > 0)
     if len(in_stock):
-        return int(moments[in_stock[-1] + 1])
-    return counted_ms if available - int(amounts.sum()) <= 0 or len(moments) == 0 else int(moments[0])
+        return int(move_times[in_stock[-1] + 1])
+    return counted_ms if available - int(amounts.sum()) <= 0 or len(move_times) == 0 else int(move_times[0])

@@ -29,14 +29,14 @@ class PromotionSales:
         """Add sales, or subtract them (-1)."""
         if len(sales) == 0:
             return
-        places = self._pairs.place(sales.pairs)
+        indexes = self._pairs.place(sales.pairs)
         self._units = grown(self._units, len(self._pairs), 0)
-        np.add.at(self._units, places, sign * sales.amounts)
+        np.add.at(self._units, indexes, sign * sales.amounts)
 
     def units(self, skus: Ints, promotion: int) -> Ints:
         """Units of SKUs sold under a promotion."""
-        places = self._pairs.find(pair_codes(skus, promotion))
-        return np.where(places >= 0, self._units[places], 0) if len(self._units) else np.zeros(len(skus), np.int64)
+        indexes = self._pairs.find(pair_codes(skus, promotion))
+        return np.where(indexes >= 0, self._units[indexes], 0) if len(self._units) else np.zeros(len(skus), np.int64)
 
 
 BUCKET_MS = 60_000
@@ -103,14 +103,14 @@ class StockState:
 
     def _between(self, start_ms: int, end_ms: int, skus: Ints | None = None) -> Ledger:
         """The entries in [start_ms, end_ms), of all SKUs or of some."""
-        found = []
+        parts = []
         for start in (
             self._buckets if end_ms - start_ms > len(self._buckets) * BUCKET_MS else _minutes(start_ms, end_ms)
         ):
             for part in self._buckets[start].parts if start in self._buckets else ():
-                mine = part if skus is None else part.of_skus(skus)
-                found.append(mine.between(start_ms, end_ms))
-        return merge_ledgers(found)
+                wanted = part if skus is None else part.of_skus(skus)
+                parts.append(wanted.between(start_ms, end_ms))
+        return merge_ledgers(parts)
 
     def move_to(self, as_of_ms: int) -> bool:
         """Move to an as-of; False and no change if it is before the floor."""
@@ -133,8 +133,8 @@ class StockState:
         """The SKUs with a count that has expired since the previous as-of."""
         if self._keep_ms is None:
             return NO_INTS
-        old = (as_of_ms - self._keep_ms, self.as_of_ms - self._keep_ms)
-        return np.concatenate((self._floor.counted_in(*old), self._between(*old).levels.skus))
+        lapsed_span = (as_of_ms - self._keep_ms, self.as_of_ms - self._keep_ms)
+        return np.concatenate((self._floor.counted_in(*lapsed_span), self._between(*lapsed_span).levels.skus))
 
     def _recompute(self, skus: Ints) -> None:
         """Recompute SKUs at the as-of from the floor."""
@@ -159,11 +159,11 @@ class StockState:
 
     def counts(self) -> tuple[int, int]:
         """Numbers of SKUs with a count that are out of stock, and that are not."""
-        moment = (self.as_of_ms, self._changes)
-        if self._counts is None or self._counts[0] != moment:
+        version = (self.as_of_ms, self._changes)
+        if self._counts is None or self._counts[0] != version:
             units, known = self.now.every()
             out = int(np.count_nonzero(known & (units <= 0)))
-            self._counts = moment, (out, int(np.count_nonzero(known)) - out)
+            self._counts = version, (out, int(np.count_nonzero(known)) - out)
         return self._counts[1]
 
     @property
