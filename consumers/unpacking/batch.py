@@ -33,6 +33,7 @@ from consumers.unpacking.parsing import (
 from consumers.unpacking.record import TRUNCATION_BYTES, CorruptBatchError, Record, SkippedRecords, UnreadableError
 
 PIECE_BYTES = 2**22
+"""Uncompressed bytes to parse at a time."""
 MAX_RECORD_BYTES = 2**24
 """Larger records are truncated, as no dead letter may be larger."""
 STEP_BYTES = 2**26
@@ -67,19 +68,19 @@ class OffsetRange:
 
 def split_batches(fetched: bytes) -> Iterator[memoryview]:
     """The batches of one fetch, without the last one if it is incomplete, unless it is the only one."""
-    view, at = memoryview(fetched), 0
-    while at < len(view):
-        end = _end_of(view[at:])
+    view, start = memoryview(fetched), 0
+    while start < len(view):
+        end = _end_of(view[start:])
         if end is None:
-            if at == 0:
+            if start == 0:
                 yield view
             return
-        yield view[at : at + end]
-        at += end
+        yield view[start : start + end]
+        start += end
 
 
 def pieces(batch: memoryview, offset_range: OffsetRange) -> Iterator[BatchPiece]:
-    """The batch in pieces; an unreadable rest is in `skipped` of the last piece.
+    """The batch in pieces. Records that cannot be read are in `skipped` of the last piece.
 
     Raises CorruptBatchError before the first piece if the bytes are damaged.
     """
@@ -106,7 +107,7 @@ def pieces(batch: memoryview, offset_range: OffsetRange) -> Iterator[BatchPiece]
 
 
 def unreadable_batch(batch: memoryview, offset_range: OffsetRange, detail: str) -> SkippedRecords:
-    """A piece that skips an unreadable batch, from `offset_range.start` on."""
+    """The records of an unreadable batch, from `offset_range.start` on, as skipped."""
     last_offset = offset_range.start
     if len(batch) >= HEADER_BYTES:
         header = read_header(batch)
@@ -136,9 +137,9 @@ class _Unpacking:
             yield BatchPiece(end)
             return
         try:
-            held = self._stream.fill(PIECE_BYTES)
+            buffered = self._stream.fill(PIECE_BYTES)
             if self._stream.ended and header.is_small:
-                piece, error = self._piece(held, header.record_count)
+                piece, error = self._piece(buffered, header.record_count)
                 piece.end_offset = end
                 yield piece if error is None else self._without_rest(piece, error)
                 return
@@ -154,22 +155,22 @@ class _Unpacking:
     def _some(self) -> Iterator[BatchPiece]:
         """The next whole records, or the start of a large one."""
         stream = self._stream
-        held = stream.fill(PIECE_BYTES)
-        count, end = count_whole_records(held[:PIECE_BYTES], min(PIECE_RECORDS, self._left))
+        buffered = stream.fill(PIECE_BYTES)
+        count, end = count_whole_records(buffered[:PIECE_BYTES], min(PIECE_RECORDS, self._left))
         if not count:
-            found = varint(held, 0)
-            if found is None or not found[0]:
+            length_and_start = varint(buffered, 0)
+            if length_and_start is None or not length_and_start[0]:
                 raise UnreadableError("the records end early")
-            length, start = found
-            if length > MAX_RECORD_BYTES or headers_bytes(held[start:], length) > PIECE_BYTES:
+            length, start = length_and_start
+            if length > MAX_RECORD_BYTES or headers_bytes(buffered[start:], length) > PIECE_BYTES:
                 stream.advance(start)
                 yield from self._large(length)
                 return
             count, end = 1, start + length
-            held = stream.fill(end)
-            if len(held) < end:
+            buffered = stream.fill(end)
+            if len(buffered) < end:
                 raise UnreadableError("the records end early")
-        piece, error = self._piece(held[:end], count)
+        piece, error = self._piece(buffered[:end], count)
         stream.advance(end)
         self._left -= count
         if error is None:
@@ -187,13 +188,13 @@ class _Unpacking:
                 yield BatchPiece(self._next_offset, skipped=[skipped], size=TRUNCATION_BYTES)
         self._left -= 1
 
-    def _piece(self, held: memoryview, count: int) -> tuple[BatchPiece, UnreadableError | None]:
-        records, error = parse_records(self._header, held, count)
+    def _piece(self, uncompressed: memoryview, count: int) -> tuple[BatchPiece, UnreadableError | None]:
+        records, error = parse_records(self._header, uncompressed, count)
         if records and records[0].offset < self._next_offset:  # a fetch may start inside a batch
             records = [record for record in records if record.offset >= self._next_offset]
         if records:
             self._next_offset = records[-1].offset + 1
-        return BatchPiece(self._next_offset, records, size=memory_bytes(records, len(held))), error
+        return BatchPiece(self._next_offset, records, size=memory_bytes(records, len(uncompressed))), error
 
     def _without_rest(self, piece: BatchPiece, error: UnreadableError) -> BatchPiece:
         last_offset = self._header.last_offset
@@ -210,7 +211,9 @@ def _legacy_piece(batch: memoryview, offset_range: OffsetRange) -> BatchPiece:
     if offset_range.end is not None and message.offset >= max(offset_range.end, offset_range.start + 1):
         raise CorruptBatchError(f"its header is wrong: offset {message.offset}")
     try:
-        records: list[Record] = [one for one in message.records() if offset_range.start <= one.offset <= message.offset]
+        records: list[Record] = [
+            record for record in message.records() if offset_range.start <= record.offset <= message.offset
+        ]
     except UnreadableError as error:
         skipped = unreadable_batch(batch, offset_range, str(error))
         return BatchPiece(skipped.last_offset + 1, skipped=[skipped], size=len(batch))

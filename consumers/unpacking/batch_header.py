@@ -13,9 +13,11 @@ HEADER_BYTES = _FORMAT.size
 LOG_OVERHEAD_BYTES = 12
 """Base offset and length; the length counts the bytes after them."""
 MAGIC_AT = 16
+"""Position of the format version."""
 MAGIC = 2
+"""The format version of these batches."""
 PIECE_RECORDS = 50_000
-"""Most records to parse at a time."""
+"""Maximum number of records to parse at a time."""
 _CODEC_MASK = 0x07
 _APPEND_TIME_MASK = 0x08
 _TRANSACTIONAL_MASK = 0x10
@@ -77,5 +79,5 @@ class BatchHeader(NamedTuple):
 
 
 def read_header(batch: memoryview) -> BatchHeader:
-    """The header at the start of sufficiently many bytes."""
+    """Parse the header at the start of `batch`, which has at least `HEADER_BYTES` bytes."""
     return BatchHeader._make(_FORMAT.unpack_from(batch))

@@ -28,16 +28,16 @@ class ByteStream:
 
     def fill(self, size: int) -> memoryview:
         """Buffer at least `size` bytes if available; returns the buffer."""
-        have = len(self._buffered) - self._at
-        if have < size and not self.ended:
-            parts: list[bytes | memoryview] = [self.buffered] if have else []
-            while have < size:
+        available = len(self._buffered) - self._at
+        if available < size and not self.ended:
+            parts: list[bytes | memoryview] = [self.buffered] if available else []
+            while available < size:
                 chunk = next(self._chunks, None)
                 if chunk is None:
                     self.ended = True
                     break
                 parts.append(chunk)
-                have += len(chunk)
+                available += len(chunk)
             self._buffered, self._at = parts[0] if len(parts) == 1 else b"".join(parts), 0
         return self.buffered
 
@@ -48,19 +48,19 @@ class ByteStream:
 
     def take(self, size: int) -> memoryview:
         """Read between one and `size` bytes without copying. Raises UnreadableError at the end."""
-        some = self.fill(1)[:size]
-        if size and not some:
+        taken = self.fill(1)[:size]
+        if size and not taken:
             raise UnreadableError("the records end early")
-        self.advance(len(some))
-        return some
+        self.advance(len(taken))
+        return taken
 
     def varint(self) -> int:
-        """Read a varint. Raises UnreadableError."""
-        found = varint(self.fill(_VARINT_BYTES), 0)
-        if found is None:
+        """Read a varint. Raises UnreadableError if it is incomplete or invalid."""
+        number_and_end = varint(self.fill(_VARINT_BYTES), 0)
+        if number_and_end is None:
             raise UnreadableError("the records end early")
-        self.advance(found[1])
-        return found[0]
+        self.advance(number_and_end[1])
+        return number_and_end[0]
 
 
 def varint(buffered: memoryview | bytes, at: int) -> tuple[int, int] | None:

@@ -55,16 +55,16 @@ def _gzip(data: memoryview) -> Iterator[bytes]:
     at = 0
     while at < len(data) and (at == 0 or bytes(data[at : at + 2]) == _GZIP_MAGIC):  # padding after a member
         inflating = zlib.decompressobj(_GZIP)
-        fed: bytes | memoryview = b""
+        compressed: bytes | memoryview = b""
         chunk = b""
         while not inflating.eof:
-            if not fed and len(chunk) < _CHUNK_BYTES:  # a full chunk: more output may be pending
-                fed = data[at : at + _FEED_BYTES]  # small inputs: the unused rest is copied
-                at += len(fed)
-                if not fed:
+            if not compressed and len(chunk) < _CHUNK_BYTES:  # a full chunk: more output may be pending
+                compressed = data[at : at + _FEED_BYTES]  # small inputs: the unused rest is copied
+                at += len(compressed)
+                if not compressed:
                     raise UnreadableError("gzip: ends early")
-            chunk = inflating.decompress(fed, _CHUNK_BYTES)
-            fed = inflating.unconsumed_tail
+            chunk = inflating.decompress(compressed, _CHUNK_BYTES)
+            compressed = inflating.unconsumed_tail
             if chunk:
                 yield chunk
         at -= len(inflating.unused_data)
@@ -96,15 +96,15 @@ def _lz4(data: memoryview) -> Iterator[bytes]:
 def _lz4_frame(data: memoryview, at: int) -> Generator[bytes, None, int]:
     """Yields the blocks of the frame at `at`, returns the frame's end."""
     magic, flags, sizes = struct.unpack_from("<IBB", data, at)
-    most = _BLOCK_BYTES.get(sizes >> 4 & 7)
-    if magic != _LZ4_MAGIC or flags & _VERSION_MASK != _VERSION or flags & _DICTIONARY or most is None:
+    max_bytes = _BLOCK_BYTES.get(sizes >> 4 & 7)
+    if magic != _LZ4_MAGIC or flags & _VERSION_MASK != _VERSION or flags & _DICTIONARY or max_bytes is None:
         raise UnreadableError("lz4: not a frame of the format that Kafka uses")
     if not flags & _INDEPENDENT:  # at once, up to a limit: Apache Kafka rejects such frames from producers
         output = bytearray(_LINKED_MOST_BYTES)
         yield bytes(memoryview(output)[: cramjam.lz4.decompress_into(data[at:], output)])
         return len(data)
     at += 7 + (8 if flags & _CONTENT_SIZE else 0)
-    output = bytearray(most)
+    output = bytearray(max_bytes)
     while True:
         (size,) = struct.unpack_from("<I", data, at)
         at += 4
@@ -112,7 +112,7 @@ def _lz4_frame(data: memoryview, at: int) -> Generator[bytes, None, int]:
             return at + (4 if flags & _CONTENT_CHECKSUM else 0)
         plain, size = size & _PLAIN, size & ~_PLAIN
         packed = data[at : at + size]
-        if len(packed) < size or size > most:
+        if len(packed) < size or size > max_bytes:
             raise UnreadableError("lz4: ends early, or a block is too large")
         yield bytes(packed if plain else memoryview(output)[: cramjam.lz4.decompress_block_into(packed, output)])
         at += size + (4 if flags & _BLOCK_CHECKSUM else 0)
@@ -183,8 +183,8 @@ def _snappy_block(block: memoryview) -> Iterator[bytes | memoryview]:
             at += 1 + wide
             if len(data) - at < literal:
                 raise UnreadableError("snappy: ends early")
-            for some in range(at, at + literal, _CHUNK_BYTES):
-                yield data[some : min(some + _CHUNK_BYTES, at + literal)]
+            for begin in range(at, at + literal, _CHUNK_BYTES):
+                yield data[begin : min(begin + _CHUNK_BYTES, at + literal)]
             at += literal
             unpacked += literal
             history = data[at - _HISTORY_BYTES : at]
@@ -194,12 +194,12 @@ def _snappy_block(block: memoryview) -> Iterator[bytes | memoryview]:
 
 def _snappy_piece(history: bytes, elements: bytes, count: int) -> bytes:
     """Decompress elements that unpack to `count` bytes: as a block that begins with `history` as a literal."""
-    before = b"" if not history else b"\xf8" + (len(history) - 1).to_bytes(3, "little") + history
+    prefix = b"" if not history else b"\xf8" + (len(history) - 1).to_bytes(3, "little") + history
     size, number = bytearray(), len(history) + count
     while number >= 0x80:
         size.append(number & 0x7F | 0x80)
         number >>= 7
-    block = bytes([*size, number]) + before + elements
+    block = bytes([*size, number]) + prefix + elements
     return bytes(memoryview(cramjam.snappy.decompress_raw(block))[len(history) :])
 
 

@@ -35,7 +35,7 @@ class LegacyMessage:
         self.unpacked_bytes = len(message)
 
     def records(self) -> Iterator[Record]:
-        """Its records. Raises UnreadableError."""
+        """The records in the message. Raises UnreadableError if they cannot be decoded."""
         codec = self._attributes & _CODEC_MASK
         if not codec:
             yield Record(self.offset, self._timestamp, self._key, self._value, ())

@@ -26,19 +26,19 @@ _HEADER_BYTES = 128
 
 
 def parse_records(header: BatchHeader, records: memoryview, count: int) -> tuple[list[Record], UnreadableError | None]:
-    """The records in `records`, and what is wrong with the one after the last of them."""
-    found = parse_uncompressed(header, DefaultRecordBatch(header.uncompressed(records, count)))
-    return _one_by_one(header, records, count) if found is None else (found, None)
+    """The valid records at the start of `records`, and the error of the first invalid one."""
+    parsed = parse_uncompressed(header, DefaultRecordBatch(header.uncompressed(records, count)))
+    return _one_by_one(header, records, count) if parsed is None else (parsed, None)
 
 
 def parse_uncompressed(header: BatchHeader, batch: DefaultRecordBatch) -> list[Record] | None:
     """The records of an uncompressed batch; None if one of them is invalid."""
     try:
-        found: list[Record] = list(batch)
+        records: list[Record] = list(batch)
     except Exception:  # aiokafka does not report the invalid record
         return None
-    plausible = found and header.base_offset <= found[0].offset and found[-1].offset <= header.last_offset
-    return found if plausible else None
+    plausible = records and header.base_offset <= records[0].offset and records[-1].offset <= header.last_offset
+    return records if plausible else None
 
 
 def count_whole_records(held: memoryview, most: int) -> tuple[int, int]:
@@ -62,10 +62,10 @@ def count_whole_records(held: memoryview, most: int) -> tuple[int, int]:
     return count, at
 
 
-def _length(held: memoryview, at: int) -> tuple[int, int]:
+def _length(buffered: memoryview, at: int) -> tuple[int, int]:
     """The length at `at` and its end; the end is beyond the buffer if incomplete, the length -1 if invalid."""
     try:
-        return varint(held, at) or (len(held), at)
+        return varint(buffered, at) or (len(buffered), at)
     except UnreadableError:
         return -1, at
 
@@ -85,15 +85,15 @@ def headers_bytes(held: memoryview, length: int) -> int:
     """
     at = 1  # attributes; then timestamp, offset, and the lengths of key and value
     for n in range(4):
-        if (found := varint(held, at)) is None:
+        if (number_and_end := varint(held, at)) is None:
             return 0
-        at = found[1] + (max(0, found[0]) if n >= 2 else 0)
+        at = number_and_end[1] + (max(0, number_and_end[0]) if n >= 2 else 0)
     return length - at
 
 
 def _one_by_one(header: BatchHeader, records: memoryview, count: int) -> tuple[list[Record], UnreadableError | None]:
-    stream, before = ByteStream([records]), header.base_offset - 1
-    found: list[Record] = []
+    stream, previous_offset = ByteStream([records]), header.base_offset - 1
+    parsed: list[Record] = []
     try:
         for _ in range(count):
             length = stream.varint()
@@ -101,14 +101,14 @@ def _one_by_one(header: BatchHeader, records: memoryview, count: int) -> tuple[l
             if len(whole) != length:
                 raise UnreadableError("the records end early")
             record = _record(header, ByteStream([whole]))
-            if not before < record.offset <= header.last_offset:
+            if not previous_offset < record.offset <= header.last_offset:
                 raise UnreadableError(f"offset {record.offset} is outside the batch")
-            before = record.offset
+            previous_offset = record.offset
             stream.advance(length)
-            found.append(record)
+            parsed.append(record)
     except UnreadableError as error:
-        return found, error
-    return found, None
+        return parsed, error
+    return parsed, None
 
 
 def _record(header: BatchHeader, stream: ByteStream) -> Record:
@@ -126,10 +126,10 @@ def _headers(stream: ByteStream) -> MessageHeaders:
 
 def _offset_and_time(header: BatchHeader, stream: ByteStream) -> tuple[int, int]:
     stream.take(1)  # attributes, always unused
-    later_ms = stream.varint()
+    delta_ms = stream.varint()
     return (
         header.base_offset + stream.varint(),
-        header.max_timestamp_ms if header.is_log_append_time else header.base_timestamp_ms + later_ms,
+        header.max_timestamp_ms if header.is_log_append_time else header.base_timestamp_ms + delta_ms,
     )
 
 
@@ -137,11 +137,11 @@ def _bytes(stream: ByteStream) -> bytes | None:
     size = stream.varint()
     if size < 0:
         return None
-    found = bytes(stream.fill(size)[:size])
-    if len(found) < size:
+    content = bytes(stream.fill(size)[:size])
+    if len(content) < size:
         raise UnreadableError("the records end early")
     stream.advance(size)
-    return found
+    return content
 
 
 def skip_large_record(
@@ -184,13 +184,13 @@ def _truncated_field(stream: ByteStream, end: int, step_bytes: int) -> Generator
 
 def _truncated(stream: ByteStream, size: int, step_bytes: int) -> Generator[None, None, tuple[bytes, Truncation]]:
     """Read `size` bytes; returns the first of them."""
-    kept, hashed, left, pause_at = bytearray(), hashlib.sha256(), size, stream.bytes_read + step_bytes
-    while left:
-        some = stream.take(min(left, step_bytes))
-        hashed.update(some)
-        kept += some[: max(0, TRUNCATION_BYTES - len(kept))]
-        left -= len(some)
+    beginning, hashed, remaining, pause_at = bytearray(), hashlib.sha256(), size, stream.bytes_read + step_bytes
+    while remaining:
+        chunk = stream.take(min(remaining, step_bytes))
+        hashed.update(chunk)
+        beginning += chunk[: max(0, TRUNCATION_BYTES - len(beginning))]
+        remaining -= len(chunk)
         if stream.bytes_read >= pause_at:
             pause_at = stream.bytes_read + step_bytes
             yield
-    return bytes(kept), Truncation(size, hashed.hexdigest())
+    return bytes(beginning), Truncation(size, hashed.hexdigest())

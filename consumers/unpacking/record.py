@@ -32,7 +32,7 @@ class Truncation:
     size: int
     """Bytes of the whole value."""
     sha256: str
-    """Of the whole value, in hexadecimal."""
+    """SHA-256 of the whole value, in hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
