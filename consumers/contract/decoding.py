@@ -109,15 +109,15 @@ def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange 
     A `RejectedMessage` has index 0.
     """
     try:
-        name = None if key is None else _promotion_key(key)
+        promotion_id = None if key is None else _promotion_key(key)
         if value is None:
-            if name is None:
+            if promotion_id is None:
                 raise RejectionError(
                     RejectionReason.EMPTY, "neither key nor value: to delete a promotion, send its id as the key"
                 )
-            return PromotionChange(name, None)
+            return PromotionChange(promotion_id, None)
         promotion = validate_as(Promotion, value)
-        if name not in (None, promotion.promotion_id):
+        if promotion_id not in (None, promotion.promotion_id):
             raise RejectionError(
                 RejectionReason.OUT_OF_RANGE, "`promotion_id` differs from the message's key: send the id as the key"
             )
@@ -133,8 +133,8 @@ def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, deco
         if amounts is None or (min(amounts) >= 0 and max(amounts) <= MAX_MONEY):
             decoded.add(events, range(start, start + len(values)), amounts)
             return
-    for at, value in enumerate(values, start):
-        _decode_one(topic, value, at, decoded)
+    for index, value in enumerate(values, start):
+        _decode_one(topic, value, index, decoded)
 
 
 def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | None:
@@ -157,7 +157,7 @@ def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | Non
     return events
 
 
-def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: DecodedBatch) -> None:
+def _decode_one(topic: Topic, value: bytes | None, index: int, decoded: DecodedBatch) -> None:
     """Add one value as an event or a rejected message."""
     dropped_labels: Sequence[str] = ()
     event: Any = _decode_struct(_DECODERS[topic], value)
@@ -166,16 +166,16 @@ def _decode_one(topic: Topic, value: bytes | None, at: int, decoded: DecodedBatc
     if event is not None and _has_required_fields(topic, (event,)):
         amount = order_amount(event) if topic is Topic.ORDERS else 0
         if 0 <= amount <= MAX_MONEY:
-            decoded.add([event], [at], [amount], dropped_labels)
+            decoded.add([event], [index], [amount], dropped_labels)
             return
     try:
         # The model decides: it may accept a message that the fast decoder rejected.
-        found = validate_event(topic, value)
+        validated = validate_event(topic, value)
     except RejectionError as rejection:
-        decoded.rejected.append(rejection.to_rejected(at))
+        decoded.rejected.append(rejection.to_rejected(index))
         return
-    event = msgspec.convert(found.event.model_dump(), STRUCTS[topic])
-    decoded.add([event], [at], [order_amount(event)] if topic is Topic.ORDERS else None, found.dropped_labels)
+    event = msgspec.convert(validated.event.model_dump(), STRUCTS[topic])
+    decoded.add([event], [index], [order_amount(event)] if topic is Topic.ORDERS else None, validated.dropped_labels)
 
 
 def _decode_struct(decoder: msgspec.json.Decoder[Any], value: bytes | None) -> Any:

@@ -32,13 +32,13 @@ def find_implausible_events(
 
     `fields`: decoded events by field; `ts`: their times as an array; `currency`: the shop's, None for any.
     """
-    found: dict[int, ImplausibleEvent] = {}
-    for place, name, given in _times_in_seconds(topic, fields, ts):
-        found.setdefault(place, (place, RejectionReason.OUT_OF_RANGE, f"`{name}` is {given}: {time_hint(given)}"))
+    implausible: dict[int, ImplausibleEvent] = {}
+    for index, name, given in _times_in_seconds(topic, fields, ts):
+        implausible.setdefault(index, (index, RejectionReason.OUT_OF_RANGE, f"`{name}` is {given}: {time_hint(given)}"))
     if currency is not None and "currency" in fields:
-        for place, code in _other_currencies(topic, fields, currency):
-            found.setdefault(place, (place, RejectionReason.OTHER_CURRENCY, _currency_detail(code, currency)))
-    return [found[place] for place in sorted(found)]
+        for index, code in _other_currencies(topic, fields, currency):
+            implausible.setdefault(index, (index, RejectionReason.OTHER_CURRENCY, _currency_detail(code, currency)))
+    return [implausible[index] for index in sorted(implausible)]
 
 
 def _other_currencies(topic: Topic, fields: Mapping[str, Sequence[Any]], currency: str) -> Iterator[tuple[int, str]]:
@@ -46,9 +46,9 @@ def _other_currencies(topic: Topic, fields: Mapping[str, Sequence[Any]], currenc
     if codes.count(None) == len(codes) or not set(codes) - {None, "", currency}:
         return
     types = fields["type"]
-    for place, code in enumerate(codes):
-        if code and code != currency and (topic is Topic.ORDERS or types[place] in CLICKS_WITH_MONEY):
-            yield place, code
+    for index, code in enumerate(codes):
+        if code and code != currency and (topic is Topic.ORDERS or types[index] in CLICKS_WITH_MONEY):
+            yield index, code
 
 
 def _currency_detail(code: str, currency: str) -> str:
@@ -67,11 +67,11 @@ def _times_in_seconds(
     topic: Topic, fields: Mapping[str, Sequence[Any]], ts: np.ndarray
 ) -> Iterator[tuple[int, str, int]]:
     if len(ts) and ts.min() < EPOCH_SECONDS.stop:
-        for place in np.flatnonzero((ts >= EPOCH_SECONDS.start) & (ts < EPOCH_SECONDS.stop)).tolist():
-            yield place, "ts", int(ts[place])
+        for index in np.flatnonzero((ts >= EPOCH_SECONDS.start) & (ts < EPOCH_SECONDS.stop)).tolist():
+            yield index, "ts", int(ts[index])
     if topic is Topic.LOGISTICS:
         promises = fields["promised_ts"]
         if promises.count(None) < len(promises):
-            for place, promised_ms in enumerate(promises):
+            for index, promised_ms in enumerate(promises):
                 if promised_ms is not None and promised_ms in EPOCH_SECONDS:
-                    yield place, "promised_ts", promised_ms
+                    yield index, "promised_ts", promised_ms

@@ -145,14 +145,14 @@ class ValidatedEvent(NamedTuple):
 
 def validate_event(topic: Topic, value: bytes | None) -> ValidatedEvent:
     """The event in a message. Raises only RejectionError."""
-    event, found = _validate(value, lambda found: _model_for(topic, found))
-    return ValidatedEvent(event, list(_dropped(topic, found)))
+    event, parsed = _validate(value, lambda parsed: _model_for(topic, parsed))
+    return ValidatedEvent(event, list(_dropped(topic, parsed)))
 
 
-def _dropped(topic: Topic, found: dict[str, Any]) -> Iterator[str]:
-    yield from (name for name in OPTIONAL_LABELS[topic] if len(found.get(name) or "") > MAX_LABEL)
+def _dropped(topic: Topic, parsed: dict[str, Any]) -> Iterator[str]:
+    yield from (name for name in OPTIONAL_LABELS[topic] if len(parsed.get(name) or "") > MAX_LABEL)
     if topic is Topic.ORDERS:
-        for item in found["items"]:
+        for item in parsed["items"]:
             yield from (f"items.{name}" for name in ITEM_LABELS if len(item.get(name) or "") > MAX_LABEL)
 
 
@@ -166,11 +166,11 @@ def _validate(
 ) -> tuple[AnyModel, dict[str, Any]]:
     """The message as its model, and its JSON object. Raises only RejectionError."""
     try:
-        found = parse_object(value)
+        parsed = parse_object(value)
         try:
-            return validate_object(model_of(found), found), found
+            return validate_object(model_of(parsed), parsed), parsed
         except RejectionError as rejection:
-            raise _with_hints(rejection, found) from None
+            raise _with_hints(rejection, parsed) from None
     except RejectionError:
         raise
     except RecursionError:
@@ -179,12 +179,12 @@ def _validate(
         raise RejectionError(RejectionReason.BAD_JSON, f"validation failed: {type(error).__name__}: {error}") from None
 
 
-def _with_hints(rejection: RejectionError, found: dict[str, Any]) -> RejectionError:
+def _with_hints(rejection: RejectionError, parsed: dict[str, Any]) -> RejectionError:
     """The rejection with a description of a foreign envelope, or with the labels of a negative amount."""
-    if rejection.reason in _FOREIGN_MESSAGE_REASONS and (text := envelope_hint(found)):
+    if rejection.reason in _FOREIGN_MESSAGE_REASONS and (text := envelope_hint(parsed)):
         return RejectionError(rejection.reason, text)
     if rejection.reason is RejectionReason.NEGATIVE_AMOUNT:
-        pricing_labels = PricingLabels(*(_label(found.get(name)) for name in ("channel", "coupon")))
+        pricing_labels = PricingLabels(*(_label(parsed.get(name)) for name in ("channel", "coupon")))
         return RejectionError(rejection.reason, rejection.detail, pricing_labels)
     return rejection
 
@@ -209,17 +209,17 @@ def parse_object(value: bytes | None) -> dict[str, Any]:
         detail = bytes_hint(value) or f"byte {error.start} is not UTF-8: send UTF-8"
         raise RejectionError(RejectionReason.BAD_ENCODING, detail) from None
     try:
-        found = json.loads(text, parse_int=_integer, parse_constant=_no_constant)
+        parsed = json.loads(text, parse_int=_integer, parse_constant=_no_constant)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
         raise RejectionError(RejectionReason.BAD_JSON, bytes_hint(value) or f"not JSON: {error}") from None
     if nests_too_deep(value):
         raise _too_deep()
-    if not isinstance(found, dict):
-        detail = json_value_hint(found) or f"the message is {_shown(found)}: send a JSON object"
+    if not isinstance(parsed, dict):
+        detail = json_value_hint(parsed) or f"the message is {_shown(parsed)}: send a JSON object"
         raise RejectionError(RejectionReason.NOT_AN_OBJECT, detail)
-    return found
+    return parsed
 
 
 def nests_too_deep(value: bytes) -> bool:
@@ -239,17 +239,17 @@ def validate_object(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
     except ValidationError as error:
         # The exception is not kept in a variable: its traceback would refer to itself and keep the message in memory.
         raise RejectionError(
-            *min(map(_reason_and_detail, error.errors(include_url=False)), key=lambda found: _RANK[found[0]])
+            *min(map(_reason_and_detail, error.errors(include_url=False)), key=lambda fault: _RANK[fault[0]])
         ) from None
 
 
-def _model_for(topic: Topic, found: dict[str, Any]) -> EventModel:
+def _model_for(topic: Topic, parsed: dict[str, Any]) -> EventModel:
     """The topic's model if the type belongs to the topic; the model validates a type that is not a string."""
-    name = found.get("type")
+    name = parsed.get("type")
     if isinstance(name, str) and name not in EVENT_TYPES[topic]:
-        if home := TOPIC_BY_EVENT_TYPE.get(name):
+        if other_topic := TOPIC_BY_EVENT_TYPE.get(name):
             raise RejectionError(
-                RejectionReason.WRONG_TOPIC, f"`type` {_shown(name)} belongs on topic {home}, not on {topic}"
+                RejectionReason.WRONG_TOPIC, f"`type` {_shown(name)} belongs on topic {other_topic}, not on {topic}"
             )
         known = ", ".join(sorted(EVENT_TYPES[topic]))
         raise RejectionError(RejectionReason.UNKNOWN_TYPE, f"`type` is {_shown(name)}: {topic} takes {known}")

@@ -55,7 +55,7 @@ def bytes_hint(value: bytes) -> str | None:
 
 def json_value_hint(found: object) -> str | None:
     """A hint for JSON that is not an object."""
-    if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
+    if isinstance(found, list) and found and all(isinstance(item, dict) for item in found):
         return f"the message is a list of {len(found)} objects: send each as its own message"
     if isinstance(found, str) and found.lstrip()[:1] == "{" and len(found) <= _LONGEST_TEXT and _is_object(found):
         return "the message is an object encoded as a JSON string: encode it once, not twice"
@@ -64,7 +64,7 @@ def json_value_hint(found: object) -> str | None:
 
 def envelope_hint(found: Mapping[str, Any]) -> str | None:
     """A hint for an object that is not an event of the contract."""
-    return next((text for look in _ENVELOPES if (text := look(found))), None)
+    return next((text for recognize in _ENVELOPES if (text := recognize(found))), None)
 
 
 def time_hint(given: object) -> str | None:
