@@ -33,7 +33,7 @@ log = structlog.get_logger()
 MAX_REFETCHES = 3
 """Fetches of a corrupt batch before it is skipped."""
 REFETCH_PAUSE_S = 0.5
-"""Between these fetches."""
+"""Pause between these fetches."""
 
 
 class RawMemoryRecords:
@@ -44,7 +44,7 @@ class RawMemoryRecords:
         self._parsed: MemoryRecords | None = None
 
     def size_in_bytes(self) -> int:
-        """Of all batches."""
+        """Size of all batches."""
         return len(self.data)
 
     def has_next(self) -> bool:
@@ -52,7 +52,7 @@ class RawMemoryRecords:
         return bool(self.data) if self._parsed is None else bool(self._parsed.has_next())
 
     def next_batch(self) -> object:
-        """The next batch. Raises CorruptRecordException."""
+        """The next batch. Raises CorruptRecordException if it is damaged or incomplete."""
         if self._parsed is None:
             self._parsed = MemoryRecords(self.data)
         batch = self._parsed.next_batch()
@@ -71,18 +71,18 @@ class CorruptBatchRetries:
 
     def __init__(self) -> None:
         self._attempts: dict[TopicPartition, tuple[int, int]] = {}
-        """# <(offset, fetches)>"""
+        """# partition: (offset of a corrupt batch, number of its fetches)"""
         self.pause_until_s = 0.0
         """When to fetch again, by `time.monotonic`."""
 
     def should_refetch(self, tp: TopicPartition, offset: int, why: str) -> bool:
         """Whether to fetch the corrupt batch at an offset again."""
-        at, times = self._attempts.get(tp, (-1, 0))
-        times = times + 1 if at == offset else 1
-        if times > MAX_REFETCHES:
+        last_offset, fetches = self._attempts.get(tp, (-1, 0))
+        fetches = fetches + 1 if last_offset == offset else 1
+        if fetches > MAX_REFETCHES:
             del self._attempts[tp]
             return False
-        self._attempts[tp] = offset, times
+        self._attempts[tp] = offset, fetches
         self.pause_until_s = monotonic() + REFETCH_PAUSE_S
         log.warning("batch was corrupt; refetching", partition=f"{tp.topic}/{tp.partition}", offset=offset, error=why)
         return True
@@ -129,46 +129,46 @@ class BulkPartitionRecords:
         parsed._records_iterator = None  # unused; refers to `parsed`, which would keep the fetched bytes in memory
 
     def __iter__(self) -> Iterator[RecordChunk]:
-        taken = self._next_chunk()
-        return iter([] if taken is None else [taken])
+        chunk = self._next_chunk()
+        return iter([] if chunk is None else [chunk])
 
     def _next_chunk(self) -> RecordChunk | None:
         """The next records; None if there are none.
 
         Records before a corrupt batch are returned alone; the corrupt batch is then the first of the next fetch.
         """
-        taken = RecordChunk()
-        while len(taken.records) < self.max_records and taken.size < self.max_bytes:
+        chunk = RecordChunk()
+        while len(chunk.records) < self.max_records and chunk.size < self.max_bytes:
             if not self._piece.records and not self._piece.skipped:
-                found = self._next_piece(first=not taken)
-                if found is None:
-                    return taken or None
-                if found.unfinished:
-                    return taken  # let other partitions proceed
-                self._piece = found
-            self._move_to(taken)
-        return taken
+                piece = self._next_piece(first=not chunk)
+                if piece is None:
+                    return chunk or None
+                if piece.unfinished:
+                    return chunk  # let other partitions proceed
+                self._piece = piece
+            self._move_to(chunk)
+        return chunk
 
-    def _move_to(self, taken: RecordChunk) -> None:
+    def _move_to(self, chunk: RecordChunk) -> None:
         """Move records from the current piece to the chunk, up to its limits."""
-        piece, room = self._piece, self.max_records - len(taken.records)
+        piece, room = self._piece, self.max_records - len(chunk.records)
         # Offsets within a batch are not validated, so a batch with a wrong one is returned as a whole.
         if len(piece.records) <= room or not self.next_fetch_offset < piece.records[room].offset < piece.end_offset:
             size = piece.size
-            taken.records += piece.records
-            taken.skipped += piece.skipped
+            chunk.records += piece.records
+            chunk.skipped += piece.skipped
             self.next_fetch_offset = piece.end_offset
             self._piece = BatchPiece(piece.end_offset)
         else:
             size = piece.size * room // len(piece.records)
-            taken.records += piece.records[:room]
+            chunk.records += piece.records[:room]
             del piece.records[:room]
             piece.size -= size
             self.next_fetch_offset = piece.records[0].offset
-        taken.size += size
+        chunk.size += size
 
     def _next_piece(self, *, first: bool) -> BatchPiece | None:
-        """`first`: the chunk is still empty."""
+        """The next piece; None at the end, or if a corrupt batch must wait. `first`: the chunk is still empty."""
         while True:
             if self._corrupt is None:
                 if (piece := next(self._batch, None)) is not None:
@@ -185,13 +185,13 @@ class BulkPartitionRecords:
                 continue
             if not first:
                 return None
-            batch, why = self._corrupt
-            if self._corrupt_batch_retries.should_refetch(self._tp, self.next_fetch_offset, why):
+            batch, reason = self._corrupt
+            if self._corrupt_batch_retries.should_refetch(self._tp, self.next_fetch_offset, reason):
                 self._batches = iter(())
                 self._corrupt = None
                 return None
             self._corrupt = None
-            skipped = unreadable_batch(batch, self._offset_range(), why)
+            skipped = unreadable_batch(batch, self._offset_range(), reason)
             return BatchPiece(skipped.last_offset + 1, skipped=[skipped])
 
     def _offset_range(self) -> OffsetRange:
@@ -221,18 +221,18 @@ async def bulk_getmany(
     corrupt_batch_retries: CorruptBatchRetries,
     wait_s: float,
 ) -> dict[TopicPartition, RecordChunk]:
-    """The chunks a consumer has fetched; empty after the time-out."""
+    """The chunks that a consumer has fetched; empty if none arrive within `wait_s` seconds."""
     fetcher = consumer._fetcher
-    until = monotonic() + wait_s
+    deadline = monotonic() + wait_s
     while True:
         patch_partition_records(fetcher, max_records, max_bytes, corrupt_batch_retries)
-        found: dict[TopicPartition, list[RecordChunk]] = await consumer.getmany(timeout_ms=0, max_records=1)
-        if found:
+        chunks: dict[TopicPartition, list[RecordChunk]] = await consumer.getmany(timeout_ms=0, max_records=1)
+        if chunks:
             await asyncio.sleep(0)
-            return {tp: taken for tp, [taken] in found.items()}
+            return {tp: chunk for tp, [chunk] in chunks.items()}
         waiter = fetcher._create_fetch_waiter()
-        done, _ = await asyncio.wait([waiter], timeout=until - monotonic())
-        if not done:
+        completed, _ = await asyncio.wait([waiter], timeout=deadline - monotonic())
+        if not completed:
             waiter.cancel()
             return {}
         waiter.result()  # raises authorization errors

@@ -65,8 +65,8 @@ class WorkerConsumer:
     async def fetch_topic_metadata(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
         """Current metadata of topics; omits topics with unknown state."""
         names = self._app.topic_names
-        asked = self._app.consumer.fetch_topic_metadata([names.on_broker(topic) for topic in topics])
-        known = await asyncio.wait_for(asked, _TOPICS_WITHIN_S)
+        request = self._app.consumer.fetch_topic_metadata([names.on_broker(topic) for topic in topics])
+        known = await asyncio.wait_for(request, _TOPICS_WITHIN_S)
         return {names.topic(name): topic for name, topic in known.items()}
 
     async def seek(self, partition: Partition, position: int) -> None:

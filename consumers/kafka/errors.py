@@ -99,16 +99,16 @@ async def _diagnose_connection(kafka: KafkaClientConfig) -> SalepulseError | Non
                 finally:
                     connection.close()
         except (KafkaError, OSError, TimeoutError) as error:
-            if found := await _diagnose_error(kafka, address.strip(), host, int(port), error):
-                return found
+            if diagnosis := await _diagnose_error(kafka, address.strip(), host, int(port), error):
+                return diagnosis
     return None
 
 
 async def _diagnose_error(
     kafka: KafkaClientConfig, address: str, host: str, port: int, error: BaseException
 ) -> SalepulseError | None:
-    if kafka.tls is not None and (why := tls_error_message(error, kafka.tls, "kafka")):
-        return SalepulseError(f"Kafka at {address}: {why}", retriable=True)
+    if kafka.tls is not None and (reason := tls_error_message(error, kafka.tls, "kafka")):
+        return SalepulseError(f"Kafka at {address}: {reason}", retriable=True)
     if isinstance(error, _AUTHENTICATION_ERRORS):
         return _authentication_error(kafka, address, error)
     if isinstance(error, (KafkaConnectionError, ConnectionResetError)) and await _accepts_connections(host, port):
@@ -119,12 +119,12 @@ async def _diagnose_error(
 
 
 def _listener_hint(kafka: KafkaClientConfig) -> str:
-    wanted = [
+    suggestions = [
         "without kafka_tls, or a port for TLS" if kafka.tls else "with kafka_tls",
         *(() if kafka.sasl else ("with a user (kafka_sasl, kafka_user)",)),
         *(("with a certificate (kafka_cert_file)",) if kafka.tls and not kafka.tls.cert else ()),
     ]
-    return f"check the listener's protocol, and try it {', or '.join(wanted)}"
+    return f"check the listener's protocol, and try it {', or '.join(suggestions)}"
 
 
 def _authentication_error(kafka: KafkaClientConfig, address: str, error: BaseException) -> SalepulseError:

@@ -68,11 +68,11 @@ class FetchSettings:
     """Limits of a poll batch."""
 
     wait_ms: int
-    """Longest time the broker may hold a fetch without new records."""
+    """Maximum time that the broker holds a fetch without new records."""
     bytes: int
-    """Most bytes fetched from one partition at a time."""
+    """Maximum bytes fetched from one partition at a time."""
     records: int
-    """Most records over all partitions."""
+    """Maximum number of records over all partitions."""
     linger_ms: int
     """How long to collect after the first records arrived."""
     size: int = 2**25
@@ -95,12 +95,12 @@ class FetchBudget:
     @property
     def records(self) -> int:
         """Records held."""
-        return sum(len(held) for held in self._held)
+        return sum(len(batch) for batch in self._held)
 
     @property
     def size(self) -> int:
         """Bytes of records held."""
-        return sum(held.size for held in self._held)
+        return sum(batch.size for batch in self._held)
 
     @property
     def full(self) -> bool:
@@ -169,42 +169,42 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         # The main thread pauses and resumes partitions concurrently.
         active_partitions = None if active_partitions is None else set(active_partitions)
         batches: dict[TP, RecordBatch] = {}
-        left, size, until = fetch_settings.records, fetch_settings.size, monotonic() + (timeout or 0)
+        records_left, bytes_left, deadline = fetch_settings.records, fetch_settings.size, monotonic() + (timeout or 0)
         while self.consumer.flow_active and not fetcher._subscriptions.reassignment_in_progress:
             if (pause_s := self.corrupt_batch_retries.pause_until_s - monotonic()) > 0:
                 if batches:
                     break
                 await asyncio.sleep(pause_s)
             # No await between reading the offsets and fetching, so the records start at these offsets.
-            patch_partition_records(fetcher, left, size, self.corrupt_batch_retries)
+            patch_partition_records(fetcher, records_left, bytes_left, self.corrupt_batch_retries)
             start_offset = _fetch_positions(consumer, active_partitions or ())
             fetched = await super()._fetch_records(consumer, active_partitions, timeout=0, max_records=1)
             reached = _fetch_positions(consumer, start_offset)
             if reached != start_offset and not batches:
-                until = monotonic() + fetch_settings.linger_ms / 1000
+                deadline = monotonic() + fetch_settings.linger_ms / 1000
             for tp, end_offset in reached.items():
                 if end_offset != start_offset[tp]:  # even without records, after transaction markers
-                    taken = fetched[tp][0] if tp in fetched else RecordChunk()
+                    chunk = fetched[tp][0] if tp in fetched else RecordChunk()
                     _append_chunk(
-                        batches, tp, self.app.topic_names.topic(tp.topic), start_offset[tp], end_offset, taken
+                        batches, tp, self.app.topic_names.topic(tp.topic), start_offset[tp], end_offset, chunk
                     )
-                    size -= taken.size
-                    left -= len(taken.records)
-            if left <= 0 or size <= 0:
+                    bytes_left -= chunk.size
+                    records_left -= len(chunk.records)
+            if records_left <= 0 or bytes_left <= 0:
                 break
             if fetched:
                 if unfinished := [tp for tp in fetched if reached.get(tp) == start_offset.get(tp)]:
                     self.large_record_reads.update(unfinished)
                     await asyncio.sleep(0)  # let heartbeats out
-                    if batches or monotonic() > until:
+                    if batches or monotonic() > deadline:
                         break
                 continue
-            remaining = until - monotonic()
+            remaining = deadline - monotonic()
             if remaining <= 0:
                 break
             waiter = fetcher._create_fetch_waiter()
-            done, _ = await asyncio.wait([waiter], timeout=remaining)
-            if done:
+            completed, _ = await asyncio.wait([waiter], timeout=remaining)
+            if completed:
                 waiter.result()  # raises authorization errors
             else:
                 waiter.cancel()
@@ -212,15 +212,15 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit offsets for lag monitoring. Unlike Faust's, a failed commit does not stop the worker."""
-        mine = {
+        assigned = {
             TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(offset, "")
             for tp, offset in offsets.items()
             if tp in self.assignment()
         }
-        if not mine:
+        if not assigned:
             return False
         try:
-            await asyncio.wait_for(self._ensure_consumer().commit(mine), _COMMIT_WITHIN_S)
+            await asyncio.wait_for(self._ensure_consumer().commit(assigned), _COMMIT_WITHIN_S)
         except (KafkaError, TimeoutError) as error:
             log.debug("commit failed", error=repr(error))
             return False
@@ -309,18 +309,18 @@ class BatchApp(faust.App):
 
 
 def _append_chunk(
-    batches: dict[TP, RecordBatch], tp: TP, topic: Topic, start_offset: int, end_offset: int, taken: RecordChunk
+    batches: dict[TP, RecordBatch], tp: TP, topic: Topic, start_offset: int, end_offset: int, chunk: RecordChunk
 ) -> None:
     """Append a chunk to its partition's batch."""
     batch = batches.get(tp)
     if batch is not None and start_offset == batch.end_offset:
-        batch.records += taken.records
-        batch.skipped += taken.skipped
+        batch.records += chunk.records
+        batch.skipped += chunk.skipped
         batch.end_offset = end_offset
-        batch.size += taken.size
+        batch.size += chunk.size
     else:  # after a seek the records collected before are void
         batches[tp] = RecordBatch(
-            topic, tp.partition, start_offset, end_offset, taken.records, taken.size, taken.skipped
+            topic, tp.partition, start_offset, end_offset, chunk.records, chunk.size, chunk.skipped
         )
 
 

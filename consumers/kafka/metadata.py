@@ -253,7 +253,7 @@ async def broker_clock_offset_s(client: Any) -> float | None:
 
 
 async def wait_until(probe: Callable[[], Awaitable[T]], *, within_s: float) -> T:
-    """The first true result of `probe`, or its last result after this time."""
+    """The first true result of `probe`, or its last result after `within_s` seconds."""
     deadline = monotonic() + within_s
     while not (result := await probe()) and monotonic() < deadline:
         await asyncio.sleep(_POLL_EVERY_S)

@@ -27,7 +27,7 @@ MAX_REQUEST_BYTES = 17 * 2**20
 """More than any topic accepts, so that the topic's own limit applies."""
 _BATCH_BYTES = 256 * 2**10
 _TURN = 2_000
-"""Messages that `send_all` takes before it yields to other tasks."""
+"""Messages that `send_all` adds before it yields to other tasks."""
 
 EndOffsets = dict[tuple[str, int], int]
 """(topic, partition) -> the offset after the last message written there."""
@@ -62,7 +62,7 @@ class KeyedProducer:
         self._failure: BaseException | None = None
         self._unkeyed = itertools.count()
         self.ends: EndOffsets = {}
-        """Of acknowledged messages."""
+        """End offsets of acknowledged messages."""
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
@@ -100,7 +100,7 @@ class KeyedProducer:
         return self._partitions[topic]
 
     async def put(self, messages: Iterable[OutgoingMessage]) -> None:
-        """Add messages; waits only while the broker is behind."""
+        """Add messages; waits only while the broker is behind. Raises SalepulseError if a batch failed."""
         now_ms = int(time.time() * 1000)
         for topic, key, value in messages:
             count = self._partitions.get(topic) or await self.partitions(topic)
@@ -115,7 +115,10 @@ class KeyedProducer:
         self._raise_failure()
 
     async def flush(self) -> EndOffsets:
-        """Send all pending batches, wait for their acknowledgement and return `ends`."""
+        """Send all pending batches, wait for their acknowledgement and return `ends`.
+
+        Raises SalepulseError if a batch failed.
+        """
         for (topic, partition), batch in list(self._batches.items()):
             await self._send(topic, partition, batch)
         while self._unanswered:
@@ -139,8 +142,8 @@ class KeyedProducer:
         except Exception as error:
             self._failure = self._failure or error
             return
-        at = (topic.value, partition)
-        self.ends[at] = max(self.ends.get(at, 0), metadata.offset + count)
+        partition_key = (topic.value, partition)
+        self.ends[partition_key] = max(self.ends.get(partition_key, 0), metadata.offset + count)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

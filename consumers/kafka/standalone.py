@@ -32,7 +32,7 @@ _LOOK_EVERY_S = 0.05
 
 @asynccontextmanager
 async def standalone_consumer(kafka: KafkaTarget, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer of committed records, from the beginning on. It joins no group and moves no position."""
+    """A started consumer of committed records, from the beginning on. It joins no group and commits no offset."""
     consumer = AIOKafkaConsumer(
         **kafka_client_config(kafka).options(),
         enable_auto_commit=False,
@@ -71,23 +71,23 @@ async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]
                 batches = await bulk_getmany(
                     consumer, _MOST_RECORDS, _MOST_BYTES, corrupt_batch_retries, _QUIET_MS / 1000
                 )
-                for partition, taken in batches.items():
+                for partition, chunk in batches.items():
                     last_record_s = time.monotonic()
-                    old = not taken.records
-                    for lost in taken.skipped:
+                    has_old_records = not chunk.records
+                    for skipped in chunk.skipped:
                         log.error(
                             "records were unreadable",
                             topic=name,
-                            offset=lost.first_offset,
-                            last_offset=lost.last_offset,
-                            why=lost.detail,
+                            offset=skipped.first_offset,
+                            last_offset=skipped.last_offset,
+                            why=skipped.detail,
                         )
-                    for record in taken.records:
+                    for record in chunk.records:
                         was_there = (record.timestamp or 0) <= began_ms
-                        old = old or was_there
+                        has_old_records = has_old_records or was_there
                         if record.offset < ends[partition] or was_there:
                             yield record
-                    last_old_record_s = last_record_s if old else last_old_record_s
+                    last_old_record_s = last_record_s if has_old_records else last_old_record_s
                 if time.monotonic() - last_old_record_s >= _QUIET_MS / 1000 and await _reached(consumer, ends):
                     return
                 if time.monotonic() - last_record_s > _SILENT_S:

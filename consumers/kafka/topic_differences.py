@@ -33,34 +33,34 @@ class TopicSettingDifference:
 
 def differences(actual: Mapping[str, str], wanted: Mapping[str, str]) -> list[TopicSettingDifference]:
     """The settings that differ. A longer retention and a larger limit are accepted."""
-    found = [TopicSettingDifference(name, actual.get(name, ""), text) for name, text in wanted.items()]
-    return [one for one in found if not _will_do(one)]
+    all_settings = [TopicSettingDifference(name, actual.get(name, ""), text) for name, text in wanted.items()]
+    return [difference for difference in all_settings if not _will_do(difference)]
 
 
 def unusable(topic: Topic, found: list[TopicSettingDifference]) -> str:
     """Why a topic cannot be used with these settings; empty if it can."""
-    for one in found:
-        if topic is not Topic.PROMOTIONS and one.setting == _POLICY and "compact" in one.actual:
+    for difference in found:
+        if topic is not Topic.PROMOTIONS and difference.setting == _POLICY and "compact" in difference.actual:
             return "compaction deletes records that share a key: events would be lost"
     return ""
 
 
 def losses(changes: list[TopicSettingDifference], actual: Mapping[str, str]) -> Iterator[str]:
     """The records that applying these settings deletes."""
-    for one in changes:
-        if one.setting != _POLICY:
+    for difference in changes:
+        if difference.setting != _POLICY:
             continue
-        if "delete" in one.wanted and "delete" not in one.actual:
+        if "delete" in difference.wanted and "delete" not in difference.actual:
             after = {**actual, **{change.setting: change.wanted for change in changes}}
             yield f"records older than {_days(after.get(_RETENTION))} are deleted, the newest of a key too"
-        if "compact" in one.wanted and "compact" not in one.actual:
+        if "compact" in difference.wanted and "compact" not in difference.actual:
             yield "only the newest of the records that share a key is kept"
 
 
-def _will_do(one: TopicSettingDifference) -> bool:
-    if one.setting in _AT_LEAST and one.actual.lstrip("-").isdecimal():
-        return int(one.actual) < 0 or int(one.actual) >= int(one.wanted)
-    return one.actual == one.wanted
+def _will_do(difference: TopicSettingDifference) -> bool:
+    if difference.setting in _AT_LEAST and difference.actual.lstrip("-").isdecimal():
+        return int(difference.actual) < 0 or int(difference.actual) >= int(difference.wanted)
+    return difference.actual == difference.wanted
 
 
 def _days(retention_ms: str | None) -> str:
