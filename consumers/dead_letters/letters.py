@@ -41,11 +41,11 @@ class DeadLetter:
     broker_topic: str = ""
     """The topic's name on the broker; empty if it is the logical one."""
     headers: MessageHeaders = ()
-    """Of the original message."""
+    """Headers of the original message."""
     truncation: Truncation | None = None
     """Set if the message did not fit the topic: `value` is its beginning, and long keys and headers are missing."""
     last_offset: int | None = None
-    """Of an undecodable batch: its last offset; `value` is the raw batch."""
+    """Last offset of an undecodable batch, whose bytes are in `value`; None for a single message."""
 
     @property
     def id(self) -> str:
@@ -75,7 +75,7 @@ class DeadLetterFilter:
     """Rejected at this time or later."""
 
     def matches(self, letter: DeadLetter) -> bool:
-        """Whether the letter meets them."""
+        """Whether the letter meets every given condition."""
         return (
             (not self.reasons or letter.reason in self.reasons)
             and (not self.topics or letter.topic in self.topics)
@@ -94,7 +94,7 @@ class DeadLetterRecord(NamedTuple):
 
 def to_record(letter: DeadLetter) -> DeadLetterRecord:
     """Encode a dead letter."""
-    facts = {
+    metadata = {
         "topic": letter.topic,
         "partition": letter.partition,
         "offset": letter.offset,
@@ -109,7 +109,7 @@ def to_record(letter: DeadLetter) -> DeadLetterRecord:
         "value-sha256": letter.truncation and letter.truncation.sha256,
     }
     headers: list[tuple[str, bytes | None]] = [
-        (_PREFIX + name, str(fact).encode("utf-8", "replace")) for name, fact in facts.items() if fact is not None
+        (_PREFIX + name, str(item).encode("utf-8", "replace")) for name, item in metadata.items() if item is not None
     ]
     if letter.headers:
         headers += [(_HEADERS, str(len(letter.headers)).encode()), *letter.headers]
@@ -158,12 +158,12 @@ def truncated(letter: DeadLetter, max_bytes: int = TRUNCATION_BYTES) -> DeadLett
 
 def _split(headers: MessageHeaders) -> tuple[MessageHeaders, MessageHeaders]:
     """Split salepulse's headers from the original ones, which may have the same names."""
-    for at, (name, given) in enumerate(headers):
+    for index, (name, given) in enumerate(headers):
         if name == _HEADERS:
-            own = len(headers) - int(given or b"")
-            if own != at + 1:
-                raise ValueError(f"{_HEADERS} is {given!r} before {len(headers) - at - 1} headers")
-            return headers[:at], list(headers[own:])
+            first_original = len(headers) - int(given or b"")
+            if first_original != index + 1:
+                raise ValueError(f"{_HEADERS} is {given!r} before {len(headers) - index - 1} headers")
+            return headers[:index], list(headers[first_original:])
     return headers, ()
 
 

@@ -31,7 +31,9 @@ from consumers.kafka.standalone import read_to_end
 from consumers.topics import Topic
 
 _REPLAY_TURN_BYTES = 8 * 2**20
+"""Bytes sent before their acknowledgement is awaited."""
 _READ_WITHIN_MS = 3_600_000
+"""Assumed maximum time until workers read a replayed message."""
 _ALL = DeadLetterFilter()
 
 
@@ -63,7 +65,8 @@ async def replay_dead_letters(kafka: KafkaTarget, selection: DeadLetterFilter) -
     """Send the selected dead letters to their topics with the original partition, key, value, headers and timestamp.
 
     A header names the dead letter. Topics are resolved by their current names on the broker. Returns when the broker
-    has acknowledged all messages.
+    has acknowledged all messages. Raises SalepulseError if the broker or a topic is unavailable, or refuses a message;
+    messages acknowledged before stay sent.
     """
     sent: Counter[str] = Counter()
     withheld = []

@@ -84,17 +84,17 @@ class DeadLetterWriter:
 
     async def _write_alone(self, letter: DeadLetter) -> None:
         """Write a letter that the topic refused: whole if only its batch was too large, else truncated."""
-        tries = [truncated(letter, kept) for kept in _TRUNCATION_SIZES]
+        candidates = [truncated(letter, size) for size in _TRUNCATION_SIZES]
         if len(letter.value or b"") < _BATCH_BYTES:
-            tries.insert(0, letter)
-        for one in tries:
+            candidates.insert(0, letter)
+        for candidate in candidates:
             try:
-                await (await self._send(one))
+                await (await self._send(candidate))
             except _TOO_LARGE:
-                if one is tries[-1]:
+                if candidate is candidates[-1]:
                     raise
             else:
-                if one is not letter:
+                if candidate is not letter:
                     log.warning("dead letter was truncated", id=letter.id, bytes=len(letter.value or b""))
                 return
 

@@ -77,15 +77,15 @@ def _phases(before: tuple[Phase, ...], after: tuple[Phase, ...]) -> Iterator[Fie
 
 def _by_name(phases: tuple[Phase, ...]) -> dict[str, Phase]:
     names = [phase.name for phase in phases]
-    doubled = len(set(names)) < len(names)
-    return {str(i) if doubled else phase.name: phase for i, phase in enumerate(phases)}
+    has_duplicates = len(set(names)) < len(names)
+    return {str(i) if has_duplicates else phase.name: phase for i, phase in enumerate(phases)}
 
 
 def _skus(before: tuple[str, ...] | None, after: tuple[str, ...] | None) -> Iterator[FieldChange]:
     old, new = dict.fromkeys(before or ()), dict.fromkeys(after or ())
-    came, went = [sku for sku in new if sku not in old], [sku for sku in old if sku not in new]
-    if came or went:
-        yield FieldChange("skus", len(old), len(new), ", ".join([*_listed("+", came), *_listed("−", went)]))
+    added, removed = [sku for sku in new if sku not in old], [sku for sku in old if sku not in new]
+    if added or removed:
+        yield FieldChange("skus", len(old), len(new), ", ".join([*_listed("+", added), *_listed("−", removed)]))
 
 
 def _listed(sign: str, skus: list[str]) -> list[str]:

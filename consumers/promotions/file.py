@@ -98,8 +98,8 @@ def _definitions(root: YamlNode, errors: list[FileError]) -> Sequence[YamlMappin
     if not isinstance(listed, YamlList) or not listed.items:
         errors.append(FileError(listed.line, "no promotions: write a list of them under `promotions:`"))
         return ()
-    wrong = [item for item in listed.items if not isinstance(item, YamlMapping)]
-    errors += (FileError(item.line, "not a promotion: write its fields as `name: value`") for item in wrong)
+    others = [item for item in listed.items if not isinstance(item, YamlMapping)]
+    errors += (FileError(item.line, "not a promotion: write its fields as `name: value`") for item in others)
     return [item for item in listed.items if isinstance(item, YamlMapping)]
 
 
@@ -116,7 +116,7 @@ class _DefinitionReader:
         node, errors_before = self._node, len(self._errors)
         self._check_names(node, _FIELDS)
         self._timezone = self._zone()
-        found: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "promotion_id": self._text(node, "promotion_id"),
             "name": self._text(node, "name"),
             "baseline": self._text(node, "baseline", required=False),
@@ -129,10 +129,10 @@ class _DefinitionReader:
         overlap = self._text(node, _OVERLAP, required=False)
         if overlap not in (None, "true", "false"):
             self._add_error(node.values[_OVERLAP], f"`{_OVERLAP}` is {overlap!r}: write true or false")
-        self._check_times(found, overlap == "true")
+        self._check_times(fields, overlap == "true")
         if len(self._errors) > errors_before:
             return None
-        promotion = self._validated({name: given for name, given in found.items() if given is not None})
+        promotion = self._validated({name: given for name, given in fields.items() if given is not None})
         return promotion if len(self._errors) == errors_before else None
 
     def _check_names(self, node: YamlMapping, names: Sequence[str]) -> None:
@@ -198,27 +198,27 @@ class _DefinitionReader:
         value = self._nested("phases", YamlList, "write one of {name, starts_at, ends_at}")
         if value is None:
             return None
-        found = []
+        phases = []
         for item in value.items:
             if not isinstance(item, YamlMapping):
                 self._add_error(item, "not a phase: write name, starts_at and ends_at")
                 continue
             self._check_names(item, ("name", *_TIMES))
             times = {name: self._moment(item, name) for name in _TIMES}
-            found.append({"name": self._text(item, "name"), **times})
-        return found
+            phases.append({"name": self._text(item, "name"), **times})
+        return phases
 
     def _targets(self) -> dict[str, int | None] | None:
         value = self._nested("targets", YamlMapping, "write {base: …, sprint: …, challenge: …}")
         if value is None:
             return None
         self._check_names(value, _TIERS)
-        found = {tier: self._money(value, tier) for tier in _TIERS}
-        for (low, least), (high, most) in pairwise(found.items()):
+        targets = {tier: self._money(value, tier) for tier in _TIERS}
+        for (low, least), (high, most) in pairwise(targets.items()):
             if least is not None and most is not None and least > most:
                 message = f"`{high}` ({most:,}) is less than `{low}` ({least:,}): base <= sprint <= challenge must hold"
                 self._add_error(value.values[high], message)
-        return found
+        return targets
 
     def _skus(self) -> list[str] | None:
         value = self._nested("skus", YamlList, "write [s-1, s-2], or one per line after a dash")
@@ -234,19 +234,19 @@ class _DefinitionReader:
                 lines[item.text] = item.line
         return list(lines)
 
-    def _check_times(self, found: Mapping[str, Any], overlap: bool) -> None:
+    def _check_times(self, fields: Mapping[str, Any], overlap: bool) -> None:
         """Check that phases are inside the promotion and do not overlap (unless allowed); skips unreadable times."""
-        periods = [(found, self._node), *zip(found["phases"] or (), self._phase_nodes(), strict=True)]
-        read = [(period, node) for period, node in periods if None not in (period["starts_at"], period["ends_at"])]
-        for period, node in read:
+        periods = [(fields, self._node), *zip(fields["phases"] or (), self._phase_nodes(), strict=True)]
+        readable = [(period, node) for period, node in periods if None not in (period["starts_at"], period["ends_at"])]
+        for period, node in readable:
             if period["ends_at"] <= period["starts_at"]:
                 self._add_error(node.values["ends_at"], "`ends_at` is not after `starts_at`: write a later time")
-        phases = [pair for pair in read if pair[0] is not found]
-        if len(phases) < len(read):  # the promotion's own times are known
+        phases = [pair for pair in readable if pair[0] is not fields]
+        if len(phases) < len(readable):  # the promotion's own times are known
             for phase, node in phases:
-                if phase["starts_at"] < found["starts_at"] or phase["ends_at"] > found["ends_at"]:
-                    where = "begins before" if phase["starts_at"] < found["starts_at"] else "ends after"
-                    self._add_error(node, f"phase {phase['name']!r} {where} its promotion: keep it inside")
+                if phase["starts_at"] < fields["starts_at"] or phase["ends_at"] > fields["ends_at"]:
+                    relation = "begins before" if phase["starts_at"] < fields["starts_at"] else "ends after"
+                    self._add_error(node, f"phase {phase['name']!r} {relation} its promotion: keep it inside")
         in_time = sorted(phases, key=lambda pair: (pair[0]["starts_at"], pair[0]["ends_at"]))
         for (first, _), (second, node) in pairwise(in_time):
             if second["starts_at"] < first["ends_at"] and not overlap:
@@ -257,15 +257,15 @@ class _DefinitionReader:
         node = self._node.values.get("phases")
         return [item for item in node.items if isinstance(item, YamlMapping)] if isinstance(node, YamlList) else []
 
-    def _validated(self, found: dict[str, Any]) -> Promotion | None:
+    def _validated(self, fields: dict[str, Any]) -> Promotion | None:
         try:
-            promotion = Promotion.model_validate(found)
+            promotion = Promotion.model_validate(fields)
         except ValidationError as error:
             lines = dict(walk_lines(self._node))
-            for wrong in error.errors(include_url=False):
-                name = ".".join(map(str, wrong["loc"])) or "promotion"
-                line = nearest_line(lines, wrong["loc"])
-                self._errors.append(FileError(line, f"`{name}`: {validation_message(wrong)}"))
+            for details in error.errors(include_url=False):
+                name = ".".join(map(str, details["loc"])) or "promotion"
+                line = nearest_line(lines, details["loc"])
+                self._errors.append(FileError(line, f"`{name}`: {validation_message(details)}"))
             return None
         if promotion.baseline == promotion.promotion_id:
             self._add_error(self._node.values["baseline"], "`baseline` is the promotion itself: name an earlier one")

@@ -58,15 +58,19 @@ def plan_promotions(
     """The result for each named promotion; others stay unchanged. Pure."""
     reports = []
     for promotion in wanted:
-        name, before = promotion.promotion_id, in_force.get(promotion.promotion_id)
+        promotion_id, before = promotion.promotion_id, in_force.get(promotion.promotion_id)
         if before is None:
-            reports.append(PromotionReport(name, PromotionOutcome.ADDED, definition=promotion))
+            reports.append(PromotionReport(promotion_id, PromotionOutcome.ADDED, definition=promotion))
             continue
         changes = field_changes(before, promotion)
         outcome = PromotionOutcome.CHANGED if changes else PromotionOutcome.UNCHANGED
-        reports.append(PromotionReport(name, outcome, changes, promotion if changes else before))
-    for name in dict.fromkeys(deleted):
-        reports.append(PromotionReport(name, PromotionOutcome.DELETED if name in in_force else PromotionOutcome.ABSENT))
+        reports.append(PromotionReport(promotion_id, outcome, changes, promotion if changes else before))
+    for promotion_id in dict.fromkeys(deleted):
+        reports.append(
+            PromotionReport(
+                promotion_id, PromotionOutcome.DELETED if promotion_id in in_force else PromotionOutcome.ABSENT
+            )
+        )
     return reports
 
 
@@ -75,11 +79,11 @@ async def write_promotions(kafka: KafkaTarget, reports: Sequence[PromotionReport
     messages = [
         OutgoingMessage(
             Topic.PROMOTIONS,
-            one.promotion_id.encode(),
-            None if one.definition is None else encode_promotion(one.definition),
+            report.promotion_id.encode(),
+            None if report.definition is None else encode_promotion(report.definition),
         )
-        for one in reports
-        if one.outcome in (PromotionOutcome.ADDED, PromotionOutcome.CHANGED, PromotionOutcome.DELETED)
+        for report in reports
+        if report.outcome in (PromotionOutcome.ADDED, PromotionOutcome.CHANGED, PromotionOutcome.DELETED)
     ]
     if messages:
         await send_all(kafka, messages)

@@ -65,7 +65,7 @@ class YamlMapping:
 
 YamlNode: TypeAlias = YamlScalar | YamlNull | YamlList | YamlMapping
 YamlPath: TypeAlias = tuple[str | int, ...]
-"""Names of fields and places in lists, from the root on."""
+"""Names of fields and indexes in lists, from the root on."""
 
 _NULL_TAG = "tag:yaml.org,2002:null"
 _MAX_NODES = 1_000_000
@@ -91,28 +91,28 @@ class _Converter:
     def __init__(self) -> None:
         self._made = 0
 
-    def node(self, found: yaml.Node) -> YamlNode:
-        line = found.start_mark.line + 1
+    def node(self, source: yaml.Node) -> YamlNode:
+        line = source.start_mark.line + 1
         self._made += 1
         if self._made > _MAX_NODES:
             raise YamlError(line, f"more than {_MAX_NODES:,} values with aliases expanded")
-        match found:
+        match source:
             case yaml.MappingNode():
-                return self._fields(line, found)
+                return self._fields(line, source)
             case yaml.SequenceNode():
-                return YamlList(line, tuple(map(self.node, found.value)))
-        return YamlNull(line) if found.tag == _NULL_TAG else YamlScalar(line, found.value)
+                return YamlList(line, tuple(map(self.node, source.value)))
+        return YamlNull(line) if source.tag == _NULL_TAG else YamlScalar(line, source.value)
 
-    def _fields(self, line: int, found: yaml.MappingNode) -> YamlMapping:
+    def _fields(self, line: int, source: yaml.MappingNode) -> YamlMapping:
         values: dict[str, YamlNode] = {}
         lines: dict[str, int] = {}
-        for key, value in found.value:
-            at = key.start_mark.line + 1
+        for key, value in source.value:
+            key_line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise YamlError(at, "a name must be plain text, not a list or a mapping")
+                raise YamlError(key_line, "a name must be plain text, not a list or a mapping")
             if key.value in values:
-                raise YamlError(at, f"`{key.value}` is already on line {lines[key.value]}: remove one")
-            lines[key.value] = at
+                raise YamlError(key_line, f"`{key.value}` is already on line {lines[key.value]}: remove one")
+            lines[key.value] = key_line
             values[key.value] = self.node(value)
         return YamlMapping(line, values, lines)
 
