@@ -52,16 +52,16 @@ class HashTable:
     def contains(self, hashed: Hashes) -> npt.NDArray[np.bool_]:
         """For each hash, whether it is in the set."""
         mask = np.uint64(len(self._slots) - 1)
-        found = np.zeros(len(hashed), np.bool_)
-        left = np.arange(len(hashed))
-        at = hashed & mask
-        while len(left):
-            held = self._slots[at]
-            wanted = hashed[left]
-            found[left[held == wanted]] = True
-            probing = (held != wanted) & (held != _EMPTY)
-            left, at = left[probing], (at[probing] + np.uint64(1)) & mask
-        return found
+        is_known = np.zeros(len(hashed), np.bool_)
+        remaining = np.arange(len(hashed))
+        slot = hashed & mask
+        while len(remaining):
+            stored = self._slots[slot]
+            wanted = hashed[remaining]
+            is_known[remaining[stored == wanted]] = True
+            probing = (stored != wanted) & (stored != _EMPTY)
+            remaining, slot = remaining[probing], (slot[probing] + np.uint64(1)) & mask
+        return is_known
 
     def add(self, hashed: Hashes) -> None:
         """Add distinct hashes that are not in the set."""
@@ -78,12 +78,13 @@ class HashTable:
 
     def _insert(self, hashed: Hashes) -> None:
         mask = np.uint64(len(self._slots) - 1)
-        at = hashed & mask
+        slot = hashed & mask
         while len(hashed):
-            free = self._slots[at] == _EMPTY
-            self._slots[at[free]] = hashed[free]  # of several hashes in one slot, the last wins and the others probe on
-            left = self._slots[at] != hashed
-            hashed, at = hashed[left], (at[left] + np.uint64(1)) & mask
+            free = self._slots[slot] == _EMPTY
+            # Of several hashes in one slot, the last wins and the others probe on.
+            self._slots[slot[free]] = hashed[free]
+            unplaced = self._slots[slot] != hashed
+            hashed, slot = hashed[unplaced], (slot[unplaced] + np.uint64(1)) & mask
 
 
 @dataclass(slots=True)
@@ -126,9 +127,9 @@ class SeenIds:
         if not len(hashed):
             return
         newest = self._generations[-1] if self._generations else None
-        spans = newest is not None and newest.newest_ms - newest.oldest_ms > self.horizon_ms // 4
-        full = newest is not None and len(newest.table) + len(hashed) > _MAX_GENERATION_IDS
-        if newest is None or full or (spans and len(self._generations) < _MAX_GENERATIONS):
+        is_wide = newest is not None and newest.newest_ms - newest.oldest_ms > self.horizon_ms // 4
+        is_full = newest is not None and len(newest.table) + len(hashed) > _MAX_GENERATION_IDS
+        if newest is None or is_full or (is_wide and len(self._generations) < _MAX_GENERATIONS):
             newest = _Generation(oldest_ms, newest_ms)
             self._generations.append(newest)
         newest.oldest_ms = min(newest.oldest_ms, oldest_ms)

@@ -1,4 +1,4 @@
-"""Masks secrets in everything that a process writes: logs, errors, answers and tracebacks."""
+"""Masks secrets in everything that a process writes: logs, errors, responses and tracebacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsp
 
 MASK = "***"
 _MIN_LENGTH = 4
-"""Characters of a secret; shorter ones would match parts of ordinary words."""
+"""Minimum characters of a secret; shorter ones would match parts of ordinary words."""
 
 
 class SecretMasker:

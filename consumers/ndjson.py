@@ -25,8 +25,11 @@ from consumers.topics import EVENT_TOPICS, Topic
 REPLAYABLE = (Topic.PROMOTIONS, *EVENT_TOPICS)
 _ENDINGS = (".ndjson", ".ndjson.gz")
 _LOOK_AHEAD = 15
+"""Number of following lines that confirm or contradict the time of a line."""
 _STRAY_MS = 300_000
+"""A time further ahead than this is ignored unless the following lines confirm it."""
 _AT_AN_END = 4 * _LOOK_AHEAD
+"""Number of lines read at each end of a file."""
 
 
 class RoutingFields(msgspec.Struct, frozen=True, gc=False):
@@ -102,14 +105,14 @@ def find_recordings(paths: Iterable[Path]) -> list[Recording]:
 
     Raises UsageError for a missing path, a folder without recordings, and a file not named after a topic.
     """
-    found: dict[Path, Recording] = {}
+    recordings: dict[Path, Recording] = {}
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} does not exist: name NDJSON files, or folders that hold some")
         files = _in_folder(path) if path.is_dir() else [path]
         for file in files:
-            found[file.resolve()] = Recording(file, _topic_of(file))
-    return list(found.values())
+            recordings[file.resolve()] = Recording(file, _topic_of(file))
+    return list(recordings.values())
 
 
 def read_merged(recordings: Iterable[Recording]) -> Iterator[RecordedMessage]:
@@ -140,8 +143,8 @@ def span_ms(recording: Recording) -> tuple[int, int] | None:
     first = list(islice(lines, _AT_AN_END))
     last = [*first, *deque(lines, maxlen=_AT_AN_END)][-_AT_AN_END:]
     starts, ends = (
-        [line.at_ms for line in _due(_with_ts(recording.topic, found)) if line.at_ms is not None]
-        for found in (first, last)
+        [line.at_ms for line in _due(_with_ts(recording.topic, part)) if line.at_ms is not None]
+        for part in (first, last)
     )
     if not starts or not ends:
         return None

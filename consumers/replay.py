@@ -14,6 +14,7 @@ from consumers.ndjson import find_recordings, read_merged
 from consumers.topics import Topic
 
 _TURN = 2_000
+"""Maximum number of messages passed to the producer at a time."""
 _PROGRESS_EVERY_S = 0.5
 _TICK_S = 0.02
 """Minimum pause of a paced replay; all messages that fall due in it are sent together."""
@@ -66,19 +67,19 @@ async def replay_files(
         for topic in {recording.topic for recording in recordings}:
             await producer.partitions(topic)  # raises before anything is sent if the topic does not exist
         at_ms: int | None = None
-        gathered: list[OutgoingMessage] = []
+        pending: list[OutgoingMessage] = []
         for line in read_merged(recordings):
             at_ms = line.at_ms if line.at_ms is not None else at_ms
-            if len(gathered) == _TURN or (gathered and pace.wait_s(at_ms) > 0):
-                await producer.put(gathered)
-                gathered.clear()
+            if len(pending) == _TURN or (pending and pace.wait_s(at_ms) > 0):
+                await producer.put(pending)
+                pending.clear()
                 await pace.until(at_ms, producer)
                 if time.monotonic() - reported_s >= _PROGRESS_EVERY_S:
                     reported_s = time.monotonic()
                     report(at_ms)
-            gathered.append(OutgoingMessage(line.topic, line.key, line.value))
+            pending.append(OutgoingMessage(line.topic, line.key, line.value))
             messages[line.topic] = messages.get(line.topic, 0) + 1
-        await producer.put(gathered)
+        await producer.put(pending)
         ends = await producer.flush()
     report(at_ms)
     return ReplayResult(messages, ends, pace.elapsed_s())
@@ -109,5 +110,5 @@ class _ReplayClock:
         await asyncio.sleep(0)
         if self.wait_s(at_ms) > 0:
             await producer.flush()
-        if (left := self.wait_s(at_ms)) > 0:
-            await asyncio.sleep(max(left, _TICK_S))
+        if (remaining_s := self.wait_s(at_ms)) > 0:
+            await asyncio.sleep(max(remaining_s, _TICK_S))

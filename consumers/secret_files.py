@@ -28,9 +28,9 @@ def variable_of(reference: str) -> str | None:
     """
     if not reference.startswith("env:"):
         return None
-    if (found := _REFERENCE.fullmatch(reference)) is None:
+    if (match := _REFERENCE.fullmatch(reference)) is None:
         raise ValueError("`env:` is not followed by a variable name: write env:NAME, with letters, digits and _")
-    return found[1]
+    return match[1]
 
 
 def variables_in(text: str) -> set[str]:
@@ -48,13 +48,13 @@ def read_secrets_file() -> Mapping[str, str]:
     if not path:
         return {}
     try:
-        held = json.loads(Path(path).read_text(encoding="utf-8"))
+        secrets = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not JSON"
         raise UsageError(f"{SECRETS_VARIABLE}: {path} cannot be read ({reason}): unset it") from None
-    if not isinstance(held, dict) or not all(isinstance(value, str) for value in held.values()):
+    if not isinstance(secrets, dict) or not all(isinstance(value, str) for value in secrets.values()):
         raise UsageError(f"{SECRETS_VARIABLE}: {path} is not a JSON object of strings: unset it")
-    return held
+    return secrets
 
 
 def read_secret(setting: str, given: SecretStr, file: str) -> str:

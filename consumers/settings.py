@@ -42,9 +42,9 @@ class SecretsFileSource(PydanticBaseSettingsSource):
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Values by setting. Raises UsageError."""
-        held = read_secrets_file()
-        return {name: held[name] for name in self.settings_cls.model_fields if name in held}
+        """Values by setting. Raises UsageError if the file is invalid."""
+        secrets = read_secrets_file()
+        return {name: secrets[name] for name in self.settings_cls.model_fields if name in secrets}
 
 
 class SettingSources:
@@ -59,7 +59,7 @@ class SettingSources:
         }
 
     def of(self, name: str) -> SettingSource:
-        """The source that takes precedence."""
+        """The source whose value of a setting applies."""
         return next((source for source, names in self._given.items() if name in names), SettingSource.DEFAULT)
 
 

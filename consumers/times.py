@@ -1,4 +1,4 @@
-"""Times and durations as text, in the formats of every command, file, answer and message."""
+"""Times and durations as text, in the formats of every command, file, response and message."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def format_duration(length_ms: float) -> str:
     """
     seconds = max(0, round(length_ms / 1000))
     units = [("d", seconds // 86_400), ("h", seconds // 3600 % 24), ("min", seconds // 60 % 60), ("s", seconds % 60)]
-    first = next((at for at, (_, count) in enumerate(units) if count), 3)
+    first = next((index for index, (_, count) in enumerate(units) if count), 3)
     return " ".join(f"{count} {unit}" for unit, count in units[first : first + 2] if count) or "0 s"
 
 
@@ -69,12 +69,12 @@ def parse_duration(text: str) -> float:
     >>> parse_duration("90s"), parse_duration("1.5m"), parse_duration("2h"), parse_duration("500ms")
     (90.0, 90.0, 7200.0, 0.5)
 
-    Raises ValueError if the text is no duration.
+    Raises ValueError if the text is not a duration.
     """
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)", text.strip())
+    if match is None:
         raise ValueError(f"{text!r} is no duration: write a number with its unit, such as 90s, 15m, 2h or 1d")
-    return float(found[1]) * _UNITS_S[found[2]]
+    return float(match[1]) * _UNITS_S[match[2]]
 
 
 def parse_time_ms(text: str, timezone: str) -> int:
@@ -93,15 +93,15 @@ def parse_time_ms(text: str, timezone: str) -> int:
             raise ValueError(f"{stripped} is in 1970: write epoch milliseconds, which have 13 digits")
         return at_ms
     try:
-        then = datetime.fromisoformat(stripped)
+        moment = datetime.fromisoformat(stripped)
     except ValueError:
         raise ValueError(
             f"{text!r} is not a time: write local time such as 2026-11-11 00:00, ISO 8601 with an offset, or epoch ms"
         ) from None
-    if then.tzinfo is None:
-        then = _localized(text, then, ZoneInfo(timezone))
+    if moment.tzinfo is None:
+        moment = _localized(text, moment, ZoneInfo(timezone))
     try:
-        return int(then.timestamp() * 1000)
+        return int(moment.timestamp() * 1000)
     except (OverflowError, ValueError):
         raise ValueError(f"{text!r} is out of the range of times") from None
 
@@ -112,19 +112,21 @@ def format_local_time(at_ms: int, timezone: str) -> str:
     >>> format_local_time(1_794_326_400_000, "Asia/Shanghai")
     '2026-11-11 00:00'
     """
-    then = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
-    return then.strftime("%Y-%m-%d %H:%M" if at_ms % 60_000 == 0 else "%Y-%m-%d %H:%M:%S")
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(timezone))
+    return moment.strftime("%Y-%m-%d %H:%M" if at_ms % 60_000 == 0 else "%Y-%m-%d %H:%M:%S")
 
 
-def _localized(text: str, then: datetime, zone: ZoneInfo) -> datetime:
-    first, second = then.replace(tzinfo=zone, fold=0), then.replace(tzinfo=zone, fold=1)
+def _localized(text: str, moment: datetime, zone: ZoneInfo) -> datetime:
+    first, second = moment.replace(tzinfo=zone, fold=0), moment.replace(tzinfo=zone, fold=1)
     if first.utcoffset() == second.utcoffset():
         return first
-    back = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
-    if back == then:
-        why = f"happens twice in {zone.key} because clocks change: write it with an offset, such as {first.isoformat()}"
-    else:
-        why = (
-            f"does not exist in {zone.key} because clocks are put forward: write {back:%Y-%m-%d %H:%M} or another time"
+    valid = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+    if valid == moment:
+        problem = (
+            f"happens twice in {zone.key} because clocks change: write it with an offset, such as {first.isoformat()}"
         )
-    raise ValueError(f"{text!r} {why}")
+    else:
+        problem = (
+            f"does not exist in {zone.key} because clocks are put forward: write {valid:%Y-%m-%d %H:%M} or another time"
+        )
+    raise ValueError(f"{text!r} {problem}")

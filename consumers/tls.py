@@ -70,11 +70,11 @@ def tls_error_message(error: BaseException, files: TlsFiles, prefix: str) -> str
 
     `files`: the files used; `prefix`: of the settings' names.
     """
-    for one in _chain(error):
-        if isinstance(one, ssl.SSLCertVerificationError):
-            return _certificate_error(one, prefix)
-        if isinstance(one, ssl.SSLError):
-            return _handshake_error(one, files, prefix)
+    for cause in _chain(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _certificate_error(cause, prefix)
+        if isinstance(cause, ssl.SSLError):
+            return _handshake_error(cause, files, prefix)
     return None
 
 

@@ -45,9 +45,9 @@ class TopicPlan:
 
     topic: Topic
     name: str
-    """On the broker."""
+    """Name on the broker."""
     title: str
-    """In messages: both names if they differ."""
+    """Name in messages: logical and broker name if they differ."""
     partitions: int
     config: Mapping[str, str]
 
@@ -75,11 +75,11 @@ class TopicReport:
     """The result of `create_topics` for one topic."""
 
     name: str
-    """On the broker."""
+    """Name on the broker."""
     outcome: TopicOutcome
     detail: str
     title: str
-    """In messages: both names if they differ."""
+    """Name in messages: logical and broker name if they differ."""
     unusable: str = ""
     """Why salepulse cannot use it; empty if it can."""
     losses: Sequence[str] = ()
@@ -131,18 +131,18 @@ async def create_topics(
         admin = AIOKafkaAdminClient(**kafka_client_config(kafka).options())
         try:
             await admin.start()
-            found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
-            copies = replication or min(3, len((await admin.describe_cluster())["brokers"]))
+            existing = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+            replicas = replication or min(3, len((await admin.describe_cluster())["brokers"]))
             reports = {
-                plan.topic: await _check_existing(admin, plan, found[plan.name], plan.name in take_over, dry_run)
-                if plan.name in found
-                else await _create_missing(admin, plan, copies, dry_run)
+                plan.topic: await _check_existing(admin, plan, existing[plan.name], plan.name in take_over, dry_run)
+                if plan.name in existing
+                else await _create_missing(admin, plan, replicas, dry_run)
                 for plan in plans
             }
             if not dry_run:
                 await _wait_until_listed(admin, plans)
-            asked = {plan.topic for plan in plans if plan.name in found and plan.name not in take_over}
-            for topic, foreign in (await find_foreign_contents(kafka, asked.difference(accepted))).items():
+            foreign_candidates = {plan.topic for plan in plans if plan.name in existing and plan.name not in take_over}
+            for topic, foreign in (await find_foreign_contents(kafka, foreign_candidates.difference(accepted))).items():
                 if not reports[topic].unusable:
                     reports[topic] = replace(reports[topic], unusable=f"{foreign}; {contents_advice(topic)}")
             return list(reports.values())
@@ -156,20 +156,20 @@ def _report(
     return TopicReport(plan.name, outcome, detail, plan.title, unusable, losses)
 
 
-async def _create_missing(admin: Any, plan: TopicPlan, copies: int, dry_run: bool) -> TopicReport:
-    layout = f"{how_many(plan.partitions, 'partition')}, {'1 copy' if copies == 1 else f'{copies} copies'}"
+async def _create_missing(admin: Any, plan: TopicPlan, replicas: int, dry_run: bool) -> TopicReport:
+    layout = f"{how_many(plan.partitions, 'partition')}, {'1 copy' if replicas == 1 else f'{replicas} copies'}"
     if dry_run:
         return _report(plan, TopicOutcome.WOULD_CREATE, layout + _settings(plan.config))
     first: SalepulseError | None = None
     for config in config_fallbacks(plan.config):
-        new = NewTopic(plan.name, plan.partitions, copies, topic_configs=config)
+        new = NewTopic(plan.name, plan.partitions, replicas, topic_configs=config)
         ((_, code, message),) = (await admin.create_topics([new])).topic_errors
         error = for_code(code)
         if error is TopicAlreadyExistsError:  # created concurrently
             return _report(plan, TopicOutcome.MATCHES, "created by another process just now")
         if not code:
-            less = "" if config == plan.config else "; the broker does not allow larger messages"
-            return _report(plan, TopicOutcome.CREATED, f"{layout}{_settings(config)}{less}")
+            note = "" if config == plan.config else "; the broker does not allow larger messages"
+            return _report(plan, TopicOutcome.CREATED, f"{layout}{_settings(config)}{note}")
         first = first or SalepulseError(
             f"topic {plan.title} was not created: {error.__name__}: {message or error.description}",
             retriable=bool(getattr(error, "retriable", False)),
@@ -205,28 +205,28 @@ async def _wait_until_listed(admin: Any, plans: Sequence[TopicPlan]) -> None:
 
 async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, dry_run: bool) -> TopicReport:
     current = await fetch_topic_settings(admin, plan.name)
-    others = ""
+    partition_note = ""
     if partitions != plan.partitions:
-        others = (
+        partition_note = (
             f"; has {how_many(partitions, 'partition')}, not {plan.partitions}; not changed, because keys would move "
             "to other partitions. To change it, replay into a new topic"
         )
     if current is None:
-        return _report(plan, TopicOutcome.UNCHECKED, "the broker does not report its settings" + others)
+        return _report(plan, TopicOutcome.UNCHECKED, "the broker does not report its settings" + partition_note)
     actual = {name: text for name, (text, _) in current.items()}
-    found = differences(actual, plan.config)
-    if not found:
-        outcome = TopicOutcome.OTHER_PARTITIONS if others else TopicOutcome.MATCHES
-        return _report(plan, outcome, f"{how_many(partitions, 'partition')}{_settings(plan.config)}{others}")
+    differing = differences(actual, plan.config)
+    if not differing:
+        outcome = TopicOutcome.OTHER_PARTITIONS if partition_note else TopicOutcome.MATCHES
+        return _report(plan, outcome, f"{how_many(partitions, 'partition')}{_settings(plan.config)}{partition_note}")
     if not named:
-        detail = f"{', '.join(map(str, found))}; not changed. {take_over_advice(plan)}{others}"
-        return _report(plan, TopicOutcome.DIFFERS, detail, unusable(plan.topic, found))
+        detail = f"{', '.join(map(str, differing))}; not changed. {take_over_advice(plan)}{partition_note}"
+        return _report(plan, TopicOutcome.DIFFERS, detail, unusable(plan.topic, differing))
     if dry_run:
-        outcome, detail = TopicOutcome.WOULD_CHANGE, _changes(found)
+        outcome, detail = TopicOutcome.WOULD_CHANGE, _changes(differing)
     else:
-        outcome, detail = await _alter_settings(admin, plan, current, found)
-    cannot = unusable(plan.topic, found) if outcome is TopicOutcome.UNCHECKED else ""
-    return _report(plan, outcome, detail + others, cannot, tuple(losses(found, actual)))
+        outcome, detail = await _alter_settings(admin, plan, current, differing)
+    unusable_reason = unusable(plan.topic, differing) if outcome is TopicOutcome.UNCHECKED else ""
+    return _report(plan, outcome, detail + partition_note, unusable_reason, tuple(losses(differing, actual)))
 
 
 def take_over_advice(plan: TopicPlan) -> str:
@@ -238,25 +238,27 @@ def take_over_advice(plan: TopicPlan) -> str:
 
 
 def _changes(found: Sequence[TopicSettingDifference]) -> str:
-    return ", ".join(f"{one.setting} {one.actual or 'unset'} → {one.wanted}" for one in found)
+    return ", ".join(
+        f"{difference.setting} {difference.actual or 'unset'} → {difference.wanted}" for difference in found
+    )
 
 
 async def _alter_settings(
-    admin: Any, plan: TopicPlan, current: Mapping[str, tuple[str, int]], wrong: Sequence[TopicSettingDifference]
+    admin: Any, plan: TopicPlan, current: Mapping[str, tuple[str, int]], differing: Sequence[TopicSettingDifference]
 ) -> tuple[TopicOutcome, str]:
     # AlterConfigs replaces all settings of the topic, so those set by others are sent along.
     kept = {name: text for name, (text, source) in current.items() if source == _DYNAMIC}
-    wanted = {one.setting: one.wanted for one in wrong}
+    wanted = {difference.setting: difference.wanted for difference in differing}
     change = ConfigResource(ConfigResourceType.TOPIC, plan.name, {**kept, **wanted})
     try:
         for answer in await admin.alter_configs([change]):
             for code, message, *_ in answer.resources:
                 if code:
-                    why = message or for_code(code).__name__
-                    return TopicOutcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {why}"
+                    reason = message or for_code(code).__name__
+                    return TopicOutcome.UNCHECKED, f"the broker refused {_changes(differing)}: {reason}"
     except KafkaError as error:
-        return TopicOutcome.UNCHECKED, f"the broker refused {_changes(wrong)}: {type(error).__name__}"
-    return TopicOutcome.CHANGED, _changes(wrong)
+        return TopicOutcome.UNCHECKED, f"the broker refused {_changes(differing)}: {type(error).__name__}"
+    return TopicOutcome.CHANGED, _changes(differing)
 
 
 def _settings(config: Mapping[str, str]) -> str:

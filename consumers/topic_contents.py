@@ -51,11 +51,11 @@ async def require_own_topics(settings: IngestSettings, topics: Collection[Topic]
     `at_work`: the shop was counted or watched before, so only log an error; `salepulse doctor` reports it.
     """
     foreign = await find_foreign_contents(settings.kafka, set(topics) - settings.accepted_topics)
-    for topic, why in sorted(foreign.items()):
+    for topic, description in sorted(foreign.items()):
         shown = settings.topic_names.shown(topic)
         if not at_work:
-            raise SalepulseError(f"topic {shown} cannot be used: {why}; {contents_advice(topic)}")
-        log.error("topic holds messages of others", topic=shown, why=why, fix=contents_advice(topic))
+            raise SalepulseError(f"topic {shown} cannot be used: {description}; {contents_advice(topic)}")
+        log.error("topic holds messages of others", topic=shown, why=description, fix=contents_advice(topic))
 
 
 async def find_foreign_contents(kafka: KafkaTarget, topics: Collection[Topic]) -> Mapping[Topic, str]:
@@ -63,13 +63,17 @@ async def find_foreign_contents(kafka: KafkaTarget, topics: Collection[Topic]) -
 
     Omits topics that cannot be read or do not respond within seconds. The topics must exist.
     """
-    found: dict[Topic, list[Any]] = {}
-    if not (asked := [topic for topic in WRITTEN_TOPICS if topic in topics]):
+    oldest: dict[Topic, list[Any]] = {}
+    if not (written := [topic for topic in WRITTEN_TOPICS if topic in topics]):
         return {}
     with suppress(KafkaError, SalepulseError, TimeoutError, OSError):
         async with asyncio.timeout(_WITHIN_S):
-            found = await _oldest(kafka, asked)
-    return {topic: why for topic, records in found.items() if (why := describe_foreign_messages(topic, records))}
+            oldest = await _oldest(kafka, written)
+    return {
+        topic: description
+        for topic, records in oldest.items()
+        if (description := describe_foreign_messages(topic, records))
+    }
 
 
 def describe_foreign_messages(topic: Topic, records: Collection[Any]) -> str:
@@ -110,30 +114,30 @@ def contents_advice(topic: Topic) -> str:
 async def _oldest(kafka: KafkaTarget, topics: Collection[Topic]) -> dict[Topic, list[Any]]:
     """The oldest records of each topic, over all partitions."""
     names = kafka_client_config(kafka).topics
-    found: dict[Topic, list[Any]] = {topic: [] for topic in topics}
+    records_of: dict[Topic, list[Any]] = {topic: [] for topic in topics}
     async with standalone_consumer(kafka) as consumer:
         cluster = await consumer._client.fetch_all_metadata()
         for topic in topics:
             name = names.on_broker(topic)
-            parts = [TopicPartition(name, number) for number in cluster.partitions_for_topic(name) or ()]
-            if parts:
-                consumer.assign(parts)
+            partitions = [TopicPartition(name, number) for number in cluster.partitions_for_topic(name) or ()]
+            if partitions:
+                consumer.assign(partitions)
                 with suppress(KafkaError):  # not authorized to read it
-                    found[topic] = await _read_first_records(consumer, parts)
-        return found
+                    records_of[topic] = await _read_first_records(consumer, partitions)
+        return records_of
 
 
-async def _read_first_records(consumer: Any, parts: Collection[TopicPartition]) -> list[Any]:
-    begins, ends = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
-    left = {part for part in parts if begins[part] < ends[part]}
+async def _read_first_records(consumer: Any, partitions: Collection[TopicPartition]) -> list[Any]:
+    begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    unfinished = {partition for partition in partitions if begins[partition] < ends[partition]}
     records: list[Any] = []
     quiet_s = 0.0
-    while left and len(records) < _MOST and quiet_s < _QUIET_S:
-        fetched = await consumer.getmany(*left, timeout_ms=100, max_records=_MOST)
+    while unfinished and len(records) < _MOST and quiet_s < _QUIET_S:
+        fetched = await consumer.getmany(*unfinished, timeout_ms=100, max_records=_MOST)
         quiet_s = 0.0 if fetched else quiet_s + 0.1
-        for held in fetched.values():
-            records += held[: _MOST - len(records)]
-        left = {part for part in left if await consumer.position(part) < ends[part]}
+        for fetched_records in fetched.values():
+            records += fetched_records[: _MOST - len(records)]
+        unfinished = {partition for partition in unfinished if await consumer.position(partition) < ends[partition]}
     return records
 
 
@@ -144,8 +148,8 @@ def _describe_message(value: bytes | None) -> str:
     if (text := bytes_hint(value)) is not None:
         return text.partition(": ")[0]
     with suppress(msgspec.DecodeError, RecursionError):
-        found = msgspec.json.decode(value)
-        text = envelope_hint(found) if isinstance(found, dict) else json_value_hint(found)
+        decoded = msgspec.json.decode(value)
+        text = envelope_hint(decoded) if isinstance(decoded, dict) else json_value_hint(decoded)
         if text is not None:
             return text.partition(": ")[0]
     shown = value[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")

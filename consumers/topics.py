@@ -105,7 +105,7 @@ class TopicNames:
         return {"topics": " ".join(renamed_on_broker)} if renamed_on_broker else {}
 
     def faults(self) -> Iterator[str]:
-        """Invalid names, and names that Kafka treats as equal."""
+        """Yield a message for each invalid name, and for names that Kafka treats as equal."""
         seen: dict[str, Topic] = {}
         for topic, name in self._names.items():
             if fault := _fault(name):

@@ -70,25 +70,25 @@ def load_settings(kind: type[AnySettings], **flags: Any) -> AnySettings:
         return settings
 
 
-def _wrong_setting(kind: type[BaseSettings], wrong: ErrorDetails, sources: SettingSources) -> str:
+def _wrong_setting(kind: type[BaseSettings], details: ErrorDetails, sources: SettingSources) -> str:
     """One error with the source of the value, and the value itself unless it is a secret."""
-    name = ".".join(str(part) for part in wrong["loc"])
+    name = ".".join(str(part) for part in details["loc"])
     if not name:
-        return f"settings: {validation_message(wrong)}"
-    if wrong["type"] == "extra_forbidden":  # only from the file: unknown environment variables are ignored
+        return f"settings: {validation_message(details)}"
+    if details["type"] == "extra_forbidden":  # only from the file: unknown environment variables are ignored
         close = get_close_matches(name, kind.model_fields, 1)
         fix = f"do you mean {close[0]}?" if close else "leave it out"
         return f"salepulse.toml: there is no setting {name}: {fix}"
-    whole = str(wrong["loc"][0])
-    value = "" if kind.model_fields[whole].annotation is SecretStr else f" is {wrong['input']!r}"
-    match source := sources.of(whole):
+    setting = str(details["loc"][0])
+    value = "" if kind.model_fields[setting].annotation is SecretStr else f" is {details['input']!r}"
+    match source := sources.of(setting):
         case SettingSource.FLAG:
-            given = f"--{whole.replace('_', '-')}"
+            origin = f"--{setting.replace('_', '-')}"
         case SettingSource.ENVIRONMENT:
-            given = variable(kind, whole)
+            origin = variable(kind, setting)
         case _:
-            given = source.value
-    return f"setting {name}{value} ({given}): {validation_message(wrong)}"
+            origin = source.value
+    return f"setting {name}{value} ({origin}): {validation_message(details)}"
 
 
 def parse_since(text: str, now: datetime) -> int:
@@ -98,11 +98,11 @@ def parse_since(text: str, now: datetime) -> int:
     True
     """
     try:
-        then = now - timedelta(seconds=parse_duration(text))
+        moment = now - timedelta(seconds=parse_duration(text))
     except (ValueError, OverflowError):
         try:
-            then = datetime.fromisoformat(text)
+            moment = datetime.fromisoformat(text)
         except ValueError:
             raise UsageError(f"--since {text!r}: write an age, such as 15m, 2h or 7d, or a time in ISO 8601") from None
-        then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return int(then.timestamp() * 1000)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)

@@ -66,8 +66,8 @@ def list_(
         typer.echo(json.dumps({"total": total, "by_reason": dict(counts.most_common()), "dead_letters": newest}))
         return
     for facts in newest:
-        named = [str(facts[name]) for name in ("id", "rejected_at", "reason", "detail")]
-        typer.echo(_printable("  ".join([*named, *_not_whole(facts)]).encode()))
+        columns = [str(facts[name]) for name in ("id", "rejected_at", "reason", "detail")]
+        typer.echo(_printable("  ".join([*columns, *_not_whole(facts)]).encode()))
     by_reason = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     typer.echo(f"{len(newest)} of {total} dead letters" + (f": {by_reason}" if total else ""))
 
@@ -192,17 +192,17 @@ async def _newest(
 
 
 async def _find(kafka: KafkaTarget, letter_id: str) -> DeadLetter:
-    found = None
+    newest = None
     async for letter in read_dead_letters(kafka, DeadLetterFilter(ids={letter_id})):
-        if found is None or letter.rejected_at_ms >= found.rejected_at_ms:
-            found = letter
-    if found is None:
+        if newest is None or letter.rejected_at_ms >= newest.rejected_at_ms:
+            newest = letter
+    if newest is None:
         raise SalepulseError(f"there is no dead letter {letter_id}: see `salepulse dead-letters list`")
-    return found
+    return newest
 
 
 def _facts(letter: DeadLetter) -> dict[str, Any]:
-    cut = letter.truncation
+    truncation = letter.truncation
     return {
         "id": letter.id,
         "topic": letter.topic,
@@ -217,7 +217,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
         "value_bytes": None if letter.value is None else len(letter.value),
         "headers": [name for name, _ in letter.headers],
-        "truncated": cut and {"value_bytes": cut.size, "sha256": cut.sha256},
+        "truncated": truncation and {"value_bytes": truncation.size, "sha256": truncation.sha256},
         "last_offset": letter.last_offset,
     }
 
@@ -233,4 +233,4 @@ def _bytes(name: str, given: bytes | None) -> dict[str, str | None]:
 def _printable(given: bytes) -> str:
     """Text that is safe on a terminal: control characters and invalid UTF-8 are escaped."""
     text = given.decode("utf-8", "backslashreplace")
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: f"\\x{ord(match[0]):02x}", text)

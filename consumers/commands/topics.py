@@ -64,17 +64,17 @@ def create(
     """
     settings = load_settings(CommandSettings, bootstrap=bootstrap, partitions=partitions, accept=accept_setting(accept))
     plans = default_plans(settings.partitions, settings.topic_names)
-    named = frozenset(take_over or ())
+    taken_over = frozenset(take_over or ())
     with report_errors():
-        _check_names(named, plans)
-    if named and not dry_run and not yes:
-        _confirm(run(create_topics(settings.kafka, plans, take_over=named, dry_run=True)))
+        _check_names(taken_over, plans)
+    if taken_over and not dry_run and not yes:
+        _confirm(run(create_topics(settings.kafka, plans, take_over=taken_over, dry_run=True)))
     reports = run(
         create_topics(
             settings.kafka,
             plans,
             replication=replication,
-            take_over=named,
+            take_over=taken_over,
             accepted=settings.accepted_topics,
             dry_run=dry_run,
         )
