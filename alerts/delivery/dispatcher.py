@@ -141,7 +141,7 @@ class AlertmanagerResender:
             request = alertmanager.resend_request(known, self._shop, now_ms)
             if request is None:
                 continue
-            answer = await self._http.post(request)
-            failed = answer if isinstance(answer, Failed) else alertmanager.check_response(answer)
+            response = await self._http.post(request)
+            failed = response if isinstance(response, Failed) else alertmanager.check_response(response)
             if failed is not None:
                 log.warning("resend of firing alerts failed", receiver=name, detail=failed.detail)

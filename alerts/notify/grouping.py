@@ -86,7 +86,7 @@ def next_message(
 
 def _with_earlier_notices(notices: Sequence[Notice]) -> tuple[Notice, ...]:
     """The notices up to the message's limit, with all earlier notices of the same alerts."""
-    chosen = set(notices[:MAX_NOTICES])
+    included = set(notices[:MAX_NOTICES])
     newest_ms_of = {notice.alert.fingerprint: notice.created_ms for notice in notices[:MAX_NOTICES]}
     earlier = (n for n in notices if n.created_ms < newest_ms_of.get(n.alert.fingerprint, 0))
-    return worst_first([*chosen, *(notice for notice in earlier if notice not in chosen)])
+    return worst_first([*included, *(notice for notice in earlier if notice not in included)])

@@ -69,7 +69,9 @@ class Heartbeat:
             return HeartbeatOutcome.STANDBY
         if (reason := withhold_reason(last, now_ms, self._clock)) is not None:
             return reason
-        answer = await self._http.post(Request(self._url, b""))
-        failed = answer if isinstance(answer, Failed) else check_response(answer, urlsplit(self._url).hostname or "")
+        response = await self._http.post(Request(self._url, b""))
+        failed = (
+            response if isinstance(response, Failed) else check_response(response, urlsplit(self._url).hostname or "")
+        )
         self.failure = failed.detail if failed else ""
         return HeartbeatOutcome.FAILED if failed else HeartbeatOutcome.SENT

@@ -113,10 +113,10 @@ class Http:
             await check_ip_literal(host, self._allowed)
             async with self._session.post(
                 request.url, data=request.body, headers=dict(request.headers), allow_redirects=False
-            ) as answer:
-                body = await answer.content.read(_MOST_BYTES)
+            ) as response:
+                body = await response.content.read(_MOST_BYTES)
                 return HttpResponse(
-                    answer.status, body, retry_after_s(answer.headers.get("Retry-After"), answer.headers)
+                    response.status, body, retry_after_s(response.headers.get("Retry-After"), response.headers)
                 )
         except TimeoutError:
             return Failed(DeliveryFailure.TIMEOUT, f"{host} did not answer in {self._timeout.total:g} s")

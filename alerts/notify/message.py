@@ -78,8 +78,8 @@ class NotificationMessage:
             in_full = 1
         parts = [render(message_text(notice, self.shop), markup, newline) for notice in self.notices[:in_full]]
         brief = [self._line(notice, markup) for notice in self.notices[in_full:lines]]
-        if left := len(self.notices) - max(lines, in_full):
-            brief.append(markup.text(f"and {left} more"))
+        if omitted := len(self.notices) - max(lines, in_full):
+            brief.append(markup.text(f"and {omitted} more"))
         if brief:
             parts.append(newline.join(brief))
         return (newline * 2).join(parts)

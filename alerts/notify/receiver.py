@@ -68,8 +68,8 @@ class HttpNotifier:
     async def send(self, message: NotificationMessage) -> Outcome:
         """Send all requests; the first failure fails the message."""
         for request in self._receiver.requests(message):
-            answer = await self._http.post(request)
-            failed = answer if isinstance(answer, Failed) else self._receiver.check_response(answer)
+            response = await self._http.post(request)
+            failed = response if isinstance(response, Failed) else self._receiver.check_response(response)
             if failed is not None:
                 return failed
         return Delivered()
@@ -95,9 +95,9 @@ def check_error_code(
     return Failed(fault, f"{host} returned error {code}: {text}", answer.retry_after_s)
 
 
-def _error_code_and_message(answer: HttpResponse, *names: str) -> tuple[int | None, str]:
+def _error_code_and_message(response: HttpResponse, *names: str) -> tuple[int | None, str]:
     try:
-        decoded = msgspec.json.decode(answer.body)
+        decoded = msgspec.json.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None, "no JSON"
     if not isinstance(decoded, dict):

@@ -140,8 +140,8 @@ class ReceiversFile(_Part):
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         names = [receiver.name for receiver in self.receivers]
-        named = {name for route in self.routes for step in route.escalation for name in step.to}
-        if unknown := sorted(named - set(names)):
+        routed = {name for route in self.routes for step in route.escalation for name in step.to}
+        if unknown := sorted(routed - set(names)):
             raise ValueError(f"a route names the receiver {unknown[0]!r}, which is not defined")
         return self
 
@@ -225,4 +225,4 @@ def read_receivers(path: Path | None) -> ReceiversFile:
     try:
         return read_model(text, ReceiversFile, items="receivers", known_names=_NAMES, show_values=False)
     except YamlModelError as error:
-        raise UsageError("\n".join(f"{path}:{one.line}: {one.message}" for one in error.errors)) from None
+        raise UsageError("\n".join(f"{path}:{fault.line}: {fault.message}" for fault in error.errors)) from None

@@ -82,8 +82,8 @@ class AcksAndSilences:
 def _alert_holding_page(fingerprint: str, alerts: Sequence[AlertState]) -> AlertState | None:
     """The firing alert that holds the page of a fingerprint."""
     firing = {alert.fingerprint: alert for alert in alerts if alert.status is Status.FIRING}
-    named = firing.get(fingerprint)
-    if named is not None and named.log.notified:
-        return named
-    page = fingerprint if named is None else named.page
-    return next((alert for alert in firing.values() if alert.page == page and alert.log.notified), named)
+    requested = firing.get(fingerprint)
+    if requested is not None and requested.log.notified:
+        return requested
+    page = fingerprint if requested is None else requested.page
+    return next((alert for alert in firing.values() if alert.page == page and alert.log.notified), requested)

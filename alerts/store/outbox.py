@@ -41,7 +41,7 @@ class Outbox:
     ) -> ReceiverBusy | ReceiverBlocked | DueNotices:
         """Claim the receiver if it has due notices."""
         keys = self._keys
-        answer = await self._take(
+        reply = await self._take(
             keys=[keys.turn(receiver), keys.due(receiver), keys.outbox(receiver), keys.sent(receiver)],
             args=[
                 self._owner,
@@ -51,13 +51,13 @@ class Outbox:
                 MAX_DUE_NOTICES,
             ],
         )
-        match answer[0]:
+        match reply[0]:
             case b"busy":
                 return ReceiverBusy()
             case b"blocked":
-                return ReceiverBlocked(int(answer[1]))
+                return ReceiverBlocked(int(reply[1]))
             case _:
-                _, failures, attempts, notices = answer
+                _, failures, attempts, notices = reply
                 return DueNotices(
                     tuple(decode(Notice, text) for text in notices),
                     int(failures),
@@ -66,11 +66,11 @@ class Outbox:
 
     async def begin_attempt(self, receiver: str, now_ms: int, rate_window_ms: int) -> bool:
         """Record the start of an attempt. False: the claim was lost; send nothing."""
-        begun = await self._attempt(
+        has_claim = await self._attempt(
             keys=[self._keys.turn(receiver), self._keys.sent(receiver)],
             args=[self._owner, self._lease_ms, now_ms, uuid4().hex, 2 * rate_window_ms],
         )
-        return bool(begun)
+        return bool(has_claim)
 
     async def record_outcome(self, receiver: str, result: AttemptResult) -> None:
         """Record the outcome of an attempt."""

@@ -145,7 +145,7 @@ class StateStore:
                 for part in (index[notice.receiver], notice.id, encode(notice).decode(), str(notice.due_ms))
             ],
         ]
-        answer = await self._write(
+        reply = await self._write(
             keys=[
                 self._keys.lead,
                 self._keys.states,
@@ -155,7 +155,7 @@ class StateStore:
             ],
             args=[lead.owner, lead.epoch, version, self.lease_ms, _encoder.encode(payload), MAX_CHANGES],
         )
-        return WriteResult(answer.decode())
+        return WriteResult(reply.decode())
 
     async def save_memory(self, lead: LeaderLease, memory: bytes) -> bool:
         """Store the evaluation memory. False: another process leads; nothing was written."""

@@ -117,13 +117,13 @@ class _ReplayProducer:
     async def confirm(self) -> None:
         """Wait for all acknowledgements. Raises the first failure."""
         unconfirmed, self._unconfirmed, self.unconfirmed_bytes = self._unconfirmed, [], 0
-        answers = await asyncio.gather(*(answer for _, answer in unconfirmed), return_exceptions=True)
-        for (letter, _), answer in zip(unconfirmed, answers, strict=True):
+        responses = await asyncio.gather(*(response for _, response in unconfirmed), return_exceptions=True)
+        for (letter, _), response in zip(unconfirmed, responses, strict=True):
             # too far from the broker's clock, or in a batch with such a message
-            if isinstance(answer, InvalidTimestampError):
+            if isinstance(response, InvalidTimestampError):
                 await self._send_alone(letter)
-            elif isinstance(answer, BaseException):
-                raise answer
+            elif isinstance(response, BaseException):
+                raise response
 
     async def _send_alone(self, letter: DeadLetter) -> None:
         try:
@@ -147,10 +147,10 @@ class _ReplayProducer:
         partition = letter.partition if letter.partition < self._partitions[topic] else None
         if letter.key is None and letter.value is None:
             return await self._send_nothing(topic, partition or 0, headers, timestamp_ms)
-        answer: asyncio.Future[Any] = await self._producer.send(
+        response: asyncio.Future[Any] = await self._producer.send(
             topic, letter.value, letter.key, partition, headers=headers, timestamp_ms=timestamp_ms
         )
-        return answer
+        return response
 
     async def _send_nothing(
         self, topic: str, partition: int, headers: Sequence[tuple[str, bytes | None]], timestamp_ms: int | None
@@ -159,8 +159,8 @@ class _ReplayProducer:
         batch = self._producer.create_batch()
         at_ms = round(time.time() * 1000) if timestamp_ms is None else timestamp_ms
         batch.append(timestamp=at_ms, key=None, value=None, headers=headers)
-        answer: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
-        return answer
+        response: asyncio.Future[Any] = await self._producer.send_batch(batch, topic, partition=partition)
+        return response
 
 
 def _retention_ms(settings: Mapping[str, tuple[str, int]] | None) -> int | None:

@@ -73,12 +73,12 @@ class DeadLetterWriter:
                     sent.append((letter, await self._send(letter)))
                 except _TOO_LARGE:  # for any topic
                     too_large.append(letter)
-            answers = await asyncio.gather(*(answer for _, answer in sent), return_exceptions=True)
-            for (letter, _), answer in zip(sent, answers, strict=True):
-                if isinstance(answer, _TOO_LARGE):
+            responses = await asyncio.gather(*(response for _, response in sent), return_exceptions=True)
+            for (letter, _), response in zip(sent, responses, strict=True):
+                if isinstance(response, _TOO_LARGE):
                     too_large.append(letter)
-                elif isinstance(answer, BaseException):
-                    raise answer
+                elif isinstance(response, BaseException):
+                    raise response
             for letter in too_large:
                 await self._write_alone(letter)
 

@@ -185,13 +185,13 @@ async def fetch_topic_metadata(client: Any, topics: Collection[str]) -> Mapping[
     """
     nodes = [broker.nodeId for broker in client.cluster.brokers()] or [client.get_random_node()]
     shuffle(nodes)
-    for left in reversed(range(len(nodes))):
+    for remaining in reversed(range(len(nodes))):
         try:
-            answer = await client.send(nodes[left], _MetadataRequest(topics))
+            response = await client.send(nodes[remaining], _MetadataRequest(topics))
         except (IncompatibleBrokerVersion, NotImplementedError):
             return await _without_ids(client, topics)
         except KafkaError:
-            if not left:
+            if not remaining:
                 raise
         else:
             break
@@ -199,7 +199,7 @@ async def fetch_topic_metadata(client: Any, topics: Collection[str]) -> Mapping[
         name: TopicMetadata("", 0)
         if error
         else TopicMetadata("" if topic_id == _NO_ID else str(UUID(bytes=topic_id)), len(partitions))
-        for error, name, topic_id, _, partitions, *_ in answer.topics
+        for error, name, topic_id, _, partitions, *_ in response.topics
         if error in (0, UnknownTopicOrPartitionError.errno)
     }
 
@@ -218,16 +218,16 @@ async def _without_ids(client: Any, topics: Collection[str]) -> Mapping[str, Top
 async def require_describe_access(client: Any, topic: str) -> None:
     """Raise TopicAuthorizationFailedError without permission to describe a topic, as brokers do not list it then."""
     with suppress(IncompatibleBrokerVersion, NotImplementedError):
-        answer = await client.send(client.get_random_node(), _MetadataRequest([topic]))
-        if any(error == TopicAuthorizationFailedError.errno for error, *_ in answer.topics):
+        response = await client.send(client.get_random_node(), _MetadataRequest([topic]))
+        if any(error == TopicAuthorizationFailedError.errno for error, *_ in response.topics):
             raise TopicAuthorizationFailedError(f"topic {topic}")
 
 
 async def fetch_topic_settings(admin: Any, topic: str) -> dict[str, tuple[str, int]] | None:
     """A topic's settings: name -> (value, source). None if the broker does not report them."""
     with suppress(KafkaError):
-        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
-            for code, _message, _kind, _name, entries in answer.resources:
+        for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+            for code, _message, _kind, _name, entries in response.resources:
                 if not code and entries:
                     return {name: (value or "", int(source)) for name, value, _read_only, source, *_ in entries}
     return None
@@ -240,13 +240,13 @@ async def broker_clock_offset_s(client: Any) -> float | None:
     """
     before_s = time.time()
     try:
-        answer = await client.send(client.get_random_node(), _QuorumRequest())
+        response = await client.send(client.get_random_node(), _QuorumRequest())
     except (IncompatibleBrokerVersion, NotImplementedError, KafkaError, OSError):
         return None
     after_s = time.time()
-    if answer.error_code or not answer.topics:
+    if response.error_code or not response.topics:
         return None
-    _, partitions, *_ = answer.topics[0]
+    _, partitions, *_ = response.topics[0]
     _, _, leader, _, _, voters, *_ = partitions[0]
     leader_time_ms = next((fetched_ms for replica, _, fetched_ms, *_ in voters if replica == leader), 0)
     return leader_time_ms / 1000 - (before_s + after_s) / 2 if leader_time_ms > 0 else None

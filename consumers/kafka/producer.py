@@ -131,14 +131,14 @@ class KeyedProducer:
         self._batches.pop((topic, partition), None)
         async with kafka_errors(self._kafka):
             # Waits for the partition's previous batch, which bounds memory and keeps order.
-            answer = await self._producer.send_batch(batch, self._names.on_broker(topic), partition=partition)
-        task = asyncio.ensure_future(self._confirm(topic, partition, batch.record_count(), answer))
+            response = await self._producer.send_batch(batch, self._names.on_broker(topic), partition=partition)
+        task = asyncio.ensure_future(self._confirm(topic, partition, batch.record_count(), response))
         self._unanswered.add(task)
         task.add_done_callback(self._unanswered.discard)
 
-    async def _confirm(self, topic: Topic, partition: int, count: int, answer: asyncio.Future[Any]) -> None:
+    async def _confirm(self, topic: Topic, partition: int, count: int, response: asyncio.Future[Any]) -> None:
         try:
-            metadata = await answer
+            metadata = await response
         except Exception as error:
             self._failure = self._failure or error
             return
