@@ -79,19 +79,23 @@ def find_explaining_part(
     """
     best: tuple[float, ScopeValue] | None = None
     for parts in cut.values():
-        off = (parts.counted - parts.expected) * (1 if rise else -1)
-        total = float(off.sum())
+        deviations = (parts.counted - parts.expected) * (1 if rise else -1)
+        total = float(deviations.sum())
         if total <= 0:
             continue
         for i, label in enumerate(parts.labels):
-            share = float(off[i]) / total
+            share = float(deviations[i]) / total
             others = float(parts.expected.sum() - parts.expected[i])
-            others_off = (total - float(off[i])) / others if others > 0 else 0.0
+            deviation_of_others = (total - float(deviations[i])) / others if others > 0 else 0.0
             if label == explaining_part and share >= _STAYS_NAMED:
                 return label
             # The part must change more than the others: the largest part has most of an even change, too.
-            own = float(off[i]) / float(parts.expected[i]) if parts.expected[i] > 0 else 0.0
-            alone = share >= _NAMED and others_off <= least_effect / 2 and own > 2 * abs(others_off)
+            relative_change = float(deviations[i]) / float(parts.expected[i]) if parts.expected[i] > 0 else 0.0
+            alone = (
+                share >= _NAMED
+                and deviation_of_others <= least_effect / 2
+                and relative_change > 2 * abs(deviation_of_others)
+            )
             if alone and parts.expected[i] >= _LEAST_EXPECTED and (best is None or share > best[0]):
                 best = (share, label)
     return best[1] if best else None

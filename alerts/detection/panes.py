@@ -55,8 +55,8 @@ class CellPanes:
         cells = self.cells.between(start_s, end_s)
         wanted = np.zeros(1 << 6, np.bool_)
         wanted[[COUNTER_IDS[name] for name in counters]] = True
-        chosen = wanted[cells.counters]
+        selected = wanted[cells.counters]
         sums = np.zeros(len(self.labels) + 1)  # the last element is row -1
-        np.add.at(sums, cells.rows[chosen], cells.amounts[chosen])
-        answer: Floats = sums[rows]
-        return answer
+        np.add.at(sums, cells.rows[selected], cells.amounts[selected])
+        result: Floats = sums[rows]
+        return result

@@ -66,15 +66,15 @@ def sequential_parameters(detect: SequentialDetector) -> SequentialParameters:
 def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Observation) -> None:
     """Observe panes, also while the rule does not apply. Unreliable counters are not used."""
     rule, detect, panes, skus = effective.rule, _config(effective.detect), observation.inputs.panes, observation.skus
-    places, state = memory.places, memory.state
+    series, state = memory.places, memory.state
     scopes = frozenset(rule.for_each)
     for label in panes.labels:
-        if label[0] in scopes and label not in places.of and _is_watched(rule, label, skus):
-            places.add(label)
-    size = len(places)
+        if label[0] in scopes and label not in series.of and _is_watched(rule, label, skus):
+            series.add(label)
+    size = len(series)
     state.fit(size)
-    memory.watched = places.mask([label[0] in scopes and _is_watched(rule, label, skus) for label in places.labels])
-    rows = places.rows(observation.row_of)
+    memory.watched = series.mask([label[0] in scopes and _is_watched(rule, label, skus) for label in series.labels])
+    rows = series.rows(observation.row_of)
     is_parent = np.zeros(size, np.bool_)
     is_parent[0] = True
     threshold = log_seconds_between_alarms(observation.budgets[rule.name], is_parent)

@@ -102,8 +102,8 @@ def _config(detect: AnyDetector) -> SilenceDetector:
 
 
 def _is_known(memory: SilenceMemory, detect: SilenceDetector) -> Bools:
-    answer: Bools = memory.silences.total >= 2 * detect.least_expected
-    return answer
+    result: Bools = memory.silences.total >= 2 * detect.least_expected
+    return result
 
 
 def _silent(memory: SilenceMemory, detect: SilenceDetector) -> Bools:

@@ -209,7 +209,7 @@ def _numbers(
     skus: frozenset[str],
 ) -> _ScopeNumbers:
     rule = effective.rule
-    chosen = [
+    selected = [
         (row, index)
         for row, value in enumerate(table.values)
         if not (rule.promoted and scope is RuleScope.SKU and value not in skus)
@@ -217,8 +217,8 @@ def _numbers(
         and (index := memory.places.add((scope.value, value))) >= 0
     ]
     memory.fit(len(memory.places))
-    rows = np.array([row for row, _ in chosen], np.int64)
-    at = np.array([index for _, index in chosen], np.int64)
+    rows = np.array([row for row, _ in selected], np.int64)
+    at = np.array([index for _, index in selected], np.int64)
     values = table.column(detect.value)[rows]
     enough = ~np.isnan(values)
     if detect.least is not None:
@@ -288,15 +288,15 @@ def _past(table: Table, detect: ChangeDetector, labels: list[str]) -> Floats:
     if detect.least is None:
         return values
     sample = np.nan_to_num(_column(table, detect.least[0], labels))
-    answer: Floats = np.where(sample >= detect.least[1], values, np.nan)
-    return answer
+    result: Floats = np.where(sample >= detect.least[1], values, np.nan)
+    return result
 
 
 def _column(table: Table, name: str, labels: list[str]) -> Floats:
     row_of: Mapping[str, int] = {value: row for row, value in enumerate(table.values)}
     column = np.append(table.column(name), np.nan)
-    answer: Floats = column[[row_of.get(label, -1) for label in labels]]
-    return answer
+    result: Floats = column[[row_of.get(label, -1) for label in labels]]
+    return result
 
 
 def _update_breached(

@@ -23,7 +23,7 @@ def resized(array: npt.NDArray[Any], size: int, fill: float = 0.0) -> npt.NDArra
 
 def ratio(above: Floats, below: Floats) -> Floats:
     """above / below, NaN over 0."""
-    answer: Floats = np.divide(
+    result: Floats = np.divide(
         above, below, out=np.full(np.broadcast_shapes(above.shape, below.shape), np.nan), where=below > 0
     )
-    return answer
+    return result

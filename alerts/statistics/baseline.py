@@ -122,16 +122,16 @@ class Baseline:
         fast_se = slow * np.sqrt(phi / np.maximum(self.fast[:, MinutePart.COUNT], 1.0))
         sign = 1.0 if rise else -1.0
         nearer = np.fmax(slow * sign, (fast - sign * 2 * fast_se) * sign) * sign
-        answer: Floats = np.maximum(nearer + sign * _MARGIN_SE * slow_se, 0.0)
-        return answer
+        result: Floats = np.maximum(nearer + sign * _MARGIN_SE * slow_se, 0.0)
+        return result
 
     def dispersion(self) -> Floats:
         """Variance over mean of the counts around their expectation, at least 1."""
         minutes = self.slow[:, MinutePart.MINUTES]
         short = (self.slow[:, MinutePart.SPREAD_10S] / 6 + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
         long = (self.slow[:, MinutePart.SPREAD_60S] + _PRIOR_MIN) / (minutes + _PRIOR_MIN)
-        answer: Floats = np.maximum(1.0, np.maximum(short, long))
-        return answer
+        result: Floats = np.maximum(1.0, np.maximum(short, long))
+        return result
 
     def gmv_per_input(self) -> Floats:
         """GMV per delayed `per` event, minor units."""
@@ -139,5 +139,5 @@ class Baseline:
 
 
 def _pearson(y: Floats, mu: Floats) -> Floats:
-    answer: Floats = np.minimum(np.divide((y - mu) ** 2, mu, out=np.zeros_like(mu), where=mu > 0), _MOST)
-    return answer
+    result: Floats = np.minimum(np.divide((y - mu) ** 2, mu, out=np.zeros_like(mu), where=mu > 0), _MOST)
+    return result

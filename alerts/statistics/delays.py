@@ -72,8 +72,8 @@ class Chain:
         self.held[:, 0] = rate
         self.known[0] = 1.0
         self.held, self.known = self.held @ passage, self.known @ passage
-        answer: Floats = self.held / self.known
-        return answer
+        result: Floats = self.held / self.known
+        return result
 
 
 @lru_cache(maxsize=64)
@@ -110,11 +110,11 @@ def moved(weights: Floats, stages: float) -> Floats:
     positions = np.clip(np.arange(1, STAGES + 1) + stages, 1, STAGES)
     low = np.floor(positions).astype(np.int64)
     share = positions - low
-    answer = np.zeros_like(weights)
-    answer[0] = weights[0]
-    np.add.at(answer, low, weights[1:] * (1 - share))
-    np.add.at(answer, np.minimum(low + 1, STAGES), weights[1:] * share)
-    return answer
+    result = np.zeros_like(weights)
+    result[0] = weights[0]
+    np.add.at(result, low, weights[1:] * (1 - share))
+    np.add.at(result, np.minimum(low + 1, STAGES), weights[1:] * share)
+    return result
 
 
 @dataclass(slots=True)
@@ -186,5 +186,5 @@ class Lag:
 
 
 def _slope(weights: Floats) -> Floats:
-    answer: Floats = moved(weights, 0.5) - moved(weights, -0.5)
-    return answer
+    result: Floats = moved(weights, 0.5) - moved(weights, -0.5)
+    return result

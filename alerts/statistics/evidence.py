@@ -103,8 +103,8 @@ class Evidence:
     def total(self) -> Floats:
         """Log of R over all sizes, seconds: (series)."""
         with np.errstate(divide="ignore"):
-            answer: Floats = np.log(self.r @ _EVEN)
-        return answer
+            result: Floats = np.log(self.r @ _EVEN)
+        return result
 
     def unsure(self, sizes: Floats, best: Ints, usual: Floats, phi: Floats) -> Floats:
         """The part of the log evidence due to the uncertainty of a level from `usual` counts."""
@@ -112,10 +112,10 @@ class Evidence:
         y, mu, r = self.seen[at], self.expected[at], sizes[best]
         known = -mu * (r - 1)
         estimated = (usual + y) * np.log((usual + mu + 1e-9) / (usual + r * mu + 1e-9))
-        answer: Floats = np.maximum(known - estimated, 0.0) / phi
-        return answer
+        result: Floats = np.maximum(known - estimated, 0.0) / phi
+        return result
 
     def best(self) -> Ints:
         """The size with the most evidence: (series)."""
-        answer: Ints = self.cusum.argmax(axis=1)
-        return answer
+        result: Ints = self.cusum.argmax(axis=1)
+        return result

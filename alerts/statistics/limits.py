@@ -55,8 +55,8 @@ def changed(
     far = sign * (values - baseline.middle) > spreads * baseline.spread
     tripped = (deviation > by) & far
     stays = was & (deviation > clear_by)
-    answer: Bools = np.where(np.isnan(deviation), was, tripped | stays)
-    return answer
+    result: Bools = np.where(np.isnan(deviation), was, tripped | stays)
+    return result
 
 
 def breached_with_hysteresis(
@@ -69,8 +69,8 @@ def breached_with_hysteresis(
     sign = 1.0 if above else -1.0
     tripped = values * sign > limit * sign
     stays = was & (values * sign > clear * sign)
-    answer: Bools = np.where(np.isnan(values), was, tripped | stays)
-    return answer
+    result: Bools = np.where(np.isnan(values), was, tripped | stays)
+    return result
 
 
 WEEKS = 4

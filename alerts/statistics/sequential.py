@@ -128,8 +128,8 @@ class SequentialState:
     def ready(self, terms: SequentialParameters) -> Bools:
         """Series with a sufficient baseline and most of a lag observed."""
         seen = float(self.chain.known @ self.lag.weights)
-        answer: Bools = (self.baseline.slow[:, MinutePart.COUNT] >= terms.least_baseline) & (seen >= _LEAST_SEEN)
-        return answer
+        result: Bools = (self.baseline.slow[:, MinutePart.COUNT] >= terms.least_baseline) & (seen >= _LEAST_SEEN)
+        return result
 
     def _follow(self, step: SequentialStep, inputs: Floats, terms: SequentialParameters) -> None:
         """Update the recent sums, and end alarms."""
@@ -244,5 +244,5 @@ def log_seconds_between_alarms(false_per_day: float, is_parent: Bools) -> Floats
     has_children = not bool(is_parent.all())
     of_parent = PARENT_SHARE if has_children else 1.0
     of_child = (1 - PARENT_SHARE if is_parent.any() else 1.0) / children
-    answer: Floats = np.log(DAY_S / (false_per_day * np.where(is_parent, of_parent, of_child)))
-    return answer
+    result: Floats = np.log(DAY_S / (false_per_day * np.where(is_parent, of_parent, of_child)))
+    return result

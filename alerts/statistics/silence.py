@@ -54,9 +54,9 @@ class SilenceState:
         self.quiet_s = np.where(has_events, 0.0, self.quiet_s + dt_s)
         self.total += count
         weight = -np.expm1(-dt_s / _MEANS_S)
-        begun = (self.total > 0)[:, None]
-        self.rates += weight * (count[:, None] / dt_s - self.rates) * begun
-        self.known += weight * (1 - self.known) * begun
+        has_begun = (self.total > 0)[:, None]
+        self.rates += weight * (count[:, None] / dt_s - self.rates) * has_begun
+        self.known += weight * (1 - self.known) * has_begun
         with np.errstate(invalid="ignore"):
             lowest = np.min(self.rates / self.known, axis=1, initial=np.inf)
         self.rate = np.where(has_events, np.nan_to_num(lowest), self.rate)
@@ -64,16 +64,16 @@ class SilenceState:
     @property
     def missed(self) -> Floats:
         """Expected events since the last one."""
-        answer: Floats = self.rate * self.quiet_s
-        return answer
+        result: Floats = self.rate * self.quiet_s
+        return result
 
     def silent(self, *, after_s: float, least_expected: float) -> Bools:
         """Whether each silence is longer than chance explains."""
         needed = np.maximum(least_expected, _BURSTS * self.usual)
-        answer: Bools = (
+        result: Bools = (
             (self.quiet_s >= after_s)
             & (self.quiet_s < _GIVEN_UP_S)
             & (self.missed >= needed)
             & (self.total >= 2 * least_expected)
         )
-        return answer
+        return result
