@@ -74,12 +74,12 @@ class MemoryStore:
         """Count messages of a topic up to a moment; the view must have polled since the last call."""
         state, partition = self._topics[topic], Partition(topic, 0)
         events, rejected = read_columns(topic, list(values), self._numbers, self._settings.currency)
-        fresh = state.seen.first_seen(events.ids)
-        self._totals[f"duplicates,{topic},"] += len(events) - int(fresh.sum())
+        is_new = state.seen.first_seen(events.ids)
+        self._totals[f"duplicates,{topic},"] += len(events) - int(is_new.sum())
         self._totals[f"rejected,{topic},"] += len(rejected)
-        self._totals[f"events,{topic},"] += int(fresh.sum())
-        if not fresh.all():
-            events = events.take(np.flatnonzero(fresh))
+        self._totals[f"events,{topic},"] += int(is_new.sum())
+        if not is_new.all():
+            events = events.take(np.flatnonzero(is_new))
         folded, joined = fold(events, self._numbers), self._joined(events)
         delta = replace(folded, cells=merge_cells([folded.cells, joined.repeats]), shipping=joined.delta)
         if len(events):

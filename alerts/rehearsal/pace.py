@@ -32,8 +32,8 @@ class RehearsalPace:
 
     def describe(self) -> str:
         """Describe the interval and what it misses."""
-        why = " (for the length of it; --every sets it)" if self.chosen else ""
-        text = f"an evaluation every {format_setting_duration(self.every_s)}{why}"
+        origin = " (for the length of it; --every sets it)" if self.chosen else ""
+        text = f"an evaluation every {format_setting_duration(self.every_s)}{origin}"
         if self.every_s > LIVE_EVERY_S:
             text += f", counters in steps of {format_setting_duration(self.step_s)}: shorter incidents are missed"
             text += ", and counter rules are less precise than live"
@@ -67,8 +67,10 @@ class RehearsalPace:
 
 def pace(length_s: float, every_s: float | None = None) -> RehearsalPace:
     """The pace for a sale of this length. `every_s` is the requested interval."""
-    chosen = every_s or _first(_EVERY_S, length_s / MAX_EVALUATIONS)
-    return RehearsalPace(chosen, int(min(max(chosen, STEP_S), _first(_STEPS_S, length_s / MAX_STEPS))), every_s is None)
+    interval_s = every_s or _first(_EVERY_S, length_s / MAX_EVALUATIONS)
+    return RehearsalPace(
+        interval_s, int(min(max(interval_s, STEP_S), _first(_STEPS_S, length_s / MAX_STEPS))), every_s is None
+    )
 
 
 def max_step_s(rule: Rule) -> float:

@@ -36,7 +36,7 @@ class SaleTimeline:
     by_minute: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in DRAWN})
     """# counter: {minute since the epoch: count}; minutes without events are absent"""
     minutes: range = range(0)
-    """First and last observed minute, since the epoch."""
+    """The observed minutes, since the epoch."""
 
     def take(self, panes: CellPanes) -> None:
         """Add a range that follows the previous ones."""
@@ -46,8 +46,8 @@ class SaleTimeline:
         self.minutes = range(first, -(-panes.end_s // MINUTE_S))
         cells = panes.cells.between(panes.start_s, panes.end_s).of_row(panes.labels.index(WHOLE_SHOP)).coarsen(MINUTE_S)
         for name, counts in self.by_minute.items():
-            mine = cells.counters == COUNTER_IDS[name]
-            minutes, amounts = (cells.panes[mine] // MINUTE_S).tolist(), cells.amounts[mine].tolist()
+            of_counter = cells.counters == COUNTER_IDS[name]
+            minutes, amounts = (cells.panes[of_counter] // MINUTE_S).tolist(), cells.amounts[of_counter].tolist()
             counts.update(dict(zip(minutes, amounts, strict=True)))
 
     def step(self, most: int) -> int:

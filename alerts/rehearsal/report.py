@@ -72,8 +72,8 @@ class Report:
         per_day = score.false_per_day
         rate = "" if per_day is None else f", {per_day:.2g} false pages a day"
         late = f", {len(score.late)} late" if score.late else ""
-        wrong = f"{len(score.false)} pages were false{late}{rate}"
-        return f"{whole}: {paged} of {len(score.detected)} incidents paged, {wrong}"
+        false_pages = f"{len(score.false)} pages were false{late}{rate}"
+        return f"{whole}: {paged} of {len(score.detected)} incidents paged, {false_pages}"
 
     def incidents(self) -> list[tuple[str, ...]]:
         """(incident, time, first rule, delay, pages)."""
@@ -126,7 +126,8 @@ class Report:
                 dict(zip(("at", "until", "severity", "verdict", "summary"), row, strict=True)) for row in self.pages()
             ],
             "inhibited": [
-                {"rule": rule, "why": why.value, "series": many} for (rule, why), many in self.played.inhibited.items()
+                {"rule": rule, "why": reason.value, "series": count}
+                for (rule, reason), count in self.played.inhibited.items()
             ],
         }
 

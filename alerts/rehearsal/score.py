@@ -71,8 +71,8 @@ class RuleScore:
     @property
     def precision(self) -> float | None:
         """Share of right pages among those that report an incident."""
-        judged = self.right + self.false + self.late
-        return self.right / judged if judged else None
+        judged_pages = self.right + self.false + self.late
+        return self.right / judged_pages if judged_pages else None
 
 
 @dataclass(slots=True)
@@ -91,7 +91,11 @@ class Score:
     @property
     def recall(self) -> float | None:
         """Share of the actual incidents that were paged in time."""
-        return sum(one.first is not None for one in self.detected) / len(self.detected) if self.detected else None
+        return (
+            sum(incident.first is not None for incident in self.detected) / len(self.detected)
+            if self.detected
+            else None
+        )
 
     @property
     def false_per_day(self) -> float | None:
@@ -104,22 +108,22 @@ def score(
 ) -> None:
     """Add one sale. `plain`: rules that report a counted fact, whatever its cause."""
     score.days += played.days
-    wanted = [one for one in happened if DETECTED_AS[one.kind]]
+    wanted = [actual for actual in happened if DETECTED_AS[actual.kind]]
     firsts: dict[int, Page] = {}
     counts = [0] * len(wanted)
     for page in played.pages:
-        about = [i for i, one in enumerate(wanted) if _is_about(page, one, LATE_PAGE_WITHIN_MS)]
+        candidates = [i for i, actual in enumerate(wanted) if _is_about(page, actual, LATE_PAGE_WITHIN_MS)]
         of_rule = score.rules.setdefault(page.series.rule, RuleScore())
-        if not about and page.series.rule in plain:
+        if not candidates and page.series.rule in plain:
             of_rule.plain += 1
             score.plain.append(page)
             continue
-        if not about:
+        if not candidates:
             of_rule.false += 1
             score.false.append(page)
             continue
-        in_time = [i for i in about if page.series.rule in plain or _is_about(page, wanted[i])]
-        incident = (in_time or about)[-1]
+        in_time = [i for i in candidates if page.series.rule in plain or _is_about(page, wanted[i])]
+        incident = (in_time or candidates)[-1]
         counts[incident] += 1
         if not in_time:
             of_rule.late += 1
@@ -128,7 +132,7 @@ def score(
         of_rule.right += 1
         of_rule.delays_s.append((page.fired_ms - wanted[incident].start_ms) / 1000)
         firsts.setdefault(incident, page)
-    score.detected += [DetectedIncident(one, firsts.get(i), counts[i]) for i, one in enumerate(wanted)]
+    score.detected += [DetectedIncident(actual, firsts.get(i), counts[i]) for i, actual in enumerate(wanted)]
 
 
 def _is_about(page: Page, happened: ActualIncident, afterwards_ms: int = 0) -> bool:

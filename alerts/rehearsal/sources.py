@@ -40,7 +40,10 @@ class RehearsalSource:
 
 
 def recorded(folder: Path) -> RehearsalSource:
-    """A folder of `salepulse replay` or `salepulse simulate --out`."""
+    """Read recordings as `salepulse replay` does, with the incidents that `salepulse simulate --out` wrote beside them.
+
+    Raises UsageError if the folder or its file of incidents is invalid.
+    """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder of recorded events")
     truth = folder / TRUTH
@@ -49,14 +52,14 @@ def recorded(folder: Path) -> RehearsalSource:
         try:
             incidents: list[dict[str, Any]] = msgspec.json.decode(truth.read_bytes())["incidents"]
             happened = [
-                ActualIncident(one["kind"], one["start_ms"], one["end_ms"])
-                for one in incidents
-                if one["kind"] in DETECTED_AS
+                ActualIncident(incident["kind"], incident["start_ms"], incident["end_ms"])
+                for incident in incidents
+                if incident["kind"] in DETECTED_AS
             ]
         except (msgspec.DecodeError, KeyError, TypeError) as error:
             raise UsageError(f"{truth} is invalid: {error}") from None
     recordings = find_recordings([folder])
-    spans = [found for one in recordings if one.topic in EVENT_TOPICS and (found := span_ms(one))]
+    spans = [span for recording in recordings if recording.topic in EVENT_TOPICS and (span := span_ms(recording))]
     first_ms = min((start_ms for start_ms, _ in spans), default=0)
     return RehearsalSource(
         _lines(recordings), happened, (first_ms, max((end_ms for _, end_ms in spans), default=first_ms))

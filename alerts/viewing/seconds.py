@@ -60,10 +60,10 @@ class SelectedRows:
             written = np.flatnonzero(rows.mask(SourceDimension.SOURCE)[:size])
             topics = [rows.labels[row][1].partition("/")[0] for row in written.tolist()]
             mask[written[np.isin(topics, list(self.not_in_as_of))]] = False
-        chosen = np.flatnonzero(mask)
+        selected = np.flatnonzero(mask)
         self._place_of = np.full(size, -1)
-        self._place_of[chosen] = np.arange(len(chosen))
-        self.labels = tuple(_label(*rows.labels[row]) for row in chosen.tolist())
+        self._place_of[selected] = np.arange(len(selected))
+        self.labels = tuple(_label(*rows.labels[row]) for row in selected.tolist())
         self._rows = rows
         return self._place_of
 

@@ -74,8 +74,8 @@ class InputReader:
             if query.scope is RuleScope.SOURCE:
                 continue  # producers exist only as seconds
             if query.against is None:
-                answer = await self._answer(view, at_ms, seen.as_of_ms, query, all_skus)
-                now[query.window, query.scope] = answer
+                table = await self._answer(view, at_ms, seen.as_of_ms, query, all_skus)
+                now[query.window, query.scope] = table
             else:
                 past[query.window, query.scope, query.against] = await self._past(
                     view, at_ms, seen.as_of_ms, query, holes_ms
@@ -87,11 +87,11 @@ class InputReader:
         cached, began_s = self._cache.get(query), self._clock()
         if cached is None or began_s >= cached.until_s:
             try:
-                answer = await self._tables.now(view, at_ms, as_of_ms, query, all_skus=all_skus)
+                table = await self._tables.now(view, at_ms, as_of_ms, query, all_skus=all_skus)
             except NotAnswerableError:
-                answer = NO_TABLE
+                table = NO_TABLE
             quick = query.scope is RuleScope.SKU or query.window in (Window.M1, Window.M5)
-            cached = self._keep(query, (answer,), began_s, _QUICK_S if quick else _SLOW_S)
+            cached = self._keep(query, (table,), began_s, _QUICK_S if quick else _SLOW_S)
         return cached.tables[0]
 
     async def _past(

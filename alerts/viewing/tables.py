@@ -133,15 +133,15 @@ def wants_all_skus(rules: Rules) -> bool:
     )
 
 
-def _question(ask: TableQuery) -> KpiQuery:
-    return KpiQuery(ask.window, Scope(ask.scope.value), only=ask.names)
+def _question(query: TableQuery) -> KpiQuery:
+    return KpiQuery(query.window, Scope(query.scope.value), only=query.names)
 
 
 async def _due(
-    view: RollingView, at_ms: int, ask: TableQuery, question: KpiQuery, items: Sequence[Item]
+    view: RollingView, at_ms: int, query: TableQuery, question: KpiQuery, items: Sequence[Item]
 ) -> dict[str, list[float]]:
     """Number of orders due, if a rule uses it. Raises NotAnswerableError."""
-    if _DUE not in ask.names:
+    if _DUE not in query.names:
         return {}
     return {_DUE: [*map(float, await orders_due(view, question, [item.value for item in items], at_ms))]}
 
@@ -171,7 +171,10 @@ DAYS_BACK = 6
 def reference_questions(
     against: ReferencePeriod, window: Window, at_ms: int, known: Mapping[str, Promotion], settings: Settings
 ) -> Iterator[list[KpiQuery]]:
-    """Queries for comparable windows, best first; all answers of the first that has any are used."""
+    """Yield lists of queries for comparable windows, best first.
+
+    The reference is all answers of the first list that has any.
+    """
     zone = settings.timezone
     match against:
         case ReferencePeriod.PROMOTION_CLOCK:
@@ -185,7 +188,7 @@ def reference_questions(
             yield [KpiQuery(window, as_of_ms=days_before(at_ms, 7, zone))]
         case ReferencePeriod.SEASONAL:
             for days in ([7 * week for week in range(1, WEEKS_BACK + 1)], list(range(1, DAYS_BACK + 1))):
-                yield [KpiQuery(window, as_of_ms=days_before(at_ms, back, zone)) for back in days]
+                yield [KpiQuery(window, as_of_ms=days_before(at_ms, days_ago, zone)) for days_ago in days]
 
 
 def is_free_of_losses(question: KpiQuery, holes_ms: Mapping[Partition, int], settings: Settings) -> bool:
