@@ -86,8 +86,8 @@ class TopicReport:
     """Records that the change deletes."""
 
     def __str__(self) -> str:
-        why = f"; it cannot be used: {self.unusable}" if self.unusable else ""
-        return f"{self.title}: {self.outcome.replace('_', ' ')}: {self.detail}{why}"
+        unusable = f"; it cannot be used: {self.unusable}" if self.unusable else ""
+        return f"{self.title}: {self.outcome.replace('_', ' ')}: {self.detail}{unusable}"
 
 
 def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[TopicPlan]:
@@ -203,7 +203,7 @@ async def _wait_until_listed(admin: Any, plans: Sequence[TopicPlan]) -> None:
         raise SalepulseError("the broker has created the topics but does not list them: check its log", retriable=True)
 
 
-async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: bool, dry_run: bool) -> TopicReport:
+async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, may_change: bool, dry_run: bool) -> TopicReport:
     current = await fetch_topic_settings(admin, plan.name)
     partition_note = ""
     if partitions != plan.partitions:
@@ -218,7 +218,7 @@ async def _check_existing(admin: Any, plan: TopicPlan, partitions: int, named: b
     if not differing:
         outcome = TopicOutcome.OTHER_PARTITIONS if partition_note else TopicOutcome.MATCHES
         return _report(plan, outcome, f"{how_many(partitions, 'partition')}{_settings(plan.config)}{partition_note}")
-    if not named:
+    if not may_change:
         detail = f"{', '.join(map(str, differing))}; not changed. {take_over_advice(plan)}{partition_note}"
         return _report(plan, TopicOutcome.DIFFERS, detail, unusable(plan.topic, differing))
     if dry_run:
@@ -237,9 +237,9 @@ def take_over_advice(plan: TopicPlan) -> str:
     )
 
 
-def _changes(found: Sequence[TopicSettingDifference]) -> str:
+def _changes(differing: Sequence[TopicSettingDifference]) -> str:
     return ", ".join(
-        f"{difference.setting} {difference.actual or 'unset'} → {difference.wanted}" for difference in found
+        f"{difference.setting} {difference.actual or 'unset'} → {difference.wanted}" for difference in differing
     )
 
 
@@ -251,8 +251,8 @@ async def _alter_settings(
     wanted = {difference.setting: difference.wanted for difference in differing}
     change = ConfigResource(ConfigResourceType.TOPIC, plan.name, {**kept, **wanted})
     try:
-        for answer in await admin.alter_configs([change]):
-            for code, message, *_ in answer.resources:
+        for response in await admin.alter_configs([change]):
+            for code, message, *_ in response.resources:
                 if code:
                     reason = message or for_code(code).__name__
                     return TopicOutcome.UNCHECKED, f"the broker refused {_changes(differing)}: {reason}"

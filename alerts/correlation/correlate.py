@@ -165,7 +165,9 @@ def correlate(
     memory.expire(as_of_ms)
     for topic, fault in faulty_topics(breaches, rules, silent_topics).items():
         memory.topic_faults[topic] = ExpiringSeries(fault, as_of_ms + INHIBIT_AFTER_FAULT_MS)
-    cases = [Candidate(one, rules[one.rule], Series(one.rule, one.labels), one.reason) for one in breaches]
+    cases = [
+        Candidate(breach, rules[breach.rule], Series(breach.rule, breach.labels), breach.reason) for breach in breaches
+    ]
     cases = _inhibit_by_silent_topic([_inhibit_by_data_fault(case, memory) for case in cases], memory, silent_topics)
     cases = _inhibit_by_cause(cases, memory, as_of_ms)
     cases = _inhibit_whole_or_parts(cases, memory)
@@ -184,8 +186,8 @@ def correlate(
         )
         for finding in findings
     } | {
-        series: SeriesMemory(inhibited_by=one.inhibited_by)
-        for series, one in memory.series.items()
+        series: SeriesMemory(inhibited_by=series_memory.inhibited_by)
+        for series, series_memory in memory.series.items()
         if series not in {finding.series for finding in findings}
     }
     return CorrelationResult(sorted(findings, key=finding_sort_key), ended)

@@ -87,7 +87,7 @@ def _firing(alert: AlertState, context: NotificationContext, now_ms: int) -> Not
     if not due:
         return without_notices(NotificationStatus.UNCHANGED)
     due_ms = now_ms if alert.severity is Severity.CRITICAL else now_ms + route.group_wait_ms
-    notified = {one.receiver: one for one in log.notified}
+    notified = {entry.receiver: entry for entry in log.notified}
     for receiver in due:
         times = notified[receiver].times + 1 if receiver in notified else 1
         notified[receiver] = NotifiedReceiver(receiver, alert.severity, now_ms, times)

@@ -57,7 +57,7 @@ def update_alerts(
 
     An alert of a watched series without a finding belongs to a removed rule, and ends.
     """
-    findings = {series_fingerprint(found.series): found for found in evaluation.findings}
+    findings = {series_fingerprint(finding.series): finding for finding in evaluation.findings}
     updated_alerts: list[AlertState] = []
     removed_fingerprints: list[str] = []
     changes: list[AlertChange] = []
@@ -81,7 +81,7 @@ def update_alerts(
         )
         for name in [*alerts, *(name for name in findings if name not in alerts)]
     }
-    breached = {name for name, found in findings.items() if found.condition is Condition.BREACHED}
+    breached = {name for name, finding in findings.items() if finding.condition is Condition.BREACHED}
     for name, after in _transfer_pages(advanced, breached, now_ms).items():
         before = alerts.get(name)
         if after is None:
@@ -98,9 +98,9 @@ def update_alerts(
         after = replace(after, log=log)
         notices += decision.notices
         status_counts[log.status] = status_counts.get(log.status, 0) + 1
-        found = list(_changes(before, after, now_ms))
-        changes += found
-        if found or _needs_write(before, after):
+        alert_changes = list(_changes(before, after, now_ms))
+        changes += alert_changes
+        if alert_changes or _needs_write(before, after):
             updated_alerts.append(after)
     return AlertStateUpdate(
         tuple(updated_alerts), tuple(removed_fingerprints), tuple(changes), tuple(notices), status_counts

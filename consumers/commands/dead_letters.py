@@ -139,9 +139,9 @@ def replay(
 
 
 def _withheld(ids: Sequence[str]) -> str:
-    named = ", ".join(ids[:_MOST_NAMED]) + (f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else "")
+    listed = ", ".join(ids[:_MOST_NAMED]) + (f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else "")
     return (
-        f"dead letters without the whole message cannot be sent: {named}; while Kafka keeps the originals "
+        f"dead letters without the whole message cannot be sent: {listed}; while Kafka keeps the originals "
         "at these offsets of their topics, send them again from there, or from their source"
     )
 

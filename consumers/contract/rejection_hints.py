@@ -98,9 +98,9 @@ def money_hint(given: object) -> str | None:
 # Envelopes -----------------------------------------------------------------------------------------------------------
 
 
-def _debezium(found: Mapping[str, Any]) -> str | None:
-    inner = found.get("payload")
-    change = inner if isinstance(inner, dict) else found
+def _debezium(message: Mapping[str, Any]) -> str | None:
+    inner = message.get("payload")
+    change = inner if isinstance(inner, dict) else message
     if isinstance(change.get("op"), str) and ("after" in change or "before" in change):
         return (
             f"the message is a Debezium change event (op {_short(change['op'])}): send an event of the "
@@ -109,8 +109,8 @@ def _debezium(found: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _connect(found: Mapping[str, Any]) -> str | None:
-    if "payload" in found and isinstance(found.get("schema"), dict | None) and "schema" in found:
+def _connect(message: Mapping[str, Any]) -> str | None:
+    if "payload" in message and isinstance(message.get("schema"), dict | None) and "schema" in message:
         return (
             "the message is in Kafka Connect's envelope (schema, payload): set "
             "value.converter.schemas.enable=false to send only the payload"
@@ -118,45 +118,47 @@ def _connect(found: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _cloud_event(found: Mapping[str, Any]) -> str | None:
-    if isinstance(found.get("specversion"), str) and ("data" in found or "data_base64" in found or "source" in found):
+def _cloud_event(message: Mapping[str, Any]) -> str | None:
+    if isinstance(message.get("specversion"), str) and (
+        "data" in message or "data_base64" in message or "source" in message
+    ):
         return (
-            f"the message is in the CloudEvents envelope (specversion {_short(found['specversion'])}): send "
+            f"the message is in the CloudEvents envelope (specversion {_short(message['specversion'])}): send "
             "only `data`, or use the binary content mode"
         )
     return None
 
 
-def _segment(found: Mapping[str, Any]) -> str | None:
-    named = "messageId" in found or "anonymousId" in found
-    call = found.get("type")
-    if isinstance(call, str) and call in _SEGMENT_CALLS and (named or isinstance(found.get("properties"), dict)):
-        name = found.get("event")
-        what = f", event {_short(name)}" if isinstance(name, str) else ""
+def _segment(message: Mapping[str, Any]) -> str | None:
+    has_id = "messageId" in message or "anonymousId" in message
+    call = message.get("type")
+    if isinstance(call, str) and call in _SEGMENT_CALLS and (has_id or isinstance(message.get("properties"), dict)):
+        name = message.get("event")
+        event = f", event {_short(name)}" if isinstance(name, str) else ""
         return (
-            f"the message is a Segment call (type {call}{what}): send an event of the contract instead, "
+            f"the message is a Segment call (type {call}{event}): send an event of the contract instead, "
             "with its own `type`, with a destination function"
         )
     return None
 
 
-def _ga4(found: Mapping[str, Any]) -> str | None:
-    if isinstance(found.get("event_name"), str) and ("event_timestamp" in found or "event_params" in found):
+def _ga4(message: Mapping[str, Any]) -> str | None:
+    if isinstance(message.get("event_name"), str) and ("event_timestamp" in message or "event_params" in message):
         return (
-            f"the message is a GA4 event (event_name {_short(found['event_name'])}): send an event of the "
+            f"the message is a GA4 event (event_name {_short(message['event_name'])}): send an event of the "
             "contract instead; `event_timestamp` is in microseconds, `ts` in milliseconds"
         )
-    if isinstance(found.get("events"), list) and ("client_id" in found or "app_instance_id" in found):
+    if isinstance(message.get("events"), list) and ("client_id" in message or "app_instance_id" in message):
         return (
             "the message is a request of GA4's Measurement Protocol: send an event of the contract for each of `events`"
         )
     return None
 
 
-def _row_change(found: Mapping[str, Any]) -> str | None:
-    if {"database", "table", "type", "data"} <= found.keys():
+def _row_change(message: Mapping[str, Any]) -> str | None:
+    if {"database", "table", "type", "data"} <= message.keys():
         return (
-            f"the message is a change of table {_short(found['table'])} from Maxwell or Canal: send an "
+            f"the message is a change of table {_short(message['table'])} from Maxwell or Canal: send an "
             "event of the contract instead"
         )
     return None
