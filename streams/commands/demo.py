@@ -69,21 +69,21 @@ def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: 
 
     named = "http_port" in settings.model_fields_set
     with data_folder(None) as folder, embedded_errors():
-        planned = make_plan(settings, folder, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=not named)
-        with _view(planned, as_json) as view:
-            ending = asyncio.run(play(planned, DemoOptions(duration, rate, seed, installed_roles()), view))
-    if ending is None:
+        plan = make_plan(settings, folder, kafka_port=0, redis_port=0, workers=1, http_port_may_differ=not named)
+        with _view(plan, as_json) as view:
+            result = asyncio.run(play(plan, DemoOptions(duration, rate, seed, installed_roles()), view))
+    if result is None:
         typer.echo("stopped before all events were counted", err=True)
         return
-    for line in ending.proof.lines(settings.currency, settings.money_exponent):
+    for line in result.proof.lines(settings.currency, settings.money_exponent):
         typer.echo(line, err=as_json)
     if as_json:
-        print_json(dict(ending.last))
-    if not ending.proof.exact:
+        print_json(dict(result.last))
+    if not result.proof.exact:
         raise SalepulseError("the count is not exact: this is a bug, please report it with the seed and the rate")
 
 
-def _view(planned: StackPlan, as_json: bool) -> contextlib.AbstractContextManager[Screen | PlainScreen]:
+def _view(plan: StackPlan, as_json: bool) -> contextlib.AbstractContextManager[Screen | PlainScreen]:
     """A live screen on a terminal, plain lines elsewhere."""
     from rich.console import Console
 
@@ -91,5 +91,5 @@ def _view(planned: StackPlan, as_json: bool) -> contextlib.AbstractContextManage
 
     console = Console(stderr=as_json)
     view = Screen(console) if console.is_terminal else PlainScreen(sys.stderr if as_json else sys.stdout)
-    view.print_line(f"page: {planned.url}/ · API: {planned.url}/docs")
+    view.print_line(f"page: {plan.url}/ · API: {plan.url}/docs")
     return view if isinstance(view, Screen) else contextlib.nullcontext(view)

@@ -77,11 +77,11 @@ async def _run_checks(settings: Settings, show: Callable[[CheckResult], None]) -
         redis_task = asyncio.create_task(within(examine_redis(redis, settings)))
         try:
             add(broker_checks := await examine_broker(settings))
-            broker_answers = not any(one.check == "broker" and one.status == "error" for one in broker_checks)
+            broker_answers = not any(check.check == "broker" and check.status == "error" for check in broker_checks)
             add(redis_checks := await redis_task)
         finally:
             redis_task.cancel()
-        if not any(one.check == "redis" and one.status == "error" for one in redis_checks):
+        if not any(check.check == "redis" and check.status == "error" for check in redis_checks):
             add(await within(examine_workers(redis, settings, broker_answers=broker_answers)))
     finally:
         await redis.aclose()

@@ -95,21 +95,21 @@ def definitions(as_json: AsJson = False) -> None:
     """Show the metric dictionary: unit, formula and scopes of every counter and KPI."""
     from streams.serve.definitions import definitions as all_definitions
 
-    found = list(all_definitions())
+    dictionary = list(all_definitions())
     if as_json:
-        print_json({"definitions": [definition.model_dump(mode="json") for definition in found]})
+        print_json({"definitions": [definition.model_dump(mode="json") for definition in dictionary]})
         return
     print_table(
         ("name", "kind", "unit", "formula", "scopes"),
         [
             (
-                one.name,
-                one.kind,
-                one.unit,
-                one.formula,
-                "all" if len(one.scopes) == len(Scope) else ", ".join(one.scopes),
+                definition.name,
+                definition.kind,
+                definition.unit,
+                definition.formula,
+                "all" if len(definition.scopes) == len(Scope) else ", ".join(definition.scopes),
             )
-            for one in found
+            for definition in dictionary
         ],
         styles=("bold", "dim", "dim", "", "dim"),
     )
@@ -125,12 +125,12 @@ def parse_time(flag: str, text: str) -> int:
     if text.isdecimal():
         return int(text)
     try:
-        then = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
             f"{flag} {text!r}: write epoch milliseconds or ISO 8601, such as 2025-11-11T20:00:00+08:00"
         ) from None
-    return int((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() * 1000)
+    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, ComparedAnswer | None, int | None]:
@@ -192,7 +192,7 @@ def _print(answer: Answer, options: KpiOptions, exponent: int) -> None:
         values = answer.items[0].values.items()
         print_table(
             ("name", "value"),
-            [(name, format_kpi(name, held, currency_exponent=exponent)) for name, held in values],
+            [(name, format_kpi(name, number, currency_exponent=exponent)) for name, number in values],
             right=(1,),
             styles=("", "bold"),
         )
@@ -217,10 +217,10 @@ def _print_compared(compared: ComparedAnswer, options: KpiOptions, exponent: int
 def _print_one(item: ComparedItem, exponent: int) -> None:
     then = item.then.values if item.then is not None else {}
     rows = []
-    for name, apart in differences(item.now.values, then).items():
-        numbers = (item.now.values[name], then.get(name), apart.difference)
-        shown = [format_kpi(name, held, currency_exponent=exponent) for held in numbers]
-        rows.append((name, *shown, change(apart)))
+    for name, difference in differences(item.now.values, then).items():
+        numbers = (item.now.values[name], then.get(name), difference.difference)
+        shown = [format_kpi(name, number, currency_exponent=exponent) for number in numbers]
+        rows.append((name, *shown, change(difference)))
     print_table(
         ("name", "now", "then", "difference", "change"), rows, right=(1, 2, 3, 4), styles=("", "bold", "dim", "", "")
     )
@@ -230,8 +230,8 @@ def _main(item: ComparedItem, name: str, exponent: int) -> str:
     """The current number and its relative change."""
     now = item.now.values[name]
     shown = format_kpi(name, now, currency_exponent=exponent)
-    apart = differ(now, item.then.values[name]) if item.then is not None else ComparedNumber(None, None)
-    return shown if apart.ratio is None else f"{shown} ({change(apart)})"
+    difference = differ(now, item.then.values[name]) if item.then is not None else ComparedNumber(None, None)
+    return shown if difference.ratio is None else f"{shown} ({change(difference)})"
 
 
 def change(apart: ComparedNumber) -> str:

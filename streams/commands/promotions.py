@@ -69,7 +69,7 @@ def apply(
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
     applied = run(_apply(settings, wanted, delete or (), dry_run))
     if as_json:
-        print_json({"promotions": [_facts(one) for one in applied], "dry_run": dry_run})
+        print_json({"promotions": [_facts(report) for report in applied], "dry_run": dry_run})
     else:
         _print(applied, dry_run)
 
@@ -96,21 +96,23 @@ def list_(
     in_force = run(read_promotion_topic(settings.kafka))
     known = run(_promotions_in_redis(settings))
     sources = _sources(in_force.promotions, known)
-    held = {**(known or {}), **in_force.promotions}
-    listed = sorted(held.values(), key=lambda one: (one.starts_at, one.promotion_id))
+    by_id = {**(known or {}), **in_force.promotions}
+    listed = sorted(by_id.values(), key=lambda promotion: (promotion.starts_at, promotion.promotion_id))
     if as_json:
-        facts = [{**_with_phase(one, at_ms), "source": sources[one.promotion_id].value} for one in listed]
+        facts = [
+            {**_with_phase(promotion, at_ms), "source": sources[promotion.promotion_id].value} for promotion in listed
+        ]
         print_json({"at": at_ms, "promotions": facts})
     else:
         print_table(
             ("promotion", "name", "now", "starts", "ends", "time zone", "targets", "SKUs", "baseline", "known to"),
-            [(*_row(one, at_ms), sources[one.promotion_id].value) for one in listed],
+            [(*_row(promotion, at_ms), sources[promotion.promotion_id].value) for promotion in listed],
             right=(7,),
             styles=("bold",),
         )
         print_note(f"{how_many(len(listed), 'promotion')} at {format_utc(at_ms)}; money in minor units")
     for source, remark in _REMARKS.items():
-        if names := [name for name, found in sources.items() if found is source and known is not None]:
+        if names := [name for name, known_to in sources.items() if known_to is source and known is not None]:
             print_note(f"{', '.join(sorted(names))}: {remark}")
     if in_force.rejected:
         print_note(
@@ -146,13 +148,13 @@ def _read(file: Path) -> Sequence[Promotion]:
         raise UsageError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
-    found = read_promotions(text)
-    for fault in found.errors:
+    parsed = read_promotions(text)
+    for fault in parsed.errors:
         print_note(f"{file}:{fault.line}: {fault.message}")
-    if found.errors:
-        count = how_many(len(found.errors), "error")
+    if parsed.errors:
+        count = how_many(len(parsed.errors), "error")
         raise UsageError(f"{file} has {count}, nothing was written: correct the file and apply it again")
-    return found.promotions
+    return parsed.promotions
 
 
 async def _apply(
@@ -165,7 +167,7 @@ async def _apply(
     in_force = (await read_promotion_topic(settings.kafka)).promotions
     applied = plan_promotions(in_force, wanted, deleted)
     for promotion in wanted:
-        _check_baseline(promotion, {**in_force, **{held.promotion_id: held for held in wanted}}, deleted)
+        _check_baseline(promotion, {**in_force, **{other.promotion_id: other for other in wanted}}, deleted)
     if not dry_run:
         await write_promotions(settings.kafka, applied)
     return applied
@@ -235,7 +237,7 @@ def _sources(topic: Mapping[str, Promotion], shop: Mapping[str, Promotion] | Non
     }
 
 
-def _facts(one: PromotionReport) -> dict[str, Any]:
+def _facts(report: PromotionReport) -> dict[str, Any]:
     changes = [
         {
             "field": change.field,
@@ -243,24 +245,26 @@ def _facts(one: PromotionReport) -> dict[str, Any]:
             "after": change.after,
             **({"note": change.note} if change.note else {}),
         }
-        for change in one.changes
+        for change in report.changes
     ]
-    return {"promotion_id": one.promotion_id, "outcome": one.outcome.value, "changes": changes}
+    return {"promotion_id": report.promotion_id, "outcome": report.outcome.value, "changes": changes}
 
 
 def _print(applied: Sequence[PromotionReport], dry_run: bool) -> None:
     from consumers.promotions.changes import PromotionOutcome
     from consumers.times import format_local_time
 
-    for one in applied:
-        summary = "not found" if one.outcome is PromotionOutcome.ABSENT else one.outcome.value
-        held = one.definition
-        if one.outcome is PromotionOutcome.ADDED and held is not None:
-            starts, ends = (format_local_time(at, held.timezone) for at in (held.starts_at, held.ends_at))
-            summary += f": {starts} to {ends} {held.timezone}"
-        if one.changes and held is not None:
-            summary += ": " + ", ".join(change.text(held.timezone) for change in one.changes)
-        typer.echo(f"{one.promotion_id}: {summary}")
+    for report in applied:
+        summary = "not found" if report.outcome is PromotionOutcome.ABSENT else report.outcome.value
+        definition = report.definition
+        if report.outcome is PromotionOutcome.ADDED and definition is not None:
+            starts, ends = (
+                format_local_time(at, definition.timezone) for at in (definition.starts_at, definition.ends_at)
+            )
+            summary += f": {starts} to {ends} {definition.timezone}"
+        if report.changes and definition is not None:
+            summary += ": " + ", ".join(change.text(definition.timezone) for change in report.changes)
+        typer.echo(f"{report.promotion_id}: {summary}")
     if dry_run:
         print_note("dry run: nothing was written")
 

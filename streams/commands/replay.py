@@ -70,9 +70,9 @@ def replay(
 async def _send(settings: Settings, paths: list[Path], speed: float | None) -> ReplayResult:
     with progress("sending") as show_progress:
 
-        def show(come: ReplayProgress) -> None:
-            reached = "" if come.at_ms is None else f", at {format_utc(come.at_ms)}"
-            show_progress(f"{come.sent:,} messages, {come.sent / max(come.elapsed_s, 0.001):,.0f}/s{reached}")
+        def show(state: ReplayProgress) -> None:
+            reached = "" if state.at_ms is None else f", at {format_utc(state.at_ms)}"
+            show_progress(f"{state.sent:,} messages, {state.sent / max(state.elapsed_s, 0.001):,.0f}/s{reached}")
 
         return await replay_files(paths, kafka=settings.kafka, speed=speed, on_progress=show)
 

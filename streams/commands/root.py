@@ -28,7 +28,7 @@ def create_app() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for entry_point in sorted(entry_points(group=GROUP), key=lambda found: found.name):
+    for entry_point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         declared: typer.Typer = entry_point.load()
         app.registered_commands += declared.registered_commands
         app.registered_groups += declared.registered_groups

@@ -32,8 +32,8 @@ def settings(
     current folder. Secrets are masked.
     """
     flags = {
-        name: given
-        for name, given in {
+        name: flag_value
+        for name, flag_value in {
             "bootstrap": bootstrap,
             "redis_url": redis_url,
             "clock": clock,
@@ -42,7 +42,7 @@ def settings(
             "http_port": http_port,
             "partitions": partitions,
         }.items()
-        if given is not None
+        if flag_value is not None
     }
     facts = describe(load_settings(Settings, **flags), flags)
     if as_json:

@@ -103,10 +103,10 @@ def _run(
     from streams.local.stack.plan import data_folder, embedded_errors, make_plan
 
     with data_folder(data_dir) as folder, embedded_errors():
-        planned = make_plan(settings, folder, kafka_port=kafka_port, redis_port=redis_port, workers=workers)
+        plan = make_plan(settings, folder, kafka_port=kafka_port, redis_port=redis_port, workers=workers)
         if data_dir is None:
             print_note("data: in a temporary folder, deleted at the end; use --data-dir to keep it")
-        asyncio.run(_keep(planned, installed_roles()))
+        asyncio.run(_keep(plan, installed_roles()))
 
 
 def installed_roles() -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def installed_roles() -> tuple[str, ...]:
     return tuple(role for role in EXTRA_ROLES if role in command_names())
 
 
-async def _keep(planned: StackPlan, extra_roles: tuple[str, ...]) -> None:
+async def _keep(plan: StackPlan, extra_roles: tuple[str, ...]) -> None:
     from streams.local.embedded.supervisor import Supervisor
     from streams.local.stack.stack import Stack, describe_child_event
 
@@ -125,7 +125,7 @@ async def _keep(planned: StackPlan, extra_roles: tuple[str, ...]) -> None:
             print_note(line)
 
     async with Supervisor(on_event=on_event) as supervisor:
-        await Stack(planned, supervisor, print_note, extra_roles=extra_roles).start()
-        typer.echo(f"ready {planned.url}")
+        await Stack(plan, supervisor, print_note, extra_roles=extra_roles).start()
+        typer.echo(f"ready {plan.url}")
         await supervisor.wait()
         print_note("stopping")

@@ -104,7 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def declared_routers() -> list[APIRouter]:
     """Routes of packages above this one, declared as entry points."""
-    return [found.load() for found in sorted(entry_points(group=ROUTER_GROUP), key=lambda found: found.name)]
+    return [point.load() for point in sorted(entry_points(group=ROUTER_GROUP), key=lambda point: point.name)]
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -122,7 +122,7 @@ def bind(settings: Settings) -> socket.socket:
     except OSError as error:
         raise SalepulseError(f"cannot serve at {host}:{port} ({error}); choose another --http-host") from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # of connections, too: closes those whose client receives nothing so long
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it: closes those whose client receives nothing
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS)
     try:
         bound.bind(address)

@@ -1,4 +1,4 @@
-"""New answers and alert changes for all subscribers of this server; each is encoded once."""
+"""Shares new answers and alert changes among all subscribers of this server; each is encoded once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_SUBSCRIBERS = 1000
 MAX_SUBSCRIBED_QUERIES = 128
 """Each is answered at each new as-of."""
 _AS_NEW_S = 1.0
-"""How long an answer is passed on: it carries its age and whether it is live."""
+"""How long an encoded answer is reused: not longer, since it carries its age and whether it is live."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -116,12 +116,12 @@ class Broadcast:
             NotReadyError: there is no as-of yet.
             NotAnswerableError: it cannot be answered.
         """
-        held, now_s = self._made.get(cached_query), time.monotonic()
-        if held is None or held.as_of_count != self.live.as_of_count or now_s - held.computed_s > _AS_NEW_S:
-            held = self._made[cached_query] = _CachedKpis(
+        cached, now_s = self._made.get(cached_query), time.monotonic()
+        if cached is None or cached.as_of_count != self.live.as_of_count or now_s - cached.computed_s > _AS_NEW_S:
+            cached = self._made[cached_query] = _CachedKpis(
                 self.live.as_of_count, now_s, asyncio.ensure_future(self._make(cached_query))
             )
-        return await asyncio.shield(held.newest_kpis)
+        return await asyncio.shield(cached.newest_kpis)
 
     async def _make(self, cached_query: CachedQuery[EncodedAnswer]) -> EncodedKpis:
         current_client.set(SERVER_CLIENT)  # in this task only

@@ -39,8 +39,8 @@ class ChangeNotifier:
 
     def signal(self) -> None:
         """Notify all waiting tasks."""
-        rung, self._next = self._next, asyncio.Event()
-        rung.set()
+        current, self._next = self._next, asyncio.Event()
+        current.set()
 
 
 async def wait_for_signal(signal: asyncio.Event, within_s: float) -> bool:
@@ -55,7 +55,7 @@ async def wait_for_signal(signal: asyncio.Event, within_s: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AlertStreamEntry:
-    """One change."""
+    """One change of an alert."""
 
     entry_id: StreamEntryId
     json: bytes
@@ -110,9 +110,9 @@ class ChangeFeed:
             return ()
         if entry_id < self._from:
             return await self._log.after(entry_id, _PAGE)
-        held = list(self._held)
-        first = bisect_right(held, entry_id, key=lambda change: change.entry_id)
-        return held[first : first + _PAGE]
+        entries = list(self._held)
+        first = bisect_right(entries, entry_id, key=lambda change: change.entry_id)
+        return entries[first : first + _PAGE]
 
     async def reaches_back(self, entry_id: StreamEntryId) -> bool:
         """Whether no entry after an id was trimmed. Raises Redis errors."""
@@ -124,17 +124,17 @@ class ChangeFeed:
     async def _read(self) -> None:
         if self.read_to is None:
             self.read_to = self._from = await self._log.end()
-        while found := await self._log.after(self.read_to, _PAGE):
-            self._held.extend(found)
+        while entries := await self._log.after(self.read_to, _PAGE):
+            self._held.extend(entries)
             while len(self._held) > _MOST_HELD:
                 self._from = self._held.popleft().entry_id
-            self.read_to = found[-1].entry_id
+            self.read_to = entries[-1].entry_id
             self._notifier.signal()
 
     def _failed(self, error: Exception) -> None:
         """Log an error once, until it changes."""
         why = mask_secrets(f"{type(error).__name__}: {error}")
         if why != self._failure:
-            foreseen = isinstance(error, (RedisError, *UNREACHABLE))
-            log.warning("reading alert changes failed; retrying", error=why, exc_info=not foreseen)
+            is_expected = isinstance(error, (RedisError, *UNREACHABLE))
+            log.warning("reading alert changes failed; retrying", error=why, exc_info=not is_expected)
         self._failure = why

@@ -114,7 +114,7 @@ class BoundedConnection(H11Protocol):
         """Whether the final response was sent; further data is ignored."""
         self._overdue: asyncio.TimerHandle | None = None
 
-    # What uvicorn tells of it -----------------------------------------------------------------------------------------
+    # Callbacks of uvicorn and asyncio ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called when the connection is open."""
@@ -170,7 +170,7 @@ class BoundedConnection(H11Protocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Ignore upgrade requests without logging each."""
 
-    # What the pool does with it ---------------------------------------------------------------------------------------
+    # Called by `Connections` ------------------------------------------------------------------------------------------
 
     def drop(self, why: HttpLimit) -> None:
         """Close the connection at once."""
@@ -256,7 +256,7 @@ _LONG_HEAD = (431, HttpLimit.HEAD_TOO_LARGE, "the headers of this request are to
 def bounded_protocol(connections: Connections) -> type[asyncio.Protocol]:
     """The protocol class for uvicorn."""
 
-    def made(**rest: Any) -> BoundedConnection:
+    def make_connection(**rest: Any) -> BoundedConnection:
         return BoundedConnection(connections=connections, **rest)
 
-    return cast(type[asyncio.Protocol], cast(Callable[..., object], made))
+    return cast(type[asyncio.Protocol], cast(Callable[..., object], make_connection))

@@ -29,12 +29,12 @@ K = TypeVar("K")
 
 
 def share_evenly(wanted: Mapping[K, int], available: int) -> dict[K, int]:
-    """Rows granted to each key: what it wants, or an even share if there are not enough."""
-    given: dict[K, int] = {}
-    for place, (key, rows) in enumerate(sorted(wanted.items(), key=lambda pair: (pair[1], str(pair[0])))):
-        given[key] = min(rows, available // (len(wanted) - place))
-        available -= given[key]
-    return given
+    """# <key: rows granted to it>: as many as it wants, or an even share if there are not enough."""
+    granted: dict[K, int] = {}
+    for index, (key, rows) in enumerate(sorted(wanted.items(), key=lambda pair: (pair[1], str(pair[0])))):
+        granted[key] = min(rows, available // (len(wanted) - index))
+        available -= granted[key]
+    return granted
 
 
 SCOPE_WINDOWS = (Window.M5, Window.PROMOTION)
@@ -104,12 +104,12 @@ class GaugesQuery:
         newest_ms = view.as_of(at_ms).ms if as_of_ms is None else as_of_ms
         if newest_ms is None:
             raise NotReadyError("there is no as-of yet")
-        taken, families = await collect_gauges(view, at_ms, newest_ms, self.budget, self.soon_min), []
-        for family in text(taken, self.currency_exponent):
+        gauges, families = await collect_gauges(view, at_ms, newest_ms, self.budget, self.soon_min), []
+        for family in text(gauges, self.currency_exponent):
             families.append(family)
             await asyncio.sleep(0)
         promotions = await running_promotions(view, at_ms, self.forecasts, self.baselines, newest_ms)
-        return GaugeText(newest_ms, "".join(families).encode(), taken.dropped, promotions)
+        return GaugeText(newest_ms, "".join(families).encode(), gauges.dropped, promotions)
 
 
 async def collect_gauges(view: RollingView, at_ms: int, as_of_ms: int, budget: int, soon_min: float) -> Gauges:
@@ -122,34 +122,46 @@ async def collect_gauges(view: RollingView, at_ms: int, as_of_ms: int, budget: i
     windows = tuple(Window)
     for window in windows[:available]:
         with contextlib.suppress(NotAnswerableError):  # its panes have expired: the series is absent
-            for held in (await view.one(KpiQuery(window, as_of_ms=as_of_ms), "", at_ms)).items:
-                gauges.rows.append(GaugeRow(window, Scope.ALL, "", held.values))
+            for item in (await view.one(KpiQuery(window, as_of_ms=as_of_ms), "", at_ms)).items:
+                gauges.rows.append(GaugeRow(window, Scope.ALL, "", item.values))
     gauges.dropped[Scope.ALL] = len(windows[available:]) * len(NAMES)
-    held_by: dict[ScopeWindow, int] = {}
+    count_of: dict[ScopeWindow, int] = {}
     for scope in SCOPES[1:]:
         for window in SCOPE_WINDOWS:
             with contextlib.suppress(NotAnswerableError):
-                held_by[scope, window] = await scope_queries.count(KpiQuery(window, scope, as_of_ms))
+                count_of[scope, window] = await scope_queries.count(KpiQuery(window, scope, as_of_ms))
             await asyncio.sleep(0)
-    alarmed = await running_out(view, at_ms, as_of_ms, soon_min)
-    alarmed = alarmed[: max(0, available - len(windows)) // (4 * len(SCOPE_WINDOWS))]
-    wanted = {cut: min(held, TOP_SKUS + 1) if cut[0] is Scope.SKU else held for cut, held in held_by.items()}
-    for cut, rows in share_evenly(wanted, max(0, available - len(windows) - len(SCOPE_WINDOWS) * len(alarmed))).items():
-        await _add(gauges, scope_queries, cut, held_by[cut], rows, alarmed if cut[0] is Scope.SKU else ())
+    soon_out = await running_out(view, at_ms, as_of_ms, soon_min)
+    soon_out = soon_out[: max(0, available - len(windows)) // (4 * len(SCOPE_WINDOWS))]
+    wanted = {
+        scope_window: min(count, TOP_SKUS + 1) if scope_window[0] is Scope.SKU else count
+        for scope_window, count in count_of.items()
+    }
+    for scope_window, rows in share_evenly(
+        wanted, max(0, available - len(windows) - len(SCOPE_WINDOWS) * len(soon_out))
+    ).items():
+        await _add(
+            gauges,
+            scope_queries,
+            scope_window,
+            count_of[scope_window],
+            rows,
+            soon_out if scope_window[0] is Scope.SKU else (),
+        )
         await asyncio.sleep(0)
     for window in SCOPE_WINDOWS:
-        own = {row.value for row in gauges.rows if row.scope is Scope.SKU and row.window is window}
-        others = [sku for sku in alarmed if sku not in own]
+        exported = {row.value for row in gauges.rows if row.scope is Scope.SKU and row.window is window}
+        others = [sku for sku in soon_out if sku not in exported]
         with contextlib.suppress(NotAnswerableError):
-            found = await view.several(KpiQuery(window, Scope.SKU, as_of_ms), others, at_ms)
-            gauges.rows += (GaugeRow(window, Scope.SKU, item.value, item.values) for item in found.items)
+            answer = await view.several(KpiQuery(window, Scope.SKU, as_of_ms), others, at_ms)
+            gauges.rows += (GaugeRow(window, Scope.SKU, item.value, item.values) for item in answer.items)
     return gauges
 
 
 async def running_out(view: RollingView, at_ms: int, as_of_ms: int, soon_min: float) -> list[str]:
     """SKUs of running promotions that are out of stock, or will be within `soon_min` minutes, soonest first."""
     running_promotions = [
-        held for _, held in sorted(view.promotions.items()) if held.starts_at <= as_of_ms < held.ends_at
+        running for _, running in sorted(view.promotions.items()) if running.starts_at <= as_of_ms < running.ends_at
     ]
     skus = list(dict.fromkeys(sku for promotion in running_promotions for sku in promotion.skus or ()))[
         :MAX_ON_PROMOTION
@@ -157,27 +169,27 @@ async def running_out(view: RollingView, at_ms: int, as_of_ms: int, soon_min: fl
     ends: list[tuple[float, str]] = []
     for i in range(0, len(skus), _AT_ONCE):
         with contextlib.suppress(NotAnswerableError):
-            found = await view.several(KpiQuery(Window.M5, Scope.SKU, as_of_ms), skus[i : i + _AT_ONCE], at_ms)
-            numbers = [(item.values["minutes_to_stockout"], item.value) for item in found.items]
+            answer = await view.several(KpiQuery(Window.M5, Scope.SKU, as_of_ms), skus[i : i + _AT_ONCE], at_ms)
+            numbers = [(item.values["minutes_to_stockout"], item.value) for item in answer.items]
             ends += [(end, sku) for end, sku in numbers if end is not None and end <= soon_min]
         await asyncio.sleep(0)
     return [sku for _, sku in sorted(ends)]
 
 
 async def _add(
-    gauges: Gauges, scope_queries: ScopeQueries, cut: ScopeWindow, held: int, rows: int, also: Sequence[str]
+    gauges: Gauges, scope_queries: ScopeQueries, scope_window: ScopeWindow, count: int, rows: int, also: Sequence[str]
 ) -> None:
     """Add the largest values of a scope in a window, and if not all fit, the rest as the last row."""
-    scope, window = cut
-    fits = held <= rows and not (scope is Scope.SKU and held > TOP_SKUS)
-    own = held if fits else rows - 1
-    if rows and own:
-        found = await scope_queries.top(KpiQuery(window, scope, gauges.as_of_ms), by="gmv", limit=own, also=also)
-        gauges.rows += (GaugeRow(window, scope, item.value, item.values) for item in found.answer.items)
-        if not fits and found.left_out:
-            gauges.rows.append(GaugeRow(window, scope, "", found.other, rest=True))
-        own = len(found.answer.items)
-    gauges.dropped[scope] += (held - (own if rows else 0)) * len(NAMES)
+    scope, window = scope_window
+    fits = count <= rows and not (scope is Scope.SKU and count > TOP_SKUS)
+    exported = count if fits else rows - 1
+    if rows and exported:
+        top = await scope_queries.top(KpiQuery(window, scope, gauges.as_of_ms), by="gmv", limit=exported, also=also)
+        gauges.rows += (GaugeRow(window, scope, item.value, item.values) for item in top.answer.items)
+        if not fits and top.left_out:
+            gauges.rows.append(GaugeRow(window, scope, "", top.other, rest=True))
+        exported = len(top.answer.items)
+    gauges.dropped[scope] += (count - (exported if rows else 0)) * len(NAMES)
 
 
 # Text ----------------------------------------------------------------------------------------------------------------

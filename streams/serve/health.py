@@ -51,16 +51,16 @@ async def healthz(live: LiveView) -> Response:
 async def readyz(live: LiveView) -> Response:
     """200 when Redis answers, workers have counted all partitions, and there is an as-of; otherwise 503 with the
     reasons."""
-    found, held = live.answer_status(), live.snapshot
+    status, snapshot = live.answer_status(), live.snapshot
     answer = {
-        "ready": found.live,
-        "reasons": found.reasons,
-        "codes": found.codes,
+        "ready": status.live,
+        "reasons": status.reasons,
+        "codes": status.codes,
         "now": live.now_ms(),
         "not_in_as_of": [topic.value for topic in live.settings.not_in_as_of],
-        "read_at": held.read_ms or None,
+        "read_at": snapshot.read_ms or None,
         "incomplete_since": live.state.incomplete_since_ms,
         "incomplete": {str(partition): since_ms for partition, since_ms in live.state.incomplete.items()},
-        "positions": held.positions,
+        "positions": snapshot.positions,
     }
-    return json_response(answer, 200 if found.live else 503)
+    return json_response(answer, 200 if status.live else 503)

@@ -196,10 +196,10 @@ class CompareQuery(CachedKpiQuery):
         """The answer without its frame."""
         comparer, query = Comparer(view, at_ms, self.timezone), self.at(as_of_ms)
         if self.value is None:
-            found = await comparer.every(query, self.against)
+            comparison = await comparer.every(query, self.against)
         else:
-            found = await comparer.one(query, self.value, self.against)
-        return encode_answer(found.now, **compared_answer(found, self.against, one=self.value is not None))
+            comparison = await comparer.one(query, self.value, self.against)
+        return encode_answer(comparison.now, **compared_answer(comparison, self.against, one=self.value is not None))
 
 
 @router.get("/compare", response_model=CompareOne | CompareEach)
@@ -222,9 +222,9 @@ async def compare(
 
 def compared_answer(found: ComparedAnswer, against: ComparisonPeriod, *, one: bool) -> dict[str, Any]:
     """The fields of a comparison without the frame, for one value or for each."""
-    about = {"against": against.value, "then": _then(found.at)}
-    return about | (
-        _item(found.items[0]) if one else {"count": found.now.count, "items": [_item(held) for held in found.items]}
+    fields = {"against": against.value, "then": _then(found.at)}
+    return fields | (
+        _item(found.items[0]) if one else {"count": found.now.count, "items": [_item(item) for item in found.items]}
     )
 
 
@@ -232,14 +232,14 @@ def _then(at: ComparedMoment | None) -> dict[str, Any] | None:
     return None if at is None else {"as_of": at.as_of_ms, "offset_ms": at.offset_ms, "promotion": at.promotion}
 
 
-def _item(held: ComparedItem) -> dict[str, Any]:
-    about = {"value": held.now.value or None, "then": _then(held.at), "values": held.now.values}
-    if held.then is None:
-        return about | dict.fromkeys(("compared_value", "compared", "difference", "ratio"))
-    apart = differences(held.now.values, held.then.values)
-    return about | {
-        "compared_value": held.then.value or None,
-        "compared": held.then.values,
-        "difference": {name: one.difference for name, one in apart.items()},
-        "ratio": {name: one.ratio for name, one in apart.items()},
+def _item(item: ComparedItem) -> dict[str, Any]:
+    fields = {"value": item.now.value or None, "then": _then(item.at), "values": item.now.values}
+    if item.then is None:
+        return fields | dict.fromkeys(("compared_value", "compared", "difference", "ratio"))
+    differences_by_name = differences(item.now.values, item.then.values)
+    return fields | {
+        "compared_value": item.then.value or None,
+        "compared": item.then.values,
+        "difference": {name: number.difference for name, number in differences_by_name.items()},
+        "ratio": {name: number.ratio for name, number in differences_by_name.items()},
     }

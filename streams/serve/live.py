@@ -43,7 +43,7 @@ class Live:
         self.notifier = ChangeNotifier()
         """Signals each new as-of."""
         self.as_of_count = 0
-        """Number of as-ofs so far."""
+        """Number of as-ofs published since the start."""
         self._hot = HotQueries()
         self._following = FollowerThread(settings, self._hot, self._published)
         self._published_ms: int | None = None
@@ -72,7 +72,7 @@ class Live:
             self.as_of_count += 1
             self.notifier.signal()
 
-    # Asking ----------------------------------------------------------------------------------------------------------
+    # Queries ---------------------------------------------------------------------------------------------------------
 
     async def get_answer(self, cached_query: CachedQuery[T]) -> T:
         """The answer from the newest snapshot, or computed by the view. Raises OverloadedError."""
@@ -84,8 +84,10 @@ class Live:
                 answer = snapshot.answer(cached_query)
                 if answer is not None:
                     return answer
-        making = self._following.compute(cached_query, client)
-        return await (asyncio.wrap_future(making) if self._hot.is_internal(cached_query) else _in_time(making))
+        computation = self._following.compute(cached_query, client)
+        return await (
+            asyncio.wrap_future(computation) if self._hot.is_internal(cached_query) else _in_time(computation)
+        )
 
     def precompute(self, cached_query: CachedQuery[Any]) -> None:
         """Precompute a query of the server itself."""
@@ -101,7 +103,7 @@ class Live:
         """
         return await _in_time(self._following.ask(query, current_client.get(), pause_polling=pause_polling))
 
-    # How things stand ------------------------------------------------------------------------------------------------
+    # State -----------------------------------------------------------------------------------------------------------
 
     @property
     def snapshot(self) -> AnswerSnapshot:
@@ -144,7 +146,7 @@ class Live:
         return newest_as_of(self.last_poll.state, self.last_poll.polled_ms, self.settings).ms
 
     def queryable_until_ms(self) -> int | None:
-        """The newest moment that can be queried."""
+        """The newest as-of that can be queried, epoch ms; None if there is none."""
         return queryable_until_ms(self.last_poll.state, self.last_poll.polled_ms, self.settings)
 
     def stuck(self) -> dict[Partition, UnmovedPosition]:

@@ -114,12 +114,12 @@ class ServerCollector(Collector):
             not_live.add_metric([code], code in answer_status.codes)
         yield not_live
         refused = self._live.redis_metrics.refused
-        held = GaugeMetricFamily(
+        writes_refused = GaugeMetricFamily(
             "salepulse_redis_refuses_writes", "1 for the reason why Redis refuses writes.", labels=["reason"]
         )
         for refusal in RedisRefusal:
-            held.add_metric([refusal], refused is not None and refused.why is refusal)
-        yield held
+            writes_refused.add_metric([refusal], refused is not None and refused.why is refusal)
+        yield writes_refused
         dropped = GaugeMetricFamily(
             "salepulse_series_dropped",
             "KPI series over the setting series_budget; the API has them.",
@@ -134,14 +134,14 @@ class ServerCollector(Collector):
 
     def _connections_of_http(self) -> Iterator[Metric]:
         yield _gauge("http_connections", "Open connections to this server.", len(self._connections))
-        refused = CounterMetricFamily(
+        limited = CounterMetricFamily(
             "salepulse_http_refused",
             "Connections and requests rejected or closed to protect other clients.",
             labels=["reason"],
         )
         for reason in HttpLimit:
-            refused.add_metric([reason], self._connections.limit_counts[reason])
-        yield refused
+            limited.add_metric([reason], self._connections.limit_counts[reason])
+        yield limited
 
     def _totals(self) -> Iterator[Metric]:
         families = {
@@ -163,9 +163,9 @@ class ServerCollector(Collector):
             "Offset up to which records are in the answers of this server.",
             labels=labels,
         )
-        for partition, held in sorted(self._live.state.existing_partitions.items()):
-            if held.lag is not None:
-                lag.add_metric([partition.topic, str(partition.number)], held.lag)
+        for partition, state in sorted(self._live.state.existing_partitions.items()):
+            if state.lag is not None:
+                lag.add_metric([partition.topic, str(partition.number)], state.lag)
         for name, offset in sorted(self._live.snapshot.positions.items()):
             position.add_metric(name.split("/"), offset)
         stuck = GaugeMetricFamily(
@@ -173,9 +173,9 @@ class ServerCollector(Collector):
             "How long the position of a partition has not advanced while records wait; 0 up to a minute.",
             labels=labels,
         )
-        found = self._live.stuck()
-        for partition in sorted({*self._live.state.existing_partitions, *found}):
-            for_s = found[partition].unmoved_s if partition in found else 0
+        stuck_positions = self._live.stuck()
+        for partition in sorted({*self._live.state.existing_partitions, *stuck_positions}):
+            for_s = stuck_positions[partition].unmoved_s if partition in stuck_positions else 0
             stuck.add_metric([partition.topic, str(partition.number)], for_s)
         yield lag
         yield position
@@ -247,10 +247,10 @@ def _negative_amounts(totals: Mapping[str, int]) -> Metric:
         "most; all others have rest=true.",
         labels=["channel", "coupon", "rest"],
     )
-    held = negative_amounts(totals)
-    for priced, count in held.by.items():
-        family.add_metric([priced.channel, priced.coupon, ""], count)
-    family.add_metric(["", "", "true"], held.rest)
+    amounts = negative_amounts(totals)
+    for pricing_labels, count in amounts.by.items():
+        family.add_metric([pricing_labels.channel, pricing_labels.coupon, ""], count)
+    family.add_metric(["", "", "true"], amounts.rest)
     return family
 
 

@@ -35,10 +35,10 @@ async def check_parameters(request: Request) -> None:
 
 def known_parameters(route: APIRoute) -> Mapping[str, bool]:
     """# {query parameter of a route: whether it may be repeated}, in order"""
-    held = _known.get(id(route))
-    if held is None or held[0] is not route:
-        held = _known[id(route)] = (route, _declared(route.dependant))
-    return held[1]
+    cached = _known.get(id(route))
+    if cached is None or cached[0] is not route:
+        cached = _known[id(route)] = (route, _declared(route.dependant))
+    return cached[1]
 
 
 def check(known: Mapping[str, bool], given: Mapping[str, int]) -> None:
@@ -48,8 +48,8 @@ def check(known: Mapping[str, bool], given: Mapping[str, int]) -> None:
             shown = name if len(name) <= _MOST_NAMED else f"{name[:_MOST_NAMED]}…"
             close = get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            there = f"known: {', '.join(known)}" if known else "there are none here"
-            raise ApiError(422, "unknown_parameter", f"unknown parameter {shown!r}; {there}{hint}")
+            listing = f"known: {', '.join(known)}" if known else "there are none here"
+            raise ApiError(422, "unknown_parameter", f"unknown parameter {shown!r}; {listing}{hint}")
         if times > 1 and not known[name]:
             raise ApiError(422, "invalid_parameter", f"parameter {name} is given {times} times: give it once")
 

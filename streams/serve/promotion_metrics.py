@@ -33,8 +33,8 @@ async def running_promotions(
     view: RollingView, at_ms: int, forecasts: Forecasts, baselines: Baselines, as_of_ms: int
 ) -> tuple[RunningPromotion, ...]:
     """All promotions that run at the newest as-of."""
-    found = []
-    for promotion in sorted(view.promotions.values(), key=lambda held: held.promotion_id):
+    running = []
+    for promotion in sorted(view.promotions.values(), key=lambda promotion: promotion.promotion_id):
         now = promotion_progress(promotion, as_of_ms)
         if now.state is not RunState.RUNNING:
             continue
@@ -42,8 +42,8 @@ async def running_promotions(
             outlook = await forecasts.of(view, at_ms, promotion, as_of_ms, newest=True)
         except NotAnswerableError:  # its first panes have expired: the series are absent
             outlook = None
-        found.append(RunningPromotion(promotion, now, outlook, await baselines.of(view, at_ms, promotion, as_of_ms)))
-    return tuple(found)
+        running.append(RunningPromotion(promotion, now, outlook, await baselines.of(view, at_ms, promotion, as_of_ms)))
+    return tuple(running)
 
 
 class PromotionCollector(Collector):
@@ -86,22 +86,22 @@ def promotion_families(running_promotions: Iterable[RunningPromotion], currency_
         "start, as of the last full minute; money in major currency units.",
         "kpi",
     )
-    for one in running_promotions:
-        name = one.promotion.promotion_id
-        elapsed.add_metric([name], one.now.elapsed_fraction)
-        starts.add_metric([name], one.promotion.starts_at / 1000)
-        ends.add_metric([name], one.promotion.ends_at / 1000)
-        for tier, net_gmv in one.promotion.targets or ():
+    for running in running_promotions:
+        name = running.promotion.promotion_id
+        elapsed.add_metric([name], running.now.elapsed_fraction)
+        starts.add_metric([name], running.promotion.starts_at / 1000)
+        ends.add_metric([name], running.promotion.ends_at / 1000)
+        for tier, net_gmv in running.promotion.targets or ():
             target.add_metric([name, tier], net_gmv / 10**currency_exponent)
-        if one.now.phase is not None:
-            phase.add_metric([name, one.now.phase.name], 1)
-        if one.outlook is not None:
-            forecast = one.outlook.forecast
+        if running.now.phase is not None:
+            phase.add_metric([name, running.now.phase.name], 1)
+        if running.outlook is not None:
+            forecast = running.outlook.forecast
             for bound in ("expected", "low", "high"):
                 expected.add_metric([name, bound], getattr(forecast, bound) / 10**currency_exponent)
-            for tier, net_gmv in one.promotion.targets or ():
+            for tier, net_gmv in running.promotion.targets or ():
                 probability.add_metric([name, tier], forecast.probability(net_gmv))
-        for kpi, number in one.baseline.items():
+        for kpi, number in running.baseline.items():
             if number is not None:
                 baseline.add_metric([name, kpi], number / (10**currency_exponent if kpi in MONEY_NAMES else 1))
     yield from (phase, elapsed, starts, ends, target, expected, probability, baseline)

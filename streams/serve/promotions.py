@@ -98,8 +98,8 @@ class OnePromotionAnswer(AnswerFrame, PromotionAnswer):
 
 async def get_forecasts(request: Request) -> Forecasts:
     """The forecasts of this app."""
-    held: Forecasts = request.app.state.forecasts
-    return held
+    forecasts: Forecasts = request.app.state.forecasts
+    return forecasts
 
 
 ForecastsOfApp = Annotated[Forecasts, Depends(get_forecasts)]
@@ -143,36 +143,36 @@ async def _query_promotions(
 
     async def query(view: RollingView, at_ms: int) -> tuple[int, list[PromotionAnswer]]:
         as_of_ms = view.resolve_as_of_ms(as_of, at_ms)
-        ordered = sorted(chosen(view.promotions), key=lambda held: (held.starts_at, held.promotion_id))
-        return as_of_ms, [await _promotion_answer(view, at_ms, forecasts, held, as_of_ms) for held in ordered]
+        ordered = sorted(chosen(view.promotions), key=lambda promotion: (promotion.starts_at, promotion.promotion_id))
+        return as_of_ms, [await _promotion_answer(view, at_ms, forecasts, promotion, as_of_ms) for promotion in ordered]
 
     return await live.ask(query, pause_polling=True)
 
 
 async def _promotion_answer(
-    view: RollingView, at_ms: int, forecasts: Forecasts, held: Promotion, as_of_ms: int
+    view: RollingView, at_ms: int, forecasts: Forecasts, promotion: Promotion, as_of_ms: int
 ) -> PromotionAnswer:
     newest_ms = view.as_of(at_ms).ms
     values: dict[str, Number] | None = None
     outlook: TargetOutlook | None = None
     try:
         query = KpiQuery(Window.PROMOTION, Scope.PROMOTION, as_of_ms)
-        values = (await view.one(query, held.promotion_id, at_ms)).items[0].values
+        values = (await view.one(query, promotion.promotion_id, at_ms)).items[0].values
         newest = newest_ms is not None and as_of_ms >= newest_ms
-        outlook = await forecasts.of(view, at_ms, held, as_of_ms, newest=newest)
+        outlook = await forecasts.of(view, at_ms, promotion, as_of_ms, newest=newest)
     except NotAnswerableError:
         pass  # the panes of one old promotion must not hide the others: its values are null
-    now = promotion_progress(held, as_of_ms)
+    now = promotion_progress(promotion, as_of_ms)
     return PromotionAnswer(
-        promotion_id=held.promotion_id,
-        definition=held,
+        promotion_id=promotion.promotion_id,
+        definition=promotion,
         state=now.state,
         phase=_phase_answer(now.phase, as_of_ms),
         next_phase=_phase_answer(now.next, as_of_ms),
         elapsed_ms=now.elapsed_ms,
         elapsed_fraction=now.elapsed_fraction,
         values=values,
-        targets=_target_answers(held, values, outlook),
+        targets=_target_answers(promotion, values, outlook),
         forecast=_forecast_answer(outlook),
     )
 
@@ -184,7 +184,7 @@ def _phase_answer(phase: Phase | None, as_of_ms: int) -> PhaseAnswer | None:
 
 
 def _target_answers(
-    held: Promotion, values: dict[str, Number] | None, outlook: TargetOutlook | None
+    promotion: Promotion, values: dict[str, Number] | None, outlook: TargetOutlook | None
 ) -> list[TargetAnswer]:
     return [
         TargetAnswer(
@@ -193,7 +193,7 @@ def _target_answers(
             attainment=values[f"target_attainment.{tier}"] if values else None,
             probability=None if outlook is None else outlook.forecast.probability(target),
         )
-        for tier, target in held.targets or ()
+        for tier, target in promotion.targets or ()
     ]
 
 

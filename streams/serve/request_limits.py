@@ -58,19 +58,19 @@ class RequestLimits:
         return None
 
     async def _with_body(self, headers: dict[bytes, bytes], scope: Scope, receive: Receive, send: Send) -> None:
-        held = _HeldBody()
+        body = _HeldBody()
         try:
-            refusal = await self._received(held, headers, receive)
-            if held.gone:
+            refusal = await self._received(body, headers, receive)
+            if body.gone:
                 return
             if refusal is None:
-                await self._app(scope, _Replayed(b"".join(held.parts), receive), send)
+                await self._app(scope, _Replayed(b"".join(body.parts), receive), send)
             else:
                 await refusal(scope, receive, send)
         finally:
-            self._held -= held.size
+            self._held -= body.size
 
-    async def _received(self, held: _HeldBody, headers: dict[bytes, bytes], receive: Receive) -> Response | None:
+    async def _received(self, body: _HeldBody, headers: dict[bytes, bytes], receive: Receive) -> Response | None:
         """Receive the whole body; returns the refusal, or None."""
         declared = headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > MAX_BODY_BYTES:
@@ -81,13 +81,13 @@ class RequestLimits:
                 while more:
                     message = await receive()
                     if message["type"] != "http.request":
-                        held.gone = True
+                        body.gone = True
                         return None
                     more, part = message.get("more_body", False), message.get("body", b"")
-                    held.parts.append(part)
-                    held.size += len(part)
+                    body.parts.append(part)
+                    body.size += len(part)
                     self._held += len(part)
-                    if held.size > MAX_BODY_BYTES:
+                    if body.size > MAX_BODY_BYTES:
                         return await self._too_large(headers, receive)
                     if self._held > MAX_HELD_BYTES:
                         text = "too many request bodies are being received: retry in a few seconds"

@@ -88,16 +88,16 @@ async def series(
     newest_ms = live.newest_ms() or (end is not None and live.queryable_until_ms()) or require_ready(live)
     moments, query = _moments(newest_ms, start, end, step), KpiQuery(window, scope, None, promotion or None)
     points = await live.ask(lambda view, at_ms: view.series(query, row, name, moments, at_ms))
-    about: dict[str, Any] = {"name": name, "window": window, "scope": scope, "value": row or None, "points": points}
+    fields: dict[str, Any] = {"name": name, "window": window, "scope": scope, "value": row or None, "points": points}
     if compare is not None:
         zone = live.settings.timezone
         compared = await live.ask(
             lambda view, at_ms: Comparer(view, at_ms, zone).series(query, row, name, moments, compare)
         )
-        about["compared"] = ComparedPoints(
+        fields["compared"] = ComparedPoints(
             against=compare, offset_ms=compared.offset_ms, promotion=compared.promotion, points=compared.points
         )
-    return json_response(frame_fields(live, newest_ms, newest=True) | about)
+    return json_response(frame_fields(live, newest_ms, newest=True) | fields)
 
 
 def _moments(newest_ms: int, start: int | None, end: int | None, step: int) -> range:

@@ -83,34 +83,34 @@ async def shipping(
 ) -> Response:
     """Waiting and overdue orders, durations, and expected breaches of the next hours."""
     require_ready(live)
-    found = await live.ask(lambda view, at_ms: shipping_report(view, window, by, hours, at_ms), pause_polling=True)
+    report = await live.ask(lambda view, at_ms: shipping_report(view, window, by, hours, at_ms), pause_polling=True)
     return json_response(
-        frame_fields(live, found.as_of_ms, newest=True)
+        frame_fields(live, report.as_of_ms, newest=True)
         | {
             "window": window,
             "by": by,
-            "whole": _group_fields(found.whole),
-            "items": [{"value": held.value, **_group_fields(held)} for held in found.items],
-            "hazard_per_hour": found.hazard_per_hour,
+            "whole": _group_fields(report.whole),
+            "items": [{"value": group.value, **_group_fields(group)} for group in report.items],
+            "hazard_per_hour": report.hazard_per_hour,
             "forecast": [
                 {
-                    "start": ahead.start_s * 1000,
-                    "end": ahead.end_s * 1000,
-                    "falling_due": ahead.falling_due,
-                    "expected": ahead.expected,
-                    "low": ahead.low,
-                    "high": ahead.high,
+                    "start": breaches.start_s * 1000,
+                    "end": breaches.end_s * 1000,
+                    "falling_due": breaches.falling_due,
+                    "expected": breaches.expected,
+                    "low": breaches.low,
+                    "high": breaches.high,
                 }
-                for ahead in found.forecast
+                for breaches in report.forecast
             ],
         }
     )
 
 
-def _group_fields(held: ShippingGroup) -> dict[str, object]:
+def _group_fields(group: ShippingGroup) -> dict[str, object]:
     return {
-        "values": dict(held.values),
-        "shipped_in_time": held.shipped_in_time,
-        "ship": asdict(held.ship),
-        "delivery": asdict(held.delivery),
+        "values": dict(group.values),
+        "shipped_in_time": group.shipped_in_time,
+        "ship": asdict(group.ship),
+        "delivery": asdict(group.delivery),
     }

@@ -44,14 +44,14 @@ def parse_event_id(text: str) -> StreamPosition:
     >>> parse_event_id("1764590400000.")
     StreamPosition(as_of_ms=1764590400000, change=None)
     """
-    found = _ID.fullmatch(text)
-    if found is None:
+    match = _ID.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is not an event id of this stream")
-    as_of, ms, number = found.groups()
+    as_of, ms, number = match.groups()
     return StreamPosition(None if as_of is None else int(as_of), None if ms is None else (int(ms), int(number)))
 
 
 def event(name: str, data: bytes, seen: StreamPosition | None = None) -> bytes:
     """One event. `data`: JSON in one line; `seen`: the client's position after it."""
-    at = b"" if seen is None else f"id: {seen}\n".encode()
-    return b"event: %b\n%bdata: %b\n\n" % (name.encode(), at, data)
+    id_line = b"" if seen is None else f"id: {seen}\n".encode()
+    return b"event: %b\n%bdata: %b\n\n" % (name.encode(), id_line, data)

@@ -111,18 +111,18 @@ async def whole_stock(
     """SKUs out of stock with GMV at risk, and SKUs that run out next."""
     if as_of is None:
         require_ready(live)
-    found = await live.ask(
+    outlook = await live.ask(
         lambda view, at_ms: StockOutlook(view, live.settings, at_ms).of_shop(n, as_of), pause_polling=True
     )
     return json_response(
-        frame_fields(live, found.as_of_ms, newest=as_of is None)
-        | {name: found.values[name] for name in ("stockout_skus", "stock_fill_rate")}
+        frame_fields(live, outlook.as_of_ms, newest=as_of is None)
+        | {name: outlook.values[name] for name in ("stockout_skus", "stock_fill_rate")}
         | {
-            "gmv_at_risk_per_hour": found.gmv_at_risk_per_hour,
+            "gmv_at_risk_per_hour": outlook.gmv_at_risk_per_hour,
             "out": [
-                {"value": held.value, "values": held.values, "outage": _outage(outage)} for held, outage in found.out
+                {"value": item.value, "values": item.values, "outage": _outage(outage)} for item, outage in outlook.out
             ],
-            "soon": found.soon,
+            "soon": outlook.soon,
         }
     )
 
@@ -137,39 +137,39 @@ async def stock_of_sku(
     """Stock, sales and outlook of one SKU."""
     if as_of is None:
         require_ready(live)
-    found = await live.ask(
+    outlook = await live.ask(
         lambda view, at_ms: StockOutlook(view, live.settings, at_ms).of_sku(sku, promotion or None, as_of),
         pause_polling=True,
     )
-    return json_response(frame_fields(live, found.as_of_ms, newest=as_of is None) | _of_sku(found))
+    return json_response(frame_fields(live, outlook.as_of_ms, newest=as_of is None) | _of_sku(outlook))
 
 
-def _of_sku(found: SkuOutlook) -> dict[str, Any]:
-    values = found.values
+def _of_sku(outlook: SkuOutlook) -> dict[str, Any]:
+    values = outlook.values
     return {
-        "sku": found.sku,
-        "promotion": found.promotion,
+        "sku": outlook.sku,
+        "promotion": outlook.promotion,
         "available": values["stock_available"],
-        "sold": found.sold,
+        "sold": outlook.sold,
         "sell_through": values["sell_through"],
         "minutes_to_stockout": values["minutes_to_stockout"],
-        "stockout": _stockout(found.stockout),
+        "stockout": _stockout(outlook.stockout),
         "oversold_units": values["oversold_units"],
-        "outage": None if found.outage is None else _outage(found.outage),
-        "units_per_hour": found.units_per_hour,
-        "replenish": found.replenish,
-        "overstock": found.overstock,
-        "abc": found.abc,
+        "outage": None if outlook.outage is None else _outage(outlook.outage),
+        "units_per_hour": outlook.units_per_hour,
+        "replenish": outlook.replenish,
+        "overstock": outlook.overstock,
+        "abc": outlook.abc,
         "warehouses": [
             {"warehouse": shelf.warehouse, "units": shelf.units, "counted_at": shelf.counted_ms}
-            for shelf in found.shelves
+            for shelf in outlook.shelves
         ],
     }
 
 
-def _stockout(held: StockOutInterval | None) -> dict[str, float | None] | None:
-    return None if held is None else {"low": held.low, "high": held.high, "coverage": COVERAGE}
+def _stockout(interval: StockOutInterval | None) -> dict[str, float | None] | None:
+    return None if interval is None else {"low": interval.low, "high": interval.high, "coverage": COVERAGE}
 
 
-def _outage(held: Outage) -> dict[str, int | None]:
-    return {"since": held.since_ms, "gmv_at_risk_per_hour": held.gmv_at_risk_per_hour}
+def _outage(outage: Outage) -> dict[str, int | None]:
+    return {"since": outage.since_ms, "gmv_at_risk_per_hour": outage.gmv_at_risk_per_hour}

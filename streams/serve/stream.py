@@ -81,8 +81,8 @@ class SseSubscriber:
         self._gap_unchecked = False
         if self._change is None:
             self._change = feed.read_to
-        while found := await feed.after(self._change):
-            for change in found:
+        while entries := await feed.after(self._change):
+            for change in entries:
                 self._change = change.entry_id
                 yield event("alert", change.json, self.position)
 

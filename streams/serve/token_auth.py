@@ -31,13 +31,13 @@ class TokenAuth:
         await (self._app if refusal is None else refusal)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        right = required_scope(scope.get("method", ""), scope["path"])
-        if right is None:
+        needed = required_scope(scope.get("method", ""), scope["path"])
+        if needed is None:
             return None
-        given = Headers(scope=scope).get("authorization")
-        if given is None:
+        header = Headers(scope=scope).get("authorization")
+        if header is None:
             return _unknown("this needs a token: send the header `Authorization: Bearer TOKEN`")
-        secret = secret_of_header(given)
+        secret = secret_of_header(header)
         token = None if secret is None else self._tokens.find(secret)
         if token is None:
             return _unknown("unknown token: create one with `salepulse tokens create`")
@@ -46,12 +46,12 @@ class TokenAuth:
                 f"token {token.name!r} expired at {format_utc(token.expires_ms)}: create a new one with `salepulse "
                 "tokens create`"
             )
-        if not token.scope.includes(right):
+        if not token.scope.includes(needed):
             return error_response(
                 403,
                 "forbidden",
-                f"this needs a token of scope {right}, and {token.name!r} has scope {token.scope}: create one with "
-                f"`salepulse tokens create NAME --scope {right}`",
+                f"this needs a token of scope {needed}, and {token.name!r} has scope {token.scope}: create one with "
+                f"`salepulse tokens create NAME --scope {needed}`",
             )
         current_client.set(token.name)
         return None

@@ -38,7 +38,7 @@ class Catalog:
         self._regular = _cumulative(self._popularity)
         self._boosted = _cumulative(self._popularity * np.where(self.promoted, boost, 1.0))
         self.rooms: Ints = rng.integers(0, min(size, 50 * ROOM_SKUS), (len(config.live_rooms) + 1, ROOM_SKUS))
-        """[live room, place]: product shown"""
+        """[live room, index]: product shown"""
         self._fragments(config)
 
     @staticmethod
@@ -56,9 +56,9 @@ class Catalog:
     def _fragments(self, config: SimulationConfig) -> None:
         names = [sku_name(i).encode() for i in range(config.skus)]
         categories = [label.encode() for label in config.categories]
-        of = [categories[code] for code in self.category.tolist()]
+        category_of = [categories[code] for code in self.category.tolist()]
         self.names: Objects = objects(names)
-        pairs = list(zip(names, of, strict=True))
+        pairs = list(zip(names, category_of, strict=True))
         words = [(word.encode(), category) for category in categories for word in KEYWORDS]
         self.click: Objects = objects([b',"sku":"%b","category":"%b"' % pair for pair in pairs])
         self.line: Objects = objects([b'{"sku":"%b","category":"%b","qty":' % pair for pair in pairs])

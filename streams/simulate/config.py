@@ -14,10 +14,10 @@ class SimulationError(UsageError):
     """Invalid configuration or incident."""
 
 
-def _check_shares(of: Funnel | Disorder, besides: tuple[str, ...]) -> None:
-    for name in (one.name for one in fields(of) if one.name not in besides):
-        if not 0 <= getattr(of, name) <= 1:
-            raise SimulationError(f"{name} is {getattr(of, name)}: a share must be between 0 and 1")
+def _check_shares(shares: Funnel | Disorder, exempt: tuple[str, ...]) -> None:
+    for name in (share_field.name for share_field in fields(shares) if share_field.name not in exempt):
+        if not 0 <= getattr(shares, name) <= 1:
+            raise SimulationError(f"{name} is {getattr(shares, name)}: a share must be between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Funnel:
     def __post_init__(self) -> None:
         if self.steps <= 1 or self.impressions < 0 or self.comments < 0:
             raise SimulationError("steps must be > 1, impressions and comments >= 0")
-        _check_shares(self, besides=("steps", "impressions", "comments"))
+        _check_shares(self, exempt=("steps", "impressions", "comments"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class Disorder:
     def __post_init__(self) -> None:
         if min(self.late_max_s, self.latency_s, self.skew_ms) < 0:
             raise SimulationError("late_max_s, latency_s and skew_ms must not be negative")
-        _check_shares(self, besides=("late_max_s", "latency_s", "skew_ms"))
+        _check_shares(self, exempt=("late_max_s", "latency_s", "skew_ms"))
 
 
 DAY_MS = 86_400_000

@@ -33,9 +33,9 @@ class RunContext:
         effects = IncidentEffects(config)
         return cls(config, run, Catalog(config), Audience(config, run), effects)
 
-    def rng(self, purpose: Purpose, place: int) -> np.random.Generator:
+    def rng(self, purpose: Purpose, slice_index: int) -> np.random.Generator:
         """The random generator of a purpose in a slice."""
-        return stream(self.config.seed, purpose, place)
+        return stream(self.config.seed, purpose, slice_index)
 
 
 @dataclass(frozen=True, slots=True)

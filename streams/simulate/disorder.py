@@ -18,23 +18,25 @@ TOPIC_CODE: Bytes = np.array([EVENT_TOPICS.index(kind.topic) for kind in Simulat
 """[type]: index of its topic in EVENT_TOPICS"""
 
 
-def send(world: RunContext, rows: EventColumns, first_number: int, place: int) -> EventColumns:
+def send(world: RunContext, rows: EventColumns, first_number: int, slice_index: int) -> EventColumns:
     """Rows that arrive within the run, unordered, with ids, clock skew, arrival times and duplicates."""
     config = world.config
-    rng = world.rng(Purpose.DISORDER, place)
+    rng = world.rng(Purpose.DISORDER, slice_index)
     number = first_number + np.arange(len(rows), dtype=np.int64)
-    delay, doubled = _delays(world, rng, len(rows)), rng.random(len(rows)) < config.disorder.repeat_share
-    again = (200 + rng.exponential(REPEAT_MEAN_MS, len(rows))).astype(np.int64)
+    delay, is_repeated = _delays(world, rng, len(rows)), rng.random(len(rows)) < config.disorder.repeat_share
+    repeat_delay = (200 + rng.exponential(REPEAT_MEAN_MS, len(rows))).astype(np.int64)
     arrival, sent = _silence(world, rows, rows.arrival + delay)
     sent &= (rows.ts >= config.start_ms) & (arrival < config.end_ms)
     ts = np.maximum(rows.ts + _skew(world, rows), config.start_ms)
     rows = replace(rows, ts=ts, arrival=arrival, number=number)
-    return concat([rows.take(np.flatnonzero(sent)), _repeats(rows, sent & doubled, arrival + again, config.end_ms)])
+    return concat(
+        [rows.take(np.flatnonzero(sent)), _repeats(rows, sent & is_repeated, arrival + repeat_delay, config.end_ms)]
+    )
 
 
-def _repeats(rows: EventColumns, doubled: Bools, arrival: Ints, end_ms: int) -> EventColumns:
+def _repeats(rows: EventColumns, is_repeated: Bools, arrival: Ints, end_ms: int) -> EventColumns:
     """Duplicates that arrive within the run."""
-    index = np.flatnonzero(doubled & (arrival < end_ms))
+    index = np.flatnonzero(is_repeated & (arrival < end_ms))
     return replace(rows.take(index), repeat=np.ones(len(index), dtype=np.bool_), arrival=arrival[index])
 
 

@@ -56,24 +56,26 @@ class IncidentEffects:
                 hit &= dims[dimension] == code
         return hit
 
-    def sampled(self, incident: Incident, rows: int, site: ChanceSite, place: int) -> Bools:
-        """Sample rows with the incident's size as probability. `place`: the slice."""
-        rng = stream(self._seed, Purpose.INCIDENT, incident.index, site, place)
+    def sampled(self, incident: Incident, rows: int, site: ChanceSite, slice_index: int) -> Bools:
+        """Sample rows with the incident's size as probability. `slice_index`: selects the random stream."""
+        rng = stream(self._seed, Purpose.INCIDENT, incident.index, site, slice_index)
         sampled: Bools = rng.random(rows) < incident.size
         return sampled
 
-    def sampled_hits(self, kind: str, at: Ints, dims: Dims, site: ChanceSite, place: int, **options: str) -> Bools:
+    def sampled_hits(
+        self, kind: str, at: Ints, dims: Dims, site: ChanceSite, slice_index: int, **options: str
+    ) -> Bools:
         """Rows hit by incidents with these options, sampled by their size."""
         sampled_hits = np.zeros(len(at), dtype=np.bool_)
         for incident, hit in self.hits(kind, at, dims):
             if all(incident.option(name) == value for name, value in options.items()):
-                sampled_hits |= hit & self.sampled(incident, len(at), site, place)
+                sampled_hits |= hit & self.sampled(incident, len(at), site, slice_index)
         return sampled_hits
 
-    def postpone(self, at: Ints, dims: Dims, place: int) -> Ints:
+    def postpone(self, at: Ints, dims: Dims, slice_index: int) -> Ints:
         """Move times within an `order_stop` to its end plus a few seconds."""
         for incident, hit in self.hits("order_stop", at, dims):
-            rng = stream(self._seed, Purpose.INCIDENT, incident.index, ChanceSite.WAIT, place)
+            rng = stream(self._seed, Purpose.INCIDENT, incident.index, ChanceSite.WAIT, slice_index)
             wait = rng.exponential(1000.0, len(at)).astype(np.int64)
             at = np.where(hit, incident.end_ms + wait, at)
         return at

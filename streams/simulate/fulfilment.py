@@ -63,14 +63,14 @@ class _Parcels:
     def _hold(self, planned: Ints) -> tuple[Ints, Bools, Ints]:
         """Postpone dispatches due in a `ship_delay` to shortly after its end."""
         dims = {"region": self._region, "warehouse": self._warehouse}
-        at, held, effects = planned, np.zeros(len(planned), dtype=np.bool_), self._scene.effects
+        at, postponed, effects = planned, np.zeros(len(planned), dtype=np.bool_), self._scene.effects
         for incident, hit in effects.hits("ship_delay", planned, dims):
             hit &= effects.sampled(incident, len(hit), ChanceSite.DISPATCH, self._scene.slice_index)
             spread = (incident.end_ms - incident.start_ms) / 10
             wait = (self._rng.random(len(hit)) * spread).astype(np.int64)
             at = np.where(hit, incident.end_ms + wait, at)
-            held |= hit
-        return planned, held, at
+            postponed |= hit
+        return planned, postponed, at
 
     def rows(self) -> list[EventColumns]:
         everything = np.ones(len(self._order), dtype=np.bool_)
@@ -99,17 +99,22 @@ class _Parcels:
         carriers = [label.encode() for label in config.carriers]
         regions = [label.encode() for label, _ in config.regions]
         warehouses = [b'"warehouse":"%b","source":"wms-%d"' % (w.encode(), i) for i, w in enumerate(config.warehouses)]
-        places = zip(key, carrier, self._region.tolist(), self._warehouse.tolist(), strict=True)
+        parcels = zip(key, carrier, self._region.tolist(), self._warehouse.tolist(), strict=True)
         form = b'"order_id":"%b","carrier":"%b","region":"%b",%b'
-        return objects([form % (order, carriers[c], regions[r], warehouses[w]) for order, c, r, w in places])
+        return objects([form % (order, carriers[c], regions[r], warehouses[w]) for order, c, r, w in parcels])
 
     def _returns(self) -> list[EventColumns]:
         """Return the first line some days after delivery, then refund it (at most the order's amount)."""
         rng, speed, size = self._rng, self._scene.config.ship_speed, len(self._order)
-        back = rng.random(size) < self._scene.config.funnel.returned
+        is_returned = rng.random(size) < self._scene.config.funnel.returned
         at = self._delivered + lognormal_ms(rng, size, RETURN_MEDIAN_H * HOUR_S, 0.5, speed)
         refunded_at = at + lognormal_ms(rng, size, REFUND_MEDIAN_H * HOUR_S, 0.5, speed)
-        at, refunded_at, order, line = at[back], refunded_at[back], self._order[back], self._line[back]
+        at, refunded_at, order, line = (
+            at[is_returned],
+            refunded_at[is_returned],
+            self._order[is_returned],
+            self._line[is_returned],
+        )
         dims = self._scene.sessions.dims(self._orders.session[order])
         refunded_at = self._scene.effects.postpone(refunded_at, dims, self._scene.slice_index)
         lines, key = self._orders.lines, self._orders.key[order]
@@ -118,18 +123,18 @@ class _Parcels:
         categories = [self._scene.config.categories[code].encode() for code in catalog.category[sku].tolist()]
         fields = (catalog.names[sku].tolist(), categories, lines.qty[line].tolist())
         form = b'"order_id":"%b","sku":"%b","category":"%b","qty":%d,"source":"wms-%d"'
-        parts = zip(key.tolist(), *fields, self._warehouse[back].tolist(), strict=True)
+        parts = zip(key.tolist(), *fields, self._warehouse[is_returned].tolist(), strict=True)
         bodies = objects([form % one for one in parts])
         money_rows = draft(
             SimulatedEventType.ORDER_REFUNDED,
             refunded_at,
             key=key,
             body=self._orders.body[order],
-            producer=self._producer_of_order[back],
+            producer=self._producer_of_order[is_returned],
             value=money,
             tail=b',"reason":"returned"',
         )
         return [
-            draft(SimulatedEventType.RETURN_RECEIVED, at, key=key, body=bodies, producer=self._warehouse[back]),
+            draft(SimulatedEventType.RETURN_RECEIVED, at, key=key, body=bodies, producer=self._warehouse[is_returned]),
             money_rows,
         ]

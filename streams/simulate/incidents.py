@@ -257,8 +257,8 @@ def _choice(spec: str, key: str, value: str, kind: IncidentKind) -> str:
 def _check_source(spec: str, options: Mapping[str, str], config: SimulationConfig) -> None:
     """Check that the source is a producer of the topic."""
     topic, source = options["topic"], options.get("source")
-    name, many = SOURCES[topic], len(config.warehouses) if topic == "logistics" else config.producers
-    known = [f"{name}-{i}" for i in range(many)]
+    name, count = SOURCES[topic], len(config.warehouses) if topic == "logistics" else config.producers
+    known = [f"{name}-{i}" for i in range(count)]
     if source is not None and source not in known:
         raise SimulationError(f"incident {spec!r}: no source {source!r} writes {topic}; there are {', '.join(known)}")
 

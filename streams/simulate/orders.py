@@ -167,12 +167,12 @@ def _bodies(
     sessions, items = scene.sessions, _items(scene, lines.sku, lines.qty, lines.unit_price)
     ends = [*lines.first.tolist()[1:], len(items)]
     joined = [b",".join(items[begin:end]) for begin, end in zip(lines.first.tolist(), ends, strict=False)]
-    discounts = [b',"discount":%d' % one if one else b"" for one in discount.tolist()]
-    firsts = [b',"first_order":true' if one else b"" for one in is_first.tolist()]
-    who, shared = sessions.key[session].tolist(), sessions.order_body[session].tolist()
+    discounts = [b',"discount":%d' % amount if amount else b"" for amount in discount.tolist()]
+    firsts = [b',"first_order":true' if first else b"" for first in is_first.tolist()]
+    users, shared = sessions.key[session].tolist(), sessions.order_body[session].tolist()
     return [
-        b'"order_id":"%b","user_id":"%b","items":[%b]%b,"shipping_fee":%d%b%b' % one
-        for one in zip(key, who, joined, discounts, fee.tolist(), shared, firsts, strict=True)
+        b'"order_id":"%b","user_id":"%b","items":[%b]%b,"shipping_fee":%d%b%b' % fields
+        for fields in zip(key, users, joined, discounts, fee.tolist(), shared, firsts, strict=True)
     ]
 
 
@@ -180,8 +180,8 @@ def bodies_of_lines(scene: SliceContext, orders: Orders, order: Ints, line: Ints
     """JSON of events of orders about one of their lines."""
     sessions, lines, session = scene.sessions, orders.lines, orders.session[order]
     items = _items(scene, lines.sku[line], lines.qty[line], lines.unit_price[line])
-    held = (orders.key[order].tolist(), sessions.key[session].tolist(), items, sessions.order_body[session].tolist())
-    return [b'"order_id":"%b","user_id":"%b","items":[%b]%b' % one for one in zip(*held, strict=True)]
+    columns = (orders.key[order].tolist(), sessions.key[session].tolist(), items, sessions.order_body[session].tolist())
+    return [b'"order_id":"%b","user_id":"%b","items":[%b]%b' % fields for fields in zip(*columns, strict=True)]
 
 
 def _items(scene: SliceContext, sku: Ints, qty: Ints, unit_price: Ints) -> list[bytes]:

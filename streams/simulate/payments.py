@@ -75,29 +75,33 @@ def payment_events(scene: SliceContext, orders: Orders, stock: SimulatedStock) -
     """All events of orders except those caused by shipping. Cancelled units return to `stock`."""
     rng, config = scene.rng(Purpose.PAYMENTS), scene.config
     order_rows = _OrderRows(scene, orders, scene.sessions.dims(orders.session))
-    everyone = np.ones(len(orders), dtype=np.bool_)
+    all_orders = np.ones(len(orders), dtype=np.bool_)
     attempts, paid, at, gives_up_at = _attempts(order_rows, rng)
     called_off, off_at = _called_off(order_rows, paid, at, rng)
     timeout = orders.created + round(UNPAID_S * 1000 / config.day_speed)
     cancelled_at = np.where(called_off, off_at, order_rows.waits(np.maximum(timeout, gives_up_at + 1000)))
     cancelled = called_off | ~paid
-    why = np.where(called_off, CALL_OFFS[rng.integers(0, len(CALL_OFFS), len(orders))], b',"reason":"unpaid"')
+    reason = np.where(called_off, CALL_OFFS[rng.integers(0, len(CALL_OFFS), len(orders))], b',"reason":"unpaid"')
     refunded_at = order_rows.waits(off_at + rng.integers(200, 3000, len(orders)))
     partial = paid & ~called_off & (rng.random(len(orders)) < config.funnel.partial_refund)
     delay = lognormal_ms(rng, len(orders), PARTIAL_MEDIAN_S, CALL_OFF_SIGMA, config.day_speed)
-    part = (orders.amount * rng.uniform(0.1, 0.5, len(orders))).astype(np.int64)
+    partial_amount = (orders.amount * rng.uniform(0.1, 0.5, len(orders))).astype(np.int64)
     line_cancelled = (cancelled & (orders.created >= config.start_ms))[
         orders.lines.order
     ]  # earlier orders were not deducted
     stock.release(orders.lines.sku[line_cancelled], orders.lines.qty[line_cancelled])
     rows = [
-        order_rows.rows(SimulatedEventType.ORDER_CREATED, everyone, orders.created),
+        order_rows.rows(SimulatedEventType.ORDER_CREATED, all_orders, orders.created),
         *attempts,
         order_rows.rows(SimulatedEventType.ORDER_PAID, paid, at, orders.amount),
-        order_rows.rows(SimulatedEventType.ORDER_CANCELLED, cancelled, cancelled_at, tail=why),
-        order_rows.rows(SimulatedEventType.ORDER_REFUNDED, called_off, refunded_at, orders.amount, why),
+        order_rows.rows(SimulatedEventType.ORDER_CANCELLED, cancelled, cancelled_at, tail=reason),
+        order_rows.rows(SimulatedEventType.ORDER_REFUNDED, called_off, refunded_at, orders.amount, reason),
         order_rows.rows(
-            SimulatedEventType.ORDER_REFUNDED, partial, order_rows.waits(at + delay), part, b',"reason":"compensation"'
+            SimulatedEventType.ORDER_REFUNDED,
+            partial,
+            order_rows.waits(at + delay),
+            partial_amount,
+            b',"reason":"compensation"',
         ),
         *_lines_cancelled(order_rows, paid & ~called_off & ~partial, at, stock),
     ]
@@ -114,21 +118,21 @@ def _attempts(order_rows: _OrderRows, rng: np.random.Generator) -> tuple[list[Ev
     paid, paid_at = np.zeros(size, dtype=np.bool_), at
     rows = []
     for attempt in range(ATTEMPTS):
-        works, again = rng.random(size) < config.funnel.payment, rng.random(size) < config.funnel.retry
-        broken = effects.sampled_hits(
+        succeeds, retries = rng.random(size) < config.funnel.payment, rng.random(size) < config.funnel.retry
+        gateway_failed = effects.sampled_hits(
             "payment_failures",
             at,
             order_rows.dims,
             ChanceSite.PAYMENT,
             order_rows.scene.slice_index * ATTEMPTS + attempt,
         )
-        why = np.where(broken, GATEWAY, FAILURES[rng.integers(0, len(FAILURES), size)])
-        pays = trying & works & ~broken
-        paid_at = np.where(pays, at, paid_at)
-        paid |= pays
-        failed = trying & ~pays
-        rows.append(order_rows.rows(SimulatedEventType.PAYMENT_FAILED, failed, at, tail=why))
-        trying = failed & again
+        reason = np.where(gateway_failed, GATEWAY, FAILURES[rng.integers(0, len(FAILURES), size)])
+        paid_now = trying & succeeds & ~gateway_failed
+        paid_at = np.where(paid_now, at, paid_at)
+        paid |= paid_now
+        failed = trying & ~paid_now
+        rows.append(order_rows.rows(SimulatedEventType.PAYMENT_FAILED, failed, at, tail=reason))
+        trying = failed & retries
         wait = lognormal_ms(rng, size, RETRY_MEDIAN_S, PAY_SIGMA, config.shop_speed)
         at = np.where(trying, order_rows.waits(at + wait), at)
     return rows, paid, paid_at, at
@@ -139,29 +143,31 @@ def _lines_cancelled(order_rows: _OrderRows, kept: Bools, at: Ints, stock: Simul
     scene, orders, lines = order_rows.scene, order_rows.orders, order_rows.orders.lines
     rng, size = scene.rng(Purpose.PARTS), len(orders)
     last = np.append(lines.first[1:], len(lines.sku))[:size] - 1
-    loses = kept & (last > lines.first) & (rng.random(size) < scene.config.funnel.line_cancelled)
+    cancels_line = kept & (last > lines.first) & (rng.random(size) < scene.config.funnel.line_cancelled)
     cancelled_at = order_rows.waits(
         at + lognormal_ms(rng, size, CALL_OFF_MEDIAN_S, CALL_OFF_SIGMA, scene.config.day_speed)
     )
     refunded_at = order_rows.waits(cancelled_at + rng.integers(200, 3000, size))
-    order, line = np.flatnonzero(loses), last[loses]
+    order, line = np.flatnonzero(cancels_line), last[cancels_line]
     worth = lines.qty * lines.unit_price
     goods = np.bincount(lines.order, weights=worth, minlength=size).astype(np.int64)[order]
-    part = np.where(goods, orders.amount[order] * worth[line] // np.maximum(goods, 1), 0)
-    taken = orders.created[order] >= scene.config.start_ms
-    stock.release(lines.sku[line][taken], lines.qty[line][taken])
+    refund = np.where(goods, orders.amount[order] * worth[line] // np.maximum(goods, 1), 0)
+    was_deducted = orders.created[order] >= scene.config.start_ms
+    stock.release(lines.sku[line][was_deducted], lines.qty[line][was_deducted])
     key, body = orders.key[order], objects(bodies_of_lines(scene, orders, order, line))
-    producer, why = scene.sessions.producer[orders.session[order]], b',"reason":"out_of_stock"'
+    producer, reason = scene.sessions.producer[orders.session[order]], b',"reason":"out_of_stock"'
     return [
-        draft(SimulatedEventType.ORDER_CANCELLED, cancelled_at[order], key=key, body=body, producer=producer, tail=why),
+        draft(
+            SimulatedEventType.ORDER_CANCELLED, cancelled_at[order], key=key, body=body, producer=producer, tail=reason
+        ),
         draft(
             SimulatedEventType.ORDER_REFUNDED,
             refunded_at[order],
             key=key,
             body=body,
             producer=producer,
-            value=part,
-            tail=why,
+            value=refund,
+            tail=reason,
         ),
     ]
 

@@ -33,14 +33,14 @@ class Shop:
         self._sessions = 0
         self._orders = 0
 
-    def open(self, starts: Ints, place: int) -> tuple[EventColumns, EventColumns]:
+    def open(self, starts: Ints, slice_index: int) -> tuple[EventColumns, EventColumns]:
         """Clicks and other events of the sessions that start at `starts` (epoch ms), unordered."""
         world = self._world
-        sessions = world.audience.arrive(starts, self._sessions, world.rng(Purpose.SESSIONS, place))
+        sessions = world.audience.arrive(starts, self._sessions, world.rng(Purpose.SESSIONS, slice_index))
         self._sessions += len(sessions)
         if not len(sessions):
             return NO_ROWS, NO_ROWS
-        scene = SliceContext(world, sessions, place)
+        scene = SliceContext(world, sessions, slice_index)
         clicks, carts = browse(scene)
         checkout_rows, checkouts = check_out(scene, carts)
         orders = place_orders(scene, carts, checkouts, self._stock, self._customers, self._orders)

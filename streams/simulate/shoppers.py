@@ -115,13 +115,13 @@ class Audience:
         campaign = np.where(from_ad, 1 + rng.integers(0, len(config.campaigns), size), 0).astype(np.uint8)
         promotion = self._in_promotion(starts, rng)
         regions, variants, channels = len(config.regions), len(config.variants), len(config.channels)
-        who = _mixed((region, regions), (member, 2), (variant, variants), (producer, config.producers))
+        user_part = _mixed((region, regions), (member, 2), (variant, variants), (producer, config.producers))
         rooms, campaigns = len(config.live_rooms) + 1, len(config.campaigns) + 1
-        visit = _mixed((channel, channels), (promotion, 2), (campaign, campaigns), (room, rooms))
+        visit_part = _mixed((channel, channels), (promotion, 2), (campaign, campaigns), (room, rooms))
         number = first_number + np.arange(size, dtype=np.int64)
         key = objects([b"u-%07d" % u for u in user.tolist()])
-        body = self._bodies(key, number, device, visit, who)
-        order_body: Objects = self._visit_parts[visit] + self._user_parts[b"oms"][who]
+        body = self._bodies(key, number, device, visit_part, user_part)
+        order_body: Objects = self._visit_parts[visit_part] + self._user_parts[b"oms"][user_part]
         return Sessions(
             start=starts,
             user=user,
@@ -143,7 +143,7 @@ class Audience:
         form = b'"user_id":"%b","session_id":"s-' + self._run + b'-%x"%b%b%b'
         parts = (self._device_parts[device], self._visit_parts[visit], self._user_parts[b"collector"][who])
         columns = [column.tolist() for column in (key, number, *parts)]
-        return objects([form % one for one in zip(*columns, strict=True)])
+        return objects([form % fields for fields in zip(*columns, strict=True)])
 
     def _in_promotion(self, starts: Ints, rng: np.random.Generator) -> Bools:
         plan, chance = self._config.promotion, rng.random(len(starts))

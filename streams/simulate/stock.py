@@ -60,7 +60,9 @@ class SimulatedStock:
         self._expected = expected
         self.short_share = float(np.maximum(0.0, expected - self.opening).sum() / expected.sum())
         """Share of expected units without stock."""
-        self._write_offs = [_WriteOff(one, _stockout_skus(one, config.skus)) for one in world.effects.of("stockout")]
+        self._write_offs = [
+            _WriteOff(incident, _stockout_skus(incident, config.skus)) for incident in world.effects.of("stockout")
+        ]
         self._written_off = np.zeros(config.skus, dtype=np.bool_)
         self._moves: list[tuple[Ints, Ints, Ints]] = []
         """(sku, units, ts) of orders of products with a future `stockout`"""
@@ -81,7 +83,7 @@ class SimulatedStock:
         sku, units, at = sku[since], units[since], at[since]
         np.subtract.at(self.left, sku, units)
         if self._write_offs:
-            watched = np.isin(sku, np.concatenate([one.skus for one in self._write_offs]))
+            watched = np.isin(sku, np.concatenate([write_off.skus for write_off in self._write_offs]))
             self._moves.append((sku[watched], units[watched], at[watched]))
 
     def release(self, sku: Ints, units: Ints) -> None:
@@ -114,7 +116,7 @@ class SimulatedStock:
         rows = [
             self._rows(SimulatedEventType.STOCK_RECEIVED, sku[received], at[received], qty),
             self._rows(SimulatedEventType.STOCK_ADJUSTED, sku[adjusted], at[adjusted], delta),
-            *(self._levels(sku[one : one + 1], int(at[one])) for one in recounted.tolist()),
+            *(self._levels(sku[i : i + 1], int(at[i])) for i in recounted.tolist()),
         ]
         self.release(sku[received], qty)
         self.release(sku[adjusted], delta)
@@ -149,22 +151,22 @@ class SimulatedStock:
     def _levels(self, skus: Ints, at: int) -> EventColumns:
         """`stock_level` rows: units left, distributed over the warehouses."""
         catalog, size = self._world.catalog, len(self._world.config.warehouses)
-        many = catalog.warehouses[skus].astype(np.int64)
-        sku = np.repeat(skus, many)
-        turn = np.arange(len(sku)) - np.repeat(np.cumsum(many) - many, many)
-        share, rest = np.divmod(np.maximum(0, self.left[sku]), np.repeat(many, many))
-        warehouse = (catalog.home[sku].astype(np.int64) + turn) % size
-        on_hand = share + np.where(turn == 0, rest, 0)
+        warehouse_count = catalog.warehouses[skus].astype(np.int64)
+        sku = np.repeat(skus, warehouse_count)
+        rank = np.arange(len(sku)) - np.repeat(np.cumsum(warehouse_count) - warehouse_count, warehouse_count)
+        share, rest = np.divmod(np.maximum(0, self.left[sku]), np.repeat(warehouse_count, warehouse_count))
+        warehouse = (catalog.home[sku].astype(np.int64) + rank) % size
+        on_hand = share + np.where(rank == 0, rest, 0)
         return self._rows(SimulatedEventType.STOCK_LEVEL, sku, np.full(len(sku), at), on_hand, warehouse)
 
     def _rows(
         self, kind: SimulatedEventType, sku: Ints, at: Ints, value: Ints, warehouse: Ints | None = None
     ) -> EventColumns:
         catalog = self._world.catalog
-        where = catalog.home[sku].astype(np.int64) if warehouse is None else warehouse
+        warehouse_of = catalog.home[sku].astype(np.int64) if warehouse is None else warehouse
         names = catalog.names[sku]
-        body = stock_bodies(names, where, self._world.config.warehouses)
-        return draft(kind, at, key=names, body=body, producer=self._sources[where], value=value)
+        body = stock_bodies(names, warehouse_of, self._world.config.warehouses)
+        return draft(kind, at, key=names, body=body, producer=self._sources[warehouse_of], value=value)
 
 
 def stock_bodies(names: Objects, warehouse: Ints, labels: tuple[str, ...]) -> Objects:
@@ -176,5 +178,5 @@ def stock_bodies(names: Objects, warehouse: Ints, labels: tuple[str, ...]) -> Ob
 def _stockout_skus(incident: Incident, skus: int) -> Ints:
     """The named product, else the `top` best-sellers (default 1)."""
     named = [code for name, code in incident.where if name == "sku"]
-    many = min(skus, math.ceil(float(incident.option("top") or 1)))
-    return np.asarray(named or range(many), dtype=np.int64)
+    count = min(skus, math.ceil(float(incident.option("top") or 1)))
+    return np.asarray(named or range(count), dtype=np.int64)

@@ -86,18 +86,18 @@ class Truth:
 
     def count(self, rows: EventColumns) -> None:
         """Count sent rows."""
-        fresh = ~rows.repeat
-        per_kind = np.bincount(rows.kind[fresh], minlength=len(SimulatedEventType)).tolist()
-        again = np.bincount(rows.kind[rows.repeat], minlength=len(SimulatedEventType)).tolist()
+        distinct = ~rows.repeat
+        per_kind = np.bincount(rows.kind[distinct], minlength=len(SimulatedEventType)).tolist()
+        repeated = np.bincount(rows.kind[rows.repeat], minlength=len(SimulatedEventType)).tolist()
         for kind in SimulatedEventType:
             self.events[kind.type] += per_kind[kind]
-            self.repeats[kind.topic.value] += again[kind]
-            self.messages[kind.topic.value] += per_kind[kind] + again[kind]
+            self.repeats[kind.topic.value] += repeated[kind]
+            self.messages[kind.topic.value] += per_kind[kind] + repeated[kind]
         lateness = rows.arrival - rows.ts
         self.late += int((lateness > LATENCY_MAX_MS).sum())
         self.latest_ms = max(self.latest_ms, int(lateness.max(initial=0)))
-        self.gmv += int(rows.value[fresh & (rows.kind == SimulatedEventType.ORDER_PAID)].sum())
-        self.refunds += int(rows.value[fresh & (rows.kind == SimulatedEventType.ORDER_REFUNDED)].sum())
-        self.ad_cost += int(rows.value[fresh & (rows.kind == SimulatedEventType.AD_CLICK)].sum())
+        self.gmv += int(rows.value[distinct & (rows.kind == SimulatedEventType.ORDER_PAID)].sum())
+        self.refunds += int(rows.value[distinct & (rows.kind == SimulatedEventType.ORDER_REFUNDED)].sum())
+        self.ad_cost += int(rows.value[distinct & (rows.kind == SimulatedEventType.AD_CLICK)].sum())
         if self.sold is not None:
             self.sold.count(rows)

@@ -17,6 +17,10 @@ from consumers.errors import SalepulseError, UsageError
 from consumers.validation_messages import validation_message
 from streams.tokens.token import Token, hash_secret
 
+log = structlog.get_logger()
+
+_CHECK_EVERY_S = 1.0
+
 
 class TokensFile(BaseModel):
     """Content of the file."""
@@ -80,11 +84,6 @@ def _write(path: Path, content: TokensFile) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-
-
-log = structlog.get_logger()
-
-_CHECK_EVERY_S = 1.0
 
 
 class TokenStore:

@@ -86,8 +86,8 @@ def goods_panel(frame: DemoFrame) -> Panel:
     table.add_column(justify="right", style="yellow", no_wrap=True)
     rest = [("", "", "")] * SOON
     soon = [
-        (held["value"], f"{held['values']['stock_available']:,} left", _lasts(held["values"]["minutes_to_stockout"]))
-        for held in stock.get("soon", ())
+        (item["value"], f"{item['values']['stock_available']:,} left", _lasts(item["values"]["minutes_to_stockout"]))
+        for item in stock.get("soon", ())
     ]
     for row in (soon + rest)[:SOON]:
         table.add_row(*row)

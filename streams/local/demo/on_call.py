@@ -30,13 +30,13 @@ _COMMAND = re.compile(r"salepulse (alerts ack \S+)")
 async def on_call(plan: StackPlan, print_line: Callable[[str], None]) -> AsyncIterator[StackPlan]:
     """The plan with the demo's rules and a receiver that prints its pages with `print_line`."""
 
-    async def take(request: web.Request) -> web.Response:
+    async def receive_page(request: web.Request) -> web.Response:
         for line in readable_lines(await request.json(), plan.settings.redis_url.get_secret_value()):
             print_line(line)
         return web.Response(text="ok")
 
     app = web.Application()
-    app.router.add_post("/", take)
+    app.router.add_post("/", receive_page)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
@@ -65,8 +65,8 @@ def started_as(program: str) -> tuple[str, ...]:
     """
     if Path(program).name != "salepulse":
         return sys.executable, "-m", "streams.cli"
-    found = shutil.which("salepulse")
-    return ("salepulse" if found is not None and Path(found).resolve() == Path(program).resolve() else program,)
+    on_path = shutil.which("salepulse")
+    return ("salepulse" if on_path is not None and Path(on_path).resolve() == Path(program).resolve() else program,)
 
 
 def readable_lines(message: dict[str, Any], redis_url: str) -> list[str]:
@@ -74,5 +74,5 @@ def readable_lines(message: dict[str, Any], redis_url: str) -> list[str]:
     text = "\n".join(block["text"]["text"] for block in message.get("blocks", ())) or str(message.get("text", ""))
     text = unescape(_LINK.sub(r"\2: \1", text)).replace("*", "")
     command = shlex.join(started_as(sys.argv[0]))
-    lines = _COMMAND.sub(lambda found: f"{command} {found[1]} --redis-url {redis_url}", text).splitlines()
+    lines = _COMMAND.sub(lambda match: f"{command} {match[1]} --redis-url {redis_url}", text).splitlines()
     return [f"on-call page │ {line}{_WHY_SO_LONG * line.startswith('Lasted: ')}" for line in lines if line.strip()]

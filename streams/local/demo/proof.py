@@ -72,12 +72,12 @@ class ExactCounts:
                 self.newest_ms = max(self.newest_ms, ts_ms)
 
     def _is_new(self, run: tuple[str, str], number: int) -> bool:
-        seen, place, bit = self._seen[run], number >> 3, 1 << (number & 7)
-        if place >= len(seen):
-            seen.extend(bytes(place + 1024 - len(seen)))
-        known = seen[place] & bit
-        seen[place] |= bit
-        return not known
+        seen, byte, bit = self._seen[run], number >> 3, 1 << (number & 7)
+        if byte >= len(seen):
+            seen.extend(bytes(byte + 1024 - len(seen)))
+        is_known = seen[byte] & bit
+        seen[byte] |= bit
+        return not is_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +97,12 @@ class Proof:
     def of(cls, counts: ExactCounts, totals: Totals, gmv_answered: int | None) -> Proof:
         """Compare the messages sent with the totals in Redis."""
         types = counts.events.keys() | totals.events.keys()
-        more = [totals.events.get(name, 0) - counts.events.get(name, 0) for name in types]
+        surplus = [totals.events.get(name, 0) - counts.events.get(name, 0) for name in types]
         return cls(
             sent=counts.distinct,
             counted=sum(totals.events.values()),
-            lost=sum(-one for one in more if one < 0),
-            doubled=sum(one for one in more if one > 0),
+            lost=sum(-count for count in surplus if count < 0),
+            doubled=sum(count for count in surplus if count > 0),
             repeats_sent=counts.repeats,
             gmv_sent=counts.gmv,
             gmv_answered=gmv_answered,

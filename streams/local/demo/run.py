@@ -182,15 +182,15 @@ async def play(plan: StackPlan, options: DemoOptions, view: DemoView) -> DemoRes
         if line and event.kind is not ChildEventKind.READY:
             view.print_line(line)
 
-    ending = None
-    async with on_call(plan, view.print_line) as watched, Supervisor(on_event=on_event) as supervisor:
+    result = None
+    async with on_call(plan, view.print_line) as plan_with_on_call, Supervisor(on_event=on_event) as supervisor:
         try:
-            ending = await Demo(watched, options, view).play(supervisor)
+            result = await Demo(plan_with_on_call, options, view).play(supervisor)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-    return ending
+    return result
 
 
 def _covering(seconds: float) -> Window:

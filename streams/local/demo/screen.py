@@ -175,17 +175,17 @@ def sparkline(values: Iterable[float], width: int = TREND_WIDTH) -> str:
     >>> sparkline([0, 1, 2, 4], 4)
     '▁▃▅█'
     """
-    held = list(values)
-    if not held:
+    numbers = list(values)
+    if not numbers:
         return ""
-    means = [_bucket_mean(held, i, min(width, len(held))) for i in range(min(width, len(held)))]
+    means = [_bucket_mean(numbers, i, min(width, len(numbers))) for i in range(min(width, len(numbers)))]
     top = max(means) or 1
     return "".join(BLOCKS[min(7, int(value / top * 8))] for value in means)
 
 
-def _bucket_mean(values: Sequence[float], place: int, count: int) -> float:
+def _bucket_mean(values: Sequence[float], index: int, count: int) -> float:
     """Mean of the `place`-th of `count` equal buckets."""
-    begin, end = len(values) * place // count, len(values) * (place + 1) // count
+    begin, end = len(values) * index // count, len(values) * (index + 1) // count
     part = values[begin:end]
     return sum(part) / len(part)
 

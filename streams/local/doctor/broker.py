@@ -92,15 +92,15 @@ def check_topic(
 ) -> Iterator[CheckResult]:
     """Leaders, settings, replication and partitions of a topic. `config`: None if the broker does not report it."""
     check, described = f"topic {plan.title}", list(partitions)
-    orphans = sorted(int(one["partition"]) for one in described if one["leader"] < 0)
+    orphans = sorted(int(item["partition"]) for item in described if item["leader"] < 0)
     if orphans:
         yield failed(check, f"no leader for partitions {orphans}", "start the brokers that hold their replicas")
     differ = [] if config is None else differences(config, plan.config)
     if differ:
-        harmful = any(one.harmful for one in differ)
+        harmful = any(item.harmful for item in differ)
         why = f": {cannot}" if (cannot := unusable(plan.topic, differ)) else ""
         yield (failed if harmful else warning)(check, ", ".join(map(str, differ)) + why, take_over_advice(plan))
-    replicas = min((len(one["replicas"]) for one in described), default=0)
+    replicas = min((len(item["replicas"]) for item in described), default=0)
     if brokers > 1 and replicas < 2:
         yield warning(check, f"has one replica on {brokers} brokers", "raise its replication: a lost disk loses events")
     count = f"{len(described)} {'partition' if len(described) == 1 else 'partitions'}"

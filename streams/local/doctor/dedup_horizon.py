@@ -50,11 +50,11 @@ def short_horizons(reports: ProcessReports, since_ms: int) -> list[ShortHorizon]
 
 def _of_worker(worker: str, dedup: Mapping[str, DedupReport]) -> Iterator[ShortHorizon]:
     # 0: the worker owns no partition of the topic.
-    short = {topic: held for topic, held in dedup.items() if 0 < held.horizon_s < held.promised_s}
-    whole = sum(held.ids for held in dedup.values())
+    short = {topic: report for topic, report in dedup.items() if 0 < report.horizon_s < report.promised_s}
+    total_ids = sum(report.ids for report in dedup.values())
     needed = sum(
-        held.ids * (held.promised_s / held.horizon_s if topic in short else 1) for topic, held in dedup.items()
+        report.ids * (report.promised_s / report.horizon_s if topic in short else 1) for topic, report in dedup.items()
     )
-    for topic, held in short.items():
-        share = needed / whole if whole else held.promised_s / held.horizon_s
-        yield ShortHorizon(worker, topic, held.horizon_s, held.promised_s, share)
+    for topic, report in short.items():
+        share = needed / total_ids if total_ids else report.promised_s / report.horizon_s
+        yield ShortHorizon(worker, topic, report.horizon_s, report.promised_s, share)

@@ -37,8 +37,8 @@ async def examine_redis(redis: Redis, settings: Settings) -> list[CheckResult]:
     try:
         await check(redis)
         refused = await check_writes(redis, settings)
-        async with servers(redis) as each:
-            results = [await _examine(server) for server in each]
+        async with servers(redis) as nodes:
+            results = [await _examine(server) for server in nodes]
     except (SalepulseError, RedisError, *UNREACHABLE) as error:
         why = error if isinstance(error, SalepulseError) else to_user_error(error, endpoint_of(redis))
         problem, _, fix = str(why).partition("; ")
@@ -47,11 +47,11 @@ async def examine_redis(redis: Redis, settings: Settings) -> list[CheckResult]:
         return [*results[0], *refused]
     keys = Keys(settings.redis_prefix, settings.shards)
     holders = {redis.holder(keys.state(shard)) for shard in range(keys.shards)}
-    named = zip(map(address, each), results, strict=True)
+    named = zip(map(address, nodes), results, strict=True)
     return [
         *refused,
-        check_spread(len(each), len(holders), keys.shards),
-        *(replace(one, check=f"{one.check} {node}") for node, checks in named for one in checks),
+        check_spread(len(nodes), len(holders), keys.shards),
+        *(replace(result, check=f"{result.check} {node}") for node, checks in named for result in checks),
     ]
 
 

@@ -41,7 +41,7 @@ RECENT_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class ReportBlocker:
-    """Why processes that run cannot write to Redis that they do."""
+    """Why running processes cannot write their heartbeats and reports to Redis."""
 
     cause: str
     """Follows "waiting for"."""
@@ -66,7 +66,7 @@ def redis_blocker(refused: RedisRefusal) -> ReportBlocker:
 
 
 async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: bool = True) -> list[CheckResult]:
-    """All checks of this file; none if Redis does not answer, which another check reports."""
+    """All checks of this module; none if Redis does not answer, which `examine_redis` reports."""
     keys = Keys(settings.redis_prefix, settings.shards)
     try:
         state = await read_state(redis, keys)
@@ -155,9 +155,9 @@ def _apart(seconds: float) -> str:
 
 def check_late_feeds(state: StoreState, now_ms: int, settings: Settings) -> Iterator[CheckResult]:
     """Partitions that delay the as-of because their events are old when they arrive."""
-    for one in blocking_as_of(state.existing_partitions, now_ms, settings):
-        if one.is_late_feed:
-            yield failed("late feed", late_feed_text(one), late_feed_fix(one))
+    for blocking in blocking_as_of(state.existing_partitions, now_ms, settings):
+        if blocking.is_late_feed:
+            yield failed("late feed", late_feed_text(blocking), late_feed_fix(blocking))
     if settings.not_in_as_of:
         yield ok("as-of", f"not delayed by {', '.join(settings.not_in_as_of)} (setting as_of_topics)")
 
@@ -176,13 +176,13 @@ def check_partitions(
     if not states:
         yield warning("partitions", "this Redis has no counts", blocker.fix if blocker else START)
         return
-    if stale := sorted(one for one, held in states.items() if (held.heartbeat_ms or 0) < oldest_ms):
+    if stale := sorted(partition for partition, state in states.items() if (state.heartbeat_ms or 0) < oldest_ms):
         names = ", ".join(map(str, stale))
         message = f"no heartbeat from a worker of {names}: answers are not live"
         yield failed("partitions", message, blocker.fix if blocker else START)
     else:
         yield ok("partitions", f"{len(states)}, all with a heartbeat")
-    waiting = sum(held.lag or 0 for held in states.values())
+    waiting = sum(state.lag or 0 for state in states.values())
     if waiting >= LARGE_LAG:
         fix = "start more workers, at most one per partition, unless the lag shrinks"
         yield warning("lag", f"{waiting:,} records waiting", fix)
@@ -287,12 +287,12 @@ def check_messages(totals: Totals, now_ms: int) -> Iterator[CheckResult]:
         "find the cause with `salepulse dead-letters list --topic {topic} --reason {name}` and correct the producer",
     )
     if prices := totals.negative_amounts.by:
-        (worst, most), last_ms = next(iter(prices.items())), totals.last_ms.get(NEGATIVE_AMOUNTS, 0)
-        many = sum(prices.values()) + totals.negative_amounts.rest
+        (labels, most), last_ms = next(iter(prices.items())), totals.last_ms.get(NEGATIVE_AMOUNTS, 0)
+        count = sum(prices.values()) + totals.negative_amounts.rest
         yield (failed if last_ms >= now_ms - RECENT_MS else warning)(
             "negative amounts",
-            f"{many:,} orders with a negative amount were rejected, last at {format_utc(last_ms)}; most: channel "
-            f"{worst.channel!r} with coupon {worst.coupon!r} ({most:,})",
+            f"{count:,} orders with a negative amount were rejected, last at {format_utc(last_ms)}; most: channel "
+            f"{labels.channel!r} with coupon {labels.coupon!r} ({most:,})",
             "correct the price, discount or coupon in the shop; list the orders with `salepulse dead-letters list "
             f"--reason {RejectionReason.NEGATIVE_AMOUNT}`",
         )
@@ -307,12 +307,12 @@ def check_messages(totals: Totals, now_ms: int) -> Iterator[CheckResult]:
 
 def check_as_of(state: StoreState, now_ms: int, settings: Settings) -> CheckResult:
     """Whether there is an as-of."""
-    now = newest_as_of(state, now_ms, settings)
-    if now.ms is None:
+    newest = newest_as_of(state, now_ms, settings)
+    if newest.ms is None:
         return warning(
             "as-of", "none yet: some partitions with waiting records are unread", "run the check again in a few seconds"
         )
-    return ok("as-of", format_utc(now.ms))
+    return ok("as-of", format_utc(newest.ms))
 
 
 def check_alerts(

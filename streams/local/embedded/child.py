@@ -41,8 +41,8 @@ def kafka_ready(host: str, port: int, brokers: int = 1) -> Probe:
         # Metadata request, version 1, without topics; KIP-896 keeps this version.
         body = struct.pack(">hhih", 3, 1, 1, len(client)) + client + struct.pack(">i", 0)
         writer.write(struct.pack(">i", len(body)) + body)
-        size, _correlation, found = struct.unpack(">iii", await reader.readexactly(12))
-        return READY if size >= 8 and found >= brokers else f"{max(found, 0)} of {brokers} brokers are up"
+        size, _correlation, broker_count = struct.unpack(">iii", await reader.readexactly(12))
+        return READY if size >= 8 and broker_count >= brokers else f"{max(broker_count, 0)} of {brokers} brokers are up"
 
     return over_tcp(host, port, ask)
 

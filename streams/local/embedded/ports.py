@@ -19,8 +19,8 @@ def free_port(host: str = LOOPBACK) -> int:
 
 def free_ports(count: int, host: str = LOOPBACK) -> list[int]:
     """Different free ports. Bind them soon."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+    with contextlib.ExitStack() as open_probes:
+        probes = [open_probes.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
             probe.bind((host, 0))
         return [int(probe.getsockname()[1]) for probe in probes]

@@ -23,13 +23,13 @@ def find_redis() -> str:
 
     Raises NotInstalledError if there is none, and UnverifiedError if the wheel's file was modified.
     """
-    seen = []
+    too_old = []
     for path in _candidates():
         version = _version(path)
         if version >= MIN_VERSION:
             return path
-        seen.append(f"{Path(path).name} {version[0]}.{version[1]}")
-    older = f" (found only {', '.join(seen)})" if seen else ""
+        too_old.append(f"{Path(path).name} {version[0]}.{version[1]}")
+    older = f" (found only {', '.join(too_old)})" if too_old else ""
     raise NotInstalledError(f"a Redis or Valkey server of version {MIN_VERSION[0]} or newer{older}")
 
 
@@ -85,5 +85,5 @@ def _version(path: str) -> tuple[int, int]:
         output = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return (0, 0)
-    found = VERSION.search(output)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = VERSION.search(output)
+    return (int(match[1]), int(match[2])) if match else (0, 0)

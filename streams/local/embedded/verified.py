@@ -18,16 +18,16 @@ def verify_packaged_file(distribution: str, packaged: str, path: Path) -> str:
     Raises:
         UnverifiedError: the hash differs or is not recorded. Do not run the program.
     """
-    wanted = recorded_sha256(distribution, packaged)
-    if wanted is None:
+    recorded = recorded_sha256(distribution, packaged)
+    if recorded is None:
         raise UnverifiedError(path, f"{distribution} does not list its SHA-256", distribution)
     try:
-        found = _sha256(path)
+        actual = _sha256(path)
     except OSError as error:
         raise UnverifiedError(path, f"it cannot be read ({error.strerror})", distribution) from None
-    if found != wanted:
+    if actual != recorded:
         raise UnverifiedError(
-            path, f"its SHA-256 is {found.hex()}, but {distribution} lists {wanted.hex()}", distribution
+            path, f"its SHA-256 is {actual.hex()}, but {distribution} lists {recorded.hex()}", distribution
         )
     return str(path)
 

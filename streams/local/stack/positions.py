@@ -79,16 +79,16 @@ async def reset_positions(settings: Settings) -> int:
 async def _reset_partition(
     redis: Redis, keys: Keys, settings: Settings, partition: Partition, since_ms: int | None, now_ms: int
 ) -> None:
-    """`since_ms`: event time from which records may be lost; None: none are."""
-    kept, rows = levels(settings), RowIndex()
-    writer, compactor = PaneWriter(redis, keys, kept), Compactor(redis, keys, kept, settings.clock)
+    """Set one position to offset 0. `since_ms`: event time from which records may be lost; None: none are."""
+    pane_levels, rows = levels(settings), RowIndex()
+    writer, compactor = PaneWriter(redis, keys, pane_levels), Compactor(redis, keys, pane_levels, settings.clock)
     for _ in range(_TRIES):
-        work = OwnedPartition(partition, settings, writer, compactor, rows)
-        await work.load()
-        if not work.position:
+        owned = OwnedPartition(partition, settings, writer, compactor, rows)
+        await owned.load()
+        if not owned.position:
             return
-        compacted = await work.compact(event_time_bounds(settings, None, now_ms))
-        if compacted and await writer.reset_position(partition, work.position, 0, since_ms):
+        compacted = await owned.compact(event_time_bounds(settings, None, now_ms))
+        if compacted and await writer.reset_position(partition, owned.position, 0, since_ms):
             return
         await asyncio.sleep(_PAUSE_S)  # a worker wrote its last batch meanwhile
     raise SalepulseError(

@@ -75,13 +75,15 @@ class Stack:
         settings = self.plan.settings
         self._roles_since_ms = await store_now_ms(settings)
         self._secrets = write_secrets(self.plan.folder, secrets_for_children(settings, os.environ))
-        counting = {f"worker-{i + 1}": "worker" for i in range(self.plan.workers)}
-        with_metrics = {**counting, **{role: role for role in self._extra_roles}}
-        off = settings.metrics_port == 0
-        ports = dict(zip(with_metrics, [0] * len(with_metrics) if off else free_ports(len(with_metrics)), strict=True))
+        worker_roles = {f"worker-{i + 1}": "worker" for i in range(self.plan.workers)}
+        with_metrics = {**worker_roles, **{role: role for role in self._extra_roles}}
+        metrics_off = settings.metrics_port == 0
+        ports = dict(
+            zip(with_metrics, [0] * len(with_metrics) if metrics_off else free_ports(len(with_metrics)), strict=True)
+        )
         children = [self._role(name, role, metrics_port=ports[name]) for name, role in with_metrics.items()]
         children.append(self._role("serve", "serve"))
-        if not off:
+        if not metrics_off:
             urls = ", ".join(f"{metrics_url(settings, port)} ({name})" for name, port in ports.items())
             self._print_line(f"metrics: {urls}, {self.plan.url}/metrics (serve)")
         await asyncio.gather(*(self._supervisor.start(child) for child in children))
@@ -179,11 +181,11 @@ def not_ready_reason(status: int, answer: object) -> str:
     if not reasons:
         return f"the API answers {status}"
     grouped: list[str] = []
-    for part, together in _OF_MANY.items():
-        alike = [reason for reason in reasons if reason.startswith("partition ") and part in reason]
-        if len(alike) > 1:
-            grouped.append(f"{len(alike)} partitions {together}")
-            reasons = [reason for reason in reasons if reason not in alike]
+    for part, text in _OF_MANY.items():
+        matching = [reason for reason in reasons if reason.startswith("partition ") and part in reason]
+        if len(matching) > 1:
+            grouped.append(f"{len(matching)} partitions {text}")
+            reasons = [reason for reason in reasons if reason not in matching]
     return "; ".join([*grouped, *reasons])
 
 
@@ -245,4 +247,6 @@ async def all_partitions_have_heartbeats(settings: Settings, since_ms: int) -> b
             state = await read_state(redis, keys)
     except SalepulseError:
         return False
-    return not state.unread and all((held.heartbeat_ms or 0) >= since_ms for held in state.existing_partitions.values())
+    return not state.unread and all(
+        (partition.heartbeat_ms or 0) >= since_ms for partition in state.existing_partitions.values()
+    )
