@@ -34,6 +34,7 @@ class SequentialMemory:
 
     state: SequentialState
     places: SeriesIndex = field(default_factory=lambda: SeriesIndex.from_labels([WHOLE_SHOP]))
+    """The series by array index."""
     watched: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Which series are in the rule's scopes; the whole shop is always tracked."""
     explaining_part: ScopeValue | None = None

@@ -26,6 +26,7 @@ class SilenceMemory:
 
     silences: SilenceState = field(default_factory=SilenceState)
     places: SeriesIndex = field(default_factory=SeriesIndex)
+    """The series by array index."""
     until_s: int = 0
     """End of the observed seconds."""
 

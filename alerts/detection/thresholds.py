@@ -26,11 +26,14 @@ from streams.model.windows import LENGTH_S
 
 evaluated_first = False
 HISTORY_MIN = 60
+"""Minutes of history for the reference RECENT."""
 _LEFT_OUT_MIN = 5
 """The latest minutes, which are evaluated and so excluded from their own reference."""
 _LEAST_MIN = 15
+"""Minimum number of known minutes for that reference."""
 _DAY_S = 86_400
 _STALE_LEAST_S = 300
+"""Minimum time without data until a series is stale."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class ThresholdMemory:
     """Memory of one threshold or change rule. Arrays are by series."""
 
     places: SeriesIndex = field(default_factory=SeriesIndex)
+    """The series by array index."""
     wrong: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether the series is breached."""
     since_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))

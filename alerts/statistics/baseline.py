@@ -57,7 +57,9 @@ class Baseline:
     pending: Floats = field(default_factory=lambda: np.zeros((0, PENDING, N_PARTS)))
     """The excluded minutes, oldest first."""
     fast: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
+    """Exponential sums with a half-life of `FAST_MIN`."""
     slow: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
+    """Exponential sums with a half-life of `SLOW_MIN`."""
 
     def fit(self, size: int) -> None:
         """Resize the arrays."""

@@ -55,7 +55,7 @@ class Chain:
 
     stage_s: Floats
     held: Floats = field(default_factory=lambda: np.zeros((0, PLACES)))
-    """# [series, stage]"""
+    """# [series, stage]: output of each stage, not yet divided by `known`"""
     known: Floats = field(default_factory=lambda: np.zeros(PLACES))
     """# [stage]: share of each output that comes from observed input, 0 to 1"""
 
@@ -90,7 +90,7 @@ def _passage(stage_s: bytes, dt_s: float) -> Floats:
 
 
 def kernel(lag_s: float) -> Floats:
-    """Initial weights of a lag of about this mean: half there, a quarter on each side."""
+    """Initial weights of a lag of about this mean: half on its stage, a quarter on each neighbour."""
     weights = np.zeros(PLACES)
     if lag_s <= 0:
         weights[0] = 1.0

@@ -61,6 +61,7 @@ class Evidence:
     r: Floats = field(default_factory=_table)
     """R, seconds."""
     cusum: Floats = field(default_factory=_table)
+    """Sum of log L since its last minimum."""
     since_s: Floats = field(default_factory=_table)
     """When the CUSUM was last 0."""
     seen: Floats = field(default_factory=_table)

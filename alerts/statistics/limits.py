@@ -95,7 +95,7 @@ class WeeklyHistory:
         self.numbers = resized(self.numbers, size, np.nan)
 
     def remember(self, places: Ints, values: Floats, at_ms: int) -> None:
-        """Record the current values; NaN is none."""
+        """Record the current values of the series with these indexes; NaN: no value."""
         bucket = at_ms // (1000 * BUCKET_S)
         shift = _KEPT if self.newest < 0 else max(0, min(bucket - self.newest, _KEPT))
         if shift:

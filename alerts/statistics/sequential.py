@@ -85,8 +85,11 @@ class SequentialState:
     tested: Floats = field(default_factory=_numbers)
     """The reference level."""
     phi: Floats = field(default_factory=_numbers)
+    """Dispersion, at least 1."""
     block_outputs: Floats = field(default_factory=lambda: np.zeros(PLACES))
+    """# [stage]: sums of the chain's outputs for the whole shop in the current block"""
     block_count: float = 0.0
+    """Counted events of the whole shop in the current block."""
 
     @classmethod
     def of(cls, lag_s: float) -> SequentialState:

@@ -17,6 +17,7 @@ from alerts.statistics.arrays import Bools, Floats, resized
 _MEANS_S = np.array([60.0, 900.0, 3600.0])
 _USUAL_HALF_LIFE_S = 3600.0
 _BURSTS = 3.0
+"""Required multiple of the longest recent silence."""
 _GIVEN_UP_S = 2 * 3600.0
 """After this time, silence is the usual state."""
 
