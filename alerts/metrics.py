@@ -17,7 +17,9 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25)
 DELIVERED = "delivered"
 GIVEN_UP = "given_up"
 SHOWN = (Status.PENDING, Status.FIRING, Status.RESOLVED)
+"""Statuses of stored alerts."""
 OUTCOMES = (DELIVERED, *DeliveryFailure, GIVEN_UP)
+"""Outcomes of delivery attempts, and of notices given up."""
 
 
 class AlertMetrics:

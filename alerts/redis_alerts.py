@@ -77,7 +77,7 @@ class InMemoryRedisAlerts:
 
     @property
     def knows_firing(self) -> bool:
-        """Whether a stored alert of these rules fires, as far as known."""
+        """Whether one of the remembered stored alerts fires."""
         return any(alert.status is Status.FIRING for alert in self._known.values())
 
     def observe(self, health: RedisHealth, *, may_page: bool, now_ms: int) -> tuple[AlertChange, ...]:

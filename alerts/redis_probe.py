@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 _DOWN_AFTER_S = DOWN_AFTER_MS / 1000
 _KNOWN_REFRESH_S = 10.0
+"""Refresh interval of the known alerts and silences."""
 _LEARN_SOON_S = 0.5
 """Refresh interval while one of these alerts fires: its end must be known before the next incident starts."""
 _APART_MS = 5_000

@@ -54,7 +54,7 @@ class Dispatcher:
             metrics.add_receiver(name)
 
     async def dispatch(self, name: str) -> int | None:
-        """Send what is due to one receiver. Return the time (epoch ms) of the next action, if known."""
+        """Send the due notices of one receiver. Return the time (epoch ms) of the next action, if known."""
         receiver = self._receivers[name]
         window_ms = receiver.rate_limit.window_ms
         claim = await self._outbox.claim_due(name, self._clock(), window_ms)

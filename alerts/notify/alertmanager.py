@@ -1,7 +1,7 @@
 """Prometheus Alertmanager, API v2.
 
-Notices are posted as to any receiver. Like Prometheus, it also resends firing alerts at intervals, each with an end
-some intervals ahead, and resolved ones for five minutes: a restarted Alertmanager learns of them, and resolves alerts
+Notices are posted as to any receiver. Like Prometheus, salepulse also resends firing alerts at intervals, with `endsAt`
+four intervals ahead, and resolved ones for five minutes. So a restarted Alertmanager receives them, and resolves those
 that are no longer sent.
 """
 

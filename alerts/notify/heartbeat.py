@@ -1,7 +1,7 @@
 """Heartbeat to an external dead man's switch, which pages if it stops.
 
-It covers the whole path: workers write to Redis what they learn from Kafka, the as-of advances only while every
-partition is reported, the leader evaluates up to it and sends the heartbeat with the client of all notifications.
+It covers the whole path: workers write counts and heartbeats to Redis, the as-of advances only while every partition
+is reported, and the leader evaluates up to the as-of and sends the heartbeat with the HTTP client of all notifications.
 """
 
 from __future__ import annotations

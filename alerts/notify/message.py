@@ -18,7 +18,7 @@ MAX_NOTICES = 20
 MAX_FULL_NOTICES = 3
 """Maximum notices with full text; the others have one line each."""
 _LINE = 110
-"""Maximum characters of such a line."""
+"""Maximum characters of a notice in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class NotificationMessage:
 
     @property
     def calls(self) -> bool:
-        """Whether it should alert people: not for an end, an update or a reminder."""
+        """Whether to mention people: not in a message that only reports resolved or transferred pages."""
         return not all(notice.kind in (NoticeKind.RESOLVED, NoticeKind.UPDATED) for notice in self.notices)
 
     @property

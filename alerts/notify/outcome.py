@@ -45,7 +45,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The message was not delivered, as far as known."""
+    """The delivery of the message was not confirmed."""
 
     fault: DeliveryFailure
     detail: str

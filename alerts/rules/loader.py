@@ -49,7 +49,7 @@ def format_errors(errors: tuple[FileError, ...], name: str) -> list[str]:
 
 
 class RuleLoader:
-    """Watches one file, or holds the default rules. `refresh` is cheap if nothing has changed."""
+    """The rules of one file, or the default rules. `refresh` is cheap if the file is unchanged."""
 
     def __init__(self, path: Path | None) -> None:
         """Raises RulesError if the file is missing or invalid."""

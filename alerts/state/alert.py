@@ -14,7 +14,7 @@ from alerts.state.notification_log import NotificationLog
 
 
 def fingerprint(rule: str, labels: Mapping[str, str]) -> str:
-    """16 hexadecimal digits that identify a rule and labels of any order.
+    """Identify a rule and its labels, in any order, by 16 hexadecimal digits.
 
     >>> fingerprint("silence", {"scope": "all"})
     '9bc62473cd39cef9'

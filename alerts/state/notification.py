@@ -1,4 +1,4 @@
-"""Notification decisions: which receivers to notify of an alert, or why none.
+"""Notification decisions: which receivers to notify of an alert, or the reason to notify none.
 
 Each alert's log has the receivers that believe it fires. A receiver is notified once per incident,
 again when the severity increases or the route repeats, and once when the incident ends, even if it was silenced or
