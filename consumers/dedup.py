@@ -18,7 +18,7 @@ Hashes = npt.NDArray[np.uint64]
 NO_HASHES: Hashes = np.zeros(0, np.uint64)
 _MAX_LOAD_FACTOR = 0.6
 _MAX_GENERATION_IDS = int(_MAX_LOAD_FACTOR * (1 << 19))
-"""Most ids of one generation, unless a single batch has more: a table of 4 MiB. Whole generations are evicted."""
+"""Maximum ids of one generation, unless a single batch has more: a table of 4 MiB. Whole generations are evicted."""
 _MAX_GENERATIONS = 16
 """Every lookup probes each generation. The limit matters for batches that span hours."""
 _EMPTY = np.uint64(0)

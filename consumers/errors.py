@@ -1,4 +1,4 @@
-"""Errors of the outside world. Every message says what is wrong, where, and how to fix it."""
+"""Expected errors: wrong usage, and failures of files, Kafka and Redis. Each message has the problem and the fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets that are kept in files of their own."""
+"""Secrets outside the settings: in files, or in environment variables named as `env:NAME`."""
 
 from __future__ import annotations
 

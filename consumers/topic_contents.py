@@ -26,8 +26,10 @@ log = structlog.get_logger()
 WRITTEN_TOPICS = (Topic.PROMOTIONS, Topic.DEAD_LETTERS, Topic.ALERTS)
 """The topics that salepulse writes to."""
 _MOST = 100
+"""Maximum records to read from a topic."""
 _WITHIN_S = 10.0
 _QUIET_S = 1.0
+"""Pause without records after which reading ends."""
 _SHOWN_BYTES = 60
 
 
@@ -59,7 +61,7 @@ async def require_own_topics(settings: IngestSettings, topics: Collection[Topic]
 
 
 async def find_foreign_contents(kafka: KafkaTarget, topics: Collection[Topic]) -> Mapping[Topic, str]:
-    """The topics whose oldest messages are mostly not salepulse's, each with a description of them.
+    """The topics whose oldest messages are mostly of other systems, each with a description of them.
 
     Omits topics that cannot be read or do not respond within seconds. The topics must exist.
     """

@@ -45,7 +45,7 @@ class WorkerConsumer:
         return end
 
     def large_record_reads(self, partition: Partition) -> int:
-        """Increases while a large record is skipped, which takes a while and does not move the position."""
+        """Number of fetches inside large records; it increases while one is skipped and the position stays the same."""
         return int(self._app.consumer.large_record_reads(self._tp(partition)))
 
     async def position(self, partition: Partition) -> int:
@@ -74,11 +74,11 @@ class WorkerConsumer:
         await asyncio.wait_for(self._app.consumer.seek_wait({self._tp(partition): position}), _PATIENCE_S)
 
     def pause(self, partition: Partition) -> None:
-        """Stop handing out a partition; batches already handed out may still arrive. A rebalance resumes it."""
+        """Stop delivering a partition; batches delivered before may still arrive. A rebalance resumes it."""
         self._app.consumer.pause_partitions({self._tp(partition)})
 
     def resume(self, partition: Partition) -> None:
-        """Continue handing out a partition from its position."""
+        """Continue delivering a partition from its position."""
         self._app.consumer.resume_partitions({self._tp(partition)})
 
     async def commit(self, positions: Mapping[Partition, int]) -> None:

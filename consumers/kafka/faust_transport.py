@@ -163,7 +163,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> dict[TP, RecordBatch]:
-        """Fetch what is available, and collect for a moment to amortize the fixed cost of a batch."""
+        """Fetch the available records, and collect more for `linger_ms` to amortize the fixed cost of a batch."""
         fetch_settings: FetchSettings = self.app.fetch_settings
         fetcher = consumer._fetcher
         # The main thread pauses and resumes partitions concurrently.
@@ -239,7 +239,7 @@ class BatchConsumer(FaustConsumer):
         return answered
 
     def large_record_reads(self, tp: TP) -> int:
-        """Increases while a large record is skipped, which takes a while and does not move the position."""
+        """Number of fetches inside large records; it increases while one is skipped and the position stays the same."""
         return int(self._thread.large_record_reads[tp])
 
     async def fetch_topic_metadata(self, topics: Collection[str]) -> Mapping[str, TopicMetadata]:

@@ -23,9 +23,11 @@ from consumers.unpacking.record import Record
 log = structlog.get_logger()
 
 _QUIET_MS = 500
+"""Pause without older records after which a topic is read to its end."""
 _MOST_RECORDS = 10_000
 _MOST_BYTES = 2**22
 _SILENT_S = 30
+"""Pause without records after which reading fails."""
 _STOP_WITHIN_S = 5
 _LOOK_EVERY_S = 0.05
 
