@@ -59,6 +59,8 @@ def key_field(topic: Topic, event_type: object) -> str:
 
     >>> key_field(Topic.LOGISTICS, "stock_level"), key_field(Topic.LOGISTICS, "return_received")
     ('sku', 'order_id')
+
+    Raises ValueError for topics whose messages are keyed like their originals.
     """
     match topic:
         case Topic.CLICKS:

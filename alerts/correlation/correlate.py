@@ -52,7 +52,7 @@ INHIBIT_AFTER_FAULT_MS = 180_000
 INHIBIT_AFTER_ROOT_MS = 600_000
 """How long the root of an incident inhibits the incidents it causes, and can be succeeded, after its end."""
 _TAKEOVER_LOSS_RATIO = 1.5
-"""How many times the loss of a part the whole shop must lose to become the root."""
+"""Loss of the whole shop, relative to that of a part, above which the whole becomes the root."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ DISCARD_AFTER_MS = 6 * 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class RetryPlan:
-    """The result of an attempt to record, and the notices given up."""
+    """The result to record for an attempt, and the notices to drop."""
 
     result: AttemptResult
     given_up: tuple[Notice, ...] = ()

@@ -129,7 +129,10 @@ class Http:
 
 
 async def check_ip_literal(host: str, allowed: Sequence[Network]) -> None:
-    """Check a host that is an IP address; aiohttp calls resolvers only for names."""
+    """Check a host that is an IP address; aiohttp calls resolvers only for names.
+
+    Raises ForbiddenAddressError if it is not allowed.
+    """
     try:
         reason = forbidden_reason(host.strip("[]"), allowed)
     except ValueError:

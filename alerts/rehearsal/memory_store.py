@@ -120,7 +120,7 @@ class MemoryStore:
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def with_rows(self, rows: RowIndex) -> MemoryStore:
-        """Number rows with this index from now on."""
+        """Number rows with this index from now on. Raises SalepulseError once messages were counted."""
         if len(self._numbers):
             raise SalepulseError("this recording has more values of all scopes than a rehearsal can hold: take a part")
         self._numbers = rows

@@ -94,6 +94,8 @@ def _wrong_setting(kind: type[BaseSettings], details: ErrorDetails, sources: Set
 def parse_since(text: str, now: datetime) -> int:
     """A time in the past in epoch ms: an age (`90s`, `15m`, `2h`, `7d`), or ISO 8601 (UTC without a zone).
 
+    Raises UsageError for any other text.
+
     >>> parse_since("2h", datetime(2024, 1, 1, 2, tzinfo=UTC)) == parse_since("2024-01-01", datetime.now(UTC))
     True
     """
