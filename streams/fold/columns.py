@@ -61,7 +61,7 @@ class OrderLines:
     worth: Ints = field(default_factory=lambda: NO_INTS)
     """Sum of qty x unit_price, minor units."""
     refund: Ints = field(default_factory=lambda: NO_INTS)
-    """Its share of the order's refund, minor units."""
+    """The line's share of the order's refund, minor units."""
 
     def take(self, places: Ints, count: int) -> OrderLines:
         """The lines of the orders at these indexes, of `count` orders."""

@@ -34,12 +34,12 @@ def promotion_or_current(promotions: Mapping[str, Promotion], name: str | None, 
 
 
 def target_sums(promotion: Promotion) -> dict[str, int]:
-    """Its targets by the names that formulas use; empty without targets."""
+    """# <name of the sum in formulas: target of a promotion, minor units>; empty without targets"""
     return {} if promotion.targets is None else {target_sum(tier): amount for tier, amount in promotion.targets}
 
 
 def baseline_chain(promotion: Promotion, known: Mapping[str, Promotion]) -> list[Promotion]:
-    """Its baseline, that one's baseline and so on, as far as known and ended before the next began."""
+    """A promotion's baseline, the baseline of that, and so on, as far as known and ended before the next began."""
     chain: list[Promotion] = []
     last = promotion
     while len(chain) < MAX_BASELINES and last.baseline is not None:

@@ -109,4 +109,4 @@ Pieces: TypeAlias = list[tuple[str, Span]]
 
 def in_panes(whole: Span, levels: Sequence[tuple[str, int]]) -> Pieces:
     """The fewest panes of these levels (name, length in seconds; finest first) that cover a span."""
-    return [(levels[place][0], piece) for place, piece in cover(whole, [step for _, step in levels])]
+    return [(levels[level][0], piece) for level, piece in cover(whole, [step for _, step in levels])]

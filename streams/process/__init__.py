@@ -1,1 +1,1 @@
-"""What every process shares: logs, memory limits, shutdown."""
+"""Common parts of every process: logs, memory tuning, /metrics, startup checks and shutdown."""

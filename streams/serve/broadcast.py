@@ -23,9 +23,9 @@ from streams.view.fair_queue import SERVER_CLIENT, current_client
 log = structlog.get_logger()
 
 MAX_SUBSCRIBERS = 1000
-"""Also at most half of all connections, so that other requests can connect."""
+"""Maximum number of streams, also limited to half of all connections, so that other requests can connect."""
 MAX_SUBSCRIBED_QUERIES = 128
-"""Each is answered at each new as-of."""
+"""Maximum number of different queries, each of which is answered at each new as-of."""
 _AS_NEW_S = 1.0
 """How long an encoded answer is reused: not longer, since it carries its age and whether it is live."""
 _encode = msgspec.json.Encoder().encode

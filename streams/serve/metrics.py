@@ -41,9 +41,9 @@ router = APIRouter(tags=["health"])
 _PATIENCE_S = 0.15
 """How long a scrape waits for gauges of the newest as-of, if there are recent ones."""
 _PATIENCE_OLD_S = 3.0
-"""The same if they are older than `_RECENT_MS`; the as-of is exported with them."""
+"""How long a scrape waits if the gauges are older than `_RECENT_MS`; the as-of is exported with them."""
 _PATIENCE_FIRST_S = 3.0
-"""The same if there are none yet: less than a scrape timeout. The other metrics are served without them."""
+"""How long a scrape waits if there are no gauges yet: less than a scrape timeout. Other metrics are served without."""
 _RECENT_MS = 5_000
 SERVE_PROCESS = "salepulse_serve"
 """Prefix of the process metrics of this server."""

@@ -17,7 +17,7 @@ MAX_TARGET_BYTES = 8_192
 MAX_HEADER_BYTES = 16_384
 MAX_BODY_BYTES = 262_144
 MAX_HELD_BYTES = 16 * 2**20
-"""Of all bodies being received."""
+"""Maximum total of all bodies being received."""
 BODY_WITHIN_S = 10.0
 _DISCARD_S = 2.0
 """How long a body that is too large is read: clients that are still sending would miss the response."""
@@ -118,7 +118,7 @@ class _HeldBody:
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
     gone: bool = False
-    """Its client disconnected."""
+    """Whether the client has disconnected."""
 
 
 class _Replayed:

@@ -54,7 +54,7 @@ class SseSubscriber:
 
     @property
     def position(self) -> StreamPosition:
-        """What the client has received."""
+        """The position up to which the client has received everything."""
         return StreamPosition(self._as_of_ms, self._change)
 
     async def new_events(self) -> AsyncIterator[bytes]:

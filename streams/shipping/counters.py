@@ -18,23 +18,23 @@ class ShippingCounter(IntEnum):
     SHIP_INTERVALS = 0
     """First dispatches not before the order's first payment: at the dispatch."""
     SHIP_MS = 1
-    """Their milliseconds since the payment: at the dispatch."""
+    """Milliseconds from payment to dispatch of `SHIP_INTERVALS`: at the dispatch."""
     SHIPPED_IN_TIME = 2
-    """Those within the limit: at the dispatch."""
+    """`SHIP_INTERVALS` within the limit: at the dispatch."""
     DUE = 3
     """Orders not cancelled or fully refunded: when the limit after their payment is reached."""
     DUE_IN_TIME = 4
-    """Those dispatched by then: at the same time."""
+    """`DUE` orders that were dispatched by then: at the same time."""
     DELIVERED = 5
     """First deliveries: at the delivery."""
     PROMISED = 6
-    """Those with a promised time: at the delivery."""
+    """`DELIVERED` orders with a promised time: at the delivery."""
     ON_TIME = 7
-    """Those not after the promised time: at the delivery."""
+    """`PROMISED` orders delivered by the promised time: at the delivery."""
     DELIVERY_INTERVALS = 8
     """First deliveries not before the order's first dispatch: at the delivery."""
     DELIVERY_MS = 9
-    """Their milliseconds since the dispatch: at the delivery."""
+    """Milliseconds from dispatch to delivery of `DELIVERY_INTERVALS`: at the delivery."""
     RETURNED = 10
     """Orders with a first return: at the return."""
     UNSHIPPED = 11
@@ -46,7 +46,7 @@ class ShippingCounter(IntEnum):
 
     @property
     def sum_name(self) -> str:
-        """Its name among the sums of formulas."""
+        """Name of the counter among the sums of formulas."""
         return f"counter.{self.name.lower()}"
 
 

@@ -124,7 +124,7 @@ class _Parcels:
         fields = (catalog.names[sku].tolist(), categories, lines.qty[line].tolist())
         form = b'"order_id":"%b","sku":"%b","category":"%b","qty":%d,"source":"wms-%d"'
         parts = zip(key.tolist(), *fields, self._warehouse[is_returned].tolist(), strict=True)
-        bodies = objects([form % one for one in parts])
+        bodies = objects([form % part for part in parts])
         money_rows = draft(
             SimulatedEventType.ORDER_REFUNDED,
             refunded_at,

@@ -39,7 +39,7 @@ def announcement(world: RunContext, expected_gmv: float) -> list[Message]:
 def _definition(
     world: RunContext, config: SimulationConfig, plan: PromotionPlan, expected_gmv: float
 ) -> dict[str, Any]:
-    base, sprint, challenge = plan.targets or [max(1, round(expected_gmv * one)) for one in TARGETS]
+    base, sprint, challenge = plan.targets or [max(1, round(expected_gmv * factor)) for factor in TARGETS]
     definition = {
         "promotion_id": plan.promotion_id,
         "name": plan.name,
@@ -47,8 +47,8 @@ def _definition(
         "ends_at": config.at(plan.phases[-1].ends),
         "timezone": config.timezone,
         "phases": [
-            {"name": one.name, "starts_at": config.at(one.begins), "ends_at": config.at(one.ends)}
-            for one in plan.phases
+            {"name": phase.name, "starts_at": config.at(phase.begins), "ends_at": config.at(phase.ends)}
+            for phase in plan.phases
         ],
         "targets": {"base": base, "sprint": sprint, "challenge": challenge},
         "skus": [sku_name(i) for i in np.flatnonzero(world.catalog.promoted).tolist()],
@@ -114,20 +114,20 @@ class Simulation:
         if step_ms < 1:
             raise SimulationError(f"step_ms is {step_ms}: at least 1 is needed")
         start_ms, end_ms = self.config.start_ms, self.config.end_ms
-        held, held_step = self._announcement(), 0
+        waiting, waiting_step = self._announcement(), 0
         for rows in self._arrivals():
             messages = self._encoder.messages(rows)
             steps = (rows.arrival - start_ms) // step_ms
             cuts = [0, *(np.flatnonzero(np.diff(steps)) + 1).tolist(), len(messages)]
             for begin, end in pairwise(cuts):
                 step = int(steps[begin])
-                if step != held_step and held:
-                    yield Batch(min(start_ms + (held_step + 1) * step_ms, end_ms), held)
-                    held = []
-                held_step = step
-                held += messages[begin:end]
-        if held:
-            yield Batch(min(start_ms + (held_step + 1) * step_ms, end_ms), held)
+                if step != waiting_step and waiting:
+                    yield Batch(min(start_ms + (waiting_step + 1) * step_ms, end_ms), waiting)
+                    waiting = []
+                waiting_step = step
+                waiting += messages[begin:end]
+        if waiting:
+            yield Batch(min(start_ms + (waiting_step + 1) * step_ms, end_ms), waiting)
 
     def _announcement(self) -> list[Message]:
         config = self.config
@@ -178,7 +178,7 @@ class Season:
         configs = [_run(config, back, earlier) for back in range(earlier, -1, -1)]
         if configs[0].start_ms < 0:
             raise SimulationError(f"{earlier} earlier sales would begin before 1970: choose a later start")
-        self.runs = [Simulation(one) for one in configs]
+        self.runs = [Simulation(run) for run in configs]
         """Oldest first; the last is the present run."""
 
     @property

@@ -166,7 +166,7 @@ class Compactor:
         if not newest_s:
             return
         shard, prefix = self._keys.shard(compaction.partition), f"{compaction.partition}:".encode()
-        found: dict[BlockId, list[BlockPart]] = {}
+        parts: dict[BlockId, list[BlockPart]] = {}
         for level in self._levels:
             if level.settle_s <= SETTLE_S:
                 continue
@@ -174,13 +174,13 @@ class Compactor:
             since_s = newest_s - level.settle_s - level.block_s
             starts: list[bytes] = await self._redis.zrangebyscore(index, since_s, "+inf")  # type: ignore[assignment]
             for start in map(int, starts):
-                found[level.name, start] = await self._held(self._keys.block(shard, level.name, start), prefix)
-        blocks.adopt(found)
+                parts[level.name, start] = await self._held(self._keys.block(shard, level.name, start), prefix)
+        blocks.adopt(parts)
 
     async def _held(self, block: str, prefix: bytes) -> list[BlockPart]:
         """The parts of a block whose names have this prefix. Their tier is unknown."""
-        held: list[bytes] = await self._redis.hkeys(block)  # type: ignore[assignment]
-        names = [name.decode() for name in held if name.startswith(prefix)]
+        fields: list[bytes] = await self._redis.hkeys(block)  # type: ignore[assignment]
+        names = [name.decode() for name in fields if name.startswith(prefix)]
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in names:
                 pipe.hstrlen(block, name)
@@ -212,8 +212,8 @@ class Compactor:
         """The content of each write, merged with the parts that it replaces."""
         keys = [self._keys.block(shard, write.level.name, write.start) for write in writes for _ in write.merge.parts]
         names = [part.name for write in writes for part in write.merge.parts]
-        held: list[bytes | None] = await self._read_parts(keys=keys, args=names) if keys else []
-        return await asyncio.to_thread(_encoded, writes, held, rows)
+        stored: list[bytes | None] = await self._read_parts(keys=keys, args=names) if keys else []
+        return await asyncio.to_thread(_encoded, writes, stored, rows)
 
 
 def _portions(writes: Sequence[_Write]) -> Iterator[list[_Write]]:

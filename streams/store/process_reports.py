@@ -1,4 +1,4 @@
-"""What workers and alerts processes report in Redis each second, for doctor, /readyz and the alert rules. Pure."""
+"""Reports that workers and alerts processes write to Redis each second, for doctor, /readyz and alert rules. Pure."""
 
 from __future__ import annotations
 

@@ -84,12 +84,12 @@ class Totals:
 async def read_progress(redis: Redis, keys: Keys, ends: EndOffsets) -> CountingProgress:
     """Positions of all event partitions, and of awaited partitions of other topics."""
     state = await read_state(redis, keys)
-    positions = {partition: held.position for partition, held in state.partitions.items() if held.position is not None}
+    positions = {name: stored.position for name, stored in state.partitions.items() if stored.position is not None}
     for topic, number in ends:
         partition = Partition(Topic(topic), number)
         if partition.topic not in EVENT_TOPICS:
-            held = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
-            positions |= {} if held is None else {partition: int(held)}
+            position = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
+            positions |= {} if position is None else {partition: int(position)}
     return CountingProgress(positions, state.existing_partitions, await server_time_ms(redis, keys), state.paused)
 
 

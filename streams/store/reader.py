@@ -88,8 +88,8 @@ class PaneReader:
 
     async def promotions(self) -> dict[str, Promotion]:
         """The current promotions, by id."""
-        held: dict[bytes, bytes] = await self._redis.hgetall(self._keys.promotions)  # type: ignore[assignment]
-        return {name.decode(): Promotion.model_validate_json(definition) for name, definition in held.items()}
+        stored: dict[bytes, bytes] = await self._redis.hgetall(self._keys.promotions)  # type: ignore[assignment]
+        return {name.decode(): Promotion.model_validate_json(definition) for name, definition in stored.items()}
 
     async def retained_spans(self) -> RetainedSpans:
         """The spans of minutes that are retained beyond their level's retention."""
@@ -151,8 +151,8 @@ class PaneReader:
         """Starts of a level's existing blocks, epoch seconds."""
         starts: set[int] = set()
         for shard in range(self._keys.shards):
-            held: list[bytes] = await self._redis.zrange(self._keys.blocks(shard, level), 0, -1)  # type: ignore[assignment]
-            starts.update(map(int, held))
+            listed: list[bytes] = await self._redis.zrange(self._keys.blocks(shard, level), 0, -1)  # type: ignore[assignment]
+            starts.update(map(int, listed))
         return starts
 
     async def totals(self) -> dict[str, int]:
@@ -168,16 +168,16 @@ async def read_counts(redis: Redis, keys: Keys) -> Counter[str]:
     """Counts of all shards since the start, by the names that `Keys` lists."""
     totals: Counter[str] = Counter()
     for shard in range(keys.shards):
-        held = await redis.hgetall(keys.totals(shard))
-        totals.update({_text(name): int(count) for name, count in held.items()})
+        stored = await redis.hgetall(keys.totals(shard))
+        totals.update({_text(name): int(count) for name, count in stored.items()})
     return totals
 
 
 async def read_reports(redis: Redis, keys: Keys) -> dict[str, ProcessReport]:
     """The last reports of workers and alerts processes by process id, without those of unknown versions."""
     client: Any = redis  # redis-py's types fit neither kind of client
-    held = await client.hgetall(keys.reports)
-    reports = {_text(name): decode_report(text) for name, text in held.items()}
+    stored = await client.hgetall(keys.reports)
+    reports = {_text(name): decode_report(text) for name, text in stored.items()}
     return {name: report for name, report in reports.items() if report is not None}
 
 

@@ -141,8 +141,8 @@ def _by_partition(shards: list[dict[bytes, bytes]], prefix: bytes) -> Iterator[t
 
 def _unmoved(held: bytes) -> UnmovedPosition:
     """Parse the format of `heartbeat.lua`."""
-    at, since_ms, reported_ms, lag = held.decode().split(" ")
-    return UnmovedPosition(at.partition(".")[0], int(since_ms), int(reported_ms), int(lag) if lag else None)
+    position, since_ms, reported_ms, lag = held.decode().split(" ")
+    return UnmovedPosition(position.partition(".")[0], int(since_ms), int(reported_ms), int(lag) if lag else None)
 
 
 def _int(value: bytes | None) -> int | None:

@@ -39,7 +39,7 @@ class EncodedAnswer:
     answer: Answer
     """Without its items."""
     fields: Mapping[str, msgspec.Raw]
-    """Its fields beyond `KpiFrame`, as JSON."""
+    """Fields of the answer beyond `KpiFrame`, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

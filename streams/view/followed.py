@@ -1,4 +1,4 @@
-"""What a view has read since it last started from scratch: blocks, log positions, and sums kept current."""
+"""The state of a view since it last started from scratch: blocks, log positions, and sums kept current."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ LIMIT_BYTES = 200_000_000
 _FORGOTTEN_AFTER_S = 300
 """Event time, seconds, after which a row that is not queried is dropped."""
 _WINDOW_FORGOTTEN_AFTER_S = 20
-"""The same for a window of a row: most windows start later after each pane."""
+"""Event time, seconds, after which an unqueried window of a row is dropped: most windows move on with each pane."""
 _BLOCKS_AT_ONCE = 8
 
 

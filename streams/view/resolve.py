@@ -49,13 +49,13 @@ class ResolvedQuery:
 
     @property
     def at(self) -> ShippingWindow:
-        """The same window for shipping."""
+        """The window and as-of for shipping."""
         key = (self.query.window.value, self.promotion) if self.live else None
         return ShippingWindow(self.covered_span, self.as_of_ms // 1000, self.finest, key, self.coarsest, self.recent)
 
     @property
     def shipping(self) -> ResolvedShippingQuery:
-        """The same query about shipping."""
+        """The resolved query for shipping."""
         followed = self.followed
         return ResolvedShippingQuery(followed.shipping, self.at, followed.newest_s, followed.rows, self.require_kept)
 
@@ -103,7 +103,7 @@ class ResolvedQuery:
         return pieces
 
     def for_sale_rate(self) -> ResolvedQuery:
-        """The same as-of in the window of the rate of sale."""
+        """The query at the same as-of, in the window of the rate of sale."""
         end_s = self.as_of_ms // 1000
         query = replace(self.query, window=Window.M15)
         return replace(self, query=query, promotion=None, covered_span=Span(end_s - 60 * RATE_MINUTES, end_s))

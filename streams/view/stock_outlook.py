@@ -69,7 +69,7 @@ class SkuOutlook:
 
 @dataclass(frozen=True, slots=True)
 class ShopOutlook:
-    """Those of the best-selling SKUs of 24 h that are out of stock or nearly."""
+    """The SKUs out of stock or nearly, among the best-selling ones of 24 h."""
 
     as_of_ms: int
     values: Mapping[str, Number]

@@ -21,7 +21,7 @@ class CheckResult:
     """Result of one check."""
 
     check: str
-    """Its name, one or two words."""
+    """Name of the check, one or two words."""
     status: CheckStatus
     message: str
     fix: str = ""
@@ -29,12 +29,15 @@ class CheckResult:
 
 
 def ok(check: str, message: str) -> CheckResult:
+    """A passed check."""
     return CheckResult(check, CheckStatus.OK, message)
 
 
 def warning(check: str, message: str, fix: str) -> CheckResult:
+    """A check with a warning, and its fix."""
     return CheckResult(check, CheckStatus.WARNING, message, fix)
 
 
 def failed(check: str, message: str, fix: str) -> CheckResult:
+    """A failed check, and its fix."""
     return CheckResult(check, CheckStatus.ERROR, message, fix)

@@ -49,7 +49,7 @@ class ReportBlocker:
 
 
 def report_blocker(refused: RedisRefusal | None, *, broker_answers: bool) -> ReportBlocker | None:
-    """What keeps workers from reporting; None: nothing known."""
+    """The reason why workers cannot report; None: none is known."""
     if refused is not None:
         return redis_blocker(refused)
     if not broker_answers:
@@ -60,7 +60,7 @@ def report_blocker(refused: RedisRefusal | None, *, broker_answers: bool) -> Rep
 
 
 def redis_blocker(refused: RedisRefusal) -> ReportBlocker:
-    """What keeps every process from writing to Redis."""
+    """The reason why no process can write to Redis."""
     text = REFUSAL_TEXTS[refused]
     return ReportBlocker(f"Redis, which {text.problem}", f"{text.fix}: running processes then resume by themselves")
 

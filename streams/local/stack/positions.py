@@ -65,7 +65,7 @@ async def reset_positions(settings: Settings) -> int:
     async with open_store(settings) as (redis, keys):
         progress = await read_progress(redis, keys, {(Topic.PROMOTIONS.value, 0): 0})
         now_ms = int(await server_time_ms(redis, keys))
-        newest_ms = max((held.newest_ms or 0 for held in progress.partitions.values()), default=0) or now_ms
+        newest_ms = max((partition.newest_ms or 0 for partition in progress.partitions.values()), default=0) or now_ms
         newest_ms = min(newest_ms, now_ms) if settings.clock is Clock.WALL else newest_ms
         counted = [partition for partition, position in progress.positions.items() if position]
         for partition in counted:
