@@ -49,12 +49,12 @@ def create(
             raise UsageError(f"{name!r} is not a valid token name: use up to 64 letters, digits, and . _ @ -")
         secret = SECRET_PREFIX + secrets.token_urlsafe(32)
         expires_ms = None if expires is None else now + _length_ms(expires)
-        made = Token(name=name, scope=scope, sha256=hash_secret(secret), created_ms=now, expires_ms=expires_ms)
+        token = Token(name=name, scope=scope, sha256=hash_secret(secret), created_ms=now, expires_ms=expires_ms)
 
-        def add(held: tuple[Token, ...]) -> list[Token]:
-            if any(token.name == name for token in held):
+        def add(existing: tuple[Token, ...]) -> list[Token]:
+            if any(other.name == name for other in existing):
                 raise UsageError(f"token {name!r} exists in {path}: choose another name, or revoke it first")
-            return [*held, made]
+            return [*existing, token]
 
         change_tokens(path, add)
     if as_json:

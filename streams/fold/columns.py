@@ -63,10 +63,10 @@ class OrderLines:
     refund: Ints = field(default_factory=lambda: NO_INTS)
     """The line's share of the order's refund, minor units."""
 
-    def take(self, places: Ints, count: int) -> OrderLines:
+    def take(self, chosen: Ints, count: int) -> OrderLines:
         """The lines of the orders at these indexes, of `count` orders."""
         new_index = np.full(count, -1)
-        new_index[places] = np.arange(len(places))
+        new_index[chosen] = np.arange(len(chosen))
         event = new_index[self.event]
         kept = event >= 0
         return OrderLines(event[kept], self.row[kept], self.units[kept], self.worth[kept], self.refund[kept])
@@ -99,27 +99,27 @@ class Columns:
     def __len__(self) -> int:
         return len(self.ts)
 
-    def take(self, places: Ints) -> Columns:
+    def take(self, chosen: Ints) -> Columns:
         """The events at these indexes (ascending)."""
         return Columns(
             topic=self.topic,
-            indexes=self.indexes[places],
-            ids=self.ids[places],
-            ts=self.ts[places],
-            types=self.types[places],
-            table=self.table[:, places],
-            numbers={name: numbers[places] for name, numbers in self.numbers.items()},
-            users=self.users[places] if len(self.users) else self.users,
-            sessions=self.sessions[places] if len(self.sessions) else self.sessions,
-            lines=self.lines.take(places, len(self)),
-            order_facts=self.order_facts.take(places, len(self)),
-            dropped_labels=self._dropped_of(places),
+            indexes=self.indexes[chosen],
+            ids=self.ids[chosen],
+            ts=self.ts[chosen],
+            types=self.types[chosen],
+            table=self.table[:, chosen],
+            numbers={name: numbers[chosen] for name, numbers in self.numbers.items()},
+            users=self.users[chosen] if len(self.users) else self.users,
+            sessions=self.sessions[chosen] if len(self.sessions) else self.sessions,
+            lines=self.lines.take(chosen, len(self)),
+            order_facts=self.order_facts.take(chosen, len(self)),
+            dropped_labels=self._dropped_of(chosen),
         )
 
-    def _dropped_of(self, places: Ints) -> Sequence[tuple[int, str]]:
+    def _dropped_of(self, chosen: Ints) -> Sequence[tuple[int, str]]:
         if not self.dropped_labels:
             return ()
-        kept = set(self.indexes[places].tolist())
+        kept = set(self.indexes[chosen].tolist())
         return [(position, name) for position, name in self.dropped_labels if position in kept]
 
     def row_of(self, scope: Scope) -> Ints:

@@ -81,8 +81,8 @@ def _fold_clicks(events: Columns, rows: RowIndex) -> PaneDelta:
         costs = numbers["cost"] * events.is_type("ad_click")
         measures.append((_all("ad_cost", pairs), costs[pairs.event]))
     ids = {"visitors": events.users, "sessions": events.sessions}
-    shown = events.is_type("ad_impression")  # impressions are no visits
-    visits = pairs.where(~shown[pairs.event]) if shown.any() else pairs
+    is_impression = events.is_type("ad_impression")  # impressions are no visits
+    visits = pairs.where(~is_impression[pairs.event]) if is_impression.any() else pairs
     return PaneDelta(_counted(events, pairs, measures, rows), _sketch(events, visits, ids, rows))
 
 
@@ -134,7 +134,7 @@ def _pairs(table: Ints) -> _Pairs:
     events_of = [np.flatnonzero(of_scope >= 0) for of_scope in table]
     return _Pairs(
         np.concatenate(events_of),
-        np.concatenate([of_scope[places] for of_scope, places in zip(table, events_of, strict=True)]),
+        np.concatenate([of_scope[event_indexes] for of_scope, event_indexes in zip(table, events_of, strict=True)]),
     )
 
 
@@ -195,13 +195,19 @@ def ledger_of_orders(events: Columns, rows: RowIndex) -> Ledger:
     of_sku = np.flatnonzero(relevant[lines.event] & rows.mask(Scope.SKU)[lines.row])
     event, units = lines.event[of_sku], lines.units[of_sku]
     sku = _numbers(lines.row[of_sku], rows, rows.stock.skus)
-    moved, sold = np.flatnonzero(sign[event]), np.flatnonzero(paid[event])
-    moves = sum_entries(pair_codes(sku[moved], -1), events.ts[event[moved]], sign[event[moved]] * units[moved])
-    if not len(sold):
+    moving_lines, sold_lines = np.flatnonzero(sign[event]), np.flatnonzero(paid[event])
+    moves = sum_entries(
+        pair_codes(sku[moving_lines], -1),
+        events.ts[event[moving_lines]],
+        sign[event[moving_lines]] * units[moving_lines],
+    )
+    if not len(sold_lines):
         return Ledger(moves)
-    seller = event[sold]
+    seller = event[sold_lines]
     promotion = _numbers(events.row_of(Scope.PROMOTION)[seller], rows, rows.stock.promotions)
-    sales = sum_entries(pair_codes(sku[sold], promotion), events.ts[seller], units[sold]).rounded(SALES_STEP_MS)
+    sales = sum_entries(pair_codes(sku[sold_lines], promotion), events.ts[seller], units[sold_lines]).rounded(
+        SALES_STEP_MS
+    )
     return Ledger(moves, sales=sales)
 
 

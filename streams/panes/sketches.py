@@ -188,18 +188,18 @@ def group_keys(panes: Ints, rows: Ints, distinct: Ints | int) -> Ints:
     return panes << ROW_BITS + DISTINCT_BITS | rows << DISTINCT_BITS | distinct
 
 
-def sketches_from(table: Ints, place: Ints, drawn: Ints) -> Sketches:
-    """Sketches from single register entries: `drawn[i]` belongs to group `table[place[i]]` (distinct, sorted).
+def sketches_from(table: Ints, group_of: Ints, entries: Ints) -> Sketches:
+    """Sketches from single register entries: `entries[i]` belongs to group `table[group_of[i]]` (distinct, sorted).
 
     The entries of a group are ordered by register.
     """
-    if len(place) == 0:
+    if len(group_of) == 0:
         return NO_SKETCHES
-    by_group = radix_order(place, len(table))
-    groups, drawn = place[by_group], drawn[by_group]
-    registers = groups << REGISTER_BITS | drawn >> RANK_BITS
+    by_group = radix_order(group_of, len(table))
+    groups, entries = group_of[by_group], entries[by_group]
+    registers = groups << REGISTER_BITS | entries >> RANK_BITS
     firsts = np.flatnonzero(is_first(registers))
-    greatest = np.maximum.reduceat(drawn, firsts)  # keep the greatest rank of each register
+    greatest = np.maximum.reduceat(entries, firsts)  # keep the greatest rank of each register
     sizes = np.bincount(groups[firsts], minlength=len(table))
     return Sketches(table, np.cumsum(sizes), greatest.astype(np.uint32))
 

@@ -220,11 +220,13 @@ async def compare(
     return json_response(await answer_fields(live, cached_query))
 
 
-def compared_answer(found: ComparedAnswer, against: ComparisonPeriod, *, one: bool) -> dict[str, Any]:
+def compared_answer(comparison: ComparedAnswer, against: ComparisonPeriod, *, one: bool) -> dict[str, Any]:
     """The fields of a comparison without the frame, for one value or for each."""
-    fields = {"against": against.value, "then": _then(found.at)}
+    fields = {"against": against.value, "then": _then(comparison.at)}
     return fields | (
-        _item(found.items[0]) if one else {"count": found.now.count, "items": [_item(item) for item in found.items]}
+        _item(comparison.items[0])
+        if one
+        else {"count": comparison.now.count, "items": [_item(item) for item in comparison.items]}
     )
 
 

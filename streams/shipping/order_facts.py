@@ -93,12 +93,12 @@ class OrderedFacts:
     def __bool__(self) -> bool:
         return bool(self.orders)
 
-    def take(self, places: Ints, count: int) -> OrderedFacts:
+    def take(self, positions: Ints, count: int) -> OrderedFacts:
         """Facts of the events at these indexes, of `count` events."""
         if not self:
             return self
         new_index = np.full(count, -1)
-        new_index[places] = np.arange(len(places))
+        new_index[positions] = np.arange(len(positions))
         event = new_index[self.event]
         kept = np.flatnonzero(event >= 0)
         chosen = kept.tolist()

@@ -92,8 +92,8 @@ def _views(scene: SliceContext, steps: PageSteps, mask: Bools, ends: Ints) -> tu
     session, at, dwell = steps.session[mask], steps.at[mask], steps.dwell[mask]
     sku = catalog.draw(rng.random(len(at)), sessions.promotion[session])
     room = sessions.live_room[session]
-    shown = catalog.rooms[room, rng.integers(0, catalog.rooms.shape[1], len(at))]
-    sku = np.where(room > 0, shown, sku)
+    room_sku = catalog.rooms[room, rng.integers(0, catalog.rooms.shape[1], len(at))]
+    sku = np.where(room > 0, room_sku, sku)
     to_cart, to_favorites = rng.random(len(at)) < funnel.cart, rng.random(len(at)) < funnel.favorite
     later = at + (dwell * rng.uniform(0.2, 0.95, len(at))).astype(np.int64)
     dims: dict[str, Bytes | Ints] = {**sessions.dims(session), "sku": sku, "category": catalog.category[sku]}

@@ -51,5 +51,5 @@ def pick(uniform: Floats, weights: tuple[float, ...]) -> Bytes:
 def lognormal_ms(rng: np.random.Generator, size: int, median_s: float, sigma: float, speed: float = 1.0) -> Ints:
     """Lognormal delays in ms, at least 1, with the median (seconds) divided by `speed`."""
     delays = np.exp(rng.standard_normal(size) * sigma) * (median_s * 1000.0 / speed)
-    whole: Ints = np.maximum(delays, 1.0).astype(np.int64)
-    return whole
+    delays_ms: Ints = np.maximum(delays, 1.0).astype(np.int64)
+    return delays_ms

@@ -48,8 +48,8 @@ def _delays(world: RunContext, rng: np.random.Generator, size: int) -> Ints:
     delay = np.minimum(delay, LATENCY_MAX_MS)
     late = rng.random(size) < disorder.late_share
     lateness = np.minimum(LATENCY_MAX_MS + rng.exponential(latest / 5, size), latest)
-    whole: Ints = np.where(late, lateness, delay).astype(np.int64)
-    return whole
+    delays_ms: Ints = np.where(late, lateness, delay).astype(np.int64)
+    return delays_ms
 
 
 def _skew(world: RunContext, rows: EventColumns) -> Ints:

@@ -39,10 +39,10 @@ class Encoder:
             begin, end = bounds[kind], bounds[kind + 1]
             if begin < end:
                 values += self._fill(kind, form, by_kind, begin, end)
-        place = np.empty(len(order), dtype=np.int64)
-        place[order] = np.arange(len(order))
+        index_of = np.empty(len(order), dtype=np.int64)
+        index_of[order] = np.arange(len(order))
         topics = [TOPIC[kind] for kind in rows.kind.tolist()]
-        ordered = [values[i] for i in place.tolist()]
+        ordered = [values[i] for i in index_of.tolist()]
         return list(zip(topics, rows.key.tolist(), rows.ts.tolist(), ordered, strict=True))
 
     @staticmethod

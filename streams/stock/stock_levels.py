@@ -95,12 +95,12 @@ class StockLevels:
 
         self._move(ledger.moves, just_counted)
 
-    def _count(self, levels: LedgerEntries, places: Ints) -> Ints:
+    def _count(self, levels: LedgerEntries, indexes: Ints) -> Ints:
         """Apply counts that are not older than the valid ones; returns the SKUs whose newest count they are."""
         skus = levels.skus
-        np.add.at(self._stored, skus, levels.amounts - self._held[places])
-        self._level_ms[places], self._held[places] = levels.times, levels.amounts
-        if len(places):
+        np.add.at(self._stored, skus, levels.amounts - self._held[indexes])
+        self._level_ms[indexes], self._held[indexes] = levels.times, levels.amounts
+        if len(indexes):
             self._none_older_than(int(levels.times.min()))
         is_newest = levels.times >= self._newest_ms[skus]
         recounted = np.unique(skus[is_newest])

@@ -143,8 +143,8 @@ def _counted_until_ms(state: PartitionState, now_ms: int) -> int:
 
     Not the clock: records that arrived after the last heartbeat may be uncounted.
     """
-    known = state.counted_through_ms if state.counted_through_ms is not None else state.heartbeat_ms
-    return now_ms if known is None else known
+    counted_ms = state.counted_through_ms if state.counted_through_ms is not None else state.heartbeat_ms
+    return now_ms if counted_ms is None else counted_ms
 
 
 def is_stale(state: PartitionState, now_ms: int, stale_after_ms: int) -> bool:
@@ -207,15 +207,17 @@ def blocking_as_of(
             yield BlockingPartition(partition, age_ms, state.lag, state.has_caught_up)
 
 
-def late_feed_text(one: BlockingPartition) -> str:
+def late_feed_text(blocking: BlockingPartition) -> str:
     """Describe a late feed in a sentence."""
-    age = format_rough_duration(one.age_ms)
-    return f"{one.partition}: its newest event is {age} old: the feed is late, all records that arrived are counted"
+    age = format_rough_duration(blocking.age_ms)
+    return (
+        f"{blocking.partition}: its newest event is {age} old: the feed is late, all records that arrived are counted"
+    )
 
 
-def late_feed_fix(one: BlockingPartition) -> str:
+def late_feed_fix(blocking: BlockingPartition) -> str:
     """How to fix a late feed."""
     return (
-        f"check the producer of {one.partition.topic}; to let answers advance without it, remove "
-        f"{one.partition.topic} from the setting as_of_topics"
+        f"check the producer of {blocking.partition.topic}; to let answers advance without it, remove "
+        f"{blocking.partition.topic} from the setting as_of_topics"
     )

@@ -43,15 +43,15 @@ class ClockMeasurement:
         return self.uncertainty_ms + max(0.0, now_s - self.at_s) * 1000 * DRIFT
 
 
-def better_measurement(held: ClockMeasurement | None, new: ClockMeasurement) -> ClockMeasurement:
+def better_measurement(current: ClockMeasurement | None, new: ClockMeasurement) -> ClockMeasurement:
     """The more exact of two samples, or the new one if they contradict each other: then Redis's clock was changed."""
-    if held is None:
+    if current is None:
         return new
-    uncertain_ms = held.uncertain_ms(new.at_s)
-    if new.uncertainty_ms <= uncertain_ms or new.at_s < held.at_s:
+    uncertain_ms = current.uncertain_ms(new.at_s)
+    if new.uncertainty_ms <= uncertain_ms or new.at_s < current.at_s:
         return new
-    differ_ms = abs(held.now_ms(new.at_s) - new.server_ms)
-    return new if differ_ms > uncertain_ms + new.uncertainty_ms else held
+    differ_ms = abs(current.now_ms(new.at_s) - new.server_ms)
+    return new if differ_ms > uncertain_ms + new.uncertainty_ms else current
 
 
 def is_off(offset_ms: float, uncertain_ms: float, *, was_off: bool) -> bool:

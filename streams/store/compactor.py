@@ -231,8 +231,8 @@ def _portions(writes: Sequence[_Write]) -> Iterator[list[_Write]]:
         yield portion
 
 
-def _encoded(writes: Sequence[_Write], held: Sequence[bytes | None], rows: RowIndex) -> list[bytes]:
-    contents = iter(held)
+def _encoded(writes: Sequence[_Write], stored: Sequence[bytes | None], rows: RowIndex) -> list[bytes]:
+    contents = iter(stored)
     return [encode(_sum(write, contents, rows), rows) for write in writes]
 
 

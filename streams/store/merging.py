@@ -64,12 +64,12 @@ class OpenBlocks:
         self.adopted = False
         """Whether parts of earlier owners were adopted at these levels."""
 
-    def adopt(self, found: Mapping[BlockId, Sequence[BlockPart]]) -> None:
+    def adopt(self, stored: Mapping[BlockId, Sequence[BlockPart]]) -> None:
         """Adopt the parts of earlier owners, all at once and only once: a duplicate part would be merged with
         itself."""
         if self.adopted:
             return
-        for block, earlier in found.items():
+        for block, earlier in stored.items():
             own = self._parts.get(block, [])
             known_names = {part.name for part in own}
             self._parts[block] = [*own, *(part for part in earlier if part.name not in known_names)]
@@ -120,8 +120,8 @@ def _last_merge(parts: Sequence[BlockPart]) -> Merge | None:
     return Merge(tuple(smallest)) if len(smallest) > 1 else None
 
 
-def _smallest(parts: Iterable[BlockPart], most: int) -> list[BlockPart]:
-    """As many of the smallest parts as fit into `most` bytes: large parts must not block the others."""
+def _smallest(parts: Iterable[BlockPart], max_bytes: int) -> list[BlockPart]:
+    """As many of the smallest parts as fit into `max_bytes`: large parts must not block the others."""
     by_size = sorted(parts, key=lambda part: part.size)
     sizes = accumulate(part.size for part in by_size)
-    return [part for part, together in zip(by_size, sizes, strict=True) if together <= most]
+    return [part for part, together in zip(by_size, sizes, strict=True) if together <= max_bytes]

@@ -181,8 +181,8 @@ async def read_reports(redis: Redis, keys: Keys) -> dict[str, ProcessReport]:
     return {name: report for name, report in reports.items() if report is not None}
 
 
-def _text(held: bytes | str) -> str:
-    return held if isinstance(held, str) else held.decode()
+def _text(stored: bytes | str) -> str:
+    return stored if isinstance(stored, str) else stored.decode()
 
 
 async def read_promotions(settings: Settings) -> dict[str, Promotion]:

@@ -44,8 +44,8 @@ class StoreState:
         """`partitions` without those that the broker no longer has, because their topic was recreated with fewer. Their
         counts remain. A topic that is missing entirely keeps all of its partitions, since it may come back."""
         return {
-            partition: held
-            for partition, held in self.partitions.items()
+            partition: state
+            for partition, state in self.partitions.items()
             if not (count := self.partition_counts.get(partition.topic)) or partition.number < count
         }
 
@@ -67,7 +67,7 @@ class StoreState:
 
     def capped(self, now_ms: int) -> StoreState:
         """A copy without event times in the future."""
-        return replace(self, partitions={name: held.capped(now_ms) for name, held in self.partitions.items()})
+        return replace(self, partitions={name: state.capped(now_ms) for name, state in self.partitions.items()})
 
 
 async def read_state(redis: Redis, keys: Keys) -> StoreState:
@@ -84,7 +84,7 @@ async def read_topic_id(redis: Redis, keys: Keys, partition: Partition) -> str:
     async with redis.pipeline(transaction=False) as pipe:
         pipe.hget(keys.state(keys.shard(partition)), f"topic:{partition}")
         pipe.hget(keys.state(0), f"broker,{partition.topic}")
-        counted, noted = [(held or b"").decode() for held in await pipe.execute()]
+        counted, noted = [(stored or b"").decode() for stored in await pipe.execute()]
     current = counted.split()
     return str(current[0] if current else noted.partition(" ")[0])
 
@@ -110,10 +110,10 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
                     )
                 )
     partition_counts = {
-        topic: int(held.split(b" ")[1])
+        topic: int(stored.split(b" ")[1])
         for topic in READ_TOPICS
         for fields in shards[:1]
-        if (held := fields.get(f"broker,{topic}".encode())) is not None
+        if (stored := fields.get(f"broker,{topic}".encode())) is not None
     }
     return StoreState(
         tuple(fields.get(b"epoch", b"").decode() for fields in shards),
@@ -128,20 +128,20 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
         ),
         incomplete,
         {partition: why.decode("utf-8", "replace") for partition, why in _by_partition(shards, _STOPPED)},
-        {partition: _unmoved(held) for partition, held in _by_partition(shards, _WAITS)},
+        {partition: _unmoved(stored) for partition, stored in _by_partition(shards, _WAITS)},
     )
 
 
 def _by_partition(shards: list[dict[bytes, bytes]], prefix: bytes) -> Iterator[tuple[Partition, bytes]]:
     for fields in shards:
-        for name, held in fields.items():
+        for name, stored in fields.items():
             if name.startswith(prefix):
-                yield Partition.parse(name.removeprefix(prefix).decode()), held
+                yield Partition.parse(name.removeprefix(prefix).decode()), stored
 
 
-def _unmoved(held: bytes) -> UnmovedPosition:
+def _unmoved(stored: bytes) -> UnmovedPosition:
     """Parse the format of `heartbeat.lua`."""
-    position, since_ms, reported_ms, lag = held.decode().split(" ")
+    position, since_ms, reported_ms, lag = stored.decode().split(" ")
     return UnmovedPosition(position.partition(".")[0], int(since_ms), int(reported_ms), int(lag) if lag else None)
 
 
@@ -174,6 +174,8 @@ def queryable_until_ms(state: StoreState, now_ms: int, settings: Settings) -> in
     This is the newest as-of. If it is unknown because a partition never had an event, it is that of the other
     partitions.
     """
-    known = {name: held for name, held in state.existing_partitions.items() if held.newest_ms is not None}
+    known = {
+        name: partition for name, partition in state.existing_partitions.items() if partition.newest_ms is not None
+    }
     newest_ms = newest_as_of(state, now_ms, settings).ms
     return newest_as_of(StoreState(state.epochs, known, 0), now_ms, settings).ms if newest_ms is None else newest_ms

@@ -36,13 +36,13 @@ def stuck_partitions(
     """The partitions that are stuck and still reported, without paused ones."""
     oldest_ms = now_ms - round(stale_after_s * 1000)
     return {
-        partition: held
-        for partition, held in sorted(waiting.items())
-        if held.unmoved_s * 1000 > STUCK_MS and held.reported_ms >= oldest_ms and partition not in paused
+        partition: unmoved
+        for partition, unmoved in sorted(waiting.items())
+        if unmoved.unmoved_s * 1000 > STUCK_MS and unmoved.reported_ms >= oldest_ms and partition not in paused
     }
 
 
-def stuck_texts(found: Mapping[Partition, UnmovedPosition]) -> list[tuple[str, str]]:
+def stuck_texts(stuck: Mapping[Partition, UnmovedPosition]) -> list[tuple[str, str]]:
     """Problem and fix of each; partitions that the broker does not answer for share one.
 
     >>> clicks, orders = Partition.parse("clicks/0"), Partition.parse("orders/0")
@@ -50,20 +50,20 @@ def stuck_texts(found: Mapping[Partition, UnmovedPosition]) -> list[tuple[str, s
     ...     orders: UnmovedPosition("7", 0, 97_000, None)})]
     ['the broker answers no fetch of 2 partitions (clicks/0, orders/0), which have not moved for 95 s']
     """
-    unanswered = {partition: held for partition, held in found.items() if held.lag is None}
+    unanswered = {partition: unmoved for partition, unmoved in stuck.items() if unmoved.lag is None}
     texts = [
-        (stuck_text(partition, held), stuck_fix(held))
-        for partition, held in found.items()
+        (stuck_text(partition, unmoved), stuck_fix(unmoved))
+        for partition, unmoved in stuck.items()
         if len(unanswered) < 2 or partition not in unanswered
     ]
     if len(unanswered) > 1:
-        names, for_s = ", ".join(map(str, unanswered)), min(held.unmoved_s for held in unanswered.values())
+        names, for_s = ", ".join(map(str, unanswered)), min(unmoved.unmoved_s for unmoved in unanswered.values())
         problem = f"the broker answers no fetch of {len(unanswered)} partitions ({names})"
         texts.append((f"{problem}, which have not moved for {for_s:.0f} s", stuck_fix(next(iter(unanswered.values())))))
     return texts
 
 
-def stuck_text(partition: Partition, held: UnmovedPosition) -> str:
+def stuck_text(partition: Partition, unmoved: UnmovedPosition) -> str:
     """Describe a stuck partition in a sentence.
 
     >>> clicks = Partition.parse("clicks/0")
@@ -72,16 +72,16 @@ def stuck_text(partition: Partition, held: UnmovedPosition) -> str:
     >>> stuck_text(clicks, UnmovedPosition("", 0, 95_000, None))
     'partition clicks/0 has been at its first record for 95 s, and the broker answers none of its fetches'
     """
-    at = f"offset {held.position}" if held.position else "its first record"
-    why = f"{held.lag:,} records wait after it" if held.lag else "the broker answers none of its fetches"
-    return f"partition {partition} has been at {at} for {held.unmoved_s:.0f} s, and {why}"
+    at = f"offset {unmoved.position}" if unmoved.position else "its first record"
+    why = f"{unmoved.lag:,} records wait after it" if unmoved.lag else "the broker answers none of its fetches"
+    return f"partition {partition} has been at {at} for {unmoved.unmoved_s:.0f} s, and {why}"
 
 
-def stuck_fix(held: UnmovedPosition) -> str:
+def stuck_fix(unmoved: UnmovedPosition) -> str:
     """How to fix a stuck partition."""
     cause = (
         "its leader is down, or a batch is damaged on the broker's disk"
-        if held.lag is None
+        if unmoved.lag is None
         else "a transaction is open there, a batch is damaged on the broker's disk, or dead letters cannot be written"
     )
     return (

@@ -68,15 +68,18 @@ class FollowedState:
         """Read the logs up to a state; False if a log no longer reaches back to our position."""
         behind = {
             partition: self._cursors[partition]
-            for partition, held in state.partitions.items()
-            if (held.position or 0) != self._cursors[partition]
+            for partition, partition_state in state.partitions.items()
+            if (partition_state.position or 0) != self._cursors[partition]
         }
         logs = await self.reader.log(behind) if behind else {}
         for partition, position in behind.items():
             entries = logs[partition]
             if not entries or entries[0].start_offset != position:
                 return False
-        self.blocks.apply(logs, {partition: held.compacted_to or 0 for partition, held in state.partitions.items()})
+        self.blocks.apply(
+            logs,
+            {partition: partition_state.compacted_to or 0 for partition, partition_state in state.partitions.items()},
+        )
         for partition, entries in logs.items():
             self._cursors[partition] = entries[-1].end_offset
         self._correct([entry.delta for entries in logs.values() for entry in entries])

@@ -56,15 +56,15 @@ class DistinctPane:
     @classmethod
     def of(cls, parts: Iterable[DistinctPane]) -> DistinctPane:
         """The union of panes."""
-        registers, whole = empty_registers(), cls()
+        registers, union = empty_registers(), cls()
         for part in parts:
             part.unite_into(registers)
         entries = entries_of(registers)
         if entries.nbytes < registers.nbytes:
-            whole._parts = [entries]
+            union._parts = [entries]
         else:
-            whole._registers = registers
-        return whole
+            union._registers = registers
+        return union
 
     def add(self, entries: SketchEntries) -> None:
         """Add register entries."""

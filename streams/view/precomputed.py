@@ -52,7 +52,10 @@ class AnswerSnapshot:
 
 def state_key(state: StoreState) -> Hashable:
     """Key of a state: as long as it is the same, so are answers at one as-of."""
-    positions = tuple((partition, held.position, held.newest_ms) for partition, held in state.partitions.items())
+    positions = tuple(
+        (partition, partition_state.position, partition_state.newest_ms)
+        for partition, partition_state in state.partitions.items()
+    )
     return state.epochs, state.promotions_version, positions
 
 

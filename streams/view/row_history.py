@@ -84,13 +84,13 @@ class RowHistory:
         return answers
 
     def _unite(self, united: Registers, block_id: BlockId, stretch: Span) -> None:
-        whole = stretch.end_s - stretch.start_s == self._block_s[block_id[0]]
-        if whole and block_id in self._registers:
+        is_whole_block = stretch.end_s - stretch.start_s == self._block_s[block_id[0]]
+        if is_whole_block and block_id in self._registers:
             np.maximum(united, self._registers[block_id], out=united)
             return
         sketches = self._sketches[block_id].between(stretch.start_s, stretch.end_s)
         entries = entries_by_sketch(sketches)
-        if whole and len(entries) >= DENSE_ENTRIES:
+        if is_whole_block and len(entries) >= DENSE_ENTRIES:
             registers = self._registers[block_id] = empty_registers()
             raise_to(registers, entries)
             np.maximum(united, registers, out=united)
@@ -106,13 +106,13 @@ class RowHistory:
             pass  # blocks may have been evicted while it waited
         row = self._row()
         for name, start in wanted:
-            whole = [(name, Span(start, start + self._block_s[name]))]
+            block_pieces = [(name, Span(start, start + self._block_s[name]))]
             if row is None:
                 self._cells[name, start], self._sketches[name, start] = NO_CELLS, NO_SKETCHES
             elif extracted is self._cells:
-                self._cells[name, start] = merge_cells([cells.of_row(row) for cells in self._cells_in(whole)])
+                self._cells[name, start] = merge_cells([cells.of_row(row) for cells in self._cells_in(block_pieces)])
             else:
-                row_sketches = [sketches.of_row(row) for sketches in self._blocks.sketches(whole)]
+                row_sketches = [sketches.of_row(row) for sketches in self._blocks.sketches(block_pieces)]
                 self._sketches[name, start] = merge_sketches(row_sketches)
 
     def _by_block(self, pieces: Pieces) -> Iterable[tuple[BlockId, Span]]:

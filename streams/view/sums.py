@@ -279,7 +279,7 @@ class ShipmentIntervalSum(RowSums):
 
 def correction_sums(corrections: RetroactiveCorrections, span: Span, as_of_s: int) -> Ints:
     """The sum of one row's corrections in a span at an as-of: [counter]."""
-    known = corrections.between(span.start_s, max(span.start_s, span.end_s)).known_at(as_of_s).cells
+    valid = corrections.between(span.start_s, max(span.start_s, span.end_s)).known_at(as_of_s).cells
     sums = np.zeros(COUNTERS_PER_ROW, np.int64)
-    np.add.at(sums, known.counters, known.amounts)
+    np.add.at(sums, valid.counters, valid.amounts)
     return sums

@@ -60,11 +60,11 @@ class FastClocks:
     def __init__(self) -> None:
         self._held: dict[ClockSource, FastClock] = {}
 
-    def note(self, found: Mapping[ClockSource, int], now_ms: int) -> None:
+    def note(self, ahead: Mapping[ClockSource, int], now_ms: int) -> None:
         """Add the fast clocks of a batch."""
-        if not found:
+        if not ahead:
             return
-        for (topic, source), ahead_ms in found.items():
+        for (topic, source), ahead_ms in ahead.items():
             self._held[topic, source] = FastClock(topic, source, ahead_ms, now_ms)
         if len(self._held) > _MOST_HELD:
             self._held = {

@@ -57,21 +57,23 @@ async def fetch_snapshot(api: ApiClient, promotion_id: str) -> DemoSnapshot | No
         windows[window] = answer["values"]
         if not as_of_ms:
             as_of_ms, live = int(answer["as_of"]), bool(answer["live"])
-    by_channel, channels = await api.get("/api/v1/kpis", window="1m", scope="channel")
-    by_sku, skus = await api.get("/api/v1/top", window="5m", scope="sku", by="gmv", n=TOP)
-    if by_channel != 200 or by_sku != 200:
+    channels_status, channels = await api.get("/api/v1/kpis", window="1m", scope="channel")
+    skus_status, skus = await api.get("/api/v1/top", window="5m", scope="sku", by="gmv", n=TOP)
+    if channels_status != 200 or skus_status != 200:
         return None
-    known, promotion = await api.get(f"/api/v1/promotions/{path_segment(promotion_id)}")
-    compared, ratios = await api.get("/api/v1/compare", window="promotion", against="baseline", promotion=promotion_id)
-    counted, stock = await api.get("/api/v1/stock", n=SOON)
+    promotion_status, promotion = await api.get(f"/api/v1/promotions/{path_segment(promotion_id)}")
+    ratios_status, ratios = await api.get(
+        "/api/v1/compare", window="promotion", against="baseline", promotion=promotion_id
+    )
+    stock_status, stock = await api.get("/api/v1/stock", n=SOON)
     return DemoSnapshot(
         as_of_ms,
         windows,
         _items(channels),
         _items(skus),
-        promotion if known == 200 else None,
-        ratios["ratio"] or {} if compared == 200 else {},
-        stock if counted == 200 else {},
+        promotion if promotion_status == 200 else None,
+        ratios["ratio"] or {} if ratios_status == 200 else {},
+        stock if stock_status == 200 else {},
         live,
     )
 
