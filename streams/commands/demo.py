@@ -84,7 +84,7 @@ def _play(settings: Settings, duration: float, rate: float, seed: int, as_json: 
 
 
 def _view(plan: StackPlan, as_json: bool) -> contextlib.AbstractContextManager[Screen | PlainScreen]:
-    """A live screen on a terminal, plain lines elsewhere."""
+    """A live screen on a terminal, else plain lines."""
     from rich.console import Console
 
     from streams.local.demo.screen import PlainScreen, Screen

@@ -61,7 +61,7 @@ class ShowProgress(Protocol):
 
 @contextmanager
 def progress(title: str) -> Iterator[ShowProgress]:
-    """Progress of long work on stderr: a bar on a terminal, a line every 2 s elsewhere."""
+    """Progress of long work on stderr: a bar on a terminal, else a line every 2 s."""
     if not sys.stderr.isatty():
         yield _progress_lines(title)
         return

@@ -43,7 +43,7 @@ def command_names() -> set[str]:
 
 
 class Commands(TyperGroup):
-    """The command group; invalid values give our validation messages in place of pydantic's."""
+    """The command group; it reports invalid values with our validation messages instead of pydantic's."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""

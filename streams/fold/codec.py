@@ -162,7 +162,7 @@ def _columns(wire: _Entries, skus: Ints, others: Ints, first_ms: int) -> tuple[I
 
 
 VERSION = 4
-"""Older processes must not read newer formats: merging parts would drop what they do not know."""
+"""Older processes must not read newer formats: merging parts would drop the fields that they do not know."""
 _READABLE = (1, 2, 3, VERSION)
 """1 lacks `shipping` and `stock`, 2 lacks delta-encoded columns, 3 lacks the counters of repeats and has order
 records without sizes and creations."""

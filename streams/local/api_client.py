@@ -16,7 +16,7 @@ TIMEOUT_S = 5.0
 
 
 class ApiClient:
-    """GET requests to one server of ours; over TLS, only its own certificate is trusted."""
+    """Sends GET requests to one salepulse server; over TLS, only its own certificate is trusted."""
 
     def __init__(self, url: str, cert_file: str = "") -> None:
         self.url = url

@@ -10,7 +10,7 @@ for a sum of independent surprises. A prior of tau and the spread of earlier pro
 model with unknown variance: Gelman et al., Bayesian Data Analysis, 3.2 and 3.3; hence Student's t). In addition, sales
 come in single orders of different size: sales with mean x have the variance phi * x (quasi-Poisson: McCullagh and
 Nelder, Generalized Linear Models, 6.2; of compound Poisson sales phi is the mean square order over the mean order). phi
-is estimated from successive differences (von Neumann 1941), which trends hardly affect.
+is estimated from successive differences (von Neumann 1941), which trends barely affect.
 
 R shrinks with time, and all uncertainty with it, since past sales are certain.
 """
@@ -129,9 +129,9 @@ class Prior:
 
 
 EARLIER_PRIOR = Prior(0.22, 5.0)
-"""Relative to comparable promotions: a quarter more or less to come, at the start, is usual."""
+"""Relative to comparable promotions: at the start, future sales usually differ by up to a quarter."""
 DAY_SHAPE_PRIOR = Prior(0.9, 5.0)
-"""Relative to the typical shape of a day: twice or half as much to come, at the start, is usual."""
+"""Relative to the typical shape of a day: at the start, future sales may well be half or twice as much."""
 LAST = 0.15
 """Share of the variance of d that remains at the end."""
 FADE = 0.6
@@ -205,7 +205,7 @@ class _SalesSoFar:
 
     @classmethod
     def of(cls, curve: Curve, share: float) -> _SalesSoFar | None:
-        """None if hardly anything was sold."""
+        """None if weighted net sales are not positive."""
         edges = np.linspace(0.0, share, max(12, math.ceil(CELLS * share)) + 1)
         sold = curve.sold(edges)
         weights = np.exp(((edges[1:] + edges[:-1]) / 2 - share) / MEMORY)

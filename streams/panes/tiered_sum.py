@@ -31,7 +31,7 @@ class TieredSum(Generic[T]):
             self._merge_last(self._fan_in)
 
     def merged(self) -> T:
-        """The whole sum, as one part from now on."""
+        """The sum of all parts, which are merged into one."""
         if len(self.parts) != 1:
             self._merge_last(len(self.parts))
         return self.parts[0]

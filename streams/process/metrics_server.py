@@ -92,7 +92,7 @@ class _MetricsServer(ThreadingMixIn, WSGIServer):
         return threading.active_count() < _MOST_THREADS
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away, or does not speak TLS, is no error of ours."""
+        """Ignore clients that disconnect or do not speak TLS."""
 
 
 def _bind(settings: Settings, port: int) -> _MetricsServer:

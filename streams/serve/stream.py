@@ -29,7 +29,7 @@ from streams.view.fair_queue import OverloadedError
 from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 
 BEHIND_S = 10.0
-"""How long a server may be behind the one that the client comes from; after that, an earlier as-of has gone back."""
+"""How long a server may lag the one that the client left; after that, an earlier as-of means that it went back."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -113,7 +113,7 @@ class SseSubscriber:
 
 
 def _gap_event(of: str, after_ms: int | None, before_ms: int) -> bytes:
-    """An event that reports missing events between two moments."""
+    """An event that reports missing events between two times, epoch ms."""
     return event("gap", _encode({"of": of, "after": after_ms, "before": before_ms}))
 
 
@@ -122,7 +122,7 @@ router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
 HEARTBEAT_S = 10.0
 _LONGEST_S = 600.0
 _TAKEN_WITHIN_S = 60.0
-"""How long a stream may take after its end to send what is buffered."""
+"""How long a stream may take after its end to send buffered events."""
 _SPREAD = (0.8, 1.2)
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _EVENTS = "text/event-stream"

@@ -1,4 +1,4 @@
-"""The shipping part of a `PaneDelta`: what changed order facts add to the panes."""
+"""The shipping part of a `PaneDelta`: the contribution of changed order facts to the panes."""
 
 from __future__ import annotations
 

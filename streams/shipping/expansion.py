@@ -1,4 +1,4 @@
-"""What one order adds to the panes, as a pure function of its facts.
+"""The contribution of one order to the panes, as a pure function of its facts.
 
 An entry is an amount of a counter in a pane, valid from a time on: an answer at an as-of counts it if the window covers
 its pane and it is valid before the as-of. So answers at past as-ofs stay right, whatever becomes known later. Entries

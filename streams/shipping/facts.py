@@ -175,8 +175,7 @@ def _reached(parts: Parts, size: int) -> int | None:
 def repeated_events(one: OrderFacts, other: OrderFacts) -> list[Payment | Creation]:
     """The creation and the payment that are not the order's first, where both have one and they differ.
 
-    Over all events of an order, each merged with what was known before, these are all but the first, in any order of
-    arrival.
+    If the events of an order are merged one by one, in any order, these are all creations and payments but the first.
     """
     repeats: list[Payment | Creation] = []
     for known, added in ((one.created, other.created), (one.paid, other.paid)):

@@ -85,7 +85,7 @@ class PromotionRetention:
 
 
 def spans_to_retain(promotions: Iterable[Promotion], keeping: PromotionRetention) -> Iterator[Span]:
-    """The spans that current promotions need, in whole blocks."""
+    """The spans that current promotions need, rounded out to whole blocks."""
     for promotion in promotions:
         start_s = promotion.starts_at // 1000
         end_s = min(-(-promotion.ends_at // 1000), start_s + keeping.first_s)

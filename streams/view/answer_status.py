@@ -16,7 +16,7 @@ from streams.store.stuck_partitions import UnmovedPosition, stuck_texts
 DOWN_AFTER_MS = 2_000
 """Redis is down after this long without an answer."""
 CAUGHT_UP_MS = 30_000
-"""Records may wait while the as-of is no older than this."""
+"""Records may be uncounted while the as-of is no older than this."""
 REPLICATED_WITHIN_MS = 5_000
 """A heartbeat no older than this reached a replica through its primary."""
 OLD_MS = 3_600_000
@@ -108,7 +108,7 @@ class ServerState:
     paused: Mapping[Partition, str] = field(default_factory=dict)
     """# {paused partition: finding of its worker}; most messages of the topic violate the contract"""
     blocking_as_of: tuple[BlockingPartition, ...] = ()
-    """The partitions that hold back the as-of on the wall clock."""
+    """The partitions that delay the as-of on the wall clock."""
     stuck: Mapping[Partition, UnmovedPosition] = field(default_factory=dict)
     """# {partition with waiting records: its position that does not advance}"""
     answer_as_of_ms: int | None = None
@@ -145,7 +145,7 @@ class AnswerStatus:
 
 
 def answer_status(server: ServerState, now_ms: int) -> AnswerStatus:
-    """The status of an answer at a moment."""
+    """The status of an answer at a time."""
     as_of_ms = server.newest.ms
     silent = is_redis_silent(
         server.polled_ms if server.last_answer_ms is None else server.last_answer_ms, server.loop_alive_ms, now_ms
@@ -180,7 +180,7 @@ def _age_causes(server: ServerState, now_ms: int) -> Iterator[NotLiveCause]:
 
 
 def is_redis_silent(last_answer_ms: int | None, loop_alive_ms: int | None, now_ms: int) -> bool:
-    """Whether Redis has not answered, although an answer would have been seen."""
+    """Whether Redis has not answered for `DOWN_AFTER_MS` in which this server would have seen an answer."""
     until_ms = now_ms if loop_alive_ms is None else min(now_ms, loop_alive_ms)
     return last_answer_ms is None or until_ms - last_answer_ms > DOWN_AFTER_MS
 
@@ -304,5 +304,5 @@ def _stops_counting(server: ServerState, refused: RefusedWrites, now_ms: int) ->
 
 
 def any_heard(partitions: Iterable[PartitionState], now_ms: int) -> bool:
-    """Whether any worker wrote a heartbeat just now."""
+    """Whether any worker wrote a heartbeat within `REPLICATED_WITHIN_MS`."""
     return any(now_ms - (partition.heartbeat_ms or 0) <= REPLICATED_WITHIN_MS for partition in partitions)

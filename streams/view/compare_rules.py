@@ -1,8 +1,8 @@
-"""Comparison: the earlier moment that a moment is compared with, and how two numbers differ. Pure.
+"""Comparison: the earlier time that a time is compared with, and how two numbers differ. Pure.
 
 There are three clocks: time since the start of the promotion (against its baseline), and the shop's local time one day
 or seven days before. Local times are matched, so a morning is compared with a morning: across a clock change the
-moments are 23 or 25 hours apart, or 7 days and an hour more or less.
+times are 23 or 25 hours apart, or 7 days and an hour more or less.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class PromotionPair:
 
     @property
     def offset_ms(self) -> int:
-        """From a moment of the baseline to the same moment of the promotion; whole seconds, like as-ofs."""
+        """From a time of the baseline to the same elapsed time of the promotion; whole seconds, like as-ofs."""
         return 1000 * (self.promotion.starts_at // 1000 - self.baseline.starts_at // 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How moments are compared."""
+    """How times are compared."""
 
     against: ComparisonPeriod
     timezone: str
@@ -56,7 +56,7 @@ class Comparison:
     """Set when comparing with a baseline."""
 
     def then_ms(self, at_ms: int) -> int:
-        """The moment that `at_ms` is compared with, epoch ms; always earlier."""
+        """The time that `at_ms` is compared with, epoch ms; always earlier."""
         if self.pair is not None:
             return at_ms - self.pair.offset_ms
         return days_before(at_ms, _DAYS[self.against], self.timezone)
@@ -73,7 +73,7 @@ class ComparedNumber:
 
 
 def promotion_pair(promotion: Promotion | None, promotions: Mapping[str, Promotion], at_ms: int) -> PromotionPair:
-    """A promotion and its baseline, at a moment of the promotion.
+    """A promotion and its baseline, at a time of the promotion.
 
     Raises:
         NotAnswerableError: there is no promotion or baseline, or they cannot be compared.

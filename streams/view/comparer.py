@@ -27,7 +27,7 @@ class ComparedMoment:
 
     as_of_ms: int
     offset_ms: int
-    """From this moment to the as-of."""
+    """From this time to the as-of."""
     promotion: str | None
     """The baseline, or the promotion covered by window `promotion`; else None."""
 
@@ -44,11 +44,11 @@ class ComparedItem:
 
 @dataclass(frozen=True, slots=True)
 class ComparedAnswer:
-    """Answers at two moments."""
+    """Answers at two as-ofs."""
 
     now: Answer
     at: ComparedMoment | None
-    """None if each item is compared with a moment of its own."""
+    """None if each item is compared with a time of its own."""
     items: list[ComparedItem]
 
 
@@ -109,7 +109,7 @@ class Comparer:
         as_ofs = sorted(numbers)
         points: dict[int, Number] = {}
         for at, then in then_ms.items():
-            as_of_ms = as_ofs[bisect_right(as_ofs, then) - 1]  # old moments are rounded down to minutes
+            as_of_ms = as_ofs[bisect_right(as_ofs, then) - 1]  # old times are rounded down to minutes
             points[at - then + as_of_ms] = numbers[as_of_ms]
         return ComparedSeries(last_ms - then_ms[last_ms], then_query.promotion, sorted(points.items()))
 
@@ -163,7 +163,7 @@ class Comparer:
 
 
 def _asked_then(comparison: Comparison, query: KpiQuery, covered: str | None, at_ms: int) -> KpiQuery:
-    """The query for the moment that `at_ms` is compared with.
+    """The query for the time that `at_ms` is compared with.
 
     Without a baseline it names the promotion of now: another may have been current then.
     """

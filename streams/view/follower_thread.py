@@ -1,6 +1,6 @@
 """The view, kept current in a thread and event loop of its own, so that HTTP never waits for its work.
 
-`_poll` reads what was counted since the last poll. When that advances the as-of, `_build_snapshot` answers all hot
+`_poll` reads the deltas applied since the last poll. When that advances the as-of, `_build_snapshot` answers all hot
 queries and publishes an `AnswerSnapshot` at once. All other queries run in the same loop, in between.
 """
 
@@ -82,7 +82,7 @@ def _ignore(_: int | None) -> None:
 
 
 class FollowerThread:
-    """Runs the view and publishes its results for other threads. Each result is replaced as a whole."""
+    """Runs the view and publishes its results for other threads. Each result is immutable and replaced by the next."""
 
     def __init__(self, settings: Settings, hot: HotQueries, on_publish: Callable[[int | None], None] = _ignore) -> None:
         self.last_poll: PollResult | None = None
@@ -227,7 +227,7 @@ class FollowerThread:
             await asyncio.sleep(delay)
 
     async def _poll(self) -> None:
-        """Read what was counted since the last poll."""
+        """Read the deltas applied since the last poll."""
         if time.monotonic() - self._metrics_read_s >= _METRICS_EVERY_S:
             reader = self._reader
             reports = await reader.reports()

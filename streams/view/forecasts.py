@@ -133,9 +133,9 @@ class Forecasts:
     async def _curve(
         self, view: RollingView, at_ms: int, promotion: Promotion, until_ms: int, *, whole: bool = False
     ) -> Curve | None:
-        """Net GMV over the promotion's time up to a moment; None before its start.
+        """Net GMV over the promotion's time up to `until_ms`; None before its start.
 
-        If its first panes have expired, the curve begins at the first moment kept; with `whole` that is an error.
+        If its first panes have expired, the curve begins at the first time kept; with `whole` that is an error.
         """
         until_ms = min(until_ms, promotion.ends_at)
         begins_ms, step_ms = promotion.starts_at - promotion.starts_at % _MINUTE_MS, _step_ms(promotion)

@@ -190,9 +190,9 @@ def resolve_query(
 
 
 def _finest(retention: Retention, as_of_ms: int, newest_ms: int, promotion: Promotion | None) -> int:
-    """Index in `COUNTER_LEVELS` of the finest panes kept at a moment.
+    """Index in `COUNTER_LEVELS` of the finest panes kept at an as-of.
 
-    For a promotion that had ended by then, the moment is its end: its numbers have not changed since.
+    For a promotion that had ended by then, at its end instead: its numbers have not changed since.
     """
     try:
         return retention.finest(as_of_ms // 1000, newest_ms // 1000, as_of_ms)

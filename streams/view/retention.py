@@ -45,12 +45,12 @@ class Retention:
 
     @classmethod
     def of(cls, levels: Sequence[PaneLevel], newest_ms: Iterable[int | None], kept: RetainedSpans) -> Retention:
-        """The retention behind the newest of these moments."""
+        """The retention behind the newest of these times."""
         newest_s = max(max((at or 0 for at in newest_ms), default=0) // 1000, kept.by_s)
         return cls({level.name: level.keep_s for level in levels}, newest_s, kept)
 
     def finest(self, at_s: int, newest_s: int, asked_ms: int) -> int:
-        """Index of the finest panes kept at a moment. `newest_s`: newest as-of; `asked_ms`: as-of of the query, for the
+        """Index of the finest panes kept at a time. `newest_s`: newest as-of; `asked_ms`: as-of of the query, for the
         error.
 
         Raises:
@@ -69,17 +69,17 @@ class Retention:
         )
 
     def recent(self, at_s: int) -> bool:
-        """Whether minutes are kept at a moment, with or without a promotion."""
+        """Whether minutes are kept at a time, with or without a promotion."""
         keep_s = self.keep_s["m"]
         return keep_s is None or at_s >= self.newest_s - keep_s
 
     def minutes_only(self, at_s: int, newest_s: int) -> bool:
-        """Whether minutes are the finest panes kept at a moment."""
+        """Whether minutes are the finest panes kept at a time."""
         keep_s = self.keep_s["s"]
         return keep_s is not None and at_s - LONGEST_IN_SECONDS_S < max(newest_s, self.kept.by_s) - keep_s
 
     def coarsest(self, at_s: int) -> int:
-        """Index of the coarsest panes to use from a moment on: minutes of promotions outlive hours."""
+        """Index of the coarsest panes to use from a time on: minutes of promotions outlive hours."""
         keep_s = self.keep_s["h"]
         has_expired = keep_s is not None and at_s < self.newest_s - keep_s
         return MINUTES if has_expired and self.kept.covers(Span(at_s, at_s + 1), self.newest_s) else HOURS

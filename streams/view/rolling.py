@@ -77,7 +77,7 @@ class RollingView:
         return self._followed.state
 
     async def poll(self, now_ms: int) -> None:
-        """Read what was applied since the last poll."""
+        """Read the deltas applied since the last poll."""
         followed = self._followed
         state = await followed.reader.state()
         if self._settings.clock is Clock.WALL:

@@ -1,4 +1,4 @@
-"""Stock at any moment, and the inputs of the stock KPIs: a state at the newest as-of, and a few in the past."""
+"""Stock at any as-of, and the inputs of the stock KPIs: a state at the newest as-of, and a few in the past."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _CachedStock:
 
 
 class StockView:
-    """Stock at any moment that is queried; states are built on first use and then kept current."""
+    """Stock at any queried as-of; states are built on first use and then kept current."""
 
     def __init__(self, event_log: StockEventLog, keep_ms: int | None) -> None:
         """`keep_ms`: stock counts older than this are ignored; None: none are."""
@@ -86,7 +86,7 @@ class StockView:
         return cached
 
     def _copy_of_nearest(self, as_of_ms: int) -> _CachedStock:
-        """A copy of the state of an earlier moment, if that is less to read than all; otherwise a new one."""
+        """A copy of the nearest earlier state, if that leaves less of the log to read; else a new one."""
         start_ms = self._start_ms(as_of_ms)
         earlier = [
             cached
@@ -104,7 +104,7 @@ class StockView:
         return self._subscribed(stock_state, self._start_ms(as_of_ms))
 
     def _start_ms(self, as_of_ms: int) -> int:
-        """Where to start reading the stock event log for a moment."""
+        """Time from which to read the stock event log for an as-of, epoch ms."""
         start_ms = 0 if self._keep_ms is None else max(0, as_of_ms - self._keep_ms)
         return start_ms - start_ms % (1000 * DAY_S)
 
@@ -115,7 +115,7 @@ class StockView:
         sales: StockLogReader | None = None,
         entries: StockLogReader | None = None,
     ) -> _CachedStock:
-        """A state that reads the log from a moment on. `sales`, `entries`: readers whose entries it already has."""
+        """A state that reads the log from `start_ms` on. `sales`, `entries`: readers whose entries it already has."""
         cached = _CachedStock(
             stock_state,
             StockLogReader(

@@ -36,7 +36,7 @@ CLOCK_REASONS = frozenset({RejectionReason.TOO_LATE, RejectionReason.FROM_THE_FU
 
 @dataclass(frozen=True, slots=True)
 class EventTimeBounds:
-    """The times that decide what is too late, too early or expired."""
+    """The times that decide which events are too late or too early, and which panes have expired."""
 
     as_of_ms: int | None
     """Event time up to which everything is counted; None if unknown."""

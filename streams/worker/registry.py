@@ -48,7 +48,7 @@ class PartitionRegistry:
         self._locks: dict[Partition, asyncio.Lock] = {}
 
     def event_time_bounds(self) -> EventTimeBounds:
-        """The current limits of what is too late, too early or expired."""
+        """The current limits that decide which events are too late or too early, and which panes have expired."""
         return event_time_bounds(self.settings, self.as_of_ms, self.now_ms()).with_retained(self.retained_spans)
 
     def lock(self, partition: Partition) -> asyncio.Lock:

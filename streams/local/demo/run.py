@@ -103,7 +103,7 @@ class Demo:
         """Show the sale until it ends; return the end offsets of its messages."""
         while not selling.done():
             if over.done():
-                over.result()  # raises if a child failed for good
+                over.result()  # raises if a child failed permanently
             await self._look(sale, "waiting for the first KPIs" if self._no_kpis_yet() else SELLING)
             await asyncio.wait({selling}, timeout=REFRESH_S)
         return selling.result()

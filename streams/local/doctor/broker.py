@@ -32,7 +32,7 @@ FETCH_SINCE = ((18, "4.1"), (17, "3.9"), (16, "3.7"), (15, "3.5"), (13, "3.1"), 
 
 
 async def examine_broker(settings: Settings) -> list[CheckResult]:
-    """Connection, clock and topics; what was checked before the time-out."""
+    """Check connection, clock and topics; returns the results up to the time-out."""
     results: list[CheckResult] = []
     try:
         async with kafka_errors(settings.kafka), asyncio.timeout(WITHIN_S):

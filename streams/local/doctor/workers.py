@@ -1,4 +1,4 @@
-"""Checks of workers, partitions and alert evaluation, from what processes write to Redis."""
+"""Checks of workers, partitions and alert evaluation, from the state that processes write to Redis."""
 
 from __future__ import annotations
 

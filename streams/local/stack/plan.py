@@ -45,7 +45,7 @@ def temporary_data_dir(parent: Path | None = None) -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Delete unlocked folders of ours in `parent`; returns them."""
+    """Delete unlocked data folders of salepulse in `parent`; returns them."""
     swept = []
     for lock_path in parent.glob(f"{PREFIX}*/{LOCK}"):
         with contextlib.suppress(OSError), lock_path.open("r+") as lock:
