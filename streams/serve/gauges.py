@@ -26,16 +26,7 @@ from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView, ScopeQueries
 
 K = TypeVar("K")
-
-
-def share_evenly(wanted: Mapping[K, int], available: int) -> dict[K, int]:
-    """# <key: rows granted to it>: as many as it wants, or an even share if there are not enough."""
-    granted: dict[K, int] = {}
-    for index, (key, rows) in enumerate(sorted(wanted.items(), key=lambda pair: (pair[1], str(pair[0])))):
-        granted[key] = min(rows, available // (len(wanted) - index))
-        available -= granted[key]
-    return granted
-
+ScopeWindow = tuple[Scope, Window]
 
 SCOPE_WINDOWS = (Window.M5, Window.PROMOTION)
 """The windows of all scopes but `all`."""
@@ -50,7 +41,14 @@ HELP = {
     **{kpi.name: kpi.formula for kpi in KPIS},
 }
 
-ScopeWindow = tuple[Scope, Window]
+
+def share_evenly(wanted: Mapping[K, int], available: int) -> dict[K, int]:
+    """# <key: rows granted to it>: as many as it wants, or an even share if there are not enough."""
+    granted: dict[K, int] = {}
+    for index, (key, rows) in enumerate(sorted(wanted.items(), key=lambda pair: (pair[1], str(pair[0])))):
+        granted[key] = min(rows, available // (len(wanted) - index))
+        available -= granted[key]
+    return granted
 
 
 @dataclass(frozen=True, slots=True)

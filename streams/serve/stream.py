@@ -28,8 +28,18 @@ from streams.view.cached_queries import CachedQuery, EachValueQuery, EncodedAnsw
 from streams.view.fair_queue import OverloadedError
 from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 
+router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
+
 BEHIND_S = 10.0
 """How long a server may lag the one that the client left; after that, an earlier as-of means that it went back."""
+HEARTBEAT_S = 10.0
+_LONGEST_S = 600.0
+_TAKEN_WITHIN_S = 60.0
+"""How long a stream may take after its end to send buffered events."""
+_SPREAD = (0.8, 1.2)
+"""Range of the factor on `_LONGEST_S`, so that streams do not end together."""
+_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_EVENTS = "text/event-stream"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -115,17 +125,6 @@ class SseSubscriber:
 def _gap_event(of: str, after_ms: int | None, before_ms: int) -> bytes:
     """An event that reports missing events between two times, epoch ms."""
     return event("gap", _encode({"of": of, "after": after_ms, "before": before_ms}))
-
-
-router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
-
-HEARTBEAT_S = 10.0
-_LONGEST_S = 600.0
-_TAKEN_WITHIN_S = 60.0
-"""How long a stream may take after its end to send buffered events."""
-_SPREAD = (0.8, 1.2)
-_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-_EVENTS = "text/event-stream"
 
 
 async def get_broadcast(request: Request) -> Broadcast:

@@ -19,6 +19,8 @@ CAUGHT_UP_WITHIN_MS = 5_000
 """A worker is caught up if its last heartbeat had counted all records that arrived this long before."""
 CLOCK_TOLERANCE_MS = 5_000
 """Stored times further ahead of the clock than this are ignored: a wrong clock wrote them."""
+BLOCKING_AFTER_MS = 30_000
+"""A partition whose newest event is older than this delays the as-of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +169,6 @@ def is_quiet(last_counted_ms: int | None, until_ms: int, idle_after_ms: int, *, 
     if last_counted_ms is None or last_counted_ms > now_ms + CLOCK_TOLERANCE_MS:
         return True
     return until_ms - last_counted_ms >= idle_after_ms
-
-
-BLOCKING_AFTER_MS = 30_000
-"""A partition whose newest event is older than this delays the as-of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,19 @@ from typing import Any, Generic, TypeVar
 
 from consumers.errors import SalepulseError
 
+T = TypeVar("T")
+
+SERVER_CLIENT = "\0server"
+"""The server itself: it takes turns like a client, without a budget."""
+current_client: ContextVar[str] = ContextVar("current_client", default="")
+"""Name of the token of the request; empty: none."""
+
+MAX_WAITING_PER_CLIENT = 32
+MAX_WAITING = 128
+LONGEST_PAUSE_S = 0.25
+"""A paused query continues after this: it may hold a lock that polling needs."""
 _MOST_ACCOUNTS = 10_000
+"""Maximum number of budgets that are remembered."""
 
 
 @dataclass(slots=True)
@@ -65,19 +77,6 @@ class Budgets:
             if len(self._held) > _MOST_ACCOUNTS:
                 self._held.popitem(last=False)
         return self._held[client]
-
-
-T = TypeVar("T")
-
-SERVER_CLIENT = "\0server"
-"""The server itself: it takes turns like a client, without a budget."""
-current_client: ContextVar[str] = ContextVar("current_client", default="")
-"""Name of the token of the request; empty: none."""
-
-MAX_WAITING_PER_CLIENT = 32
-MAX_WAITING = 128
-LONGEST_PAUSE_S = 0.25
-"""A paused query continues after this: it may hold a lock that polling needs."""
 
 
 class OverloadReason(StrEnum):

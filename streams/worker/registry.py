@@ -22,7 +22,10 @@ from streams.worker.lateness import EventTimeBounds, event_time_bounds
 from streams.worker.partition import OwnedPartition
 from streams.worker.redis_retry import RedisRetry
 
+JUMP_MS = 500
+"""A clock that differs from the expected time by more than this has jumped."""
 _MAX_NAMES = 1_000_000
+"""Size of a row index above which a new one is started."""
 
 
 @dataclass(eq=False)
@@ -84,10 +87,6 @@ class PartitionRegistry:
             fullest = max(self.owned_partitions.values(), key=lambda other: other.seen.nbytes)
             fullest.seen.evict_oldest()
         owned.renumber(self._rows)
-
-
-JUMP_MS = 500
-"""A clock that differs from the expected time by more than this has jumped."""
 
 
 @dataclass(eq=False)
