@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 AGAIN_AFTER_S = 30.0
+"""Time after which an unchanged problem is logged again."""
 
 
 class LogPace:

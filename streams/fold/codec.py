@@ -171,6 +171,7 @@ _FEW = 256
 """Below this length, loops are cheaper than arrays."""
 _PLAIN, _COMPRESSED = b"\x00", b"\x01"
 _LEVEL = 1
+"""Compression level of zstd."""
 
 
 class _DeltaWire(msgspec.Struct, array_like=True):

@@ -110,6 +110,7 @@ CELLS = 240
 INTERVAL_PROBABILITY = 0.8
 """The probability of the interval between `low` and `high`."""
 _QUANTILES = 200
+"""Number of normal distributions in the mixture."""
 _SQRT_2 = math.sqrt(2)
 
 

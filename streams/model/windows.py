@@ -32,6 +32,7 @@ class Window(StrEnum):
 
 LENGTH_S = {Window.M1: 60, Window.M5: 300, Window.M15: 900, Window.H1: 3600, Window.H24: 86_400}
 _TO_SECOND = (Window.M1, Window.M5, Window.M15)
+"""Windows that start at a second; the others start at a minute."""
 _DISTINCT_START_S = {Window.M1: 10, Window.M5: 10, Window.M15: 10, Window.H1: 60}
 _DISTINCT_END_S = 10
 _SKU_DISTINCT_S = 600

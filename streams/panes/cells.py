@@ -10,7 +10,9 @@ import numpy as np
 from streams.panes.arrays import NO_INTS, Ints, is_first
 
 COUNTER_BITS = 6
+"""Bits of a cell's key for the counter."""
 ROW_BITS = 23
+"""Bits of a cell's key for the row."""
 MAX_ROWS = 1 << ROW_BITS
 
 ROW_MASK = MAX_ROWS - 1

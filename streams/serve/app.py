@@ -54,6 +54,7 @@ ROUTERS = (
 """Our own routes; other packages add theirs by entry points."""
 
 _UNTAKEN_MS = 60_000
+"""TCP_USER_TIMEOUT: how long sent data may stay unacknowledged."""
 _EXPIRES_SOON = timedelta(days=14)
 _HANDSHAKE_WITHIN_S = 5.0
 _ABOUT = (

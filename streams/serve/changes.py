@@ -19,8 +19,11 @@ from streams.store.connection import UNREACHABLE
 log = structlog.get_logger()
 
 _EVERY_S = 0.25
+"""Interval between reads of the log."""
 _PAGE = 200
+"""Maximum number of entries per read."""
 _MOST_HELD = 1000
+"""Maximum number of entries in memory."""
 
 
 class ChangeNotifier:

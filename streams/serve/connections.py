@@ -27,6 +27,7 @@ MAX_HEAD_BYTES = 32_768
 RESERVED_FILES = 128
 """For Redis, listening sockets and the interpreter."""
 _LINGER_S = 1.0
+"""Time that a client has to read the final response."""
 _STREAM = "/api/v1/stream"
 
 

@@ -34,6 +34,7 @@ TOP_SKUS = 50
 MAX_ON_PROMOTION = 5000
 """More SKUs on promotion than this are ignored."""
 _AT_ONCE = 500
+"""SKUs per query."""
 
 HELP = {
     **{counter.name: counter.counts for counter in PUBLIC_COUNTERS},

@@ -45,6 +45,7 @@ _PATIENCE_OLD_S = 3.0
 _PATIENCE_FIRST_S = 3.0
 """How long a scrape waits if there are no gauges yet: less than a scrape timeout. Other metrics are served without."""
 _RECENT_MS = 5_000
+"""Gauges whose as-of is at most this far behind the newest are recent."""
 SERVE_PROCESS = "salepulse_serve"
 """Prefix of the process metrics of this server."""
 TOTALS = {

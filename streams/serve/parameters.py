@@ -17,6 +17,7 @@ CHECKED = "/api/"
 """Other paths may get parameters from scrapers and probes."""
 
 _MOST_NAMED = 64
+"""Maximum number of characters of an unknown name in an error."""
 _known: dict[int, tuple[APIRoute, Mapping[str, bool]]] = {}
 
 

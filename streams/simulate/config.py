@@ -164,6 +164,7 @@ FASHION = ("womenswear", "menswear", "shoes", "bags", "beauty", "sports")
 DAILY = ("food", "fresh", "home", "furniture", "pets", "health", "garden")
 
 LABELS_MAX = 250
+"""Maximum number of labels of a dimension: codes are bytes."""
 _LABEL = re.compile(r'[^"\\\x00-\x1f]{1,128}')
 
 Mix = tuple[tuple[str, float], ...]

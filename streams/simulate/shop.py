@@ -21,6 +21,7 @@ from streams.simulate.traffic import Traffic
 
 PILOT_SESSIONS = 8000
 PILOT_PLACE = 1 << 31
+"""Slice index of the pilot's random streams, beyond those of a run."""
 
 
 class Shop:

@@ -16,6 +16,7 @@ from streams.simulate.effects import IncidentEffects
 OPENING_HOUR = 15.2
 """Local start hour of a compressed day, so that the opening (20 %) is at 20:00."""
 SLICE_SESSIONS = 2500
+"""Sessions after which a slice ends."""
 NO_DIMS: dict[str, Ints] = {}
 
 

@@ -18,6 +18,7 @@ OTHER_BITS = 31
 """Bits of a pair for the warehouse or promotion, more than memory has names for; 32 remain for the SKU."""
 _OTHER_MASK = (1 << OTHER_BITS) - 1
 _KEY_LIMIT = 1 << 62
+"""Combined sort keys must stay below this to fit into 64 bits."""
 
 
 def pair_codes(skus: Ints, others: Ints | int) -> Ints:

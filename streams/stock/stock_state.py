@@ -40,6 +40,7 @@ class PromotionSales:
 
 
 BUCKET_MS = 60_000
+"""Length of the buckets that entries are kept in."""
 
 
 class StockState:

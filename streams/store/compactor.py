@@ -28,6 +28,7 @@ from streams.store.merging import LARGEST_MERGE, BlockId, BlockPart, Merge, Open
 from streams.store.retained_spans import NO_RETAINED_SPANS, RetainedSpans
 
 _TTL_SLACK_S = 3600
+"""Margin of the TTL of blocks over their retention."""
 
 
 @dataclass(frozen=True, slots=True)

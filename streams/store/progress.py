@@ -29,6 +29,7 @@ EndOffsets: TypeAlias = Mapping[tuple[str, int], int]
 Positions: TypeAlias = Mapping[Partition, int]
 """# <partition: offset of the next record to count>"""
 LOOK_EVERY_S = 0.1
+"""Interval between reads while waiting."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,9 @@ from streams.settings import Settings
 KEPT_LEVELS = ("m", "ship_m")
 """The levels whose blocks are retained in these spans."""
 BEFORE_START_S = 3600
+"""How long before a promotion's start its span begins."""
 _BLOCK_S = 600
+"""Spans begin and end at multiples of this: the blocks of minutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from streams.view.query import NotAnswerableError
 from streams.view.sums import MovingSum
 
 LIMIT_BYTES = 400_000_000
+"""Default limit of the cache."""
 _CHUNK = 16
 """Blocks per read."""
 _MOST_WAITING = 256

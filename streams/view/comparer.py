@@ -19,6 +19,7 @@ from streams.view.rolling import RollingView, ScopeQueries
 
 _MINUTE_MS = 60_000
 _MOST = 64
+"""Maximum number of cached baselines."""
 
 
 @dataclass(frozen=True, slots=True)

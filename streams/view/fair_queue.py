@@ -27,6 +27,7 @@ current_client: ContextVar[str] = ContextVar("current_client", default="")
 
 MAX_WAITING_PER_CLIENT = 32
 MAX_WAITING = 128
+"""Maximum number of waiting queries of all clients."""
 LONGEST_PAUSE_S = 0.25
 """A paused query continues after this: it may hold a lock that polling needs."""
 _MOST_ACCOUNTS = 10_000

@@ -22,6 +22,7 @@ from streams.view.stock_event_log import StockEventLog
 from streams.view.sums import WindowSum
 
 _MAX_SUMS = 64
+"""Maximum number of running sums of windows."""
 _MAX_SUMS_BYTES = 300_000_000
 
 SumKey = tuple[Window, str | None]

@@ -45,7 +45,9 @@ T = TypeVar("T")
 Answers = dict[CachedQuery[Any], Any]
 
 _SLOWEST_RETRY_S = 1.0
+"""Longest pause between failed polls."""
 _METRICS_EVERY_S = 1.0
+"""Interval between reads of `RedisMetrics`."""
 _CORRECT_EVERY_S = 1.0
 """How often late events update the snapshot while the as-of does not advance."""
 _WARM_EVERY_S = 5.0

@@ -26,6 +26,7 @@ KEEP_MS = 10_000
 KEEP_WHOLE_MS = 600_000
 """Curves of ended promotions change only by late events, most of which change the sum and so the cache key."""
 _MOST = 64
+"""Maximum number of cached curves and forecasts."""
 _MINUTE_MS = 60_000
 _QUESTION = KpiQuery(Window.PROMOTION, Scope.PROMOTION)
 

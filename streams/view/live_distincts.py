@@ -38,12 +38,15 @@ BLOCK_STEPS = {10: "s", 600: "m", 3600: "h"}
 _KEPT_S = {10: 1_200, 60: 4_500, 600: 90_000, 3600: 35 * 86_400}
 """# {step: seconds behind the as-of in which windows may begin; older panes are not needed}"""
 _MOST_PARTS = 32
+"""Number of parts of a pane beyond which they are united."""
 LIMIT_BYTES = 200_000_000
+"""Default limit of the panes and windows of all rows."""
 _FORGOTTEN_AFTER_S = 300
 """Event time, seconds, after which a row that is not queried is dropped."""
 _WINDOW_FORGOTTEN_AFTER_S = 20
 """Event time, seconds, after which an unqueried window of a row is dropped: most windows move on with each pane."""
 _BLOCKS_AT_ONCE = 8
+"""Blocks that are loaded together."""
 
 
 class DistinctPane:

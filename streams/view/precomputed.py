@@ -19,7 +19,9 @@ T = TypeVar("T")
 STAYS_HOT_S = 3.0
 """How long after its last use a query is precomputed."""
 _MOST_HOT = 64
+"""Maximum number of clients' queries whose use is recorded."""
 _MOST_MADE = 256
+"""Maximum number of answers in a snapshot."""
 
 
 @dataclass(frozen=True, slots=True)

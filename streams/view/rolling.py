@@ -51,8 +51,11 @@ from streams.view.shipping import ResolvedShippingQuery
 T = TypeVar("T")
 
 MAX_ITEMS = 1000
+"""Maximum number of values in an answer."""
 _MAX_NAMES = 3_000_000
+"""Size of the row index beyond which the view starts from scratch."""
 _KEPT_EVERY_MS = 10_000
+"""Interval between reads of the retained spans."""
 _AT_ONCE = 100
 """Points of a series that are resolved before other tasks may run."""
 

@@ -29,6 +29,7 @@ SHIPMENT_INTERVAL_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
 WAIT_LEVELS = (("wait_s", 1), ("wait_d", DAY_S))
 """Levels and their panes' lengths in seconds, finest first."""
 _MAX_SUMS = 32
+"""Maximum number of running sums of windows."""
 _STATES = (ShippingCounter.UNSHIPPED, ShippingCounter.OVERDUE)
 _STATE_NAMES = tuple(state.sum_name for state in _STATES)
 EMPTY_SPAN = Span(0, 0)

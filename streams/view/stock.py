@@ -21,6 +21,7 @@ from streams.view.stock_event_log import StockEventLog, StockLogReader
 _PAST_STATES = 4
 """Comparisons query yesterday, last week and an earlier promotion in turn."""
 _PAST_LAG_MS = 600_000
+"""How far the floor of a state of the past stays behind its as-of."""
 _NEAR_MS = 1000 * DAY_S
 """A state of the past is moved this far rather than a new one built."""
 

@@ -22,6 +22,7 @@ from streams.shipping.delta import NO_CORRECTIONS, RetroactiveCorrections, Shipp
 COMMON = 1 << 16
 """Rows below this have a slot for every counter; the others only for counters that are not 0."""
 _CELL_BYTES = 16
+"""Bytes of a key and an amount."""
 _WAITING, _WAITING_CELLS = 64, 1 << 16
 """Maximum numbers of parts and of cells that wait before they are merged."""
 

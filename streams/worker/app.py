@@ -36,6 +36,7 @@ _NO_LIMIT = 1 << 20
 _TURN_WITHIN_S = 30
 """Minimum time that the main loop may block: loading a partition with a long log takes seconds."""
 _REBALANCE_WITHIN_S = 15
+"""Rebalance time-out, unless the session time-out is longer."""
 _ANSWER_WITHIN_S = 20
 """Kafka request timeout, after which the connection is replaced: shorter than `stuck_after_s`, longer than a
 rebalance."""

@@ -20,6 +20,7 @@ from consumers.unpacking.record import Record, SkippedRecords
 log = structlog.get_logger()
 
 _STOP_WITHIN_S = 2.0
+"""Time-out of disconnecting."""
 
 
 class DeadLetterOutput:

@@ -36,6 +36,7 @@ from streams.worker.registry import PartitionRegistry
 
 _EXPIRE_EVERY_S = 10.0
 _LENGTHEN_EVERY_S = 3600.0
+"""Interval after which the TTLs of retained blocks are extended again."""
 _AT_ONCE = 1000
 """Blocks whose TTL is extended per round trip."""
 AT_ONCE = 4

@@ -20,6 +20,7 @@ REPORTED_FOR_MS = 300_000
 MAX_CLOCK_ERROR_MS = 366 * 86_400_000
 """Events further ahead than this have a wrong `ts`, such as another unit, rather than a fast clock."""
 _MOST_HELD = 1_000
+"""Number of sources beyond which only the furthest ahead are kept."""
 
 ClockSource = tuple[str, str]
 """Topic and the event's `source`, or `topic/partition` where it has none."""

@@ -34,7 +34,9 @@ log = structlog.get_logger()
 _GONE_MS = 600_000
 """Reports older than this are deleted: their process has ended."""
 _LOOK_FOR_GONE_S = 60.0
+"""Interval between deletions of old reports."""
 _COMMIT_EVERY_S = 5.0
+"""Interval of committing positions to Kafka, for its tools; Redis's positions are authoritative."""
 _TRIES = 3
 """Attempts per turn to write a heartbeat whose position changes meanwhile."""
 

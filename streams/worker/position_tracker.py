@@ -34,9 +34,11 @@ _GAP_MS = 2_000
 _PATIENCE_S = 10.0
 """Timeout of a metadata request, including one that is already in flight."""
 _SEEK_AGAIN_S = 5.0
+"""Minimum interval between seeks of a partition, also after its last batch if it is idle."""
 SILENT_S = 3.0
 """A partition without a fetch response for this time has an unknown lag."""
 _MOST_MARKS = 60
+"""Maximum number of end-offset samples per partition."""
 
 
 class Arrivals:

@@ -22,6 +22,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+"""Pauses between retries, which double from the first to the longest."""
 
 
 class RevokedError(Exception):

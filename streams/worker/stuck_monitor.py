@@ -26,13 +26,17 @@ from streams.worker.watchdog import PartitionSample, Watchdog, WorkerSample
 log = structlog.get_logger()
 
 _EVERY_S = 1.0
+"""Interval of checks, and of signs of life of the event loop."""
 _REDIS_WITHIN_S = 2.0
+"""Time-out of a write probe."""
 _ASK_EVERY_S = 5.0
+"""Interval of probing a partition while the broker does not answer."""
 
 _ANY = Partition(Topic.CLICKS, 0)
 """Partition to probe if none is assigned."""
 
 _ASK_UNREADABLE_EVERY_S = 30.0
+"""Interval of probing unreadable partitions, one at a time."""
 
 CanBeRead = Callable[[Partition, int | None], Awaitable[bool]]
 """Whether another consumer receives the records from a position."""

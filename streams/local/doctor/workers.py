@@ -33,6 +33,7 @@ from streams.store.stuck_partitions import stuck_partitions, stuck_texts
 
 START = "start one with `salepulse worker`"
 LARGE_LAG = 100_000
+"""Number of uncounted records from which the lag is a warning."""
 WRITTEN_AHEAD_MS = 2_000
 """A timestamp in Redis further ahead than this was not taken from Redis's clock."""
 RECENT_MS = 3_600_000
