@@ -4,8 +4,8 @@
 #
 #   deploy/kafka/acls.sh --bootstrap-server kafka-1:9092 --command-config admin.properties
 #
-# Other names: `group`, `topic_prefix` and `topic_clicks`, ... are settings; here they are taken from the
-# same environment, SALEPULSE_GROUP and so on.
+# For other names, set the environment variables of the settings `group`, `topic_prefix`, `topic_clicks` and so on:
+# SALEPULSE_GROUP, SALEPULSE_TOPIC_PREFIX, ...
 set -euo pipefail
 connect=("$@")
 group=${SALEPULSE_GROUP:-salepulse}
@@ -28,7 +28,7 @@ allow salepulse-worker --operation Read "${events[@]}" --topic "$promotions"
 allow salepulse-worker --operation Write --topic "$dead_letters"
 allow salepulse-worker --operation Read --group "$group"
 
-# Alerts check that the topics exist, write changes of alerts, and join a group on their topic.
+# `salepulse alerts` checks that the topics exist, writes changes of alerts, and joins a consumer group on the topic `alerts`.
 allow salepulse-alerts --operation Describe "${events[@]}" --topic "$promotions" --topic "$dead_letters"
 allow salepulse-alerts --operation Read --operation Write --topic "$alerts"
 allow salepulse-alerts --operation Read --group "$group-alerts"
