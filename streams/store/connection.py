@@ -45,9 +45,9 @@ class Access(StrEnum):
     """Which user of the settings a connection logs in as."""
 
     WRITE = "write"
-    """`redis_user`, for workers and alerts: it writes panes, positions and alerts."""
+    """`redis_user`, for workers, alerts and commands that change panes, positions or alerts."""
     READ = "read"
-    """`redis_read_user`, else `redis_user`, for servers and the CLI: it reads everything, and writes only silences and
+    """`redis_read_user`, else `redis_user`, for servers and commands that query: it writes only silences and
     acknowledgements."""
 
 

@@ -2,9 +2,9 @@
 -- For partitions with a backlog, or without an answer of the broker, it stores since when the position has not moved; the
 -- time restarts after a worker was away for longer than a restart takes.
 -- KEYS: state
--- ARGV: now ms, then for each partition its name, position or '', lag ('': the broker does not answer, lag unknown), the time
---       by which all records before the position had arrived, or '', reads of a large record, and the id of the batch in
---       flight, or ''
+-- ARGV: now ms, then for each partition its name, position or '', lag ('': the broker does not answer, lag unknown), a time
+--       by which every record that had arrived is before the position, or '', reads of a large record, and the id of the
+--       batch in flight, or ''
 -- Returns the names of the partitions whose position differs.
 local state, now_ms = KEYS[1], ARGV[1]
 local moved = {}

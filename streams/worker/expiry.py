@@ -44,7 +44,7 @@ AT_ONCE = 4
 
 
 class RetentionKeeper:
-    """Retains the minutes of promotions for one worker."""
+    """Publishes the retained spans of promotions, and extends the TTL of their blocks."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class RetentionKeeper:
 
 
 class Expiry:
-    """Expires data for one worker; several workers may do so concurrently."""
+    """Expires data for one worker; the expiries of several workers may run concurrently."""
 
     def __init__(
         self,
