@@ -1,1 +1,1 @@
-"""Panes: counters, scopes, rows, cells and sketches of a stretch of event time."""
+"""Panes: counters, scopes, rows, cells and sketches of spans of event time."""

@@ -1,1 +1,1 @@
-"""The read side: follows what workers write, keeps it in memory and answers queries. It never writes to Redis."""
+"""The read side: follows the deltas of workers, keeps panes in memory and answers queries. It never writes to Redis."""
