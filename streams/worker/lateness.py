@@ -107,8 +107,9 @@ class LatenessVerdict:
     """Which events of a batch count. The others are rejected or duplicates, independent of batch boundaries."""
 
     counts: np.ndarray
-    """Mask of the batch."""
+    """Mask of the events that count: [event]."""
     refused: Sequence[OutOfBounds]
+    """The rejected events; duplicates are not among them."""
 
     @property
     def repeats(self) -> int:
@@ -117,7 +118,7 @@ class LatenessVerdict:
 
 
 def lateness_verdict(ids: Hashes, ts: Ints, seen: SeenIds, event_time_bounds: EventTimeBounds) -> LatenessVerdict:
-    """Which events count: those within bounds whose id is new to `seen` and to the batch.
+    """Which events of a batch count: those within bounds whose id is new to `seen` and to the batch.
 
     Rejected events do not add their ids. An event out of bounds whose id was counted is a duplicate, not a rejection.
     """

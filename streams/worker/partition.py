@@ -95,10 +95,13 @@ class OwnedPartition:
         self.loaded = False
         """Whether this copy matches Redis as far as is known."""
         self._compacted_to: int | None = None
+        """Position up to which deltas are in blocks."""
         self._batch_id = ""
         """Id of the batch that set the position."""
         self._pending: list[PaneDelta] = []
+        """Deltas of the log that are not compacted, oldest first."""
         self._pending_size = 0
+        """Sum of `_size` over the pending deltas."""
         self._compacted_s = self._machine.monotonic() - COMPACT_EVERY_S * _phase(partition)
         self._planned: PlannedCompaction | None = None
         """The planned compaction, while it may still be written."""
@@ -144,7 +147,7 @@ class OwnedPartition:
             rejected.append(RejectedMessage(int(events.indexes[index]), reason, detail))
         if not verdict.counts.all():
             events = events.take(np.flatnonzero(verdict.counts))
-        oldest, newest = (int(events.ts.min()), int(events.ts.max())) if len(events) else (None, None)
+        oldest_ms, newest_ms = (int(events.ts.min()), int(events.ts.max())) if len(events) else (None, None)
         return PreparedBatch(
             BatchUpdate(
                 partition=self.partition,
@@ -154,7 +157,9 @@ class OwnedPartition:
                 newest_ms=newest_not_ahead(events.ts, event_time_bounds),
                 clock_ms=event_time_bounds.ahead_ms,
                 delta=fold(events, self._rows),
-                ids=None if oldest is None or newest is None else IdEntry(batch.end_offset, events.ids, oldest, newest),
+                ids=None
+                if oldest_ms is None or newest_ms is None
+                else IdEntry(batch.end_offset, events.ids, oldest_ms, newest_ms),
                 totals=_totals(events, verdict.repeats) | refused_totals(self.partition.topic, rejected, batch.skipped),
             ),
             rejected,
@@ -308,4 +313,5 @@ def _phase(partition: Partition) -> float:
 
 
 def _size(delta: PaneDelta) -> int:
+    """Number of cells, register entries and stock entries in a delta: estimates the cost of compacting it."""
     return len(delta.cells.keys) + len(delta.sketches.register_entries) + delta.shipping.size + delta.stock.size
