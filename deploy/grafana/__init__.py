@@ -1,1 +1,1 @@
-"""Grafana's dashboards, as code. `python -m deploy.grafana` writes their JSON, which is what Grafana is given."""
+"""Grafana's dashboards, as code. `python -m deploy.grafana` writes the JSON that Grafana provisions."""

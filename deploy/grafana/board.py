@@ -67,7 +67,7 @@ class Board:
         made = _query(name, self._panels.text(label), query)
         if several:
             everything = VariableOption(text="All", value="$__all", selected=True)
-            # .* and not .+: the rest of the values has an empty label
+            # .* rather than .+ also matches the series of the remaining values, whose label is empty
             made = made.multi(True).include_all(True).all_value(".*").current(everything)
         self._made = self._made.with_variable(made)
         return self

@@ -43,7 +43,7 @@ Panel = Builder[PanelModel]
 Made = stat.Panel | gauge.Panel | bargauge.Panel | timeseries.Panel | table.Panel
 
 MONEY_UNITS = {
-    # Grafana has no yuan of its own; its yen is written with the same sign.
+    # Grafana has no unit for the yuan; its yen has the same sign.
     "CNY": "currencyJPY",
     **{code: f"currency{code}" for code in ("USD", "EUR", "GBP", "JPY", "KRW", "INR", "IDR", "BRL", "VND")},
 }
@@ -262,7 +262,7 @@ class Panels:
         made = self._described(made, title, about, unit, steps, width, height)
         for letter, line in zip(LETTERS, lines, strict=False):
             query = self._query(line, letter)
-            # What shows the present asks for it alone: of a range, the last number there was would be shown for ever.
+            # Panels about the present use an instant query: a range query would keep showing the last value.
             made = made.with_target(query if isinstance(made, timeseries.Panel) else query.instant())
         return made
 

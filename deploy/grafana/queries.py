@@ -5,7 +5,7 @@ from __future__ import annotations
 SERVERS = 'job=~"$job", instance=~"$instance"'
 """The selected servers."""
 PROCESSES = 'job=~"$job"'
-"""All processes: workers and alerts processes have series of their own, which are summed."""
+"""All processes: the series of workers and of alerts processes differ, and are summed."""
 RATE = "$__rate_interval"
 REST = "(rest)"
 """Legend of values without their own series; the label `rest` distinguishes it from a value of that name."""
@@ -17,7 +17,7 @@ def of(metric: str, *matchers: str) -> str:
 
 
 def of_processes(metric: str, *matchers: str) -> str:
-    """The same of a metric of workers or of alerts processes."""
+    """A selector of a metric of workers or of alerts processes."""
     return f"salepulse_{metric}{{{', '.join((PROCESSES, *matchers))}}}"
 
 
@@ -47,7 +47,7 @@ def promoted(name: str) -> str:
 
 
 def baseline(name: str) -> str:
-    """The same of its baseline, at the same time since its start."""
+    """A KPI of the baseline of the selected promotion, at the same elapsed time."""
     return top("", of("promotion_baseline", 'promotion="$promotion"', f'kpi="{name}"'))
 
 
