@@ -149,7 +149,8 @@ class Shop:
         """
         self._started += 1
         argv = [sys.executable, "-c", program, str(self._compact_every_s)]
-        metrics_port = free_port()
+        # The server may not have bound its port yet.
+        metrics_port = next(port for port in iter(free_port, None) if port != self.settings.http_port)
         env = {**self.environment, "SALEPULSE_METRICS_PORT": str(metrics_port), **wrong_clock(clock)}
         worker = Server(f"worker-{self._started}", argv, metrics_port, always_ready, self.folder, env=env)
         worker.start()
