@@ -56,7 +56,7 @@ def documented_rules(user: str, password: str) -> list[str]:
 
 def documented_on_a_cluster() -> list[str]:
     """The additional permissions of both users in docs/security.md on the nodes of a cluster."""
-    text = re.search(r"Redis Cluster.*? add\s+`([^`]*)`", _DOCS.read_text(), re.DOTALL)
+    text = re.search(r"Redis\s+Cluster.*? add\s+`([^`]*)`", _DOCS.read_text(), re.DOTALL)
     assert text
     return text[1].split()
 
