@@ -132,11 +132,6 @@ class Engine:
         """Whether another process led when this one last read the lease."""
         return self._lead is None and self._other_leads
 
-    @property
-    def is_presumed_leader(self) -> bool:
-        """Whether this process led last, or has never seen another one lead."""
-        return not self.led_by_another
-
     async def round(self) -> EvaluationOutcome:
         """Evaluate once if this process leads. Redis errors are raised; call again."""
         lead = await self._leads()
@@ -191,7 +186,7 @@ class Engine:
             return True  # also while another process leads: an error shows that this one could not take over
         now_s = time.monotonic()
         self._expired_since_s = now_s if self._expired_since_s is None else self._expired_since_s
-        return self.is_presumed_leader or (now_s - self._expired_since_s) * 1000 >= TAKE_EXPIRED_LEASE_AFTER_MS
+        return not self.led_by_another or (now_s - self._expired_since_s) * 1000 >= TAKE_EXPIRED_LEASE_AFTER_MS
 
     async def _evaluate(self, lead: LeaderLease, loaded: StoredAlerts) -> EvaluationOutcome:
         now_ms = self._clock()

@@ -142,7 +142,7 @@ async def test_an_expired_lease_is_reserved_for_its_last_holder(
     last, standby = make("last"), make("standby")
     await last.engine.round()
     assert await standby.engine.round() is EvaluationOutcome.STANDBY
-    assert (last.engine.is_presumed_leader, standby.engine.is_presumed_leader) == (True, False)
+    assert (last.engine.led_by_another, standby.engine.led_by_another) == (False, True)
     await expire_lease(redis, KEYS.lead)
     assert await standby.engine.round() is EvaluationOutcome.STANDBY
     assert await last.engine.round() is EvaluationOutcome.EVALUATED
@@ -151,7 +151,7 @@ async def test_an_expired_lease_is_reserved_for_its_last_holder(
     monkeypatch.setattr(engine_module, "TAKE_EXPIRED_LEASE_AFTER_MS", 0)
     assert await standby.engine.round() is EvaluationOutcome.EVALUATED
     assert await last.engine.round() is EvaluationOutcome.STANDBY
-    assert (last.engine.is_presumed_leader, standby.engine.is_presumed_leader) == (False, True)
+    assert (last.engine.led_by_another, standby.engine.led_by_another) == (True, False)
 
 
 async def test_a_failed_evaluation_changes_nothing_and_is_retried(make: Making, owed: Owed) -> None:
