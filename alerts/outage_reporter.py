@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError
 
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
+from consumers.kafka.standalone import stop_consumer
 from consumers.topics import Topic
 
 log = structlog.get_logger()
@@ -26,7 +25,6 @@ log = structlog.get_logger()
 JOIN_WITHIN_S = 20.0
 """A process that has not joined by then assumes that Kafka is unavailable, too."""
 _CHECK_EVERY_S = 1.0
-_STOP_WITHIN_S = 5.0
 
 
 class OutageReporter:
@@ -78,8 +76,7 @@ class OutageReporter:
                     self._chosen = False
                     return
         finally:
-            with suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):
-                await asyncio.wait_for(consumer.stop(), _STOP_WITHIN_S)
+            await stop_consumer(consumer)
 
     def _assigned(self, chosen: bool) -> None:
         if chosen is not self._chosen:

@@ -47,8 +47,13 @@ async def standalone_consumer(kafka: KafkaTarget, **options: Any) -> AsyncIterat
         await consumer.start()
         yield consumer
     finally:
-        with suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):
-            await asyncio.wait_for(consumer.stop(), _STOP_WITHIN_S)
+        await stop_consumer(consumer)
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, for seconds at most and without an error: its broker may be unavailable."""
+    with suppress(KafkaError, TimeoutError, OSError, asyncio.CancelledError):
+        await asyncio.wait_for(consumer.stop(), _STOP_WITHIN_S)
 
 
 async def read_to_end(kafka: KafkaTarget, topic: Topic) -> AsyncIterator[Record]:
