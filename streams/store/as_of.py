@@ -124,7 +124,7 @@ def as_of(
     elif reached_ms:
         as_of_ms = min(ms for ms in reached_ms if ms is not None)
     elif clock is Clock.WALL:
-        as_of_ms = min(_counted_until_ms(state, now_ms) for state in waited_for.values())
+        as_of_ms = min(_counted_until_ms(state) for state in waited_for.values())
     else:
         as_of_ms = max((state.newest_ms for state in waited_for.values() if state.newest_ms is not None), default=None)
     if as_of_ms is not None and clock is Clock.WALL:
@@ -140,13 +140,14 @@ def _reached_ms(state: PartitionState, clock: Clock) -> int | None:
     return state.newest_ms
 
 
-def _counted_until_ms(state: PartitionState, now_ms: int) -> int:
+def _counted_until_ms(state: PartitionState) -> int:
     """Time by which all records of an idle partition that had arrived are counted.
 
     Not the clock: records that arrived after the last heartbeat may be uncounted.
     """
     counted_ms = state.counted_through_ms if state.counted_through_ms is not None else state.heartbeat_ms
-    return now_ms if counted_ms is None else counted_ms
+    assert counted_ms is not None, "without a heartbeat it is stale, not idle"
+    return counted_ms
 
 
 def is_stale(state: PartitionState, now_ms: int, stale_after_ms: int) -> bool:
