@@ -16,7 +16,7 @@ PORT = 9099
 MAX_BYTES = 1 << 20
 
 
-class Receiver(BaseHTTPRequestHandler):
+class MessageLogger(BaseHTTPRequestHandler):
     """Accepts any POST."""
 
     protocol_version = "HTTP/1.1"
@@ -57,5 +57,5 @@ class Receiver(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     address = ("0.0.0.0", int(sys.argv[1]) if len(sys.argv) > 1 else PORT)
-    with ThreadingHTTPServer(address, Receiver) as server:
+    with ThreadingHTTPServer(address, MessageLogger) as server:
         server.serve_forever()
