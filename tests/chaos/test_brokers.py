@@ -44,14 +44,14 @@ class Brokers:
 
     def leaders(self) -> dict[tuple[str, int], int]:
         """The leader of each partition of orders, clicks and logistics."""
-        topics = self._admin.list_topics(timeout=10).topics
+        topics = self._admin.list_topics(timeout=60).topics
         names = (Topic.ORDERS, Topic.CLICKS, Topic.LOGISTICS)
         return {(name, n): held.leader for name in names for n, held in topics[name].partitions.items()}
 
     def elect_preferred(self) -> None:
         """Elect the preferred leader of each partition, where it is available."""
         places = [TopicPartition(topic, number) for topic, number in self.leaders()]
-        self._admin.elect_leaders(ElectionType.PREFERRED, places).result(20)
+        self._admin.elect_leaders(ElectionType.PREFERRED, places).result(60)
 
 
 @contextmanager

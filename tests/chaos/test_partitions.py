@@ -44,7 +44,7 @@ def add_partitions(broker: Server, count: int, *topics: Topic) -> None:
     """Raise the number of partitions of topics."""
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
     for added in admin.create_partitions([NewPartitions(topic.value, count) for topic in topics]).values():
-        added.result(20)
+        added.result(60)
 
 
 def until_all_counted(shop: Shop, traffic: Traffic) -> None:

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from alerts.store.keys import AlertKeys
 from consumers.errors import SalepulseError
+from streams.local.embedded.ports import free_port
 from streams.settings import Settings
 from streams.store.connection import Access, check, connect, endpoint_of, user_errors, wait_for_redis
 from streams.store.errors import RedisUnavailableError, to_user_error
@@ -165,7 +166,7 @@ async def _seen(redis: Redis) -> RedisRefusal | None:
 
 
 async def test_detects_slots_without_a_node() -> None:
-    with redis_server("--cluster-enabled", "yes") as server:
+    with redis_server("--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
         async with connected(server.url) as redis:
             assert await refused(lambda: redis.set("k", 1)) is RedisRefusal.CLUSTERDOWN
 
