@@ -1,0 +1,1 @@
+"""A study of the default rules on shops that share no code with `streams/simulate`."""

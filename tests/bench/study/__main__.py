@@ -1,0 +1,154 @@
+"""Days and incidents over all default rules: `python -m tests.bench.study --help`.
+
+- `calm`: days of each shape; a line of JSON a day;
+- `struck`: hours with one or two incidents each;
+- `table FILE...`: one table of such lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alerts.rehearsal.play import Page, play
+from alerts.rules.loader import default_text, load
+from alerts.rules.rule import Rules
+from tests.alerts.dense_panes import DensePanes
+from tests.bench.study.incidents import IncidentSpec, cases, inject, sold_out
+from tests.bench.study.inputs import START_S, STEP_S, StudyTables, counters, inputs
+from tests.bench.study.journeys import day
+from tests.bench.study.judging import fired_s, judge, orders_against_before
+from tests.bench.study.shapes import SHAPES
+from tests.bench.study.shop import PRE_S, WARM_S
+from tests.bench.study.tables import study_table
+
+STRUCK_HOURS = 1.0
+CALM_EVERY_S, STRUCK_EVERY_S = 10, 5
+QUICK_BEFORE_S, QUICK_S = 30, 240
+"""Around the beginning of an incident there is an evaluation each second, as live."""
+RATES = (200.0, 1000.0, 5000.0)
+
+
+def default_rules() -> Rules:
+    """The default rules."""
+    return load(default_text(), "default").rules
+
+
+def calm_line(shape: str, rate: float, seed: int, hours: float, every_table: bool = False) -> dict[str, Any]:
+    """Play a day of a shape; its pages are false, but for sold-out SKUs."""
+    one = day(shape, rate, seed, hours)
+    panes = counters(one, one.journeys).panes
+    times = [*range(10, WARM_S, 10), *range(WARM_S, len(panes.table) + 1, CALM_EVERY_S)]
+    seen = inputs(one, one.journeys, panes, times, every_table=every_table)
+    played = play(default_rules(), seen, from_ms=1000 * (START_S + WARM_S))
+    stock = StudyTables(one, one.journeys, every_table=False).stock
+    verdict = judge(played.pages, sold_out(one, stock, STEP_S) if one.course.tight_stock else [])
+    return {
+        "part": "calm",
+        "shape": shape,
+        "rate": rate,
+        "seed": seed,
+        "days": played.days,
+        "false": [page_line(page, panes) for page in verdict.false],
+        "incidents": [found.line() for found in verdict.incidents],
+    }
+
+
+def struck_line(rate: float, seed: int, specs: tuple[IncidentSpec, ...]) -> dict[str, Any]:
+    """Play an hour with incidents, after an hour of calm that is learned from."""
+    case = inject(day("plain", rate, seed, STRUCK_HOURS), specs)
+    panes = counters(case.day, case.journeys, case.losses).panes
+    starts = [round(WARM_S + spec.start_s) for spec in specs]
+    times = sorted(
+        {
+            *range(10, min(starts) - QUICK_BEFORE_S, 10),
+            *range(min(starts) - QUICK_BEFORE_S, len(panes.table) + 1, STRUCK_EVERY_S),
+            *(second for start in starts for second in range(start - QUICK_BEFORE_S, start + QUICK_S)),
+        }
+    )
+    played = play(
+        default_rules(), inputs(case.day, case.journeys, panes, times), from_ms=1000 * (START_S + WARM_S + 600)
+    )
+    verdict = judge(played.pages, case.incidents)
+    return {
+        "part": "struck",
+        "rate": rate,
+        "seed": seed,
+        "inhibited": {f"{rule}: {reason}": many for (rule, reason), many in sorted(played.inhibited.items())},
+        "pages": sum(len(found.pages) + len(found.late) for found in verdict.incidents) + len(verdict.false),
+        "false": [page_line(page, panes) for page in verdict.false],
+        "incidents": [found.line() for found in verdict.incidents],
+    }
+
+
+def page_line(page: Page, panes: DensePanes) -> dict[str, Any]:
+    """A page as JSON; `at_min` is of the sale."""
+    return {
+        "at_min": round((fired_s(page) - PRE_S - WARM_S) / 60, 1),
+        "lasts_min": None if page.resolved_ms is None else round((page.resolved_ms - page.fired_ms) / 60_000, 1),
+        "severity": page.finding.severity.value,
+        "series": str(page.series),
+        "orders": orders_against_before(page, panes),
+        "summary": page.finding.summary,
+    }
+
+
+def _played(work: list[Callable[[], dict[str, Any]]], jobs: int) -> Iterator[dict[str, Any]]:
+    if jobs == 1:
+        yield from (one() for one in work)
+        return
+    with multiprocessing.Pool(jobs, maxtasksperchild=4) as pool:
+        yield from pool.imap_unordered(_call, work)
+
+
+def _call(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    return work()
+
+
+def _lines(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def main() -> None:
+    """Play what is asked for, or print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.study", description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=("calm", "struck", "table"))
+    parser.add_argument("files", nargs="*", type=Path, help="table: lines of the other parts")
+    parser.add_argument("--shapes", default=",".join(SHAPES), help="calm: separated by commas")
+    parser.add_argument("--group", default="all", help="struck: drops, others, two or all")
+    parser.add_argument("--rates", default=",".join(f"{rate:g}" for rate in RATES), help="orders a minute")
+    parser.add_argument("--seeds", type=int, default=1, help="days of each shape and rate; sales of each incident")
+    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--hours", type=float, default=6.0, help="calm: length of a day's sale")
+    parser.add_argument("--every-table", action="store_true", help="calm: tables of ads, shipping and targets, too")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    given = parser.parse_args()
+    if given.part == "table":
+        sys.stdout.writelines(f"{line}\n" for line in study_table(_lines(given.files)))
+        return
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    work: list[Callable[[], dict[str, Any]]] = []
+    for rate in map(float, given.rates.split(",")):
+        for seed in seeds:
+            if given.part == "calm":
+                work += [
+                    partial(calm_line, shape, rate, seed, given.hours, given.every_table)
+                    for shape in given.shapes.split(",")
+                ]
+            else:
+                work += [
+                    partial(struck_line, rate, seed * 1000 + i, specs) for i, specs in enumerate(cases(given.group))
+                ]
+    for line in _played(work, given.jobs):
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
