@@ -10,6 +10,7 @@ import numpy as np
 
 from alerts.correlation.candidates import ActiveIncident
 from alerts.correlation.correlate import correlate, faulty_topics, unbreached_finding
+from alerts.correlation.explained import with_explained
 from alerts.detection import health, sequential, silence, thresholds
 from alerts.detection.detector import Breach, Detector, Observation
 from alerts.detection.inputs import DetectionInputs
@@ -85,7 +86,7 @@ def evaluate(
         if number
     )
     decided = ((name, series_counts.decided) for name, series_counts in counts.items() if series_counts.decided)
-    return Evaluation(at_ms, tuple(findings), tuple(undecided), tuple(decided)), memory
+    return Evaluation(at_ms, tuple(with_explained(findings)), tuple(undecided), tuple(decided)), memory
 
 
 _DETECTORS: Mapping[type, Detector] = {

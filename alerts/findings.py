@@ -135,6 +135,8 @@ def siblings(one: Series, other: Series) -> bool:
     return same and one.labels != other.labels
 
 
+MAX_EXPLAINED = 10
+"""Maximum explained series that a finding names."""
 SAME_INCIDENT_WITHIN_MS = 300_000
 """Breaches that start within this time may belong to one incident."""
 
@@ -145,6 +147,36 @@ class ExpectedRange:
 
     low: float | None
     high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The numbers that a rule compares, by their names in the API."""
+
+    count: tuple[str, ...]
+    """Counters that are added up, or one number, or one health check."""
+    per: tuple[str, ...] = ()
+    """Counters that `count` is compared with; empty: with a limit, or with an earlier time."""
+    window: str = ""
+    """The window of a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRate:
+    """Events a minute in the recent past."""
+
+    per_minute: float
+    """Counted events a minute."""
+    expected: ExpectedRange
+    """Expected events a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedSeries:
+    """A breached series that another finding explains."""
+
+    series: Series
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +223,21 @@ class Finding:
     """The measured value."""
     expected: float | None = None
     interval: ExpectedRange | None = None
+    fired_beyond: float | None = None
+    """The firing limit, if the value is inside it again but has not cleared; `interval` then holds the clear limit."""
+    measure: Measure | None = None
+    rate: EventRate | None = None
+    """Counted and expected events, in addition to a ratio."""
     money_per_minute: int | None = None
     """Revenue lost per minute, minor units; None: not measurable."""
+    money_lost: int | None = None
+    """Revenue lost since the breach began, minor units; None: not measured apart from `money_per_minute`."""
     contributors: tuple[Contributor, ...] = ()
     """Largest first."""
     inhibited_by: Series | None = None
     """If inhibited: the series that explains this one."""
+    explains: tuple[ExplainedSeries, ...] = ()
+    """The series that this one explains, at most `MAX_EXPLAINED`."""
     continues: Series | None = None
     """The series that reported the same incident before; its page continues under this one."""
     incident: str

@@ -29,7 +29,7 @@ from alerts.correlation.candidates import (
     SeriesMemory,
     root_series,
 )
-from alerts.correlation.summary import chart, summary
+from alerts.correlation.summary import chart, measure_of, summary
 from alerts.detection.detector import Breach, RevenueRate
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP
@@ -375,7 +375,11 @@ def _finding(
         value=breach.value,
         expected=breach.expected,
         interval=breach.interval,
+        fired_beyond=breach.fired_beyond,
+        measure=measure_of(rule.detect),
+        rate=breach.rate,
         money_per_minute=None if money is None else round(money),
+        money_lost=None if breach.money_lost is None else round(breach.money_lost),
         contributors=breach.contributors,
         inhibited_by=case.inhibited_by,
         continues=predecessor,

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from alerts.detection.detector import Breach
-from alerts.findings import Chart, Contributor, ExpectedRange, FindingReason, Labels
-from alerts.rules.detect import ChangeDetector, SequentialDetector, SilenceDetector, ThresholdDetector
+from alerts.findings import Chart, Contributor, ExpectedRange, FindingReason, Labels, Measure
+from alerts.rules.detect import (
+    AnyDetector,
+    ChangeDetector,
+    HealthCheckDetector,
+    SequentialDetector,
+    SilenceDetector,
+    ThresholdDetector,
+)
 from alerts.rules.rule import Rule
 from alerts.rules.values import counters_of
 from streams.model.kpis import KPIS
@@ -87,6 +94,19 @@ def format_amount(number: float, unit: Unit) -> str:
     if unit is Unit.SECONDS:
         return f"{number:,.0f} s"
     return f"{number:,.0f}" if abs(number) >= 10 or number == int(number) else f"{number:,.2f}"
+
+
+def measure_of(detect: AnyDetector) -> Measure:
+    """The numbers that a rule compares."""
+    match detect:
+        case SequentialDetector(count=count, per=per):
+            return Measure(count, per)
+        case SilenceDetector(count=count):
+            return Measure(count)
+        case ThresholdDetector(value=name, window=window) | ChangeDetector(value=name, window=window):
+            return Measure((name,), window=window.value)
+        case HealthCheckDetector(check=check):
+            return Measure((check.value,))
 
 
 def chart(rule: Rule, breach: Breach, as_of_ms: int) -> Chart | None:

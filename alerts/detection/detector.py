@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import ScopeValue
 from alerts.detection.schedule import EffectiveRule
-from alerts.findings import Contributor, ExpectedRange, FindingReason, Labels, Series
+from alerts.findings import Contributor, EventRate, ExpectedRange, FindingReason, Labels, Series
 from alerts.rules.rule import Rule
 from streams.panes.counters import Unit
 
@@ -60,6 +60,10 @@ class Breach:
     since_ms: int | None = None
     money_per_minute: float | None = None
     """Minor units."""
+    money_lost: float | None = None
+    """Lost since the breach began, minor units; None: not measured apart from `money_per_minute`."""
+    rate: EventRate | None = None
+    """Counted and expected events a minute, in addition to a ratio."""
     contributors: tuple[Contributor, ...] = ()
     explained_by: ScopeValue | None = None
     """For the whole shop: the one part that explains the change."""

@@ -12,7 +12,7 @@ from alerts.detection.detector import Breach, Observation, RevenueRate, SeriesCo
 from alerts.detection.panes import Panes, ScopeValue
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_label, to_labels
-from alerts.findings import SAME_INCIDENT_WITHIN_MS, ExpectedRange, FindingReason, Series, siblings
+from alerts.findings import SAME_INCIDENT_WITHIN_MS, EventRate, ExpectedRange, FindingReason, Series, siblings
 from alerts.rules.detect import AnyDetector, Direction, SequentialDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from alerts.statistics.arrays import Bools, Floats, Ints, ratio
@@ -192,8 +192,20 @@ def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenu
         value=count / inputs if inputs > 0 else None,
         expected=level,
         interval=ExpectedRange(max(0.0, level - spread), level + spread),
+        rate=_event_rate(count, expected, inputs, input_rate, spread),
         since_ms=int(state.since_s[index]) * 1000,
         money_per_minute=None if money is None or not np.isfinite(money) else money,
+    )
+
+
+def _event_rate(count: float, expected: float, inputs: float, input_rate: float, spread: float) -> EventRate | None:
+    """Counted and expected events a minute, at the present rate of `per` events."""
+    if inputs <= 0 or input_rate <= 0:
+        return None
+    minute = 60 * input_rate
+    usual = expected / inputs
+    return EventRate(
+        minute * count / inputs, ExpectedRange(minute * max(0.0, usual - spread), minute * (usual + spread))
     )
 
 

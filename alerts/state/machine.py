@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from dataclasses import replace
 
-from alerts.findings import Condition, Finding, FindingReason, Series
+from alerts.findings import MAX_EXPLAINED, Condition, Finding, FindingReason, Series
 from alerts.state.alert import AlertState, Status, series_fingerprint, worst
 from alerts.state.notification_log import NotificationLog, NotificationStatus
 from alerts.state.policy import Timing
@@ -80,7 +80,7 @@ def _breached(alert: AlertState | None, finding: Finding, timing: Timing, now_ms
         worst_value, lost = _worst_and_loss(alert, finding)
         return replace(
             alert,
-            finding=finding,
+            finding=_with_explained_before(finding, alert.finding),
             clear_ms=None,
             severity=severity,
             worse_ms=worse_ms,
@@ -133,7 +133,7 @@ def _worst_and_loss(alert: AlertState, finding: Finding) -> tuple[float | None, 
         since_ms = max(since_ms, finding.as_of_ms - _MAX_LOSS_GAP_MS)
     else:  # the gap was clear and cost nothing
         since_ms = max(since_ms, finding.as_of_ms if finding.since_ms is None else finding.since_ms)
-    added_loss = _loss_since(finding, since_ms)
+    added_loss = _added_loss(alert.finding, finding, since_ms)
     lost = alert.lost if added_loss is None else (alert.lost or 0.0) + added_loss
     usual = finding.expected
     if usual is None and finding.interval is not None:
@@ -143,6 +143,22 @@ def _worst_and_loss(alert: AlertState, finding: Finding) -> tuple[float | None, 
     ):
         return alert.worst, lost
     return finding.value, lost
+
+
+def _with_explained_before(finding: Finding, before: Finding) -> Finding:
+    """Return the finding with the series that the incident has explained so far."""
+    if not before.explains:
+        return finding
+    explains = tuple(dict.fromkeys((*before.explains, *finding.explains)))[:MAX_EXPLAINED]
+    return replace(finding, explains=explains)
+
+
+def _added_loss(before: Finding, finding: Finding, since_ms: int) -> float | None:
+    """Loss since the previous finding: as the detector measured it, else at the finding's rate."""
+    if finding.money_lost is None:
+        return _loss_since(finding, since_ms)
+    same = before.since_ms == finding.since_ms
+    return float(finding.money_lost - ((before.money_lost or 0) if same else 0))
 
 
 def _loss_since(finding: Finding, since_ms: int | None) -> float | None:
@@ -188,7 +204,9 @@ def _fire(alert: AlertState, timing: Timing, now_ms: int) -> AlertState:
         resolved_ms=None,
         over="",
         worst=alert.finding.value,
-        lost=_loss_since(alert.finding, alert.finding.since_ms),
+        lost=_loss_since(alert.finding, alert.finding.since_ms)
+        if alert.finding.money_lost is None
+        else float(alert.finding.money_lost),
         now=None,
         firings_ms=(*recent, now_ms)[-max(timing.flap_count, 1) :],
         log=alert.log.at_new_incident(),

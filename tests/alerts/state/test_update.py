@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from alerts.findings import ExplainedSeries, Series, Severity
 from alerts.findings import FindingReason as Cause
-from alerts.findings import Severity
 from alerts.state.alert import ChangeKind, Status, series_fingerprint
 from alerts.state.machine import RESOLVED_RETENTION_MS
 from alerts.state.notices import NoticeKind
@@ -335,6 +335,22 @@ class TestWhatItCameTo:
         play.at(300, UNKNOWN)
         play.at(600, replace(BAD, money_per_minute=6000))
         assert play.alert.lost == pytest.approx((before or 0) + 6000)
+
+    def test_a_measured_loss_is_taken_as_it_is(self) -> None:
+        play = Play()
+        play.at(0, replace(BAD, money_lost=5000))
+        play.at(10, replace(BAD, money_lost=7000))
+        play.at(20, replace(BAD, money_lost=6500))
+        assert play.alert.lost == 6500, "a later measurement corrects an earlier one"
+        play.at(30, replace(BAD, since_ms=T0 + 25_000, money_lost=100))
+        assert play.alert.lost == 6600, "another breach of the same incident adds to it"
+
+    def test_an_alert_names_all_that_it_has_explained(self) -> None:
+        play, first, second = Play(), *(ExplainedSeries(Series(name), name) for name in ("cart-drop", "order-drop"))
+        play.at(0, replace(BAD, explains=(first,)))
+        play.at(10, replace(BAD, explains=(second,)))
+        play.at(20, BAD)
+        assert play.alert.finding.explains == (first, second)
 
     def test_some_alerts_have_no_loss(self) -> None:
         play = Play()
