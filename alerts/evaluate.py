@@ -146,6 +146,9 @@ def _add_revenue(
     for start_s, end_s in steps:
         gmv, paid = (float(panes.counts((name,), row, start_s, end_s)[0]) for name in ("gmv", "orders_paid"))
         memory.revenue.add(gmv, paid, end_s - start_s)
+    if steps:
+        gmv, paid = (float(panes.corrections((name,), row)[0]) for name in ("gmv", "orders_paid"))
+        memory.revenue.add(gmv, paid, 0.0)
 
 
 def _reset_changed_memories(rules: Rules, memory: EvaluationMemory) -> None:

@@ -65,6 +65,8 @@ class Breach:
     rate: EventRate | None = None
     """Counted and expected events a minute, in addition to a ratio."""
     contributors: tuple[Contributor, ...] = ()
+    share: float | None = None
+    """For data faults: the lost share of the topic's events, 0 to 1; None: unknown."""
     explained_by: ScopeValue | None = None
     """For the whole shop: the one part that explains the change."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,8 @@ from streams.panes.counters import COUNTER_IDS
 
 ScopeValue = tuple[str, str]
 """(scope, value). The value is empty in scope `all`, and `topic/source` in scope `source`."""
+MAX_SECOND = 1 << 33
+"""Later than any second of a pane; its cells still have 64-bit keys."""
 
 
 class Panes(Protocol):
@@ -34,6 +36,15 @@ class Panes(Protocol):
     def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
         """Sums of the counters in [start_s, end_s) by row; row -1 does not exist and is 0."""
 
+    def corrections(self, counters: Sequence[str], rows: Ints) -> Floats:
+        """Late events: of seconds before `start_s`, and arrived since the last evaluation; by row as in `counts`."""
+
+    def early(self, counters: Sequence[str], rows: Ints) -> Floats:
+        """Events of seconds from `end_s` on that arrived since the last evaluation; by row as in `counts`."""
+
+    def arrivals(self, counters: Sequence[str], rows: Ints) -> Floats:
+        """All events that arrived since the last evaluation; where that is unknown, those of [start_s, end_s)."""
+
 
 @dataclass(frozen=True, slots=True)
 class CellPanes:
@@ -43,16 +54,32 @@ class CellPanes:
     end_s: int
     labels: Sequence[ScopeValue]
     cells: Cells = NO_CELLS
+    arrived: Cells | None = None
+    """Events that arrived since the last evaluation, of any second; None: unknown."""
 
     def from_first(self) -> CellPanes:
         """The panes without the seconds before the first event. When counting starts during a sale, that time is
         unknown, not zero."""
         first_s = int(self.cells.panes[0]) if len(self.cells.keys) else self.end_s
-        return CellPanes(max(first_s, self.start_s), self.end_s, self.labels, self.cells)
+        return replace(self, start_s=max(first_s, self.start_s))
 
     def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
         """See `Panes.counts`."""
-        cells = self.cells.between(start_s, end_s)
+        return self._sums(self.cells.between(start_s, end_s), counters, rows)
+
+    def corrections(self, counters: Sequence[str], rows: Ints) -> Floats:
+        """See `Panes.corrections`."""
+        return self._sums((self.arrived or NO_CELLS).between(0, self.start_s), counters, rows)
+
+    def early(self, counters: Sequence[str], rows: Ints) -> Floats:
+        """See `Panes.early`."""
+        return self._sums((self.arrived or NO_CELLS).between(self.end_s, MAX_SECOND), counters, rows)
+
+    def arrivals(self, counters: Sequence[str], rows: Ints) -> Floats:
+        """See `Panes.arrivals`."""
+        return self._sums(self.cells if self.arrived is None else self.arrived, counters, rows)
+
+    def _sums(self, cells: Cells, counters: Sequence[str], rows: Ints) -> Floats:
         wanted = np.zeros(1 << 6, np.bool_)
         wanted[[COUNTER_IDS[name] for name in counters]] = True
         selected = wanted[cells.counters]

@@ -82,6 +82,9 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
     parameters, is_frozen = sequential_parameters(detect), np.full(size, observation.is_frozen(rule))
     for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, observation.steps):
         count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
+        if start_s == observation.steps[0][0]:  # late events count when they arrive
+            for sums, names in ((count, detect.count), (per, detect.per), (gmv, ("gmv",))):
+                sums += panes.corrections(names, rows)
         state.step(SequentialStep(end_s, end_s - start_s, count, per, gmv, is_frozen), parameters, threshold)
 
 

@@ -53,7 +53,11 @@ def observe(memory: SilenceMemory, effective: EffectiveRule, observation: Observ
     rows = memory.places.rows(observation.row_of)
     counters = tuple(COUNTER_IDS) if RuleScope.SOURCE in rule.for_each else detect.count
     for start_s, end_s in observation.fine_steps:
-        memory.silences.step(panes.counts(counters, rows, start_s, end_s), end_s - start_s)
+        count, early = panes.counts(counters, rows, start_s, end_s), np.zeros(len(rows))
+        if end_s == observation.fine_steps[-1][1]:  # when a late event arrived within the steps is not known
+            count += panes.corrections(counters, rows)
+            early = panes.early(counters, rows)
+        memory.silences.step(count, end_s - start_s, early)
         memory.until_s = end_s
 
 

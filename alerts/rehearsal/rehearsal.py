@@ -137,7 +137,7 @@ class Rehearsal:
         if seen is None:
             return None
         span = Span(self._until_s, max(self._until_s, seen.settled_s))
-        panes = await self._snapshots.seconds(self._view, self._rules, span)
+        panes = await self._snapshots.new_seconds(self._view, self._rules, span)
         self._until_s = panes.end_s
         self.course.take(panes)
         totals = await self._store.totals()

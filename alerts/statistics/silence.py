@@ -3,7 +3,7 @@
 At a rate lambda, a Poisson process is silent for t seconds with probability exp(-lambda t), so 30 missed events are no
 accident (1e-13). Bursts cause longer silences, so three times the longest recent silence, in expected events, is
 required, too. The rate is the minimum of the exponential means over 1, 15 and 60 minutes at the last event, so that
-fading traffic is no silence.
+fading traffic is no silence. A series is silent when nothing arrives: late and early events end a silence, too.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ class SilenceState:
         self.rate, self.total = resized(self.rate, size), resized(self.total, size)
         self.quiet_s, self.usual = resized(self.quiet_s, size), resized(self.usual, size)
 
-    def step(self, count: Floats, dt_s: float) -> None:
-        """Advance `dt_s` seconds with these counts."""
+    def step(self, count: Floats, dt_s: float, early: Floats | float = 0.0) -> None:
+        """Advance `dt_s` seconds with these counts. `early`: events of later seconds that arrived meanwhile, which are
+        counted in their own step."""
         if not len(count):
             return
-        has_events = count > 0
+        has_events = (count > 0) | (np.asarray(early) > 0)
         self.usual *= 0.5 ** (dt_s / _USUAL_HALF_LIFE_S)
         self.usual = np.where(has_events, np.maximum(self.usual, self.missed), self.usual)
         self.quiet_s = np.where(has_events, 0.0, self.quiet_s + dt_s)

@@ -10,6 +10,7 @@ from alerts.detection.inputs import DetectionInputs, HealthReading, Table, Table
 from alerts.detection.panes import CellPanes
 from alerts.rules.detect import ReferencePeriod
 from alerts.rules.rule import Rules, RuleScope
+from alerts.viewing.arrivals import ArrivalReader, span_to_read
 from alerts.viewing.horizon import Horizon
 from alerts.viewing.seconds import SelectedRows, select_rows
 from alerts.viewing.tables import NO_TABLE, TableReader, is_free_of_losses, reference_questions, wants_all_skus
@@ -48,12 +49,19 @@ class InputReader:
         self._clock = clock
         self._tables = TableReader(Forecasts(settings), settings.overdue_after_h)
         self._chosen: SelectedRows | None = None
+        self._arrivals = ArrivalReader()
         self._cache: dict[TableQuery, _CachedTables] = {}
 
     async def seconds(self, view: RollingView, rules: Rules, span: Span) -> CellPanes:
         """The panes of a range. Raises NotAnswerableError if they are no longer retained."""
         self._chosen = select_rows(rules, self._chosen, self._settings.not_in_as_of)
         return self._chosen.panes(await view.seconds(span))
+
+    async def new_seconds(self, view: RollingView, rules: Rules, span: Span) -> CellPanes:
+        """The panes of a range that follows the last one, and the events that have arrived since that was read."""
+        if not span:
+            return await self.seconds(view, rules, span)
+        return self._arrivals.take(span, await self.seconds(view, rules, span_to_read(span)))
 
     async def take(
         self,

@@ -140,7 +140,7 @@ class ViewEvaluator:
         start_s = await self._catch_up(view, seen, request)
         if start_s is None:
             return None
-        panes = await self._snapshots.seconds(view, request.rules, Span(start_s, max(start_s, seen.settled_s)))
+        panes = await self._snapshots.new_seconds(view, request.rules, Span(start_s, max(start_s, seen.settled_s)))
         if self._memory.evaluated_until_s is None:
             panes = panes.from_first()
         readings = self._facts(view, at_ms, seen)

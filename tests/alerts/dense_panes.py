@@ -32,6 +32,8 @@ class DensePanes:
     """The counters that are not always 0."""
     table: npt.NDArray[np.int32]
     """# [second, row, counter]"""
+    late: npt.NDArray[np.int32] | None = None
+    """# [row, counter]: events of earlier seconds that arrived since the last evaluation"""
     _sums: dict[tuple[str, int, int], Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
     """# (counter, from, to): [row], and a 0 for row -1"""
 
@@ -44,6 +46,21 @@ class DensePanes:
         """See `Panes.counts`."""
         sums = [self._sum(name, start_s, end_s)[rows] for name in counters]
         return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
+
+    def corrections(self, counters: Sequence[str], rows: Ints) -> Floats:
+        """See `Panes.corrections`."""
+        sums = np.zeros(len(self.labels) + 1)
+        if self.late is not None:
+            sums[:-1] = self.late[:, [self.counters.index(name) for name in counters if name in self.counters]].sum(1)
+        return sums[rows]
+
+    def early(self, counters: Sequence[str], rows: Ints) -> Floats:
+        """See `Panes.early`."""
+        return np.zeros(len(rows))
+
+    def arrivals(self, counters: Sequence[str], rows: Ints) -> Floats:
+        """See `Panes.arrivals`."""
+        return self.counts(counters, rows, self.start_s, self.end_s) + self.corrections(counters, rows)
 
     def _sum(self, counter: str, start_s: int, end_s: int) -> Floats:
         found = self._sums.get((counter, start_s, end_s))
