@@ -72,14 +72,12 @@ def rehearse(
     if as_json:
         print_json(result.facts())
         return
-    from alerts.rehearsal.report import HEADER
+    from alerts.rehearsal.report import HEADER, INCIDENT_HEADER
 
     print_table(HEADER, result.rows(), right=range(1, len(HEADER)), styles=("bold",))
-    if result.happened is not None:
+    if result.truth is not None:
         typer.echo()
-        print_table(
-            ("incident", "at", "first rule", "after", "pages"), result.incidents(), right=(3, 4), styles=("bold",)
-        )
+        print_table(INCIDENT_HEADER, result.incidents(), right=(3, 4), styles=("bold",))
     typer.echo()
     print_table(("at", "until", "severity", "verdict", "page"), result.pages())
     print_note(result.verdict())
@@ -139,7 +137,7 @@ def _rehearse(
                 yield snapshot
 
         played = play(fitting_rules, snapshots(), step_s=chosen.step_s)
-    return report(loaded, played, source.happened, rehearsal.course, chosen)
+    return report(loaded, played, source.truth, rehearsal.course, chosen)
 
 
 def _every_s(given: str) -> float:

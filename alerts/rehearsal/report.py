@@ -9,13 +9,16 @@ from html import escape
 from typing import Any
 
 from alerts.rehearsal.pace import RehearsalPace
-from alerts.rehearsal.play import Page, RehearsalResult
+from alerts.rehearsal.play import RehearsalResult
 from alerts.rehearsal.rehearsal import SaleTimeline
-from alerts.rehearsal.score import ActualIncident, Score, score
+from alerts.rehearsal.score import DetectedIncident, PageVerdict, Score, score
+from alerts.rehearsal.truth import SaleTruth, describe
 from alerts.rules.detect import HealthCheckDetector, ThresholdDetector
 from alerts.rules.rule import Rules
 from consumers.times import format_utc_ms
 
+_JUDGED = (PageVerdict.RIGHT, PageVerdict.WRONG_MONEY, PageVerdict.FALSE, PageVerdict.LATE)
+_JUDGED = (PageVerdict.RIGHT, PageVerdict.WRONG_MONEY, PageVerdict.FALSE, PageVerdict.LATE)
 _WIDTH, _HEIGHT, _MARGIN = 1000, 180, 30
 _MOST_POINTS = 2000
 _COLOURS = {"product_views": "#8aa4c8", "orders_created": "#1d6f42"}
@@ -25,7 +28,9 @@ _STYLE = (
     "text-align:left;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}"
     "svg{width:100%;height:auto}.false{color:#b3261e}small{color:#5d6b7d}"
 )
-HEADER = ("rule", "pages", "right", "false", "late", "plain", "precision", "median delay", "false/day")
+HEADER = ("rule", "pages", "right", "wrong money", "false", "late", "plain", "precision", "median delay", "false/day")
+INCIDENT_HEADER = ("incident", "at", "first page", "after", "pages", "named", "money")
+_NOT_SHOWN = "not in the evaluated time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Report:
     """The report of one sale and one set of rules."""
 
     played: RehearsalResult
-    happened: Sequence[ActualIncident] | None
+    truth: SaleTruth | None
     """None: the actual incidents are unknown."""
     found: Score
     course: SaleTimeline
@@ -48,64 +53,62 @@ class Report:
             (
                 name,
                 str(rule_score.pages),
-                self._known(rule_score.right),
-                self._known(rule_score.false),
-                self._known(rule_score.late),
-                str(rule_score.plain),
-                "–" if rule_score.precision is None or self.happened is None else f"{rule_score.precision:.0%}",
+                *(self._known(rule_score.verdicts[verdict]) for verdict in _JUDGED),
+                str(rule_score.verdicts[PageVerdict.PLAIN]),
+                "–" if rule_score.precision is None or self.truth is None else f"{rule_score.precision:.0%}",
                 f"{statistics.median(rule_score.delays_s):.0f} s" if rule_score.delays_s else "–",
-                self._known(rule_score.false / self.found.days if self.found.days else 0),
+                self._known(rule_score.verdicts[PageVerdict.FALSE] / self.found.days if self.found.days else 0),
             )
             for name, rule_score in ranked
         ]
 
     def _known(self, number: float) -> str:
-        return "?" if self.happened is None else f"{number:.3g}"
+        return "?" if self.truth is None else f"{number:.3g}"
 
     def verdict(self) -> str:
         """Summarize the result in one line."""
         score = self.found
-        whole = f"{len(self.played.pages)} pages in {score.days * 24:.1f} h"
-        if self.happened is None:
+        whole = f"{len(score.judged)} pages in {score.days * 24:.1f} h"
+        if self.truth is None:
             return f"{whole}; what really went wrong is not known"
         paged = sum(incident.first is not None for incident in score.detected)
         per_day = score.false_per_day
         rate = "" if per_day is None else f", {per_day:.2g} false pages a day"
-        late = f", {len(score.late)} late" if score.late else ""
-        false_pages = f"{len(score.false)} pages were false{late}{rate}"
-        return f"{whole}: {paged} of {len(score.detected)} incidents paged, {false_pages}"
+        beside = "".join(
+            f", {len(pages)} {text}"
+            for text, pages in (
+                ("late", score.of(PageVerdict.LATE)),
+                ("with wrong money", score.of(PageVerdict.WRONG_MONEY)),
+            )
+            if pages
+        )
+        not_shown = sum(not incident.is_shown for incident in score.detected)
+        unseen = f" ({not_shown} {_NOT_SHOWN})" if not_shown else ""
+        false_pages = f"{len(score.false)} pages were false{beside}{rate}"
+        return f"{whole}: {paged} of {len(score.detected)} incidents paged{unseen}, {false_pages}"
 
     def incidents(self) -> list[tuple[str, ...]]:
-        """(incident, time, first rule, delay, pages)."""
+        """A row of `INCIDENT_HEADER` for each incident, then for each change of demand."""
+        demand = () if self.truth is None else self.truth.demand
         return [
-            (
-                incident.happened.kind,
-                format_utc_ms(incident.happened.start_ms),
-                str(incident.first.series) if incident.first else "none",
-                f"{incident.delay_s:.0f} s" if incident.delay_s is not None else "–",
-                str(incident.pages),
-            )
-            for incident in self.found.detected
+            *map(_incident_row, self.found.detected),
+            *(
+                (describe(change), format_utc_ms(change.start_ms), "none wanted: demand changed", "–", "–", "–", "–")
+                for change in demand
+            ),
         ]
 
     def pages(self) -> list[tuple[str, ...]]:
         """(start, end, severity, verdict, summary) in order of start."""
-        score = self.found
-        verdicts = {"false": score.false, "late": score.late, "plain": score.plain}
-        known = {id(page): verdict for verdict, pages in verdicts.items() for page in pages}
-
-        def verdict_of(page: Page) -> str:
-            return "" if self.happened is None else known.get(id(page), "right")
-
         return [
             (
-                format_utc_ms(page.fired_ms),
-                format_utc_ms(page.resolved_ms) if page.resolved_ms else "",
-                page.finding.severity.value,
-                verdict_of(page),
-                page.finding.summary,
+                format_utc_ms(judged.page.fired_ms),
+                format_utc_ms(judged.page.resolved_ms) if judged.page.resolved_ms else "",
+                judged.page.finding.severity.value,
+                "" if self.truth is None else judged.verdict.value,
+                judged.page.finding.summary,
             )
-            for page in self.played.pages
+            for judged in self.found.judged
         ]
 
     def facts(self) -> dict[str, Any]:
@@ -116,11 +119,12 @@ class Report:
             "step_s": self.pace.step_s,
             "left_out": list(self.pace.left_out(self.rules)),
             "days": self.found.days,
-            "recall": self.found.recall if self.happened is not None else None,
-            "false_pages_per_day": self.found.false_per_day if self.happened is not None else None,
+            "recall": self.found.recall if self.truth is not None else None,
+            "false_pages_per_day": self.found.false_per_day if self.truth is not None else None,
             "rules": [dict(zip(HEADER, row, strict=True)) for row in self.rows()],
             "incidents": [
-                dict(zip(("kind", "at", "first_rule", "delay", "pages"), row, strict=True)) for row in self.incidents()
+                dict(zip(("kind", "at", "first_rule", "delay", "pages", "named", "money"), row, strict=True))
+                for row in self.incidents()
             ],
             "pages": [
                 dict(zip(("at", "until", "severity", "verdict", "summary"), row, strict=True)) for row in self.pages()
@@ -141,9 +145,8 @@ class Report:
             "<h2>Rules</h2>",
             _table(HEADER, self.rows(), numbers=range(1, len(HEADER))),
         ]
-        if self.happened is not None:
-            header = ("incident", "at", "first rule", "after", "pages")
-            parts += ["<h2>Incidents</h2>", _table(header, self.incidents(), numbers=(3, 4))]
+        if self.truth is not None:
+            parts += ["<h2>Incidents</h2>", _table(INCIDENT_HEADER, self.incidents(), numbers=(3, 4))]
         parts += ["<h2>Pages</h2>", _table(("at", "until", "severity", "verdict", "what"), self.pages())]
         return "\n".join(parts) + "\n"
 
@@ -160,7 +163,7 @@ class Report:
         drawn = [
             f'<rect x="{x(band.start_ms):.1f}" width="{max(1.0, x(band.end_ms) - x(band.start_ms)):.1f}" y="{_MARGIN}" '
             f'height="{_HEIGHT - 2 * _MARGIN}" fill="#f4c7c3"><title>{escape(band.kind)}</title></rect>'
-            for band in self.happened or ()
+            for band in (() if self.truth is None else self.truth.incidents)
         ]
         for name in self.course.by_minute:
             means = self.course.points(name, step)
@@ -186,15 +189,32 @@ class Report:
 def report(
     rules: Rules,
     played: RehearsalResult,
-    happened: Sequence[ActualIncident] | None,
+    truth: SaleTruth | None,
     course: SaleTimeline,
     pace: RehearsalPace,
 ) -> Report:
     """Score the pages against the actual incidents."""
     total = Score()
     plain = {rule.name for rule in rules.rules if isinstance(rule.detect, ThresholdDetector | HealthCheckDetector)}
-    score(total, played, happened or (), plain)
-    return Report(played, happened, total, course, pace, rules)
+    score(total, played, () if truth is None else truth.incidents, plain)
+    return Report(played, truth, total, course, pace, rules)
+
+
+def _incident_row(incident: DetectedIncident) -> tuple[str, ...]:
+    first = "none" if incident.is_shown else f"none: {_NOT_SHOWN}"
+    return (
+        describe(incident.happened),
+        format_utc_ms(incident.happened.start_ms),
+        str(incident.first.series) if incident.first else first,
+        f"{incident.delay_s:.0f} s" if incident.delay_s is not None else "–",
+        str(len(incident.pages)),
+        _yes_no(incident.is_named),
+        _yes_no(incident.has_right_money),
+    )
+
+
+def _yes_no(answer: bool | None) -> str:
+    return "–" if answer is None else "yes" if answer else "no"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:

@@ -1,78 +1,100 @@
-"""Score pages against actual incidents: right, false, missed, and their delay."""
+"""Score the pages of a rehearsal against the actual incidents.
+
+A page is right if it names the incident's value, or the whole that contains it, within the incident's time, with money
+within a factor of two where the loss is known. Which rule it comes from does not matter. A fault of data alone is right
+only as a page of category `data`. Findings of severity `info` are notes, not pages. Recall is over all incidents.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
+from alerts.findings import Severity
 from alerts.rehearsal.play import Page, RehearsalResult
+from alerts.rehearsal.truth import ActualIncident
 
 LATE_PAGE_WITHIN_MS = 300_000
-"""A page within this time after an incident's end still belongs to it, but is late, unless its rule is in `plain`."""
-
-DETECTED_AS: Mapping[str, frozenset[str]] = {
-    "conversion_drop": frozenset({"orders"}),
-    "payment_failures": frozenset({"orders"}),
-    "order_stop": frozenset({"orders"}),
-    "click_stop": frozenset({"clicks", "orders"}),
-    "stockout": frozenset({"stock-out", "stock-out-soon", "oversold"}),
-    "producer_silent": frozenset({"producer"}),
-    "refund_surge": frozenset({"refunds"}),
-    "ship_delay": frozenset({"shipping"}),
-    "price_error": frozenset(),
-    "traffic_surge": frozenset(),
-    "traffic_drop": frozenset(),
-}
-"""# kind of simulated incident: matching `incident` of rules"""
+"""A page within this time after an incident's end still belongs to it, but is late, unless its rule states a fact."""
+MONEY_WITHIN = 2.0
+"""Largest factor between the stated and the actual loss of a right page."""
 
 
-@dataclass(frozen=True, slots=True)
-class ActualIncident:
-    """An actual incident, `[start_ms, end_ms)`."""
+class PageVerdict(StrEnum):
+    """The verdict on one page."""
 
-    kind: str
-    start_ms: int
-    end_ms: int
+    RIGHT = "right"
+    WRONG_MONEY = "wrong money"
+    """About an incident, but its loss is wrong by more than a factor of two."""
+    LATE = "late"
+    """It started soon after the end of its incident."""
+    PLAIN = "plain"
+    """About no incident, but not false: the value did exceed the rule's limit."""
+    FALSE = "false"
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedPage:
+    """A page and its verdict."""
+
+    page: Page
+    verdict: PageVerdict
+
+
+@dataclass(slots=True)
 class DetectedIncident:
-    """An actual incident with its pages; `first` is None if no page came in time."""
+    """An actual incident with its pages."""
 
     happened: ActualIncident
-    first: Page | None
-    pages: int
-    """Number of pages, including late ones."""
+    is_shown: bool = True
+    """Whether any of its time was evaluated; if not, no page could come."""
+    pages: list[Page] = field(default_factory=list)
+    """Pages in its time, in order."""
+    late: int = 0
+    """Number of pages soon after its end."""
+    bound_s: float | None = None
+    """The least mean delay of any test; None: unknown."""
+
+    @property
+    def first(self) -> Page | None:
+        """The first page in time."""
+        return self.pages[0] if self.pages else None
 
     @property
     def delay_s(self) -> float | None:
-        """Delay of the first page."""
-        return None if self.first is None else (self.first.fired_ms - self.happened.start_ms) / 1000
+        """Delay of the first page; 0 if it came before the start."""
+        return None if self.first is None else max(0.0, (self.first.fired_ms - self.happened.start_ms) / 1000)
+
+    @property
+    def is_named(self) -> bool | None:
+        """Whether the first page names the incident's value, not only the whole; None without a page."""
+        return None if self.first is None else self.happened.is_whole or bool(self.first.series.labels)
+
+    @property
+    def has_right_money(self) -> bool | None:
+        """Whether the first page's loss is right; None if either loss is unknown."""
+        return None if self.first is None else is_money_right(self.first, self.happened)
 
 
 @dataclass(slots=True)
 class RuleScore:
     """Score of one rule over several sales."""
 
-    right: int = 0
-    false: int = 0
-    late: int = 0
-    """See `Score.late`."""
-    plain: int = 0
-    """See `Score.plain`."""
+    verdicts: dict[PageVerdict, int] = field(default_factory=lambda: dict.fromkeys(PageVerdict, 0))
     delays_s: list[float] = field(default_factory=list)
-    """Delays of its right pages."""
+    """Delays of its pages in time."""
 
     @property
     def pages(self) -> int:
         """Number of its pages."""
-        return self.right + self.false + self.late + self.plain
+        return sum(self.verdicts.values())
 
     @property
     def precision(self) -> float | None:
         """Share of right pages among those that report an incident."""
-        judged_pages = self.right + self.false + self.late
-        return self.right / judged_pages if judged_pages else None
+        judged = self.pages - self.verdicts[PageVerdict.PLAIN]
+        return self.verdicts[PageVerdict.RIGHT] / judged if judged else None
 
 
 @dataclass(slots=True)
@@ -82,20 +104,23 @@ class Score:
     days: float = 0.0
     rules: dict[str, RuleScore] = field(default_factory=dict)
     detected: list[DetectedIncident] = field(default_factory=list)
-    false: list[Page] = field(default_factory=list)
-    late: list[Page] = field(default_factory=list)
-    """Pages that started soon after the end of their incident."""
-    plain: list[Page] = field(default_factory=list)
-    """Pages about no incident that are not false: the value did exceed the rule's limit."""
+    judged: list[JudgedPage] = field(default_factory=list)
+    """In order of their start in each sale; notes are not among them."""
+
+    def of(self, verdict: PageVerdict) -> list[Page]:
+        """The pages with a verdict."""
+        return [judged.page for judged in self.judged if judged.verdict is verdict]
+
+    @property
+    def false(self) -> list[Page]:
+        """False pages."""
+        return self.of(PageVerdict.FALSE)
 
     @property
     def recall(self) -> float | None:
-        """Share of the actual incidents that were paged in time."""
-        return (
-            sum(incident.first is not None for incident in self.detected) / len(self.detected)
-            if self.detected
-            else None
-        )
+        """Share of all actual incidents that were paged in time, also of those that the recording does not show."""
+        paged = sum(incident.first is not None for incident in self.detected)
+        return paged / len(self.detected) if self.detected else None
 
     @property
     def false_per_day(self) -> float | None:
@@ -104,37 +129,66 @@ class Score:
 
 
 def score(
-    score: Score, played: RehearsalResult, happened: Sequence[ActualIncident], plain: Collection[str] = ()
-) -> None:
-    """Add one sale. `plain`: rules that report a counted fact, whatever its cause."""
-    score.days += played.days
-    wanted = [actual for actual in happened if DETECTED_AS[actual.kind]]
-    firsts: dict[int, Page] = {}
-    counts = [0] * len(wanted)
+    total: Score, played: RehearsalResult, happened: Sequence[ActualIncident], plain: Collection[str] = ()
+) -> list[DetectedIncident]:
+    """Add one sale, and return its incidents. `plain`: rules that report a counted fact, whatever its cause."""
+    total.days += played.days
+    detected = [DetectedIncident(actual, _is_shown(actual, played)) for actual in happened]
     for page in played.pages:
-        candidates = [i for i, actual in enumerate(wanted) if _is_about(page, actual, LATE_PAGE_WITHIN_MS)]
-        of_rule = score.rules.setdefault(page.series.rule, RuleScore())
-        if not candidates and page.series.rule in plain:
-            of_rule.plain += 1
-            score.plain.append(page)
+        if page.finding.severity is Severity.INFO:
             continue
-        if not candidates:
-            of_rule.false += 1
-            score.false.append(page)
+        verdict, incident = _judge(page, detected, states_fact=page.series.rule in plain)
+        of_rule = total.rules.setdefault(page.series.rule, RuleScore())
+        of_rule.verdicts[verdict] += 1
+        total.judged.append(JudgedPage(page, verdict))
+        if incident is None:
             continue
-        in_time = [i for i in candidates if page.series.rule in plain or _is_about(page, wanted[i])]
-        incident = (in_time or candidates)[-1]
-        counts[incident] += 1
-        if not in_time:
-            of_rule.late += 1
-            score.late.append(page)
+        if verdict is PageVerdict.LATE:
+            incident.late += 1
             continue
-        of_rule.right += 1
-        of_rule.delays_s.append((page.fired_ms - wanted[incident].start_ms) / 1000)
-        firsts.setdefault(incident, page)
-    score.detected += [DetectedIncident(actual, firsts.get(i), counts[i]) for i, actual in enumerate(wanted)]
+        incident.pages.append(page)
+        of_rule.delays_s.append(max(0.0, (page.fired_ms - incident.happened.start_ms) / 1000))
+    total.detected += detected
+    return detected
 
 
-def _is_about(page: Page, happened: ActualIncident, afterwards_ms: int = 0) -> bool:
-    in_time = happened.start_ms <= page.fired_ms < happened.end_ms + afterwards_ms
-    return in_time and page.incident in DETECTED_AS[happened.kind]
+def is_money_right(page: Page, actual: ActualIncident) -> bool | None:
+    """Whether a page's loss is within a factor of two of the actual one; None if either is unknown."""
+    stated, lost = page.finding.money_per_minute, actual.lost_per_minute
+    if stated is None or lost is None:
+        return None
+    return lost / MONEY_WITHIN <= stated <= lost * MONEY_WITHIN
+
+
+def _judge(
+    page: Page, detected: Sequence[DetectedIncident], *, states_fact: bool
+) -> tuple[PageVerdict, DetectedIncident | None]:
+    afterwards_ms = LATE_PAGE_WITHIN_MS if states_fact else 0  # limits are exceeded by consequences, too
+    if in_time := [one for one in detected if _is_about(page, one.happened, afterwards_ms)]:
+        incident = _chosen(page, in_time)
+        is_wrong = is_money_right(page, incident.happened) is False
+        return PageVerdict.WRONG_MONEY if is_wrong else PageVerdict.RIGHT, incident
+    if late := [one for one in detected if _is_about(page, one.happened, LATE_PAGE_WITHIN_MS)]:
+        return PageVerdict.LATE, _chosen(page, late)
+    return PageVerdict.PLAIN if states_fact else PageVerdict.FALSE, None
+
+
+def _chosen(page: Page, candidates: Iterable[DetectedIncident]) -> DetectedIncident:
+    """The incident that a page is about, of several at once: one whose value it names rather than the whole, then one
+    without a page, then the latest."""
+
+    def rank(incident: DetectedIncident) -> tuple[bool, bool, int]:
+        is_named = bool(page.series.labels) or incident.happened.is_whole
+        return is_named, not incident.pages, incident.happened.start_ms
+
+    return max(candidates, key=rank)
+
+
+def _is_about(page: Page, happened: ActualIncident, afterwards_ms: int) -> bool:
+    in_time = happened.start_ms - happened.early_ms <= page.fired_ms < happened.end_ms + afterwards_ms
+    fits = happened.category in (None, page.finding.category)
+    return in_time and fits and happened.contains(page.series.labels)
+
+
+def _is_shown(actual: ActualIncident, played: RehearsalResult) -> bool:
+    return actual.start_ms < played.end_ms and actual.end_ms > played.start_ms

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from alerts.rehearsal.score import DETECTED_AS, ActualIncident
+from alerts.rehearsal.truth import SaleTruth, described_truth, read_truth
 from consumers.errors import UsageError
 from consumers.ndjson import Recording, find_recordings, read_merged, span_ms
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.simulate import Season, SimulationConfig
+from streams.simulate.folder import describe_incidents
 
-TRUTH = "incidents.json"
 _STEP_MS = 1000
 
 
@@ -33,7 +31,7 @@ class RehearsalSource:
     """Messages in order of arrival, and the actual incidents if known."""
 
     messages: Iterator[Arrival]
-    happened: Sequence[ActualIncident] | None
+    truth: SaleTruth | None
     """None: unknown; pages are then neither right nor false."""
     span_ms: tuple[int, int]
     """Approximate time from the first to the last message."""
@@ -46,23 +44,12 @@ def recorded(folder: Path) -> RehearsalSource:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder of recorded events")
-    truth = folder / TRUTH
-    happened = None
-    if truth.is_file():
-        try:
-            incidents: list[dict[str, Any]] = msgspec.json.decode(truth.read_bytes())["incidents"]
-            happened = [
-                ActualIncident(incident["kind"], incident["start_ms"], incident["end_ms"])
-                for incident in incidents
-                if incident["kind"] in DETECTED_AS
-            ]
-        except (msgspec.DecodeError, KeyError, TypeError) as error:
-            raise UsageError(f"{truth} is invalid: {error}") from None
+    truth = read_truth(folder)
     recordings = find_recordings([folder])
     spans = [span for recording in recordings if recording.topic in EVENT_TOPICS and (span := span_ms(recording))]
     first_ms = min((start_ms for start_ms, _ in spans), default=0)
     return RehearsalSource(
-        _lines(recordings), happened, (first_ms, max((end_ms for _, end_ms in spans), default=first_ms))
+        _lines(recordings), truth, (first_ms, max((end_ms for _, end_ms in spans), default=first_ms))
     )
 
 
@@ -75,9 +62,8 @@ def _lines(recordings: Sequence[Recording]) -> Iterator[Arrival]:
 def simulated(config: SimulationConfig) -> RehearsalSource:
     """A sale with the incidents of its configuration."""
     season = Season(config)
-    incidents = season.present.world.effects.incidents
-    happened = [ActualIncident(incident.kind, incident.start_ms, incident.end_ms) for incident in incidents]
-    return RehearsalSource(season_messages(season), happened, (season.start_ms, config.end_ms))
+    truth = described_truth(describe_incidents(season.present.world))
+    return RehearsalSource(season_messages(season), truth, (season.start_ms, config.end_ms))
 
 
 def season_messages(season: Season) -> Iterator[Arrival]:

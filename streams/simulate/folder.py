@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from consumers.topics import EVENT_TOPICS, Topic
+from streams.simulate.context import RunContext
 from streams.simulate.generate import Season, Simulation
-from streams.simulate.incidents import KINDS, Incident
+from streams.simulate.incidents import KINDS, Incident, sku_name
+from streams.simulate.stock import stockout_skus
 
 STEP_MS = 1000
 COMPRESSION = 1
@@ -60,13 +62,30 @@ def _run(simulation: Simulation) -> dict[str, Any]:
         "ship_speed": config.ship_speed,
         "shop_speed": config.shop_speed,
         "config": asdict(config),
-        "incidents": [describe(incident) for incident in simulation.world.effects.incidents],
+        "incidents": describe_incidents(simulation.world),
         "truth": {**asdict(simulation.truth), "total": simulation.truth.total},
     }
 
 
-def describe(incident: Incident) -> dict[str, Any]:
-    """An incident with its expected effects."""
+def describe_incidents(world: RunContext) -> list[dict[str, Any]]:
+    """The incidents of a run with their expected effects and the values that are hit."""
+    return [_describe(incident) | {"values": _values(incident, world)} for incident in world.effects.incidents]
+
+
+def _values(incident: Incident, world: RunContext) -> dict[str, list[str]]:
+    """<dimension: values>: those that the incident is limited to, with the categories of its SKUs."""
+    values = {dimension: [label] for dimension, label in incident.labels}
+    skus = [code for dimension, code in incident.where if dimension == "sku"]
+    if incident.kind == "stockout":
+        skus = stockout_skus(incident, world.config.skus).tolist()
+    if skus:
+        values["sku"] = [sku_name(sku) for sku in skus]
+        categories = (world.config.categories[world.catalog.category[sku]] for sku in skus)
+        values["category"] = list(dict.fromkeys(categories))
+    return values
+
+
+def _describe(incident: Incident) -> dict[str, Any]:
     kind = KINDS[incident.kind]
     numbers = {"size": f"{incident.size:g}", "left": f"{1 - incident.size:g}"}
     return {

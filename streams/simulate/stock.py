@@ -61,7 +61,7 @@ class SimulatedStock:
         self.short_share = float(np.maximum(0.0, expected - self.opening).sum() / expected.sum())
         """Share of expected units without stock."""
         self._write_offs = [
-            _WriteOff(incident, _stockout_skus(incident, config.skus)) for incident in world.effects.of("stockout")
+            _WriteOff(incident, stockout_skus(incident, config.skus)) for incident in world.effects.of("stockout")
         ]
         self._written_off = np.zeros(config.skus, dtype=np.bool_)
         self._moves: list[tuple[Ints, Ints, Ints]] = []
@@ -74,7 +74,7 @@ class SimulatedStock:
         for incident in self._world.effects.of("stockout"):
             unnoticed = (incident.end_ms - incident.start_ms) // UNNOTICED_PART
             during = (at >= incident.start_ms + unnoticed) & (at < incident.end_ms)
-            closed |= during & np.isin(sku, _stockout_skus(incident, len(self.left)))
+            closed |= during & np.isin(sku, stockout_skus(incident, len(self.left)))
         return closed
 
     def take(self, sku: Ints, units: Ints, at: Ints) -> None:
@@ -175,7 +175,7 @@ def stock_bodies(names: Objects, warehouse: Ints, labels: tuple[str, ...]) -> Ob
     return objects([forms[w] + name + b'"' for name, w in zip(names.tolist(), warehouse.tolist(), strict=True)])
 
 
-def _stockout_skus(incident: Incident, skus: int) -> Ints:
+def stockout_skus(incident: Incident, skus: int) -> Ints:
     """The named product, else the `top` best-sellers (default 1)."""
     named = [code for name, code in incident.where if name == "sku"]
     count = min(skus, math.ceil(float(incident.option("top") or 1)))

@@ -30,8 +30,9 @@ import msgspec
 from alerts.findings import Series
 from alerts.rehearsal.play import RehearsalResult, play
 from alerts.rehearsal.rehearsal import Rehearsal
-from alerts.rehearsal.score import ActualIncident, Score, score
+from alerts.rehearsal.score import Score, score
 from alerts.rehearsal.sources import Arrival, simulated
+from alerts.rehearsal.truth import ActualIncident
 from alerts.rules.loader import default_text, load
 from alerts.statistics.evidence import information
 from consumers.commands.common import load_settings
@@ -112,7 +113,10 @@ def struck(seed: int, case: Case, shape: str, every_s: int) -> dict[str, Any]:
         promotion=plan,
         incidents=(spec,),
     )
-    happened = _happened(kind, config, WARM_S, LASTS_S)
+    channel = options.partition("channel=")[2]
+    start_ms = config.start_ms + WARM_S * 1000
+    facts = frozenset({("channel", channel)} if channel else ())
+    happened = ActualIncident(kind, start_ms, start_ms + LASTS_S * 1000, facts)
     # So that there are so many orders a minute as the incident begins.
     traffic = Traffic(config)
     weights = traffic.weights[config.warm_up_ms // traffic.cell_ms :]
@@ -183,11 +187,6 @@ class Ledger:
                     self._left[item["sku"]] += item["qty"] if kind == "order_cancelled" else -item["qty"]
                     if item["sku"] in self._counted and self._left[item["sku"]] <= 0:
                         self.gone_ms.setdefault(item["sku"], at_ms if is_late else event["ts"])
-
-
-def _happened(kind: str, config: SimulationConfig, warm_s: int, lasts_s: int) -> ActualIncident:
-    start_ms = config.start_ms + warm_s * 1000
-    return ActualIncident(kind, start_ms, start_ms + lasts_s * 1000)
 
 
 def _played(

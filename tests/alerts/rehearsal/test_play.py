@@ -8,7 +8,6 @@ import numpy as np
 
 from alerts.findings import FindingReason
 from alerts.rehearsal.play import play
-from alerts.rehearsal.score import ActualIncident, Score, score
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
@@ -108,31 +107,3 @@ def test_the_remains_of_a_stop_in_its_parts_are_no_second_page() -> None:
     seen = snapshots(CountsSimulator(config, 40).panes(), every_s=2, seldom_until_s=warm_s - 120, promotions={})
     (page,) = play(load(default_text(), "default").rules, seen).pages
     assert page.series.rule == "order-silence"
-
-
-def test_pages_are_scored_against_actual_incidents() -> None:
-    played = play(rules_of(RULES), snapshots(stopped(), every_s=2, promotions={}))
-    start_ms = (START_S + STOPS_S) * 1000
-    found = Score()
-    score(found, played, [ActualIncident("order_stop", start_ms, start_ms + LASTS_S * 1000)])
-    assert found.recall == 1.0
-    assert found.false == []
-    assert found.rules["order-silence"].precision == 1.0
-    nothing = Score()
-    score(nothing, played, [ActualIncident("traffic_surge", start_ms, start_ms + 1000)])
-    assert [page.series.rule for page in nothing.false] == ["order-silence"]
-    assert nothing.recall is None, "a surge needs no page"
-
-
-def test_a_page_after_the_end_is_late_and_not_right() -> None:
-    played = play(rules_of(RULES), snapshots(stopped(), every_s=2, promotions={}))
-    (page,) = played.pages
-    over = [ActualIncident("order_stop", page.fired_ms - 30_000, page.fired_ms)]
-    found = Score()
-    score(found, played, over)
-    of_rule = found.rules["order-silence"]
-    assert (found.late, found.false, of_rule.right, of_rule.late, of_rule.precision) == ([page], [], 0, 1, 0.0)
-    assert [(one.first, one.pages) for one in found.detected] == [(None, 1)]
-    stated = Score()
-    score(stated, played, over, plain={"order-silence"})
-    assert (stated.late, stated.recall) == ([], 1.0), "a limit may be passed by what comes afterwards"

@@ -21,6 +21,7 @@ from alerts.rehearsal.pace import pace
 from alerts.rehearsal.play import RehearsalResult, play
 from alerts.rehearsal.rehearsal import Rehearsal, SaleTimeline
 from alerts.rehearsal.report import Report, report
+from alerts.rehearsal.score import PageVerdict
 from alerts.rehearsal.sources import Arrival, RehearsalSource, recorded, simulated
 from alerts.rules.file import read_rules
 from alerts.rules.rule import Rules, RuleScope
@@ -65,7 +66,7 @@ def rehearsed(source: RehearsalSource) -> Report:
     assert rules is not None
     rehearsal = Rehearsal(Settings(), rules, every_s=5)
     played = play(rules, rehearsal.snapshots(source.messages))
-    return report(rules, played, source.happened, rehearsal.course, pace(0))
+    return report(rules, played, source.truth, rehearsal.course, pace(0))
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +96,13 @@ def test_injected_incidents_page_and_resolve(done: Report) -> None:
 
 def test_a_written_folder_gives_the_same_report(done: Report, folder: Path) -> None:
     from_folder = rehearsed(recorded(folder))
-    rules = {name: (one.right, one.false) for name, one in done.found.rules.items()}
-    assert {name: (one.right, one.false) for name, one in from_folder.found.rules.items()} == rules
+    rules = {name: one.verdicts for name, one in done.found.rules.items()}
+    assert {name: one.verdicts for name, one in from_folder.found.rules.items()} == rules
+    assert from_folder.truth == done.truth
 
 
 def test_pages_of_exceeded_limits_are_not_false(done: Report) -> None:
-    assert {page.series.rule for page in done.found.plain} <= {"stock-out"}
+    assert {page.series.rule for page in done.found.of(PageVerdict.PLAIN)} <= {"stock-out"}
 
 
 def test_without_known_incidents_no_page_is_false(folder: Path, tmp_path: Path) -> None:
@@ -108,9 +110,9 @@ def test_without_known_incidents_no_page_is_false(folder: Path, tmp_path: Path) 
         if file.name != "incidents.json":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     unknown = rehearsed(recorded(tmp_path))
-    assert unknown.happened is None
+    assert unknown.truth is None
     assert "not known" in unknown.verdict()
-    assert all(row[3] == "?" for row in unknown.rows())
+    assert all(row[4] == "?" for row in unknown.rows())
 
 
 def test_a_year_in_long_steps_counts_all_that_came() -> None:
