@@ -244,8 +244,8 @@ class Finding:
     """Grouping key: the same for all findings that probably belong to one incident."""
     title: str
     """Short description of the problem, such as `Conversion dropped`."""
-    summary: str
-    """One sentence with the numbers; no markup."""
+    summary: str = ""
+    """A sentence in place of the numbers, without markup; empty: `alerts.wording` writes one from them."""
     runbook: str = ""
     """Address or path of the runbook; may be empty."""
     chart: Chart | None = None

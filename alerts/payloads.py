@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from alerts.findings import Category, FindingReason, Severity
+from alerts.findings import Category, Finding, FindingReason, Severity
 from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import AlertChange, AlertState, ChangeKind, Status
 from alerts.state.notification_log import NotificationStatus
+from alerts.wording.sentences import sentence
+from alerts.wording.terms import describe_segment, describe_stage
 from streams.panes.counters import Unit
 
 
@@ -25,6 +27,24 @@ class ContributorPayload(_Payload):
     """Share of the whole change caused by the part's share of the whole."""
     value: float | None
     expected: float | None
+
+
+class EventRatePayload(_Payload):
+    """Counted and expected events a minute."""
+
+    counter: str
+    """The first of the counted counters."""
+    per_minute: float
+    expected: tuple[float | None, float | None]
+    """The expected range."""
+
+
+class ExplainedPayload(_Payload):
+    """An alert that another one explains."""
+
+    rule: str
+    labels: dict[str, str]
+    title: str
 
 
 class AckPayload(_Payload):
@@ -58,7 +78,12 @@ class AlertPayload(_Payload):
     severity: Severity
     category: Category
     title: str
+    segment: str
+    """The labels in words; `whole shop` without labels; empty for an alert about salepulse."""
+    stage: str
+    """The stage of the funnel in words; empty for a number that is no stage."""
     summary: str
+    """The problem, the segment, and what was counted and expected, in one sentence."""
     since: int | None
     """Start of the breach by the data."""
     changed_at: int
@@ -73,6 +98,8 @@ class AlertPayload(_Payload):
     expected: float | None
     interval: tuple[float | None, float | None] | None
     """The expected range."""
+    events: EventRatePayload | None
+    """Events behind a ratio."""
     money_per_minute: int | None
     """Revenue lost per minute."""
     lost: int | None
@@ -87,6 +114,8 @@ class AlertPayload(_Payload):
     """The finding's reason."""
     inhibited_by: str | None
     """The alert that explains it."""
+    explains: list[ExplainedPayload]
+    """Alerts that it explains."""
     incident: str
     """Grouping key of alerts that probably belong to one incident."""
     notification_status: NotificationStatus
@@ -122,7 +151,9 @@ def alert_payload(alert: AlertState, shop: ShopInfo) -> AlertPayload:
         severity=alert.severity,
         category=finding.category,
         title=finding.title,
-        summary=finding.summary,
+        segment=describe_segment(finding),
+        stage=describe_stage(finding.measure),
+        summary=sentence(finding, shop),
         since=finding.since_ms,
         changed_at=alert.since_ms,
         fired_at=alert.fired_ms,
@@ -133,6 +164,7 @@ def alert_payload(alert: AlertState, shop: ShopInfo) -> AlertPayload:
         value=finding.value,
         expected=finding.expected,
         interval=None if finding.interval is None else (finding.interval.low, finding.interval.high),
+        events=_events(finding),
         money_per_minute=finding.money_per_minute,
         lost=None if alert.lost is None else round(alert.lost),
         worst=alert.worst,
@@ -149,6 +181,10 @@ def alert_payload(alert: AlertState, shop: ShopInfo) -> AlertPayload:
         ],
         cause=finding.reason,
         inhibited_by=None if finding.inhibited_by is None else str(finding.inhibited_by),
+        explains=[
+            ExplainedPayload(rule=explained.series.rule, labels=dict(explained.series.labels), title=explained.title)
+            for explained in finding.explains
+        ],
         incident=finding.incident,
         notification_status=log.status,
         suppressed_by=log.suppressed_by,
@@ -159,6 +195,17 @@ def alert_payload(alert: AlertState, shop: ShopInfo) -> AlertPayload:
         ack=None if ack is None else AckPayload(by=ack.by, at=ack.at_ms, comment=ack.comment),
         runbook=runbook_url(finding, shop) or finding.runbook or None,
         chart=chart_url(alert, shop),
+    )
+
+
+def _events(finding: Finding) -> EventRatePayload | None:
+    rate, measure = finding.rate, finding.measure
+    if rate is None or measure is None or not measure.count:
+        return None
+    return EventRatePayload(
+        counter=measure.count[0],
+        per_minute=rate.per_minute,
+        expected=(rate.expected.low, rate.expected.high),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,7 +110,7 @@ def _rehearse(
     from alerts.rehearsal.report import report
     from alerts.rehearsal.sources import recorded, simulated
     from alerts.rules.loader import RuleLoader
-    from alerts.settings import rules_path
+    from alerts.settings import rules_path, shop_info
     from streams.simulate import SimulationConfig
 
     loaded = RuleLoader(rules or rules_path(settings)).loaded.rules
@@ -137,7 +138,7 @@ def _rehearse(
                 yield snapshot
 
         played = play(fitting_rules, snapshots(), step_s=chosen.step_s)
-    return report(loaded, played, source.truth, rehearsal.course, chosen)
+    return replace(report(loaded, played, source.truth, rehearsal.course, chosen), shop=shop_info(settings))
 
 
 def _every_s(given: str) -> float:

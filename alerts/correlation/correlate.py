@@ -29,7 +29,7 @@ from alerts.correlation.candidates import (
     SeriesMemory,
     root_series,
 )
-from alerts.correlation.summary import chart, measure_of, summary
+from alerts.correlation.presentation import chart, measure_of
 from alerts.detection.detector import Breach, RevenueRate
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP
@@ -385,7 +385,6 @@ def _finding(
         continues=predecessor,
         incident=rule.incident_key,
         title=rule.title,
-        summary=summary(rule, breach),
         runbook=rule.runbook,
         chart=chart(rule, breach, as_of_ms),
     )
@@ -415,6 +414,5 @@ def unbreached_finding(
         value=value,
         incident=rule.incident_key,
         title=rule.title,
-        summary=rule.title,
         runbook=rule.runbook,
     )

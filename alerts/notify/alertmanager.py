@@ -16,11 +16,13 @@ from pydantic import Field
 from alerts.findings import SEVERITY_ORDER, Severity
 from alerts.notify.http import Request
 from alerts.notify.message import NotificationMessage
+from alerts.notify.message_text import alert_facts
 from alerts.notify.receiver import JSON, HttpReceiver, json_bytes
 from alerts.notify.secret import Secret, SecretUrl
 from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import AlertState, Status
 from alerts.state.notices import NoticeKind
+from alerts.wording.sentences import sentence
 from consumers.times import format_utc_ms
 
 RESEND_RESOLVED_FOR_MS = 5 * 60_000
@@ -93,9 +95,9 @@ class Alertmanager(HttpReceiver):
         ends_ms = (alert.resolved_ms or now_ms) if over else now_ms + _ENDS_AFTER * self.resend_ms
         annotations = {
             "title": finding.title,
-            "summary": finding.summary,
+            "summary": sentence(finding, shop),
+            "description": "\n".join(f"{fact.name}: {fact.text}" for fact in alert_facts(alert, shop, now_ms)),
             "runbook_url": runbook_url(finding, shop) or "",
-            "money_per_minute": "" if finding.money_per_minute is None else str(finding.money_per_minute),
             "fingerprint": alert.fingerprint,
         }
         return {

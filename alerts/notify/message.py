@@ -9,9 +9,10 @@ import xxhash
 
 from alerts.findings import SEVERITY_ORDER, Severity
 from alerts.notify.markup import Markup, truncated
-from alerts.notify.message_text import format_money, headline, message_text, render
+from alerts.notify.message_text import headline, message_text, render
 from alerts.shop import ShopInfo
 from alerts.state.notices import Notice, NoticeKind
+from alerts.wording.amounts import format_estimate
 
 MAX_NOTICES = 20
 """Maximum notices in one message."""
@@ -89,7 +90,7 @@ class NotificationMessage:
         loss_text = (
             ""
             if loss_per_minute is None or notice.kind is NoticeKind.RESOLVED
-            else f", {format_money(loss_per_minute, self.shop)} a minute"
+            else f", {format_estimate(loss_per_minute, self.shop)} a minute"
         )
         return markup.text(truncated(headline(notice), _LINE) + loss_text)
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
-from alerts.findings import Contributor, Finding, Labels
+from alerts.findings import Severity
 from alerts.notify.markup import Markup, one_line, truncated
 from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import AlertState, Status
 from alerts.state.notices import Notice, NoticeKind
-from consumers.times import format_duration
-from streams.panes.counters import Unit
+from alerts.wording.amounts import format_amount, format_estimate, format_length, format_time
+from alerts.wording.sentences import (
+    describe_causes,
+    describe_expected,
+    describe_explained,
+    describe_loss,
+    describe_measured,
+    describe_numbers,
+)
+from alerts.wording.terms import describe_segment, describe_stage
 
-MAX_CONTRIBUTORS = 3
 _LONGEST = 400
 """Maximum characters of a line."""
 
@@ -43,111 +48,76 @@ class MessageText:
 def message_text(notice: Notice, shop: ShopInfo) -> MessageText:
     """Compose the text of a notice."""
     alert = notice.alert
-    summary = _resolved_summary(alert, shop) if notice.kind is NoticeKind.RESOLVED else alert.finding.summary
+    if notice.kind is NoticeKind.RESOLVED:
+        summary = _resolved_summary(alert, shop)
+    else:
+        summary = alert.finding.summary or describe_numbers(alert.finding, shop)
     return MessageText(
         headline(notice),
         truncated(one_line(summary), _LONGEST),
-        tuple(_lines(notice, shop)),
+        alert_facts(alert, shop, notice.created_ms),
         tuple(_links(alert, shop)),
     )
 
 
 def headline(notice: Notice) -> str:
-    """Format as `[FIRING, critical] Conversion dropped: channel app`."""
+    """Format as `[FIRING, critical] Conversion dropped: channel app`; an alert of severity info is a note."""
     alert = notice.alert
-    state = "RESOLVED" if notice.kind is NoticeKind.RESOLVED else f"{notice.kind.upper()}, {alert.severity}"
-    about = format_labels(alert.series.labels)
+    if notice.kind is NoticeKind.RESOLVED:
+        state = "RESOLVED"
+    elif alert.severity is Severity.INFO:
+        state = "NOTE"
+    else:
+        state = f"{notice.kind.upper()}, {alert.severity}"
+    segment = describe_segment(alert.finding)
     title = alert.finding.title or alert.series.rule
-    return truncated(one_line(f"[{state}] {title}{': ' if about else ''}{about}"), _LONGEST)
+    return truncated(one_line(f"[{state}] {title}{': ' if segment else ''}{segment}"), _LONGEST)
 
 
-def format_labels(labels: Labels) -> str:
-    """Format as `channel app, region east`."""
-    return ", ".join(f"{name} {value}" for name, value in labels)
+def alert_facts(alert: AlertState, shop: ShopInfo, now_ms: int) -> tuple[MessageFact, ...]:
+    """The lines of a message about an alert."""
+    facts = (fact for fact in _facts(alert, shop, now_ms) if fact.text)
+    return tuple(MessageFact(fact.name, truncated(one_line(fact.text), _LONGEST)) for fact in facts)
 
 
-def format_number(value: float | None, unit: Unit, shop: ShopInfo) -> str:
-    """Format a number with its unit.
-
-    >>> shop = ShopInfo()
-    >>> format_number(0.0213, Unit.RATIO, shop), format_number(1_234_500, Unit.MONEY, shop)
-    ('2.13 %', '12,345.00 CNY')
-    """
-    if value is None:
-        return "none"
-    match unit:
-        case Unit.RATIO:
-            return f"{100 * value:.3g} %"
-        case Unit.MONEY:
-            return format_money(round(value), shop)
-        case Unit.COUNT:
-            return f"{value:,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:.2g}"
-        case Unit.MILLISECONDS:
-            return f"{value:,.0f} ms"
-        case Unit.SECONDS:
-            return f"{value:,.3g} s"
-        case Unit.MINUTES:
-            return f"{value:,.3g} min"
-        case Unit.HOURS:
-            return f"{value:,.3g} h"
-
-
-def format_money(minor: int, shop: ShopInfo) -> str:
-    """Format minor units in the currency."""
-    digits = shop.currency_exponent
-    return f"{minor / 10**digits:,.{digits}f} {shop.currency}"
-
-
-def format_time(at_ms: int, shop: ShopInfo) -> str:
-    """Format a time in the shop's time zone.
-
-    >>> format_time(1_794_355_200_000, ShopInfo(timezone="Asia/Shanghai"))
-    '2026-11-11 08:00:00 Asia/Shanghai'
-    """
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(ZoneInfo(shop.timezone)):%Y-%m-%d %H:%M:%S} " + (
-        shop.timezone
-    )
-
-
-def _lines(notice: Notice, shop: ShopInfo) -> Iterator[MessageFact]:
-    alert, finding = notice.alert, notice.alert.finding
+def _facts(alert: AlertState, shop: ShopInfo, now_ms: int) -> Iterator[MessageFact]:
+    finding = alert.finding
     began_ms = finding.since_ms or alert.fired_ms or alert.since_ms
-    if alert.status is Status.RESOLVED:
-        ended_ms = alert.resolved_ms or notice.created_ms
-        yield MessageFact("Lasted", f"{format_duration(ended_ms - began_ms)}, until {format_time(ended_ms, shop)}")
+    zone = f" ({shop.timezone})"
+    is_over = alert.status is Status.RESOLVED
+    if is_over:
+        ended_ms = alert.resolved_ms or now_ms
+        until = format_time(ended_ms, shop, began_ms)
+        yield MessageFact("Lasted", f"{format_length(ended_ms - began_ms)}, until {until}{zone}")
         yield MessageFact("Ended by", _RESOLUTION_TEXT.get(alert.over, alert.over))
-    yield MessageFact("Since", format_time(began_ms, shop))
-    if finding.expected is not None or finding.interval is not None:
-        if alert.status is not Status.RESOLVED:
-            yield MessageFact("Actual", format_number(finding.value, finding.unit, shop))
-        yield MessageFact("Expected", _expected(finding, shop))
-    if finding.contributors:
-        parts = "; ".join(_contributor(contributor) for contributor in finding.contributors[:MAX_CONTRIBUTORS])
-        yield MessageFact("Cause", truncated(one_line(parts), _LONGEST))
-    if finding.money_per_minute is not None and alert.status is not Status.RESOLVED:
-        yield MessageFact("At stake", f"{format_money(finding.money_per_minute, shop)} a minute")
-    if alert.lost is not None and notice.kind is not NoticeKind.FIRING:
-        yield MessageFact("Lost", f"about {format_money(round(alert.lost), shop)}")
+    since = format_time(began_ms, shop, now_ms) + zone
+    yield MessageFact("Since", since if is_over else f"{since}, {format_length(max(0, now_ms - began_ms))} ago")
+    yield MessageFact("Stage", describe_stage(finding.measure))
+    if not is_over:
+        yield MessageFact("Lost", describe_loss(finding, alert.lost, shop))
+    elif alert.lost is not None:
+        yield MessageFact("Lost", f"about {format_estimate(alert.lost, shop)}")
+    yield MessageFact("Likely causes", describe_causes(finding))
+    yield MessageFact("Also explained by this", "; ".join(describe_explained(finding)))
     if alert.log.continues is not None:
-        yield MessageFact("Before", f"reported as {truncated(one_line(str(alert.log.continues)), _LONGEST)}")
-    yield MessageFact("Rule", truncated(one_line(str(alert.series)), _LONGEST))
-    if alert.status is Status.FIRING:
+        yield MessageFact("Before", f"reported as {alert.log.continues}")
+    yield MessageFact("Rule", str(alert.series))
+    if alert.status is Status.FIRING and alert.severity is not Severity.INFO:
         yield MessageFact("Acknowledge", f"salepulse alerts ack {alert.fingerprint}")
     if finding.runbook and runbook_url(finding, shop) is None:  # a relative path without a base
-        yield MessageFact("Runbook", truncated(one_line(finding.runbook), _LONGEST))
+        yield MessageFact("Runbook", finding.runbook)
 
 
 def _resolved_summary(alert: AlertState, shop: ShopInfo) -> str:
     """Summarize a resolved alert: the value now and at worst. Duration and loss are separate facts."""
-    finding, about = alert.finding, format_labels(alert.series.labels)
-    parts = []
-    if alert.now is not None:
-        parts.append(f"now {format_number(alert.now, finding.unit, shop)}")
-    if alert.worst is not None:
-        parts.append(f"at worst {format_number(alert.worst, finding.unit, shop)}")
-    if parts and (expected := _expected(finding, shop)):
+    finding = alert.finding
+    now = "" if alert.now is None else describe_measured(finding, alert.now, shop)
+    parts = [f"now {now}"] if now else []
+    if alert.worst is not None and alert.worst != alert.now and describe_measured(finding, alert.worst, shop):
+        parts.append(f"at worst {format_amount(alert.worst, finding.unit, shop)}")
+    if parts and (expected := describe_expected(finding, shop)):
         parts[-1] += f", expected {expected}"
-    return f"{finding.title or alert.series.rule}{' in ' if about else ''}{about}: {'; '.join(parts) or 'it is over'}"
+    return "; ".join(parts) or "it is over"
 
 
 _RESOLUTION_TEXT = {
@@ -157,27 +127,6 @@ _RESOLUTION_TEXT = {
     "new_normal": "this is what is now expected",
     "stale": "there was too little data for a whole window",
 }
-
-
-def _expected(finding: Finding, shop: ShopInfo) -> str:
-    limits = [] if finding.expected is None else [format_number(finding.expected, finding.unit, shop)]
-    if (range_ := finding.interval) is not None:
-        low = None if range_.low is None else format_number(range_.low, finding.unit, shop)
-        high = None if range_.high is None else format_number(range_.high, finding.unit, shop)
-        if low and high:
-            limits.append(f"{low} to {high}")
-        elif low or high:
-            limits.append(f"at least {low}" if low else f"at most {high}")
-    return ", ".join(limits)
-
-
-def _contributor(contributor: Contributor) -> str:
-    effects = [
-        f"{round(100 * effect)} % by its {name}"
-        for effect, name in ((contributor.rate_effect, "rate"), (contributor.mix_effect, "share"))
-        if round(100 * effect)
-    ]
-    return f"{format_labels(contributor.labels)} ({' and '.join(effects) or 'no effect'})"
 
 
 def _links(alert: AlertState, shop: ShopInfo) -> Iterator[tuple[str, str]]:

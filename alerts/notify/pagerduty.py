@@ -11,11 +11,13 @@ from pydantic import SecretStr
 from alerts.notify.http import Request
 from alerts.notify.markup import one_line, truncated
 from alerts.notify.message import NotificationMessage
-from alerts.notify.message_text import format_labels, message_text
+from alerts.notify.message_text import message_text
 from alerts.notify.receiver import JSON, HttpReceiver, json_bytes
 from alerts.notify.secret import Secret, SecretUrl
 from alerts.shop import ShopInfo
 from alerts.state.notices import Notice, NoticeKind
+from alerts.wording.sentences import sentence
+from alerts.wording.terms import describe_segment
 
 
 class PagerDuty(HttpReceiver):
@@ -41,14 +43,13 @@ class PagerDuty(HttpReceiver):
         }
         if notice.kind is NoticeKind.RESOLVED:
             return event
-        summary = f"{alert.finding.title} {format_labels(alert.series.labels)}: {content.summary}"
         return event | {
             "payload": {
-                "summary": truncated(one_line(summary), 1024),
+                "summary": truncated(one_line(sentence(alert.finding, shop)), 1024),
                 "source": "salepulse",
                 "severity": alert.severity.value,
                 "timestamp": datetime.fromtimestamp((alert.fired_ms or notice.created_ms) / 1000, UTC).isoformat(),
-                "component": format_labels(alert.series.labels) or "shop",
+                "component": describe_segment(alert.finding) or "salepulse",
                 "group": alert.finding.incident or alert.fingerprint,
                 "class": alert.series.rule,
                 "custom_details": {line.name: line.text for line in content.lines},

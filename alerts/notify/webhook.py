@@ -7,12 +7,14 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, SecretStr
 
 from alerts.notify.http import Request
 from alerts.notify.message import NotificationMessage
+from alerts.notify.message_text import message_text
 from alerts.notify.receiver import JSON, HttpReceiver, json_bytes
 from alerts.notify.secret import Secret
 from alerts.payloads import alert_payload
@@ -60,6 +62,7 @@ class Webhook(HttpReceiver):
                     "type": f"alert.{notice.kind}",
                     "timestamp": format_utc_ms(notice.created_ms),
                     "data": alert_payload(notice.alert, message.shop).model_dump(mode="json"),
+                    "text": asdict(message_text(notice, message.shop)),
                 }
             )
             now_s = message.now_ms // 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
@@ -15,6 +15,8 @@ from alerts.rehearsal.score import DetectedIncident, PageVerdict, Score, score
 from alerts.rehearsal.truth import SaleTruth, describe
 from alerts.rules.detect import HealthCheckDetector, ThresholdDetector
 from alerts.rules.rule import Rules
+from alerts.shop import ShopInfo
+from alerts.wording.sentences import sentence
 from consumers.times import format_utc_ms
 
 _JUDGED = (PageVerdict.RIGHT, PageVerdict.WRONG_MONEY, PageVerdict.FALSE, PageVerdict.LATE)
@@ -45,6 +47,7 @@ class Report:
     pace: RehearsalPace
     rules: Rules
     """The requested rules; see `RehearsalPace.left_out`."""
+    shop: ShopInfo = field(default_factory=ShopInfo)
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row of `HEADER` for each rule that paged, most pages first."""
@@ -106,7 +109,7 @@ class Report:
                 format_utc_ms(judged.page.resolved_ms) if judged.page.resolved_ms else "",
                 judged.page.finding.severity.value,
                 "" if self.truth is None else judged.verdict.value,
-                judged.page.finding.summary,
+                sentence(judged.page.finding, self.shop),
             )
             for judged in self.found.judged
         ]
@@ -175,7 +178,7 @@ class Report:
             drawn.append(f'<polyline points="{points}" fill="none" stroke="{_COLOURS[name]}" stroke-width="1.2"/>')
         drawn += [
             f'<circle cx="{x(page.fired_ms):.1f}" cy="{_MARGIN / 2}" r="4" fill="#b3261e">'
-            f"<title>{escape(page.finding.summary)}</title></circle>"
+            f"<title>{escape(sentence(page.finding, self.shop))}</title></circle>"
             for page in self.played.pages
         ]
         legend = " · ".join(f'<span style="color:{_COLOURS[name]}">{name} a minute</span>' for name in _COLOURS)

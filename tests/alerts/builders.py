@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alerts.findings import Category, Chart, Evaluation, ExpectedRange, Finding, FindingReason, Series, Severity
+from alerts.findings import (
+    Category,
+    Chart,
+    Evaluation,
+    EventRate,
+    ExpectedRange,
+    Finding,
+    FindingReason,
+    Measure,
+    Series,
+    Severity,
+)
 from alerts.state.policy import EscalationStep, Route, Routing
 from streams.model.windows import Window
 from streams.panes.counters import Unit
@@ -24,7 +35,7 @@ def finding(
     inhibited_by: Series | None = None,
     money_per_minute: int | None = 1_234_500,
     title: str = "Conversion dropped",
-    summary: str = "Conversion in the app is 2.1 %, expected 4.0 %.",
+    summary: str = "",
     runbook: str = "https://wiki.example/conversion",
     incident: str = "i-1",
 ) -> Finding:
@@ -41,6 +52,8 @@ def finding(
         value=0.021,
         expected=0.04,
         interval=ExpectedRange(0.036, None),
+        measure=Measure(("orders_created",), ("product_views",)),
+        rate=EventRate(412.4, ExpectedRange(780.2, 860.0)),
         money_per_minute=money_per_minute,
         contributors=(),
         inhibited_by=inhibited_by,

@@ -91,7 +91,7 @@ class TestTrial:
         assert done.exit_code == 1
         (a, b) = json.loads(done.stdout)["receivers"]
         assert (a["arrived"], b["arrived"], b["fault"]) == (True, False, "server_error")
-        assert [text.partition("]")[0] for text in texts] == ["[FIRING, info", "[RESOLVED"]
+        assert [text.partition("]")[0] for text in texts] == ["[NOTE", "[RESOLVED"]
         assert "k3y" not in done.output + done.stderr
 
     def test_an_unknown_receiver(self, in_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,9 @@ from alerts.rules.detect import AnyDetector, HealthCheck, ReferencePeriod
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
 from alerts.rules.rule import Rules, RuleScope
+from alerts.shop import ShopInfo
 from alerts.statistics.baseline import MinutePart
+from alerts.wording.sentences import sentence
 from consumers.contract.events import Phase, Promotion
 from streams.model.windows import Window
 from streams.panes.cells import Cells, cell_keys
@@ -315,11 +317,11 @@ def test_a_value_between_the_limits_is_reported_with_its_clear_limit() -> None:
     summaries, memory = [], EvaluationMemory()
     for second, orders, rate in ((10, 20, 0.85), (20, 20, 0.93), (30, 19, 0.97)):
         evaluation, memory = evaluate(rules, shipped(second, orders, rate), memory)
-        summaries.append(evaluation.findings[0].summary)
+        summaries.append(sentence(evaluation.findings[0], ShopInfo()))
     assert summaries == [
-        "Late in region east; 85.00%, less than 90.00%",
-        "Late in region east; 93.00%; fired below 90.00%, clears at or above 95.00%",
-        "Late in region east; 97.00%; fired below 90.00%, and there is too little now to judge by",
+        "Late (region east): 85 % of the orders due were dispatched in time, limit 90 %",
+        "Late (region east): 93 % of the orders due were dispatched in time; fired below 90 %, ends at 95 % or more",
+        "Late (region east): 97 % of the orders due were dispatched in time; fired below 90 %, too few events now",
     ]
 
 
@@ -333,9 +335,9 @@ def test_a_health_reading_between_the_limits_is_reported_with_both() -> None:
         facts = (HealthReading(HealthCheck.REFUSED, rate, topic),)
         evaluation, memory = evaluate(rules, DetectionInputs(at_ms, empty_panes(0), health_readings=facts), memory)
         findings.append(evaluation.findings[0])
-    assert [finding.summary for finding in findings] == [
-        "Refused in topic orders; 2.00%, more than 1.00%",
-        "Refused in topic orders; 0.59%; fired above 1.00%, clears at or below 0.50%",
+    assert [sentence(finding, ShopInfo()) for finding in findings] == [
+        "Refused (topic orders): 2 % of the messages rejected, limit 1 %",
+        "Refused (topic orders): 0.59 % of the messages rejected; fired above 1 %, ends at 0.5 % or less",
     ]
     assert [finding.interval for finding in findings] == [ExpectedRange(None, 0.01), ExpectedRange(None, 0.005)]
 
@@ -366,7 +368,7 @@ def test_beyond_usual_shifts_a_limit_that_is_never_kept() -> None:
     assert later == [False, False, True, True, False, False, False], "below 50 %, and right again within half of it"
     evaluation, _ = evaluate(rules_of(USUAL), shipped(35.5 * DAY_S, 20, 0.4), memory)
     (far,) = evaluation.findings
-    assert "40.00%, less than 50.00%" in far.summary
+    assert "40 % of the orders due were dispatched in time, limit 50 %" in sentence(far, ShopInfo())
 
 
 def test_beyond_usual_leaves_a_kept_limit() -> None:

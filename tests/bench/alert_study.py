@@ -34,7 +34,9 @@ from alerts.rehearsal.score import Score, score
 from alerts.rehearsal.sources import Arrival, simulated
 from alerts.rehearsal.truth import ActualIncident
 from alerts.rules.loader import default_text, load
+from alerts.shop import ShopInfo
 from alerts.statistics.evidence import information
+from alerts.wording.sentences import sentence
 from consumers.commands.common import load_settings
 from consumers.topics import Topic
 from streams.settings import Settings
@@ -93,7 +95,7 @@ def calm(seed: int, orders_per_minute: float, every_s: int) -> dict[str, Any]:
         seed=seed, duration_s=86_400, start_ms=MIDNIGHT_MS + round(15.2 * HOUR_MS), compress=False
     )
     found = _score(_played(config, orders_per_minute, every_s), [])
-    pages = [f"{page.series} {page.finding.summary}" for page in found.false]
+    pages = [f"{page.series} {sentence(page.finding, ShopInfo())}" for page in found.false]
     return {"case": "calm", "seed": seed, "days": round(found.days, 2), "every_s": every_s, "false": pages}
 
 
@@ -214,7 +216,9 @@ def _line(case: Case, shape: str, seed: int, played: RehearsalResult, happened: 
         "delay_s": detected.delay_s,
         "pages": [str(page.series) for page in played.pages if page.fired_ms >= happened.start_ms],
         "before": [
-            f"{page.series} {page.finding.summary}" for page in played.pages if page.fired_ms < happened.start_ms
+            f"{page.series} {sentence(page.finding, ShopInfo())}"
+            for page in played.pages
+            if page.fired_ms < happened.start_ms
         ],
         "days": round(found.days, 3),
     }

@@ -18,6 +18,8 @@ from alerts.rehearsal.play import play
 from alerts.rehearsal.rehearsal import Rehearsal
 from alerts.rehearsal.sources import Arrival, simulated
 from alerts.rules.loader import default_text, load
+from alerts.shop import ShopInfo
+from alerts.wording.sentences import sentence
 from consumers.commands.common import load_settings
 from consumers.topics import Topic
 from streams.settings import Settings
@@ -55,7 +57,7 @@ def calm_day(seed: int, midnight_ms: int) -> dict[str, Any]:
         "looks": played.evaluations,
         "judged": {rule.name: played.judged[rule.name] for rule in rules.rules},
         "false": [
-            f"{(page.fired_ms - from_ms) / HOUR_MS:.1f} h: {page.series} {page.finding.summary}"
+            f"{(page.fired_ms - from_ms) / HOUR_MS:.1f} h: {page.series} {sentence(page.finding, ShopInfo())}"
             for page in played.pages
         ],
         "paged": [page.series.rule for page in played.pages],

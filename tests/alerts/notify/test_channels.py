@@ -62,7 +62,7 @@ class TestDingTalk:
             "Conversion dropped",
             "channel app",
             "4 %",
-            "12,345.00 CNY a minute",
+            "CNY 12,300 a minute",
             "https://pulse.example/?series=",
         ):
             assert expected in text
@@ -108,7 +108,7 @@ class TestWeCom:
         assert await send(message(*many(20, Severity.CRITICAL)), type="wecom", url=service.url) == Delivered()
         content = service.requests[0].json["markdown"]["content"]
         assert len(content.encode()) <= 4096
-        assert all(f"sku s-{i}" in content for i in range(20))
+        assert all(f"SKU s-{i}" in content for i in range(20))
 
     async def test_detects_errors_in_a_200_response(self, service: HttpReceiver) -> None:
         service.responses.append(CannedResponse(body='{"errcode":45009,"errmsg":"freq"}'))
@@ -138,7 +138,7 @@ class TestPagerDuty:
         assert [trigger["event_action"], resolve["event_action"]] == ["trigger", "resolve"]
         assert trigger["dedup_key"] == resolve["dedup_key"]
         assert trigger["payload"]["severity"] == "critical"
-        assert trigger["payload"]["custom_details"]["At stake"] == "12,345.00 CNY a minute"
+        assert trigger["payload"]["custom_details"]["Lost"] == "CNY 6,170 so far, CNY 12,300 a minute"
         assert {"text": "Runbook", "href": "https://wiki.example/conversion"} in trigger["links"]
 
 
@@ -154,6 +154,8 @@ class TestWebhook:
         assert got.json["type"] == "alert.firing"
         assert got.json["data"]["labels"] == {"channel": "app"}
         assert got.json["data"]["money_per_minute"] == 1_234_500
+        assert got.json["text"]["headline"] == "[FIRING, critical] Conversion dropped: channel app"
+        assert {"name": "Lost", "text": "CNY 6,170 so far, CNY 12,300 a minute"} in got.json["text"]["lines"]
 
     async def test_matches_the_example_of_the_standard(self) -> None:
         from alerts.notify.webhook import sign
@@ -181,7 +183,7 @@ class TestEmail:
         for kind in ("plain", "html"):
             part = letter.get_body((kind,))
             assert part is not None
-            assert "12,345.00 CNY a minute" in part.get_content()
+            assert "CNY 12,300 a minute" in part.get_content()
 
     @pytest.mark.parametrize(
         ("says", "fault"), [("451 later", DeliveryFailure.SERVER_ERROR), ("550 no", DeliveryFailure.REFUSED)]

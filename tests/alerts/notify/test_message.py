@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.findings import Contributor, FindingReason, Severity
+from alerts.findings import Contributor, ExplainedSeries, FindingReason, Series, Severity
 from alerts.notify.markup import FULL_WIDTH_MARKDOWN, HTML, LARK_MARKDOWN, PLAIN, SLACK, Markup
 from alerts.notify.message import NotificationMessage, worst_first
 from alerts.payloads import alert_payload
@@ -29,22 +29,39 @@ CAUSED = replace(
         Contributor((("channel", "app"), ("region", "east")), 0.8, 0.05, 0.01, 0.04),
         Contributor((("channel", "web"),), 0.0, 0.15, 0.04, 0.04),
     ),
+    explains=(
+        ExplainedSeries(Series("payment-failures", (("channel", "app"),)), "Payments fail"),
+        ExplainedSeries(Series("payment-drop"), "Fewer orders are paid"),
+    ),
+)
+
+
+CAUSES = (
+    "channel app, region east: 85 % of the change, by rate (1 %, usually 4 %); "
+    "channel web: 15 % of the change, by mix (its share of product views changed)"
 )
 
 
 def test_the_text_has_all_facts_in_order_of_importance() -> None:
     assert message(CAUSED).body(PLAIN, 10_000).splitlines() == [
         "[FIRING, critical] Conversion dropped: channel app",
-        "Conversion in the app is 2.1 %, expected 4.0 %.",
-        "Since: 2026-11-11 07:59:30 Asia/Shanghai",
-        "Actual: 2.1 %",
-        "Expected: 4 %, at least 3.6 %",
-        "Cause: channel app, region east (80 % by its rate and 5 % by its share); channel web (15 % by its share)",
-        "At stake: 12,345.00 CNY a minute",
+        "412 orders a minute, expected 780 to 860 (50 % fewer); 2.1 % of the product views, usually 4 %",
+        "Since: 07:59:30 (Asia/Shanghai), 30 s ago",
+        "Stage: product view to order",
+        "Lost: CNY 6,170 so far, CNY 12,300 a minute",
+        f"Likely causes: {CAUSES}",
+        "Also explained by this: Payments fail (channel app); Fewer orders are paid",
         'Rule: conversion-drop{channel="app"}',
         f"Acknowledge: salepulse alerts ack {noticed(finding())[0].alert.fingerprint}",
         f"Chart: {CHART} · Runbook: https://wiki.example/conversion",
     ]
+
+
+def test_a_note_is_one_sentence_and_asks_for_nothing() -> None:
+    text = message(replace(finding(severity=Severity.INFO), money_per_minute=None)).body(PLAIN, 10_000)
+    assert text.startswith("[NOTE] Conversion dropped: channel app\n412 orders a minute, ")
+    assert "Acknowledge" not in text
+    assert "Lost" not in text
 
 
 def test_the_chart_extends_until_the_alert_is_resolved() -> None:
@@ -56,16 +73,15 @@ def test_the_chart_extends_until_the_alert_is_resolved() -> None:
 def test_an_end_has_its_duration_and_reason() -> None:
     text = message(over=True).body(PLAIN, 10_000)
     assert text.startswith("[RESOLVED] Conversion dropped: channel app")
-    assert "Lasted: 4 min 30 s, until 2026-11-11 08:04:00 Asia/Shanghai" in text
+    assert "Lasted: 4 min 30 s, until 08:04:00 (Asia/Shanghai)" in text
     assert "Ended by: it is as expected again" in text
     assert "Acknowledge" not in text
 
 
 def test_an_end_has_the_current_and_worst_value_and_the_loss() -> None:
     lines = message(over=True).body(PLAIN, 10_000).splitlines()
-    assert lines[1] == "Conversion dropped in channel app: now 3.9 %; at worst 2.1 %, expected 4 %, at least 3.6 %"
-    assert "Lost: about 6,172.50 CNY" in lines
-    assert not [line for line in lines if line.startswith(("Actual", "At stake"))]
+    assert lines[1] == "now 3.9 % of the product views; at worst 2.1 %, expected at least 3.6 %"
+    assert "Lost: about CNY 6,170" in lines
 
 
 def test_an_update_names_the_former_alert() -> None:
@@ -122,7 +138,7 @@ def test_a_message_stays_within_its_limit_with_a_line_for_each_critical_alert(
     found += [finding(labels={"sku": f"{name}{i}"}, severity=Severity.WARNING) for i in range(others)]
     text = message(*found).body(markup, most)
     assert len(text.encode()) <= most
-    assert all(markup.text(f"sku s-{i}") in text for i in range(critical))
+    assert all(markup.text(f"SKU s-{i}") in text for i in range(critical))
 
 
 def test_the_id_of_a_message_identifies_its_notices() -> None:
@@ -136,5 +152,10 @@ def test_the_payload_has_the_same_facts() -> None:
     alert = noticed(CAUSED)[0].alert
     payload = alert_payload(alert, PLACE)
     assert (payload.state, payload.rule, payload.labels) == ("firing", "conversion-drop", {"channel": "app"})
+    assert (payload.segment, payload.stage) == ("channel app", "product view to order")
+    assert payload.summary.startswith("Conversion dropped (channel app): 412 orders a minute, expected 780 to 860")
+    assert payload.events is not None
+    assert payload.events.expected == (780.2, 860.0)
+    assert [explained.title for explained in payload.explains] == ["Payments fail", "Fewer orders are paid"]
     assert payload.interval == (0.036, None)
     assert payload.contributors[0].labels == {"channel": "app", "region": "east"}
