@@ -17,7 +17,13 @@ from alerts.statistics.limits import breached_with_hysteresis
 from streams.panes.counters import Unit
 
 evaluated_first = True
-_SECONDS = {HealthCheck.AS_OF_AGE, HealthCheck.LAG_AGE, HealthCheck.SOURCE_AHEAD, HealthCheck.WORKER_CLOCK}
+_SECONDS = {
+    HealthCheck.AS_OF_AGE,
+    HealthCheck.LAG_AGE,
+    HealthCheck.SOURCE_AHEAD,
+    HealthCheck.SOURCE_LATE,
+    HealthCheck.WORKER_CLOCK,
+}
 _RATIOS = {HealthCheck.REFUSED, HealthCheck.REPEATED}
 
 

@@ -81,6 +81,9 @@ class HealthCheck(StrEnum):
     """1 while Redis responds and refuses writes: out of memory, disk full, too few replicas, a replica."""
     SOURCE_AHEAD = "source_clock_ahead_seconds"
     """How far a producer's events are ahead of the clock, if by more than 2 s. Labels: topic, source."""
+    SOURCE_LATE = "source_late_seconds"
+    """Mean seconds from an event to its arrival, if at least a fifth of a producer's recent events come after their
+    second was complete. Labels: topic, source; topic alone for events without a source."""
     WORKER_CLOCK = "worker_clock_offset_seconds"
     """Clock difference between a worker and Redis, as an absolute value. Labels: worker."""
     HORIZON = "dedup_horizon_short"

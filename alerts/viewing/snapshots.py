@@ -12,6 +12,7 @@ from alerts.rules.detect import ReferencePeriod
 from alerts.rules.rule import Rules, RuleScope
 from alerts.viewing.arrivals import ArrivalReader, span_to_read
 from alerts.viewing.horizon import Horizon
+from alerts.viewing.lateness import RecentLateness
 from alerts.viewing.seconds import SelectedRows, select_rows
 from alerts.viewing.tables import NO_TABLE, TableReader, is_free_of_losses, reference_questions, wants_all_skus
 from consumers.topics import Partition
@@ -50,6 +51,7 @@ class InputReader:
         self._tables = TableReader(Forecasts(settings), settings.overdue_after_h)
         self._chosen: SelectedRows | None = None
         self._arrivals = ArrivalReader()
+        self._lateness = RecentLateness()
         self._cache: dict[TableQuery, _CachedTables] = {}
 
     async def seconds(self, view: RollingView, rules: Rules, span: Span) -> CellPanes:
@@ -61,7 +63,9 @@ class InputReader:
         """The panes of a range that follows the last one, and the events that have arrived since that was read."""
         if not span:
             return await self.seconds(view, rules, span)
-        return self._arrivals.take(span, await self.seconds(view, rules, span_to_read(span)))
+        panes = self._arrivals.take(span, await self.seconds(view, rules, span_to_read(span)))
+        self._lateness.take(panes)
+        return panes
 
     async def take(
         self,
@@ -89,7 +93,9 @@ class InputReader:
                     view, at_ms, seen.as_of_ms, query, holes_ms
                 )
         self._cache = {query: cached for query, cached in self._cache.items() if query in queries}
-        return DetectionInputs(seen.as_of_ms, panes, now, past, tuple(facts), view.promotions, at_ms)
+        return DetectionInputs(
+            seen.as_of_ms, panes, now, past, (*facts, *self._lateness.readings()), view.promotions, at_ms
+        )
 
     async def _answer(self, view: RollingView, at_ms: int, as_of_ms: int, query: TableQuery, all_skus: bool) -> Table:
         cached, began_s = self._cache.get(query), self._clock()

@@ -1,18 +1,19 @@
 """Days and incidents over all default rules: `python -m tests.bench.study --help`.
 
 - `calm`: days of each shape; a line of JSON a day;
-- `struck`: hours with one or two incidents each;
+- `struck`: sales with one or two incidents each;
 - `table FILE...`: one table of such lines.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,69 +23,79 @@ from alerts.rules.rule import Rules
 from alerts.shop import ShopInfo
 from alerts.wording.sentences import sentence
 from tests.alerts.dense_panes import DensePanes
-from tests.bench.study.incidents import IncidentSpec, cases, inject, sold_out
-from tests.bench.study.inputs import START_S, STEP_S, StudyTables, counters, inputs
+from tests.bench.study.cases import GROUPS, RATES, Sale, cases
+from tests.bench.study.incidents import calm_truth, inject, sold_out
+from tests.bench.study.inputs import START_S, counters, inputs
 from tests.bench.study.journeys import day
 from tests.bench.study.judging import fired_s, judge, orders_against_before
 from tests.bench.study.shapes import SHAPES
 from tests.bench.study.shop import PRE_S, WARM_S
+from tests.bench.study.table_inputs import STEP_S, StudyTables
 from tests.bench.study.tables import study_table
 
-STRUCK_HOURS = 1.0
-CALM_EVERY_S, STRUCK_EVERY_S = 10, 5
-QUICK_BEFORE_S, QUICK_S = 30, 240
+CALM_EVERY_S, STRUCK_EVERY_S = 10, 10
+QUICK_BEFORE_S, QUICK_S = 10, 150
 """Around the beginning of an incident there is an evaluation each second, as live."""
-RATES = (200.0, 1000.0, 5000.0)
+LEARNED_S = 600
+"""Pages of sales with incidents are judged from then on."""
 
 
+@cache
 def default_rules() -> Rules:
     """The default rules."""
     return load(default_text(), "default").rules
 
 
-def calm_line(shape: str, rate: float, seed: int, hours: float, every_table: bool = False) -> dict[str, Any]:
+def calm_line(
+    shape: str, rate: float, seed: int, hours: float, every_table: bool = False, rules: Rules | None = None
+) -> dict[str, Any]:
     """Play a day of a shape; its pages are false, but for sold-out SKUs."""
     one = day(shape, rate, seed, hours)
-    panes = counters(one, one.journeys).panes
-    times = [*range(10, WARM_S, 10), *range(WARM_S, len(panes.table) + 1, CALM_EVERY_S)]
-    seen = inputs(one, one.journeys, panes, times, every_table=every_table)
-    played = play(default_rules(), seen, from_ms=1000 * (START_S + WARM_S))
+    counted = counters(one, one.journeys)
+    times = [*range(10, WARM_S, 10), *range(WARM_S, len(counted.panes.table) + 1, CALM_EVERY_S)]
+    seen = inputs(one, one.journeys, counted, times, every_table=every_table)
+    played = play(rules or default_rules(), seen, from_ms=1000 * (START_S + WARM_S))
     stock = StudyTables(one, one.journeys, every_table=False).stock
-    verdict = judge(played.pages, sold_out(one, stock, STEP_S) if one.course.tight_stock else [])
+    verdict = judge(played.pages, sold_out(one, stock, STEP_S) if one.course.tight_stock else calm_truth(one))
     return {
         "part": "calm",
         "shape": shape,
         "rate": rate,
         "seed": seed,
         "days": played.days,
-        "false": [page_line(page, panes) for page in verdict.false],
+        "pages": verdict.pages,
+        "false": [page_line(page, counted.panes) for page in verdict.false],
         "incidents": [found.line() for found in verdict.incidents],
     }
 
 
-def struck_line(rate: float, seed: int, specs: tuple[IncidentSpec, ...]) -> dict[str, Any]:
-    """Play an hour with incidents, after an hour of calm that is learned from."""
-    case = inject(day("plain", rate, seed, STRUCK_HOURS), specs)
-    panes = counters(case.day, case.journeys, case.losses).panes
-    starts = [round(WARM_S + spec.start_s) for spec in specs]
-    times = sorted(
-        {
-            *range(10, min(starts) - QUICK_BEFORE_S, 10),
-            *range(min(starts) - QUICK_BEFORE_S, len(panes.table) + 1, STRUCK_EVERY_S),
-            *(second for start in starts for second in range(start - QUICK_BEFORE_S, start + QUICK_S)),
-        }
-    )
+def struck_line(
+    group: str, number: int, rate: float, seed: int, sale: Sale, rules: Rules | None = None
+) -> dict[str, Any]:
+    """Play a sale with incidents, after an hour of calm that is learned from."""
+    case = inject(day(sale.shape, rate, seed, sale.hours), sale.specs)
+    counted = counters(case.day, case.journeys, case.faults)
+    starts = [round(WARM_S + spec.start_s) for spec in sale.specs]
+    end = len(counted.panes.table) + 1
+    times = {*range(10, end, STRUCK_EVERY_S)}
+    for start in starts:
+        times.update(range(start - QUICK_BEFORE_S, min(start + QUICK_S, end)))
     played = play(
-        default_rules(), inputs(case.day, case.journeys, panes, times), from_ms=1000 * (START_S + WARM_S + 600)
+        rules or default_rules(),
+        inputs(case.day, case.journeys, counted, sorted(times), faults=case.faults),
+        from_ms=1000 * (START_S + WARM_S + LEARNED_S),
     )
     verdict = judge(played.pages, case.incidents)
     return {
         "part": "struck",
+        "group": group,
+        "number": number,
+        "shape": sale.shape,
         "rate": rate,
         "seed": seed,
         "inhibited": {f"{rule}: {reason}": many for (rule, reason), many in sorted(played.inhibited.items())},
-        "pages": sum(len(found.pages) + len(found.late) for found in verdict.incidents) + len(verdict.false),
-        "false": [page_line(page, panes) for page in verdict.false],
+        "pages": verdict.pages,
+        "false": [page_line(page, counted.panes) for page in verdict.false],
         "incidents": [found.line() for found in verdict.incidents],
     }
 
@@ -123,9 +134,14 @@ def main() -> None:
     parser.add_argument("part", choices=("calm", "struck", "table"))
     parser.add_argument("files", nargs="*", type=Path, help="table: lines of the other parts")
     parser.add_argument("--shapes", default=",".join(SHAPES), help="calm: separated by commas")
-    parser.add_argument("--group", default="all", help="struck: drops, others, two or all")
+    parser.add_argument("--group", default="all", help=f"struck: all, or of {', '.join(GROUPS)}")
     parser.add_argument("--rates", default=",".join(f"{rate:g}" for rate in RATES), help="orders a minute")
-    parser.add_argument("--seeds", type=int, default=1, help="days of each shape and rate; sales of each incident")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="days of each shape and rate; rounds of incidents",
+    )
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--hours", type=float, default=6.0, help="calm: length of a day's sale")
     parser.add_argument("--every-table", action="store_true", help="calm: tables of ads, shipping and targets, too")
@@ -134,19 +150,17 @@ def main() -> None:
     if given.part == "table":
         sys.stdout.writelines(f"{line}\n" for line in study_table(_lines(given.files)))
         return
-    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    seeds, rates = range(given.first_seed, given.first_seed + given.seeds), [*map(float, given.rates.split(","))]
     work: list[Callable[[], dict[str, Any]]] = []
-    for rate in map(float, given.rates.split(",")):
-        for seed in seeds:
-            if given.part == "calm":
-                work += [
-                    partial(calm_line, shape, rate, seed, given.hours, given.every_table)
-                    for shape in given.shapes.split(",")
-                ]
-            else:
-                work += [
-                    partial(struck_line, rate, seed * 1000 + i, specs) for i, specs in enumerate(cases(given.group))
-                ]
+    if given.part == "calm":
+        for seed, rate, shape in itertools.product(seeds, rates, given.shapes.split(",")):
+            work.append(partial(calm_line, shape, rate, seed, given.hours, given.every_table))
+    else:
+        for group, number, sale in cases(given.group):
+            asked = [rate for rate in sale.rates if rate in rates or len(sale.rates) == 1]
+            for seed, again, rate in itertools.product(seeds, range(sale.many), asked):
+                own_seed = seed * 10_000 + again * 1000 + number
+                work.append(partial(struck_line, group, number, rate, own_seed, sale))
     for line in _played(work, given.jobs):
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         sys.stdout.flush()

@@ -1,29 +1,29 @@
 """What rules read of a day: counters by second and scope, tables, and health readings.
 
-The counters are the panes that `alerts.rehearsal.play` takes, made without events. Stock is exact, by 10 s; the tables
-of ads, shipping and targets (`every_table`) are noise around good values, because `tests.bench.calm_days` tests their
-rules on events; readings of the pipeline's health are those of a healthy one.
+The counters are the panes that `alerts.rehearsal.play` takes, made without events. Readings of the pipeline's health
+are those of a healthy one, but for faults.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from alerts.detection.inputs import DetectionInputs, HealthReading, Table
+from alerts.detection.inputs import DetectionInputs, HealthReading
 from alerts.detection.panes import ScopeValue
+from alerts.findings import Labels
 from alerts.rules.detect import HealthCheck
-from alerts.rules.rule import RuleScope
 from consumers.contract.events import Phase, Promotion
 from consumers.topics import EVENT_TOPICS
-from streams.model.windows import Window
 from tests.alerts.dense_panes import IDLE_AFTER_S, SETTLE_S, DensePanes
 from tests.bench.study import shop
+from tests.bench.study.faults import Fault, HealthFault, LateOrders, SourceLoss
 from tests.bench.study.journeys import Journeys, Seconds, StudyDay
 from tests.bench.study.shop import CELLS, Floats
+from tests.bench.study.table_inputs import StudyTables
 
 START_S = 1_762_704_000 + 17 * 3600
 """Epoch second in which the panes begin: 2025-11-10 17:00 in Shanghai."""
@@ -43,20 +43,6 @@ LABELS: tuple[ScopeValue, ...] = (
 _FIRST_CLICK_SOURCE = LABELS.index(("source", shop.CLICK_SOURCES[0]))
 _FIRST_ORDER_SOURCE = _FIRST_CLICK_SOURCE + len(shop.CLICK_SOURCES)
 _FIRST_WAREHOUSE = _FIRST_ORDER_SOURCE + shop.ORDER_SOURCES
-_CAMPAIGNS = ("search-ads", "social-video")
-_NO_REPEATS = Table(("",), {"repeat_payments": np.zeros(1), "gmv": np.zeros(1)})
-STEP_S = 10
-"""Step of the tables."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceLoss:
-    """Events of one producer that do not come: for clicks a share, for orders all."""
-
-    source: str
-    from_s: int
-    to_s: int
-    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +52,14 @@ class StudyCounters:
     panes: DensePanes
     """What has come by the time it is evaluated."""
     late: DensePanes | None
-    """What comes only `Course.late[2]` seconds after its time; live counters have it then, evaluations do not."""
+    """What comes only `late_s` seconds after its time."""
+    late_s: int = 0
 
 
-def counters(day: StudyDay, journeys: Journeys, losses: Sequence[SourceLoss] = ()) -> StudyCounters:
+def counters(day: StudyDay, journeys: Journeys, faults: Sequence[Fault] = ()) -> StudyCounters:
     """Add up the events of a day."""
-    adder = _Adder(day, losses)
-    views, pages = _seen(journeys, losses)
+    adder = _Adder(day, faults)
+    views, pages = _seen(journeys, adder.losses)
     adder.clicks("page_views", pages[shop.PRE_S :, :, :, None])
     adder.clicks("product_views", views[shop.PRE_S :].reshape(-1, *shop.SHAPE_OF_CELLS))
     adder.click_events("cart_adds", journeys.cart_at, journeys.cart_cell)
@@ -88,14 +75,14 @@ def counters(day: StudyDay, journeys: Journeys, losses: Sequence[SourceLoss] = (
     adder.dispatches(journeys.dispatched[shop.PRE_S :])
     panes = DensePanes(START_S, LABELS, COUNTERS, adder.table)
     late = None if adder.late is None else DensePanes(START_S, LABELS, COUNTERS, adder.late)
-    return StudyCounters(panes, late)
+    return StudyCounters(panes, late, max((one.delay_s for one in adder.lates), default=0))
 
 
 def _seen(journeys: Journeys, losses: Sequence[SourceLoss]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
     """(views, page views) without those that were lost."""
     views, pages = journeys.views, journeys.pages
     for loss in losses:
-        if loss.source in shop.CLICK_SOURCES:
+        if loss.source in shop.CLICK_SOURCES and not loss.counters:
             rng = np.random.default_rng([loss.from_s, 3])
             channel, at = shop.CLICK_SOURCES.index(loss.source), slice(loss.from_s, loss.to_s)
             views, pages = views.copy(), pages.copy()
@@ -108,11 +95,15 @@ def _seen(journeys: Journeys, losses: Sequence[SourceLoss]) -> tuple[npt.NDArray
 class _Adder:
     """Adds events to a table [second, label, counter]."""
 
-    def __init__(self, day: StudyDay, losses: Sequence[SourceLoss]) -> None:
-        self._losses, self._late = losses, day.course.late
+    def __init__(self, day: StudyDay, faults: Sequence[Fault]) -> None:
+        self.losses = [one for one in faults if isinstance(one, SourceLoss)]
+        self.lates = [one for one in faults if isinstance(one, LateOrders)]
+        if day.course.late is not None:
+            from_s, to_s, delay_s = day.course.late
+            self.lates.append(LateOrders(1, from_s, to_s, round(delay_s)))
         self._size = day.seconds - shop.PRE_S
         self.table = np.zeros((self._size, len(LABELS), len(COUNTERS)), np.int32)
-        self.late = None if day.course.late is None else np.zeros_like(self.table)
+        self.late = np.zeros_like(self.table) if self.lates else None
 
     def clicks(self, counter: str, counts: npt.NDArray[np.number]) -> None:
         """Add counts [second, channel, region, category]."""
@@ -121,8 +112,8 @@ class _Adder:
 
     def click_events(self, counter: str, at: Seconds, cell: Seconds) -> None:
         """Add clicks by their times."""
-        for loss in self._losses:
-            if loss.source in shop.CLICK_SOURCES:
+        for loss in self.losses:
+            if loss.source in shop.CLICK_SOURCES and counter in (loss.counters or (counter,)):
                 mine = shop.CHANNEL_OF[cell] == shop.CLICK_SOURCES.index(loss.source)
                 lost = mine & (at >= loss.from_s) & (at < loss.to_s)
                 lost[lost] = np.random.default_rng([loss.from_s, 4]).random(int(lost.sum())) < loss.share
@@ -134,14 +125,16 @@ class _Adder:
     ) -> None:
         """Add events of orders by their times; each counts 1 or its amount."""
         kept = np.ones(len(at), np.bool_)
-        for loss in self._losses:
+        for loss in self.losses:
             if loss.source.startswith("orders/"):
-                number = int(loss.source.rpartition("-")[2])
-                kept &= ~((source == number) & (at >= loss.from_s) & (at < loss.to_s))
+                lost = (source == int(loss.source.rpartition("-")[2])) & (at >= loss.from_s) & (at < loss.to_s)
+                lost[lost] = np.random.default_rng([loss.from_s, 6]).random(int(lost.sum())) < loss.share
+                kept &= ~lost
         parts = [(self.table, kept)]
-        if self._late is not None and self.late is not None:
-            from_s, to_s, _ = self._late
-            is_late = kept & (source == 1) & (at >= from_s) & (at < to_s)
+        if self.late is not None:
+            is_late = np.zeros(len(at), np.bool_)
+            for one in self.lates:
+                is_late |= kept & (source == one.producer) & (at >= one.from_s) & (at < one.to_s)
             parts = [(self.table, kept & ~is_late), (self.late, is_late)]
         for table, which in parts:
             weights = None if amount is None else amount[which]
@@ -149,6 +142,7 @@ class _Adder:
             if amount is not None:
                 continue  # rows of sources have events alone
             inside = which & (at >= shop.PRE_S) & (at < shop.PRE_S + self._size)
+            inside &= source < shop.ORDER_SOURCES
             places = (at[inside] - shop.PRE_S).astype(np.int64) * shop.ORDER_SOURCES + source[inside]
             by_source = np.bincount(places, minlength=self._size * shop.ORDER_SOURCES).reshape(self._size, -1)
             table[:, _FIRST_ORDER_SOURCE:_FIRST_WAREHOUSE, COUNTERS.index(counter)] = by_source
@@ -180,107 +174,6 @@ class _Adder:
         return channels
 
 
-# Tables ---------------------------------------------------------------------------------------------------------------
-
-
-class StudyTables:
-    """The answers to the table queries of the default rules."""
-
-    def __init__(self, day: StudyDay, journeys: Journeys, *, every_table: bool) -> None:
-        self._every_table = every_table
-        self._rng = np.random.default_rng([day.seed, 5])
-        steps = (day.seconds - shop.PRE_S) // STEP_S + 1
-        self._names = tuple(shop.sku_name(sku) for sku in shop.PROMOTED)
-        created, cancelled, units = (
-            _by_sku(journeys, at, steps) for at in (journeys.order_at, journeys.cancel_at, journeys.paid_at)
-        )
-        gmv = _by_sku(journeys, journeys.paid_at, steps, journeys.amount)
-        begun = np.array([day.stock[sku] for sku in shop.PROMOTED], np.float64)
-        self.stock = begun - created.cumsum(axis=0) + cancelled.cumsum(axis=0)
-        """# [step, SKU]"""
-        self._units, self._gmv = _of_last(units, 90), _of_last(gmv, 90)
-        self._good: tuple[Table, ...] = ()
-        self._good_at = -1
-
-    def at(self, second: int) -> dict[tuple[Window, RuleScope], Table]:
-        """The tables as of a second of the panes."""
-        step = max(0, min((second - SETTLE_S) // STEP_S, len(self.stock) - 1))
-        left, units = self.stock[step], self._units[step]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            lasts = np.where(units > 0, np.where(left <= 0, 0.0, left / (units / 15)), np.nan)
-        skus = Table(
-            self._names,
-            {
-                "stock_available": left,
-                "minutes_to_stockout": lasts,
-                "oversold_units": np.maximum(0.0, -left),
-                "units": units,
-                "gmv": self._gmv[step],
-            },
-        )
-        if not self._every_table:
-            return {(Window.M15, RuleScope.SKU): skus, (Window.M15, RuleScope.ALL): _NO_REPEATS}
-        if step != self._good_at:
-            self._good, self._good_at = self._good_tables(), step
-        repeats, shipping, regions, targets, ads, ads_hour = self._good
-        return {
-            (Window.M15, RuleScope.SKU): skus,
-            (Window.M15, RuleScope.ALL): repeats,
-            (Window.H24, RuleScope.ALL): shipping,
-            (Window.H24, RuleScope.REGION): regions,
-            (Window.PROMOTION, RuleScope.PROMOTION): targets,
-            (Window.M15, RuleScope.CAMPAIGN): ads,
-            (Window.H1, RuleScope.CAMPAIGN): ads_hour,
-        }
-
-    def _good_tables(self) -> tuple[Table, ...]:
-        def around(value: float, sd: float, width: int) -> Floats:
-            return value + self._rng.standard_normal(width) * sd
-
-        regions, two = len(shop.REGIONS), len(_CAMPAIGNS)
-        shipped = {"gmv": np.zeros(1), "orders_due": np.full(1, 5000.0), "orders_paid": np.full(1, 5000.0)}
-        return (
-            _NO_REPEATS,
-            Table(
-                ("",),
-                {
-                    **shipped,
-                    "ship_within_48h_rate": around(0.98, 0.002, 1),
-                    "expected_breach_rate": around(0.02, 0.002, 1),
-                },
-            ),
-            Table(
-                (*shop.REGIONS,),
-                {
-                    "gmv": np.zeros(regions),
-                    "orders_due": np.full(regions, 500.0),
-                    "ship_within_48h_rate": around(0.98, 0.005, regions),
-                },
-            ),
-            Table(("study",), {"target_probability.base": around(0.7, 0.02, 1), "gmv": np.zeros(1)}),
-            Table(_CAMPAIGNS, {"cpc": around(120, 4, two), "ad_clicks": np.full(two, 900.0), "gmv": np.zeros(two)}),
-            Table(_CAMPAIGNS, {"roas": around(4, 0.1, two), "ad_clicks": np.full(two, 3600.0), "gmv": np.zeros(two)}),
-        )
-
-
-def _by_sku(journeys: Journeys, at: Seconds, steps: int, weights: Floats | None = None) -> Floats:
-    """# [step, SKU on promotion]"""
-    place_of = np.full(shop.SKUS_A_CATEGORY * len(shop.CATEGORIES), -1)
-    place_of[shop.PROMOTED] = np.arange(len(shop.PROMOTED))
-    sku = place_of[journeys.order_sku]
-    inside = (sku >= 0) & (at >= shop.PRE_S) & (at < shop.PRE_S + steps * STEP_S)
-    inside &= journeys.order_at >= shop.PRE_S
-    places = (at[inside] - shop.PRE_S).astype(np.int64) // STEP_S * len(shop.PROMOTED) + sku[inside]
-    sums = np.bincount(places, None if weights is None else weights[inside], steps * len(shop.PROMOTED))
-    return sums.reshape(steps, -1).astype(np.float64)
-
-
-def _of_last(counts: Floats, steps: int) -> Floats:
-    sums = counts.cumsum(axis=0)
-    sums[steps:] -= sums[:-steps].copy()
-    return sums
-
-
 def healthy() -> tuple[HealthReading, ...]:
     """Readings of a pipeline without faults."""
     readings = [
@@ -295,6 +188,15 @@ def healthy() -> tuple[HealthReading, ...]:
             HealthReading(HealthCheck.REPEATED, 0.004, about),
         ]
     return tuple(readings)
+
+
+def _with_faults(
+    readings: Sequence[HealthReading], faults: Sequence[HealthFault], at_s: int
+) -> tuple[HealthReading, ...]:
+    changed: dict[tuple[HealthCheck, Labels], float] = {
+        (one.check, (("topic", one.topic),)): one.value for one in faults if one.from_s <= at_s < one.to_s
+    }
+    return tuple(replace(one, value=changed.get((one.name, one.labels), one.value)) for one in readings)
 
 
 def promotion(day: StudyDay) -> Mapping[str, Promotion]:
@@ -319,23 +221,36 @@ def promotion(day: StudyDay) -> Mapping[str, Promotion]:
 
 
 def inputs(
-    day: StudyDay, journeys: Journeys, panes: DensePanes, at: Iterable[int], *, every_table: bool = False
+    day: StudyDay,
+    journeys: Journeys,
+    counted: StudyCounters,
+    at: Iterable[int],
+    *,
+    faults: Sequence[Fault] = (),
+    every_table: bool = False,
 ) -> Iterator[DetectionInputs]:
-    """What evaluations at these seconds of the panes read: the seconds up to the horizon, as live."""
-    tables, readings, promotions = StudyTables(day, journeys, every_table=every_table), healthy(), promotion(day)
-    last, taken = _last_events(panes), 0
+    """What evaluations at these seconds of the panes read: the seconds up to the horizon, and late events of earlier
+    seconds, as live."""
+    tables, promotions = StudyTables(day, journeys, every_table=every_table), promotion(day)
+    of_health, readings = [one for one in faults if isinstance(one, HealthFault)], healthy()
+    panes = counted.panes
+    last, taken, late_until = _last_events(panes), 0, 0
     for now in at:
         waits = [int(ends[now - 1]) for ends in last if now - ends[now - 1] < IDLE_AFTER_S]
         until = min([*waits, now]) - SETTLE_S
         if until <= taken:
             continue
-        part = DensePanes(START_S + taken, panes.labels, panes.counters, panes.table[taken:until])
+        late = None
+        if counted.late is not None:
+            come = max(0, now - counted.late_s)
+            late, late_until = counted.late.table[late_until:come].sum(axis=0), come
+        part = DensePanes(START_S + taken, panes.labels, panes.counters, panes.table[taken:until], late)
         taken = until
         yield DetectionInputs(
             (START_S + now) * 1000,
             part,
             tables=tables.at(now),
-            health_readings=readings,
+            health_readings=_with_faults(readings, of_health, now + shop.PRE_S) if of_health else readings,
             promotions=promotions,
         )
 

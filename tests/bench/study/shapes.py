@@ -83,6 +83,12 @@ def _viral_post(course: Course, hours: float, rng: np.random.Generator) -> None:
         course.idle[:, 0, 4] += 12.0 * _swell(course.minutes, first, 5.0, 25.0)
 
 
+def _hot_product(course: Course, hours: float, rng: np.random.Generator) -> None:
+    """A product is looked at in all channels: its category has seven times its views, and sells as before."""
+    for first in range(_FIRST_MIN + 55, course.minutes, 140):
+        course.idle[:, :, 2] += 6.0 * _swell(course.minutes, first, 3.0, 20.0)[:, None]
+
+
 def _crawler(course: Course, hours: float, rng: np.random.Generator) -> None:
     """Views + 60 % for 40 min, all of them on the web."""
     for first in range(_FIRST_MIN + 45, course.minutes, 120):
@@ -173,6 +179,7 @@ SHAPES: dict[str, Callable[[Course, float, np.random.Generator], None]] = {
     "drift_20_3h": _drift(0.20, 3.0),
     "flash_crowds": _flash_crowds,
     "viral_post": _viral_post,
+    "hot_product": _hot_product,
     "crawler": _crawler,
     "scalpers": _scalpers,
     "coupon_hours": _coupon_hours,

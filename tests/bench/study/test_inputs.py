@@ -5,14 +5,18 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pytest
 
 from alerts.detection.inputs import table_queries
+from alerts.rules.detect import HealthCheck
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import RuleScope
 from streams.model.windows import Window
 from tests.bench.study import shop
-from tests.bench.study.inputs import COUNTERS, LABELS, START_S, SourceLoss, StudyTables, counters, inputs
+from tests.bench.study.faults import HealthFault, LateOrders, SourceLoss
+from tests.bench.study.inputs import COUNTERS, LABELS, START_S, counters, inputs
 from tests.bench.study.journeys import StudyDay, day
+from tests.bench.study.table_inputs import StudyTables
 
 HOURS = 0.5
 
@@ -110,8 +114,8 @@ def test_stock_falls_by_orders_and_rises_by_cancellations() -> None:
 
 def test_inputs_are_consecutive_seconds_up_to_the_horizon() -> None:
     one = made()
-    panes = counters(one, one.journeys).panes
-    found = list(inputs(one, one.journeys, panes, [10, 20, 21, 30]))
+    counted = counters(one, one.journeys)
+    found = list(inputs(one, one.journeys, counted, [10, 20, 21, 30]))
     assert [(part.panes.start_s - START_S, part.panes.end_s - START_S) for part in found] == [
         (0, 8),
         (8, 18),
@@ -122,3 +126,44 @@ def test_inputs_are_consecutive_seconds_up_to_the_horizon() -> None:
     (promotion,) = found[0].promotions.values()
     assert len(promotion.skus or ()) == len(shop.PROMOTED)
     assert np.isfinite(found[0].tables[Window.M15, RuleScope.SKU].column("stock_available")).all()
+
+
+def test_a_fault_of_health_has_its_reading_while_it_lasts() -> None:
+    one = made()
+    fault = HealthFault(HealthCheck.REPEATED, "orders", shop.PRE_S + 20, shop.PRE_S + 30, 0.3)
+    found = list(inputs(one, one.journeys, counters(one, one.journeys), [10, 20, 30], faults=[fault]))
+    assert [max(reading.value for reading in part.health_readings or ()) for part in found] == [0.004, 0.3, 0.004]
+
+
+def test_one_producer_of_orders_loses_half() -> None:
+    one, from_s = made(), made().sale_s
+    whole = counters(one, one.journeys).panes.table
+    table = counters(one, one.journeys, [SourceLoss("orders/oms-1", from_s, from_s + 900, 0.5)]).panes.table
+    lost, created = slice(shop.WARM_S, shop.WARM_S + 900), COUNTERS.index("orders_created")
+    row = LABELS.index(("source", "orders/oms-1"))
+    assert table[lost, row, created].sum() / whole[lost, row, created].sum() == pytest.approx(0.5, abs=0.1)
+
+
+def test_checkouts_can_be_lost_alone() -> None:
+    one, from_s = made(), made().sale_s
+    loss = SourceLoss("clicks/app-sdk", from_s, from_s + 900, counters=("checkouts",))
+    table, whole = counters(one, one.journeys, [loss]).panes.table, counters(one, one.journeys).panes.table
+    lost, app = slice(shop.WARM_S, shop.WARM_S + 900), LABELS.index(("channel", "app"))
+    assert table[lost, app, COUNTERS.index("checkouts")].sum() == 0
+    changed = (table != whole).any(axis=(0, 1))
+    assert [name for name, differs in zip(COUNTERS, changed.tolist(), strict=True) if differs] == ["checkouts"]
+
+
+def test_late_events_come_after_their_delay() -> None:
+    one = made()
+    from_s = one.sale_s
+    counted = counters(one, one.journeys, [LateOrders(1, from_s, from_s + 60, 40)])
+    assert counted.late is not None
+    at = [*range(10, shop.WARM_S + 201, 10)]
+    created, rows = ("orders_created",), np.array([0])
+    come = [
+        (part.as_of_ms // 1000 - START_S - shop.WARM_S, part.panes.corrections(created, rows)[0])
+        for part in inputs(one, one.journeys, counted, at)
+    ]
+    assert all(many == 0 for second, many in come if second <= 40 or second > 100)
+    assert sum(many for _, many in come) == counted.late.table[:, 0, COUNTERS.index("orders_created")].sum() > 0

@@ -11,7 +11,7 @@ import pytest
 
 from tests.bench.study import shop
 from tests.bench.study.journeys import NEVER, StudyDay, day
-from tests.bench.study.shapes import SHAPES
+from tests.bench.study.shapes import SHAPES, shaped
 
 HOURS, RATE = 2.0, 200.0
 
@@ -63,7 +63,7 @@ def test_an_unpaid_order_is_cancelled_half_an_hour_later() -> None:
     assert (j.refund_at[unpaid] == NEVER).all()
 
 
-@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "tight_stock"])
+@pytest.mark.parametrize("shape", ["plain", "compressed_opening"])
 def test_stock_is_ample(shape: str) -> None:
     one = made(shape)
     j = one.journeys
@@ -93,6 +93,21 @@ def test_a_crawler_adds_views_alone() -> None:
     one, calm = made("crawler"), made("plain")
     assert views(one, 46, 84) / views(calm, 46, 84) == pytest.approx(1.6, rel=0.15)
     assert many(one, one.journeys.cart_at, 46, 84) == pytest.approx(many(calm, calm.journeys.cart_at, 46, 84), rel=0.15)
+
+
+def test_a_hot_product_is_looked_at_and_sells_as_before() -> None:
+    one, calm = made("hot_product"), made("plain")
+    assert views(one, 58, 66) / views(calm, 58, 66) == pytest.approx(1.78, rel=0.15)
+    assert many(one, one.journeys.order_at, 56, 80) == pytest.approx(
+        many(calm, calm.journeys.order_at, 56, 80), rel=0.15
+    )
+
+
+@pytest.mark.parametrize("shape", [*SHAPES])
+def test_each_shape_has_a_course(shape: str) -> None:
+    course = shaped(shape, HOURS, np.random.default_rng(1))
+    assert (course.visits > 0).all()
+    assert course.category.sum(axis=1) == pytest.approx(1)
 
 
 def test_scalpers_add_checkouts_alone() -> None:

@@ -9,10 +9,10 @@ from alerts.findings import Category, Finding, FindingReason, Labels, Series, Se
 from alerts.rehearsal.play import Page
 from streams.panes.counters import Unit
 from tests.alerts.dense_panes import DensePanes
-from tests.bench.study.incidents import IncidentSpec, TrueIncident
 from tests.bench.study.inputs import START_S
 from tests.bench.study.judging import judge, orders_against_before
 from tests.bench.study.shop import PRE_S
+from tests.bench.study.truth import IncidentSpec, ReportedAs, TrueIncident
 
 APP: Labels = (("channel", "app"),)
 WEB: Labels = (("channel", "web"),)
@@ -26,6 +26,8 @@ def page(
     category: Category = Category.BUSINESS,
     severity: Severity = Severity.CRITICAL,
     money: int | None = 100,
+    summary: str = "",
+    until_s: float | None = None,
 ) -> Page:
     finding = Finding(
         series=Series("rule", labels),
@@ -43,18 +45,19 @@ def page(
         inhibited_by=None,
         incident="any",
         title="",
-        summary="",
+        summary=summary,
         runbook="",
         chart=None,
     )
-    return Page(finding.series, "any", round(1000 * (at_s - PRE_S + START_S)), finding)
+    until_ms = None if until_s is None else round(1000 * (until_s - PRE_S + START_S))
+    return Page(finding.series, "any", round(1000 * (at_s - PRE_S + START_S)), finding, until_ms)
 
 
 def incident(
-    labels: Labels = APP, *names: Labels, start_s: float = 1000, category: Category = Category.BUSINESS
+    labels: Labels = APP, *names: Labels, start_s: float = 1000, reported_as: ReportedAs = ReportedAs.LOSS
 ) -> TrueIncident:
     spec = IncidentSpec("drop_orders", labels=labels)
-    return TrueIncident(spec, start_s, start_s + 600, frozenset({labels, *names}), lost=1000.0, category=category)
+    return TrueIncident(spec, start_s, start_s + 600, frozenset({labels, *names}), lost=1000.0, reported_as=reported_as)
 
 
 def test_a_page_is_right_if_it_names_the_value_or_the_whole() -> None:
@@ -94,7 +97,7 @@ def test_a_note_is_no_page() -> None:
 
 
 def test_a_fault_of_data_is_reported_as_such() -> None:
-    silent = incident(SILENT, category=Category.DATA)
+    silent = incident(SILENT, reported_as=ReportedAs.DATA)
     assert judge([page(1010, SILENT, category=Category.DATA)], [silent]).incidents[0].pages
     assert judge([page(1010, SILENT)], [silent]).false
 
@@ -109,4 +112,36 @@ def test_orders_after_a_page_are_compared_with_those_before() -> None:
 
 def test_of_two_incidents_each_has_its_own_page() -> None:
     verdict = judge([page(1010, APP), page(1320)], [incident(APP, ()), incident(WEB, (), start_s=1300)])
+    assert [len(found.pages) for found in verdict.incidents] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("severity", "summary", "is_right"),
+    [
+        (Severity.WARNING, "orders paid come late, or are missing", True),
+        (Severity.CRITICAL, "orders paid come late, or are missing", False),
+        (Severity.WARNING, "orders paid are fewer", False),
+    ],
+)
+def test_a_delay_is_reported_by_a_warning_that_says_so(severity: Severity, summary: str, is_right: bool) -> None:
+    verdict = judge([page(1010, severity=severity, summary=summary)], [incident((), reported_as=ReportedAs.DELAY)])
+    assert (not verdict.false) == is_right
+
+
+def test_a_digest_is_right_for_each_sku_that_it_lists() -> None:
+    skus = [incident((("sku", name),)) for name in ("phones-1", "phones-2", "phones-12")]
+    verdict = judge([page(1010, summary="Sold out: phones-1, phones-12 and others")], skus)
+    assert [len(found.pages) for found in verdict.incidents] == [1, 0, 1]
+    assert verdict.pages == 1
+
+
+def test_an_alarm_is_open_to_the_end_and_closed_some_time_after() -> None:
+    ends = [judge([page(1010, until_s=until_s)], [incident(())]).incidents[0].line() for until_s in (1500, 1700, None)]
+    assert [one["open_to_end"] for one in ends] == [False, True, True]
+    assert [one["closed_after_s"] for one in ends] == [None, 100, float("inf")]
+
+
+def test_a_page_of_data_is_about_the_fault_of_data() -> None:
+    both = [incident(SILENT, (), reported_as=ReportedAs.DATA), incident((), start_s=1005)]
+    verdict = judge([page(1010, category=Category.DATA), page(1020)], both)
     assert [len(found.pages) for found in verdict.incidents] == [1, 1]

@@ -1,4 +1,4 @@
-"""The table of the study."""
+"""The tables of the study."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.bench.study.__main__ import calm_line, struck_line
-from tests.bench.study.incidents import IncidentSpec
+from tests.bench.study.__main__ import calm_line, default_rules, struck_line
+from tests.bench.study.cases import Sale
 from tests.bench.study.tables import study_table
+from tests.bench.study.truth import IncidentSpec
 
 
 def incident(delay_s: float | None, money: float | None = 150.0) -> dict[str, Any]:
@@ -23,35 +24,78 @@ def incident(delay_s: float | None, money: float | None = 150.0) -> dict[str, An
         "late": 0,
         "first": "order-drop",
         "named": delay_s is not None,
+        "open_to_end": delay_s is not None,
+        "closed_after_s": None if delay_s is None else 90.0,
         "lost_per_minute": 100.0,
         "money": money,
     }
 
 
-def struck(*incidents: dict[str, Any], pages: int = 1) -> dict[str, Any]:
-    return {"part": "struck", "rate": 1000.0, "seed": 1, "pages": pages, "false": [], "incidents": [*incidents]}
+def struck(*incidents: dict[str, Any], pages: int = 1, group: str = "drift") -> dict[str, Any]:
+    return {
+        "part": "struck",
+        "group": group,
+        "shape": "plain",
+        "rate": 1000.0,
+        "pages": pages,
+        "false": [],
+        "incidents": [*incidents],
+    }
 
 
-def test_a_row_has_recall_delay_bounds_pages_names_and_money() -> None:
+def row(lines: list[dict[str, Any]], begins: str) -> str:
+    return next(text for text in study_table(lines) if text.startswith(begins))
+
+
+def test_a_row_has_what_is_reported_delay_bound_pages_names_money_and_end() -> None:
     lines = [struck(incident(30.0)), struck(incident(20.0, 900.0)), struck(incident(None), pages=0)]
-    row = next(text for text in study_table(lines) if text.startswith("| drop_orders 20% app"))
-    assert row == "| drop_orders 20% app | 1,000 | 3 | 67% | 30 s | 12 s | 40 s | 0.67 | 2/2 | 1/2 | 0 |"
+    assert row(lines, "| drop orders") == (
+        "| drop orders 20 % app | 1,000 | 3 | 2 | 30 s | 12 s | 0.67 | 2/2 | 1/2 (× 1.50) | 2/2 | 90 s | 0 |"
+    )
+
+
+def test_drops_have_a_row_for_each_size_and_part() -> None:
+    lines = [struck(incident(delay_s), group="drops") for delay_s in (30.0, 20.0, None)]
+    assert row(lines, "| 20 %") == "| 20 % app | 30 s / 12 s (2 of 3 reported) |"
+
+
+def test_what_falls_short_is_named() -> None:
+    lines = [struck(incident(19.0))]
+    assert row(lines, "\nShort").endswith("drop orders 20 % app at 1,000: 1 of 1, 19 s.")
+    assert not [text for text in study_table([struck(incident(18.0))]) if "Short" in text]
+
+
+def test_of_two_each_names_the_other() -> None:
+    lines = [struck(incident(None), incident(20.0), group="two")]
+    assert "drop orders 20 % app (before drop orders 20 % app) at 1,000: 0 of 1, never" in row(lines, "\nShort")
 
 
 def test_false_pages_have_a_confidence_interval_and_their_rules() -> None:
     page = {"series": 'order-drop{channel="app"}', "severity": "critical", "orders": 1.1}
-    line = {"part": "calm", "shape": "plain", "rate": 200.0, "days": 0.5, "false": [page, page], "incidents": []}
-    row = next(text for text in study_table([line]) if text.startswith("| plain"))
-    assert row == "| plain | 200 | 0.50 | 2 | 4.0 (0.5 to 14.4) | 2 | 1.10 | order-drop 2 |"
+    line = {
+        "part": "calm",
+        "shape": "plain",
+        "rate": 200.0,
+        "days": 0.5,
+        "pages": 2,
+        "false": [page, page],
+        "incidents": [],
+    }
+    assert row([line], "| plain") == "| plain | 1 | 2 | 4.0 (0.5 to 14.4) | 2 | 1.10 | order-drop 2 |"
+    assert "1 days of 12.0 h: 20.00 false pages in ten such days (95 %: 2.42 to 72.25)" in row([line], "\n1 ")
 
 
-@pytest.mark.slow
-def test_a_calm_hour_and_an_hour_with_a_drop_can_be_played() -> None:
-    calm = calm_line("plain", 200.0, 1, 0.2, every_table=True)
-    assert calm["days"] == pytest.approx(0.2 / 24, rel=0.01)
+def test_a_calm_time_and_a_drop_can_be_played() -> None:
+    rules = default_rules()
+    few = rules.model_copy(
+        update={"rules": tuple(rule for rule in rules.rules if rule.name in ("order-drop", "stock-out"))}
+    )
+    calm = calm_line("plain", 200.0, 1, 0.05, every_table=True, rules=few)
+    assert calm["days"] == pytest.approx(0.05 / 24, rel=0.1)
     assert calm["false"] == []
-    line = struck_line(1000.0, 1, (IncidentSpec("drop_orders", size=0.8, lasts_s=120),))
+    sale = Sale((IncidentSpec("drop_orders", 660, size=0.8, lasts_s=60),), hours=0.2)
+    line = struck_line("drops", 0, 1000.0, 1, sale, few)
     (found,) = line["incidents"]
     assert found["delay_s"] < 30
     assert found["named"]
-    assert len(list(study_table([calm, line]))) >= 7
+    assert len([*study_table([calm, line])]) >= 7
