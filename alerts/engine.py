@@ -6,9 +6,11 @@ After a rejected write, or one without a response, the states are read again.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Protocol
 
 import structlog
@@ -17,6 +19,7 @@ from alerts.findings import Evaluation, Series
 from alerts.metrics import AlertMetrics
 from alerts.notify.heartbeat import WrittenEvaluation
 from alerts.redis_alerts import InMemoryRedisAlerts
+from alerts.rule_states import NO_RULE_STATES, next_states
 from alerts.rules.rule import Rules
 from alerts.state.notification import NotificationContext
 from alerts.state.policy import Routing, Timing
@@ -28,6 +31,8 @@ log = structlog.get_logger()
 
 MEMORY_WRITE_INTERVAL_S = 10.0
 """Interval between writes of the evaluation memory."""
+RULES_WRITE_INTERVAL_S = 5.0
+"""Interval between writes of the states of the rules while their conditions stay."""
 TAKE_EXPIRED_LEASE_AFTER_MS = 3000
 """How long an expired lease stays reserved for its last holder, which may hold alerts about Redis in memory."""
 
@@ -114,6 +119,8 @@ class Engine:
         self._other_leads = False
         self._begun = False
         self._memory_saved_at = time.monotonic()
+        self._rules = NO_RULE_STATES
+        self._rules_saved_at = -inf
         self.last: WrittenEvaluation | None = None
         """The last evaluation of this process."""
 
@@ -142,6 +149,7 @@ class Engine:
             loaded = self._loaded or await self._store.load()
             if not self._begun:
                 self._evaluator.restore(loaded.memory)
+                self._rules = loaded.rules
                 self._begun = True
             self._loaded = None  # only a successful write keeps the states valid
             if self._alarm is not None:
@@ -220,8 +228,22 @@ class Engine:
             self._alarm.know(loaded.alerts.values())
         self.last = WrittenEvaluation(now_ms, run.evaluation.as_of_ms)
         self._count(loaded, update, run.evaluation.as_of_ms)
+        await self._save_rules(lead, run.evaluation)
         await self._keep(lead)
         return EvaluationOutcome.EVALUATED
+
+    async def _save_rules(self, lead: LeaderLease, evaluation: Evaluation) -> None:
+        """Store the states of the rules, at once if a condition has changed."""
+        before, self._rules = self._rules, next_states(self._rules, evaluation.rules, evaluation.as_of_ms)
+        conditions = self._rules.conditions()
+        counts = Counter(conditions.values())
+        for condition, gauge in self._metrics.rule_gauges():
+            gauge.set(counts[condition])
+        now_s = time.monotonic()
+        if conditions == before.conditions() and now_s - self._rules_saved_at < RULES_WRITE_INTERVAL_S:
+            return
+        self._rules_saved_at = now_s
+        await self._store.save_rules(lead, self._rules)
 
     async def _keep(self, lead: LeaderLease) -> None:
         """Store the memory at intervals; the next leader rebuilds newer state from panes."""

@@ -15,12 +15,14 @@ from alerts.detection import health, sequential, silence, thresholds
 from alerts.detection.detector import Breach, Detector, Observation
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import Panes, ScopeValue
+from alerts.detection.rule_status import disabled_status, rule_status
 from alerts.detection.schedule import EffectiveRule, effective_rule, promoted_skus
 from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import WHOLE_SHOP
 from alerts.detection.silence import SilenceMemory
 from alerts.findings import Evaluation, Finding, FindingReason, Series
 from alerts.memory import EvaluationMemory
+from alerts.rule_states import RuleStatus
 from alerts.rules.detect import (
     ChangeDetector,
     HealthCheckDetector,
@@ -74,19 +76,22 @@ def evaluate(
     findings += _findings_of_watched(watched, findings, effective_rules, memory, at_ms)
     if steps:
         memory.evaluated_until_s = steps[-1][1]
-    counts = {
-        name: _detector(effective.rule).counts(memory.rules[name], effective)
-        for name, effective in effective_rules.items()
+    statuses = _rule_statuses(effective_rules, memory, findings)
+    return Evaluation(at_ms, tuple(with_explained(findings)), statuses), memory
+
+
+def _rule_statuses(
+    effective_rules: Mapping[str, EffectiveRule], memory: EvaluationMemory, findings: Collection[Finding]
+) -> tuple[RuleStatus, ...]:
+    findings_by_rule: dict[str, list[Finding]] = {name: [] for name in effective_rules}
+    for finding in findings:
+        findings_by_rule[finding.series.rule].append(finding)
+    return tuple(
+        rule_status(effective, _detector(effective.rule).counts(memory.rules[name], effective), findings_by_rule[name])
         if effective.enabled
-    }
-    undecided = (
-        (name, reason, number)
-        for name, series_counts in counts.items()
-        for reason, number in series_counts.undecided.items()
-        if number
+        else disabled_status(effective.rule)
+        for name, effective in effective_rules.items()
     )
-    decided = ((name, series_counts.decided) for name, series_counts in counts.items() if series_counts.decided)
-    return Evaluation(at_ms, tuple(with_explained(findings)), tuple(undecided), tuple(decided)), memory
 
 
 _DETECTORS: Mapping[type, Detector] = {

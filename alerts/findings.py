@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from alerts.rule_states import RuleStatus
 from streams.model.windows import Window
 from streams.panes.counters import Unit
 from streams.panes.scopes import Scope
@@ -266,7 +267,5 @@ class Evaluation:
 
     as_of_ms: int
     findings: tuple[Finding, ...]
-    unknown: tuple[tuple[str, FindingReason, int], ...] = ()
-    """(rule, reason, number of series) that cannot be evaluated."""
-    judged: tuple[tuple[str, int], ...] = ()
-    """(rule, number of series) that were evaluated."""
+    rules: tuple[RuleStatus, ...] = ()
+    """The status of each rule, in the order of the rule file."""

@@ -10,6 +10,7 @@ from alerts.findings import Severity
 from alerts.notify.grouping import GroupingReason
 from alerts.notify.heartbeat import HeartbeatOutcome
 from alerts.notify.outcome import DeliveryFailure
+from alerts.rule_states import RuleCondition
 from alerts.state.alert import Status
 from alerts.state.notification_log import NotificationStatus
 
@@ -44,6 +45,7 @@ class AlertMetrics:
         self.by_notification_status = gauge(
             "alerts_by_notification_status", "Alerts by notification status.", ("reason",)
         )
+        self.rules = gauge("alert_rules", "Rules by condition, reported by the leader.", ("state",))
         self.evaluation_seconds = histogram(
             "alerts_evaluation_seconds", "Duration of an evaluation, including its write."
         )
@@ -62,7 +64,7 @@ class AlertMetrics:
         self.heartbeats = counter("alerts_heartbeats", "Heartbeats by outcome.", ("outcome",))
         for outcome in HeartbeatOutcome:
             self.heartbeats.labels(outcome)
-        for _, child in (*self.alert_gauges(), *self.reason_gauges()):
+        for _, child in (*self.alert_gauges(), *self.reason_gauges(), *self.rule_gauges()):
             child.set(0)
         for reason in GroupingReason:
             self.notices.labels(reason)
@@ -77,6 +79,11 @@ class AlertMetrics:
         """The gauges of alerts by notification status."""
         for reason in NotificationStatus:
             yield reason, self.by_notification_status.labels(reason)
+
+    def rule_gauges(self) -> Iterator[tuple[RuleCondition, Gauge]]:
+        """The gauges of rules by condition."""
+        for condition in RuleCondition:
+            yield condition, self.rules.labels(condition)
 
     def add_receiver(self, receiver: str) -> None:
         """Create the time series of a receiver at zero."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from alerts.findings import Category, Finding, FindingReason, Severity
+from alerts.rule_states import RuleCondition, RuleState
 from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import AlertChange, AlertState, ChangeKind, Status
 from alerts.state.notification_log import NotificationStatus
@@ -128,6 +129,23 @@ class AlertPayload(_Payload):
     chart: str | None
 
 
+class RulePayload(_Payload):
+    """A rule, and whether it watches."""
+
+    rule: str
+    title: str
+    state: RuleCondition
+    """`watching`, `learning` (it has no baseline), `inhibited` (by `inhibited_by`), `no_data`, or `off`."""
+    since: int
+    """Event time since which it has this state."""
+    lacks: str | None
+    """What it lacks to evaluate all of its series."""
+    inhibited_by: list[str]
+    """The alerts that explain its breaches."""
+    series: dict[RuleCondition, int]
+    """Number of its series that are `watching`, `learning`, or have `no_data`."""
+
+
 class AlertChangePayload(_Payload):
     """A change of an alert, with the alert after it: a record of the topic `alerts`, keyed by fingerprint."""
 
@@ -206,6 +224,24 @@ def _events(finding: Finding) -> EventRatePayload | None:
         counter=measure.count[0],
         per_minute=rate.per_minute,
         expected=(rate.expected.low, rate.expected.high),
+    )
+
+
+def rule_payload(state: RuleState) -> RulePayload:
+    """Convert the state of a rule."""
+    status = state.status
+    return RulePayload(
+        rule=status.rule,
+        title=status.title,
+        state=status.condition,
+        since=state.since_ms,
+        lacks=status.lacks or None,
+        inhibited_by=list(status.inhibited_by),
+        series={
+            RuleCondition.WATCHING: status.watching,
+            RuleCondition.LEARNING: status.learning,
+            RuleCondition.NO_DATA: status.no_data,
+        },
     )
 
 

@@ -44,6 +44,7 @@ PURE_FILES = (
     "streams/store/clock_measurement.py",
     "alerts/viewing/horizon.py",
     "alerts/findings.py",
+    "alerts/rule_states.py",
     "alerts/notify/addresses.py",
     "alerts/notify/grouping.py",
     "alerts/notify/markup.py",

@@ -16,12 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.api.silences import SilencePayload, SilenceRequest, silence_payload
 from alerts.findings import Severity
-from alerts.payloads import AckPayload, AlertPayload, alert_payload
+from alerts.payloads import AckPayload, AlertPayload, RulePayload, alert_payload, rule_payload
+from alerts.rule_states import RuleCondition, RuleStates
 from alerts.settings import shop_info
 from alerts.shop import ShopInfo
 from alerts.state.alert import Status
 from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.keys import AlertKeys
+from alerts.store.rule_states import read_rule_states
 from alerts.store.states import StoredChanges
 from streams.serve.broadcast import Broadcast
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
@@ -36,6 +38,7 @@ from streams.store.last_evaluation import LastEvaluation, read_last_evaluation
 @dataclass(frozen=True, slots=True)
 class _Dependencies:
     acks_and_silences: AcksAndSilences
+    rules: Callable[[], Awaitable[RuleStates]]
     shop: ShopInfo
     evaluated: Callable[[], Awaitable[LastEvaluation]]
     settings: Settings
@@ -51,7 +54,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     redis, keys = connect(settings, Access.READ), AlertKeys(settings.redis_prefix)
     evaluated = partial(read_last_evaluation, redis, Keys(settings.redis_prefix, settings.shards))
     app.state.alerts = _Dependencies(
-        AcksAndSilences(redis, keys), shop_info(settings), evaluated, settings, live.now_ms
+        AcksAndSilences(redis, keys),
+        partial(read_rule_states, redis, keys),
+        shop_info(settings),
+        evaluated,
+        settings,
+        live.now_ms,
     )
     try:
         async with broadcast.relay_alerts(StoredChanges(redis, keys)):
@@ -86,6 +94,20 @@ class AlertsResponse(BaseModel):
     """Whether `salepulse alerts` is running and waits for the first event."""
     alerts: list[AlertPayload]
     """Most recent change of status first."""
+
+
+class RulesResponse(BaseModel):
+    """All rules, in the order of the rule file."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    as_of: int | None
+    """Event time of the states; null: no evaluation yet."""
+    evaluated_at: int | None
+    """Time of the last evaluation, epoch ms; null: never."""
+    live: bool
+    """Whether it is recent. If not, `salepulse alerts` is not running: no rule watches, whatever its last state."""
+    rules: list[RulePayload]
 
 
 class AckRequest(BaseModel):
@@ -130,6 +152,22 @@ async def alerts(
         live=evaluated.is_recent(now_ms, dependencies.settings),
         awaits_events=evaluated.awaits_events(now_ms, dependencies.settings),
         alerts=[alert_payload(alert, dependencies.shop) for alert in matching],
+    )
+
+
+@router.get("/alerts/rules", response_model=RulesResponse, responses=ERRORS)
+async def rules(
+    dependencies: AlertDependencies,
+    state: Annotated[RuleCondition | None, Query(description="Only those in this state.")] = None,
+) -> RulesResponse:
+    """List rules: whether each watches, learns, is inhibited, has no data or is off."""
+    evaluated = await dependencies.evaluated()
+    states = await dependencies.rules()
+    return RulesResponse(
+        as_of=states.as_of_ms or None,
+        evaluated_at=evaluated.at_ms,
+        live=evaluated.is_recent(dependencies.now_ms(), dependencies.settings),
+        rules=[rule_payload(rule) for rule in states.rules if state in (None, rule.status.condition)],
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alerts.commands.common import with_acks_and_silences
+from alerts.commands.common import now_ms, with_acks_and_silences
 from consumers.commands.common import load_settings, report_errors, run
 from consumers.errors import UsageError
 from consumers.times import format_utc
@@ -16,27 +17,48 @@ from streams.commands.output import print_json, print_note, print_table
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from alerts.rule_states import RuleState, RuleStates
     from alerts.state.alert import AlertState
+    from streams.store.last_evaluation import LastEvaluation
 
 app = typer.Typer()
 
 
 @app.command("list")
 def list_alerts(
-    state: Annotated[str | None, typer.Option(help="Show only this state: pending, firing or resolved.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="Show only this state: pending, firing or resolved; with --rules watching, learning, inhibited, "
+            "no_data or off."
+        ),
+    ] = None,
+    rules: Annotated[
+        bool,
+        typer.Option("--rules", help="List the rules instead, and whether each watches; for one that does not, why."),
+    ] = False,
     redis_url: RedisUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """List alerts, newest first, with their notification status."""
-    from alerts.payloads import alert_payload
-    from alerts.settings import shop_info
+    from alerts.rule_states import RuleCondition
     from alerts.state.alert import Status
 
     with report_errors():
-        wanted = (Status.PENDING, Status.FIRING, Status.RESOLVED)
+        wanted = tuple(RuleCondition) if rules else (Status.PENDING, Status.FIRING, Status.RESOLVED)
         if state is not None and state not in wanted:
             raise UsageError(f"--state {state!r}: write one of {', '.join(wanted)}")
     settings = load_settings(Settings, redis_url=redis_url)
+    if rules:
+        _list_rules(settings, state, as_json=as_json)
+    else:
+        _list_alerts(settings, state, as_json=as_json)
+
+
+def _list_alerts(settings: Settings, state: str | None, *, as_json: bool) -> None:
+    from alerts.payloads import alert_payload
+    from alerts.settings import shop_info
+
     stored = run(with_acks_and_silences(settings, lambda store: store.alerts()))
     matching = sorted((alert for alert in stored if state in (None, alert.status)), key=_since_ms, reverse=True)
     if as_json:
@@ -62,3 +84,62 @@ def _row(alert: AlertState) -> tuple[str, ...]:
 def _since_ms(alert: AlertState) -> int:
     """Start of the breach, or else of the current status."""
     return alert.finding.since_ms or alert.since_ms
+
+
+def _list_rules(settings: Settings, state: str | None, *, as_json: bool) -> None:
+    from alerts.payloads import rule_payload
+
+    states, evaluated = run(_read_rules(settings))
+    is_live = evaluated.is_recent(now_ms(), settings)
+    matching = [rule for rule in states.rules if state in (None, rule.status.condition)]
+    if as_json:
+        facts: dict[str, Any] = {
+            "as_of": states.as_of_ms or None,
+            "evaluated_at": evaluated.at_ms,
+            "live": is_live,
+            "rules": [rule_payload(rule).model_dump(mode="json") for rule in matching],
+        }
+        print_json(facts)
+        return
+    print_table(
+        ("rule", "state", "since", "series", "why"),
+        [_rule_row(rule) for rule in matching],
+        styles=("bold",),
+        right=(3,),
+    )
+    print_note(_summary(states, matching, evaluated, is_live=is_live))
+
+
+async def _read_rules(settings: Settings) -> tuple[RuleStates, LastEvaluation]:
+    from alerts.store.keys import AlertKeys
+    from alerts.store.rule_states import read_rule_states
+    from streams.store.connection import Access, connect, user_errors
+    from streams.store.keys import Keys
+    from streams.store.last_evaluation import read_last_evaluation
+
+    redis = connect(settings, Access.READ)
+    try:
+        with user_errors(redis):
+            evaluated = await read_last_evaluation(redis, Keys(settings.redis_prefix, settings.shards))
+            return await read_rule_states(redis, AlertKeys(settings.redis_prefix)), evaluated
+    finally:
+        await redis.aclose()
+
+
+def _rule_row(rule: RuleState) -> tuple[str, ...]:
+    status = rule.status
+    inhibited_by = f"explained by {', '.join(status.inhibited_by)}" if status.inhibited_by else ""
+    total = status.watching + status.learning + status.no_data
+    series = f"{status.watching} of {total}" if total else ""
+    why = "; ".join(filter(None, (inhibited_by, status.lacks)))
+    return status.rule, status.condition.value, format_utc(rule.since_ms), series, why
+
+
+def _summary(states: RuleStates, matching: Sequence[RuleState], evaluated: LastEvaluation, *, is_live: bool) -> str:
+    if not states.as_of_ms:
+        return "no evaluation yet: is `salepulse alerts` running?"
+    count = f"{how_many(len(matching), 'rule')} as of {format_utc(states.as_of_ms)}"
+    if is_live:
+        return count
+    last = "never" if evaluated.at_ms is None else f"at {format_utc(evaluated.at_ms)}"
+    return f"{count}; outdated, and no rule watches: the last evaluation was {last}; start `salepulse alerts`"

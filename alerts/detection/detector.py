@@ -104,6 +104,10 @@ class SeriesCounts:
 
     decided: int
     undecided: Mapping[FindingReason, int] = field(default_factory=dict)
+    lacks: str = ""
+    """What the undecided series lack, for the one that lacks least; empty: nothing, or unknown."""
+    is_complete_without_series: bool = False
+    """Whether no series is no lack of data: a producer without a wrong clock has no reading."""
 
 
 class Detector(Protocol):

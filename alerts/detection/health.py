@@ -24,6 +24,14 @@ _SECONDS = {
     HealthCheck.SOURCE_LATE,
     HealthCheck.WORKER_CLOCK,
 }
+_ONLY_IF_WRONG = {
+    HealthCheck.SOURCE_AHEAD,
+    HealthCheck.SOURCE_LATE,
+    HealthCheck.WORKER_CLOCK,
+    HealthCheck.INCOMPLETE,
+    HealthCheck.HORIZON,
+}
+"""Checks without a reading while nothing is wrong."""
 _RATIOS = {HealthCheck.REFUSED, HealthCheck.REPEATED}
 
 
@@ -91,8 +99,16 @@ def status(memory: HealthMemory, effective: EffectiveRule, series: Series) -> tu
 
 
 def counts(memory: HealthMemory, effective: EffectiveRule) -> SeriesCounts:
-    """Count the series with a reading."""
-    return SeriesCounts(len(memory.seen))
+    """Count the series with a reading; those that could be a breach and are unknown are NO_DATA."""
+    detect = _config(effective.detect)
+    unknown = sum(bool(np.isnan(value)) for value in memory.seen.values())
+    is_complete = not memory.seen and detect.check in _ONLY_IF_WRONG
+    return SeriesCounts(
+        len(memory.seen) - unknown,
+        {FindingReason.NO_DATA: unknown},
+        lacks="" if is_complete or (memory.seen and not unknown) else f"no reading of {detect.check}",
+        is_complete_without_series=is_complete,
+    )
 
 
 def _config(detect: AnyDetector) -> HealthCheckDetector:

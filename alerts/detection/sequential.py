@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -140,13 +141,26 @@ def discard_explained(memory: SequentialMemory, rule: Rule, root: Series, since_
 
 def counts(memory: SequentialMemory, effective: EffectiveRule) -> SeriesCounts:
     """Count the series; those with hardly any events are TOO_FEW."""
-    waiting = memory.watched & ~memory.state.ready(sequential_parameters(_config(effective.detect)))
+    detect = _config(effective.detect)
+    waiting = memory.watched & ~memory.state.ready(sequential_parameters(detect))
     few = int((waiting & (memory.state.baseline.slow[:, MinutePart.COUNT] < 1)).sum())
     learning = int(waiting.sum()) - few
     return SeriesCounts(
         int(memory.watched.sum()) - learning - few,
         {FindingReason.LEARNING: learning, FindingReason.TOO_FEW: few},
+        _lacks(memory, detect, waiting) if waiting.any() else "",
     )
+
+
+def _lacks(memory: SequentialMemory, detect: SequentialDetector, waiting: Bools) -> str:
+    """What the waiting series with most events lacks."""
+    counted = float(memory.state.baseline.slow[waiting, MinutePart.COUNT].max())
+    missing = []
+    if counted < detect.least_baseline:
+        missing.append(f"{counted:,.0f} of {detect.least_baseline:,.0f} {' and '.join(detect.count)} in the baseline")
+    if (known_in_s := memory.state.lag_known_in_s()) > 0:
+        missing.append(f"{math.ceil(known_in_s / 60)} min until the lag is known")
+    return ", ".join(missing)
 
 
 def status(memory: SequentialMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:

@@ -91,8 +91,13 @@ def status(memory: SilenceMemory, effective: EffectiveRule, series: Series) -> t
 
 
 def counts(memory: SilenceMemory, effective: EffectiveRule) -> SeriesCounts:
-    """Count the series with enough events to detect silence."""
-    return SeriesCounts(int(_is_known(memory, _config(effective.detect)).sum()))
+    """Count the series with enough events to detect silence; the others are LEARNING."""
+    detect = _config(effective.detect)
+    known, total = _is_known(memory, detect), memory.silences.total
+    learning = int((~known).sum())
+    most = float(total[~known].max(initial=0.0))
+    lacks = f"{most:,.0f} of {2 * detect.least_expected:,.0f} events" if learning else ""
+    return SeriesCounts(int(known.sum()), {FindingReason.LEARNING: learning}, lacks)
 
 
 def has_active_source(memory: SilenceMemory, topic: str) -> bool:

@@ -194,9 +194,21 @@ def status(memory: ThresholdMemory, effective: EffectiveRule, series: Series) ->
 
 
 def counts(memory: ThresholdMemory, effective: EffectiveRule) -> SeriesCounts:
-    """Count the series; those without enough data are NO_DATA."""
-    missing = int((memory.seen & ~memory.known).sum()) if len(memory.seen) else 0
-    return SeriesCounts(int((memory.seen & memory.judged).sum()), {FindingReason.NO_DATA: missing})
+    """Count the series; those without enough data are NO_DATA, those without a reference LEARNING."""
+    detect = _config(effective.detect)
+    missing = int((memory.seen & ~memory.known).sum())
+    learning = int((memory.seen & memory.known & ~memory.judged).sum())
+    lacks = ""
+    if missing:
+        least = "" if detect.least is None else f", or fewer than {detect.least[1]:,.0f} {detect.least[0]}"
+        lacks = f"no {detect.value} in {detect.window}{least}"
+    elif learning and isinstance(detect, ChangeDetector):
+        lacks = f"no value of {' or '.join(detect.against)} to compare with"
+    return SeriesCounts(
+        int((memory.seen & memory.judged).sum()),
+        {FindingReason.NO_DATA: missing, FindingReason.LEARNING: learning},
+        lacks,
+    )
 
 
 def _config(detect: AnyDetector) -> ThresholdDetector | ChangeDetector:

@@ -72,7 +72,7 @@ def play(
             played.start_ms = played.start_ms or at_ms
             played.end_ms = at_ms
             played.evaluations += 1
-            played.judged.update(name for name, _ in evaluation.judged)
+            played.judged.update(status.rule for status in evaluation.rules if status.watching)
         firing_before = {series for series, alert in alerts.items() if alert.status is Status.FIRING}
         with_pending_successor = series_with_pending_successor(evaluation.findings, firing_before)
         for finding in evaluation.findings:

@@ -39,6 +39,7 @@ _PRIOR_SE_LONG = 1.5
 """Prior standard error of the lag's position, in stages: a factor of about 1.4, and a quarter."""
 _LEAST_SE = 0.2
 _STEPS = 30
+_MINUTE_S, _LONGEST_S = 60.0, 86_400.0
 
 
 def stages(lag_s: float) -> Floats:
@@ -74,6 +75,16 @@ class Chain:
         self.held, self.known = self.held @ passage, self.known @ passage
         result: Floats = self.held / self.known
         return result
+
+    def known_in_s(self, weights: Floats, least: float) -> float:
+        """Time until this share of a lag with these weights comes from observed input, to the minute; 0: now."""
+        known, passage = self.known.copy(), _passage(self.stage_s.tobytes(), _MINUTE_S)
+        known[0] = 1.0
+        seconds = 0.0
+        while float(known @ weights) < least and seconds < _LONGEST_S:
+            known = known @ passage
+            seconds += _MINUTE_S
+        return seconds
 
 
 @lru_cache(maxsize=64)

@@ -134,6 +134,10 @@ class SequentialState:
         result: Bools = (self.baseline.slow[:, MinutePart.COUNT] >= terms.least_baseline) & (seen >= _LEAST_SEEN)
         return result
 
+    def lag_known_in_s(self) -> float:
+        """Time until most of a lag is observed, to the minute; 0: it is."""
+        return self.chain.known_in_s(self.lag.weights, _LEAST_SEEN)
+
     def _follow(self, step: SequentialStep, inputs: Floats, terms: SequentialParameters) -> None:
         """Update the recent sums, and end alarms."""
         expected = self.level * inputs

@@ -12,6 +12,7 @@ class AlertKeys:
     | `prefix:{0}:alerts:states` | hash | field fingerprint: the alert, JSON |
     | `prefix:{0}:alerts:changes` | stream | `fingerprint`, and `json`: the record of the topic `alerts` |
     | `prefix:{0}:alerts:memory` | string | evaluation memory, MessagePack |
+    | `prefix:{0}:alerts:rules` | string | states of the rules, JSON |
     | `prefix:{0}:alerts:acks` | hash | field fingerprint: the acknowledgement, JSON |
     | `prefix:{0}:alerts:silences` | hash | field id: the silence, JSON |
     | `prefix:{0}:alerts:outbox:receiver` | hash | field notice id: a queued notice, JSON |
@@ -26,6 +27,7 @@ class AlertKeys:
         self.states = f"{self._prefix}:states"
         self.changes = f"{self._prefix}:changes"
         self.memory = f"{self._prefix}:memory"
+        self.rules = f"{self._prefix}:rules"
         self.acks = f"{self._prefix}:acks"
         self.silences = f"{self._prefix}:silences"
 

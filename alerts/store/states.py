@@ -22,11 +22,13 @@ import msgspec
 from redis.asyncio import Redis
 
 from alerts.payloads import change_payload
+from alerts.rule_states import NO_RULE_STATES, RuleStates
 from alerts.shop import ShopInfo
 from alerts.state.alert import AlertState
 from alerts.state.update import AlertStateUpdate
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
+from alerts.store.rule_states import decode_rule_states, encode_rule_states
 from streams.serve.changes import AlertStreamEntry
 from streams.serve.sse import StreamEntryId
 from streams.store.connection import script
@@ -67,6 +69,8 @@ class StoredAlerts:
     """The version that the next write must name."""
     memory: bytes | None = None
     """The evaluation memory of the last `save_memory`."""
+    rules: RuleStates = NO_RULE_STATES
+    """The states of the rules of the last `save_rules`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,10 @@ class StateStore:
             pipe.hgetall(self._keys.states)
             pipe.hget(self._keys.lead, "version")
             pipe.get(self._keys.memory)
-            states, version, memory = await pipe.execute()
+            pipe.get(self._keys.rules)
+            states, version, memory, rules = await pipe.execute()
         alerts = {name.decode(): decode(AlertState, text) for name, text in states.items()}
-        return StoredAlerts(alerts, int(version or 0), memory)
+        return StoredAlerts(alerts, int(version or 0), memory, decode_rule_states(rules))
 
     async def write(self, lead: LeaderLease, version: int, update: AlertStateUpdate) -> WriteResult:
         """Write an evaluation of the states of that version; the version increases by one."""
@@ -160,6 +165,11 @@ class StateStore:
     async def save_memory(self, lead: LeaderLease, memory: bytes) -> bool:
         """Store the evaluation memory. False: another process leads; nothing was written."""
         return bool(await self._keep(keys=[self._keys.lead, self._keys.memory], args=[lead.owner, lead.epoch, memory]))
+
+    async def save_rules(self, lead: LeaderLease, rules: RuleStates) -> bool:
+        """Store the states of the rules. False: another process leads; nothing was written."""
+        args: list[str | int | bytes] = [lead.owner, lead.epoch, encode_rule_states(rules)]
+        return bool(await self._keep(keys=[self._keys.lead, self._keys.rules], args=args))
 
     # Publishing ------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from alerts.findings import (
     Series,
     Severity,
 )
+from alerts.rule_states import RuleCondition, RuleStatus
 from alerts.state.policy import EscalationStep, Route, Routing
 from streams.model.windows import Window
 from streams.panes.counters import Unit
@@ -68,6 +69,15 @@ def finding(
 def evaluation(*findings: Finding, at_ms: int = T0) -> Evaluation:
     """An evaluation of these findings."""
     return Evaluation(at_ms, findings)
+
+
+def status(
+    rule: str = "order-drop", condition: RuleCondition = RuleCondition.WATCHING, *, lacks: str = "", watching: int = 1
+) -> RuleStatus:
+    """The status of a rule."""
+    return RuleStatus(
+        rule=rule, title="Fewer checkouts become orders", condition=condition, lacks=lacks, watching=watching
+    )
 
 
 def to(*receivers: str, repeat_interval_ms: int | None = None, after_ms: int = 0) -> Routing:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from alerts.engine import EvaluationRun
 from alerts.findings import Finding, Series
+from alerts.rule_states import RuleStatus
 from alerts.rules.rule import Rules
 from alerts.state.policy import Timing
 from tests.alerts.builders import evaluation
@@ -17,6 +18,7 @@ class Scripted:
 
     def __init__(self, *found: Finding, timing: Timing | None = None) -> None:
         self.found: tuple[Finding, ...] = found
+        self.statuses: tuple[RuleStatus, ...] = ()
         self.watched: Collection[Series] = ()
         self._timing = timing or Timing()
         self.begun_with: list[bytes | None] = []
@@ -29,9 +31,8 @@ class Scripted:
         self.before()
         if self.raises is not None:
             raise self.raises
-        return EvaluationRun(
-            evaluation(*(replace(one, as_of_ms=now_ms) for one in self.found), at_ms=now_ms), frozenset({"d11"})
-        )
+        done = evaluation(*(replace(one, as_of_ms=now_ms) for one in self.found), at_ms=now_ms)
+        return EvaluationRun(replace(done, rules=self.statuses), frozenset({"d11"}))
 
     def restore(self, kept: bytes | None) -> None:
         self.begun_with.append(kept)

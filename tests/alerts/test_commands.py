@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from alerts.commands import app
-from tests.alerts.builders import T0, finding
+from alerts.rule_states import NO_RULE_STATES, RuleCondition, next_states
+from tests.alerts.builders import T0, finding, status
 from tests.alerts.engine import beside_servers
 from tests.alerts.state.alert_play import BAD
 from tests.support.receiving import CannedResponse, http_receiver
@@ -153,6 +154,23 @@ class TestPeople:
             "d11": f"it is inactive now, because promotion d11 does not run: {would}",
             "*": f"it is inactive now, because no promotion runs: {would}",
         }
+
+    def test_rules_are_listed_with_why_they_do_not_watch(self, in_folder: Path, redis_url: str) -> None:
+        assert "no evaluation yet" in salepulse("list", "--rules").stderr
+
+        async def store() -> None:
+            learning = status("refund-surge", RuleCondition.LEARNING, lacks="18 of 50 orders_refunded in the baseline")
+            async with beside_servers(redis_url) as process:
+                lead = await process.lead()
+                await process.store.save_rules(lead, next_states(NO_RULE_STATES, (status(), learning), T0))
+
+        asyncio.run(store())
+        listed = salepulse("list", "--rules")
+        assert "18 of 50 orders_refunded in the baseline" in listed.stdout
+        assert "outdated, and no rule watches" in listed.stderr
+        facts = json.loads(salepulse("list", "--rules", "--state", "learning", "--json").stdout)
+        assert ([rule["rule"] for rule in facts["rules"]], facts["live"]) == (["refund-surge"], False)
+        assert salepulse("list", "--rules", "--state", "firing").exit_code == 2
 
     def test_the_list_is_newest_first(self, in_folder: Path, redis_url: str) -> None:
         async def fire() -> None:

@@ -12,12 +12,14 @@ from redis.asyncio import Redis
 from alerts import engine as engine_module
 from alerts.engine import Engine, EvaluationOutcome
 from alerts.metrics import AlertMetrics
+from alerts.rule_states import NO_RULE_STATES, RuleCondition
 from alerts.shop import ShopInfo
 from alerts.state.notices import DueNotices, NoticeKind
 from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.outbox import Outbox
+from alerts.store.rule_states import read_rule_states
 from alerts.store.states import StateStore
-from tests.alerts.builders import T0, to
+from tests.alerts.builders import T0, status, to
 from tests.alerts.engine import KEYS, expire_lease
 from tests.alerts.scripted import Scripted
 from tests.alerts.state.alert_play import BAD, FINE
@@ -88,6 +90,45 @@ async def test_an_evaluation_is_written(make: Making, owed: Owed) -> None:
     assert value("salepulse_alerts", {"state": "firing", "severity": "critical"}) == 1
     assert value("salepulse_alerts_by_notification_status", {"reason": "unchanged"}) == 1
     assert value("salepulse_alerts_leading") == 1
+
+
+async def test_states_of_rules_are_stored_and_the_next_leader_continues_them(make: Making, redis: Redis) -> None:
+    one = make("one")
+    one.evaluator.statuses = (status("order-drop"), status("refund-surge", RuleCondition.LEARNING, lacks="20 min"))
+    await one.engine.round()
+    first = await read_rule_states(redis, KEYS)
+    assert [(rule.status.condition.value, rule.since_ms) for rule in first.rules] == [
+        ("watching", first.as_of_ms),
+        ("learning", first.as_of_ms),
+    ]
+    value = one.metrics.registry.get_sample_value
+    by_state = {state.value: value("salepulse_alert_rules", {"state": state}) for state in RuleCondition}
+    assert by_state == {"watching": 1, "learning": 1, "inhibited": 0, "no_data": 0, "off": 0}
+    await one.engine.stop()
+    two = make("two")
+    two.evaluator.statuses = (status("order-drop"), status("refund-surge"))
+    await two.engine.round()
+    second = await read_rule_states(redis, KEYS)
+    assert second.as_of_ms > first.as_of_ms
+    assert [rule.since_ms for rule in second.rules] == [first.as_of_ms, second.as_of_ms]
+
+
+async def test_unchanged_states_of_rules_are_written_at_intervals(make: Making, redis: Redis) -> None:
+    one = make()
+    one.evaluator.statuses = (status(),)
+    await one.engine.round()
+    first = await read_rule_states(redis, KEYS)
+    await one.engine.round()
+    assert await read_rule_states(redis, KEYS) == first
+    one.evaluator.statuses = (status(condition=RuleCondition.INHIBITED),)
+    await one.engine.round()
+    assert (await read_rule_states(redis, KEYS)).as_of_ms > first.as_of_ms
+
+
+async def test_states_of_another_version_are_ignored(make: Making, redis: Redis) -> None:
+    await redis.set(KEYS.rules, b'{"as_of_ms": "then"}')
+    assert await read_rule_states(redis, KEYS) == NO_RULE_STATES
+    assert await make().engine.round() is EvaluationOutcome.EVALUATED
 
 
 async def test_one_process_evaluates_and_the_other_is_standby(make: Making) -> None:

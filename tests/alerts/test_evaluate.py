@@ -28,6 +28,7 @@ from alerts.findings import (
     Severity,
 )
 from alerts.memory import EvaluationMemory, from_bytes, to_bytes
+from alerts.rule_states import RuleCondition
 from alerts.rules.detect import AnyDetector, HealthCheck, ReferencePeriod
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text
@@ -240,7 +241,8 @@ def test_before_learning_the_reason_is_learning() -> None:
     rules, calm = rules_of(DROP), counted(60, {})
     evaluation, _ = evaluate(rules, DetectionInputs(calm.end_s * 1000, calm), EvaluationMemory(), {Series("drop")})
     assert found(evaluation)["drop"].reason is FindingReason.LEARNING
-    assert ("drop", FindingReason.TOO_FEW, 3) in evaluation.unknown
+    (status,) = evaluation.rules
+    assert (status.condition, status.watching, status.no_data) == (RuleCondition.NO_DATA, 0, 3)
 
 
 def test_a_changed_detector_starts_with_an_empty_memory() -> None:
@@ -283,7 +285,7 @@ def test_a_series_without_a_number_is_unchanged_and_counted() -> None:
     _, memory = evaluate(rules_of(LOW), stock(900, {"s-1": 0}), EvaluationMemory())
     evaluation, _ = evaluate(rules_of(LOW), stock(910, {"s-1": float("nan")}), memory)
     assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
-    assert evaluation.unknown == (("sold-out", FindingReason.NO_DATA, 1),)
+    assert evaluation.rules[0].no_data == 1
 
 
 FEW = "rules: [{name: late, title: Late, for_each: [region], detect: {kind: threshold, value: ship_within_48h_rate, "
@@ -307,7 +309,7 @@ def test_a_series_with_too_little_data_for_a_window_is_stale() -> None:
     evaluation, memory = evaluate(rules, shipped(3610, 19), memory, {series})
     over = found(evaluation)[str(series)]
     assert (over.reason, over.condition, over.value) == (FindingReason.STALE, Condition.OK, None)
-    assert evaluation.unknown == (("late", FindingReason.NO_DATA, 1),)
+    assert evaluation.rules[0].no_data == 1
     evaluation, memory = evaluate(rules, shipped(3620, 20), from_bytes(to_bytes(memory)) or EvaluationMemory())
     assert found(evaluation)[str(series)].since_ms == 3_620_000, "it starts again with enough data"
 
@@ -423,9 +425,9 @@ def test_a_value_that_returns_starts_again() -> None:
 
 def test_evaluated_series_are_counted_by_rule() -> None:
     evaluation, memory = evaluate(rules_of(FEW), shipped(10, 20, rate=1.0), EvaluationMemory())
-    assert evaluation.judged == (("late", 1),)
+    assert evaluation.rules[0].watching == 1
     evaluation, _ = evaluate(rules_of(FEW), shipped(20, 19), memory)
-    assert evaluation.judged == ()
+    assert evaluation.rules[0].watching == 0
 
 
 def test_a_change_uses_the_first_available_reference() -> None:

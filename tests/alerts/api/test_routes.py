@@ -9,10 +9,11 @@ import httpx
 import pytest
 
 from alerts.api.routes import router
+from alerts.rule_states import NO_RULE_STATES, RuleCondition, next_states
 from streams.serve.app import create_app
 from streams.store.keys import Keys
 from streams.store.last_evaluation import EVALUATED_WITHIN_MS, write_awaiting_events, write_last_evaluation
-from tests.alerts.builders import T0, finding
+from tests.alerts.builders import T0, finding, status
 from tests.alerts.engine import Process, beside_servers
 from tests.alerts.state.alert_play import BAD, FINE
 from tests.streams.serve.shop import client, shop_settings
@@ -48,6 +49,30 @@ async def test_alerts_are_listed_newest_first_with_all_fields(api: httpx.AsyncCl
     assert found[0]["notification_status"] == "notified"
     assert found[0]["notified"] == [{"receiver": "chat", "at": T0 + 10_000, "times": 1}]
     assert found[0]["chart"].startswith("https://pulse.example/?series=conversion_rate")
+
+
+async def test_rules_are_listed_with_their_state(api: httpx.AsyncClient, process: Process) -> None:
+    nothing = (await api.get("/api/v1/alerts/rules")).json()
+    assert nothing == {"as_of": None, "evaluated_at": None, "live": False, "rules": []}
+    learning = status("refund-surge", RuleCondition.LEARNING, lacks="20 min until the lag is known", watching=0)
+    states = next_states(NO_RULE_STATES, (status("order-drop"), learning), T0)
+    assert await process.store.save_rules(process.held, states)
+    now_ms = round(time.time() * 1000)
+    await write_last_evaluation(process.redis, Keys("salepulse", 1), now_ms)
+    answer = (await api.get("/api/v1/alerts/rules")).json()
+    assert (answer["as_of"], answer["evaluated_at"], answer["live"]) == (T0, now_ms, True)
+    assert [rule["state"] for rule in answer["rules"]] == ["watching", "learning"]
+    (only,) = (await api.get("/api/v1/alerts/rules?state=learning")).json()["rules"]
+    assert only == {
+        "rule": "refund-surge",
+        "title": "Fewer checkouts become orders",
+        "state": "learning",
+        "since": T0,
+        "lacks": "20 min until the lag is known",
+        "inhibited_by": [],
+        "series": {"watching": 0, "learning": 0, "no_data": 0},
+    }
+    assert (await api.get("/api/v1/alerts/rules?state=asleep")).status_code == 422
 
 
 async def test_the_time_of_the_last_evaluation_is_shown(api: httpx.AsyncClient, process: Process) -> None:
