@@ -11,7 +11,7 @@ import numpy as np
 from alerts.correlation.candidates import ActiveIncident
 from alerts.correlation.correlate import correlate, faulty_topics, unbreached_finding
 from alerts.correlation.explained import with_explained
-from alerts.detection import health, sequential, silence, thresholds
+from alerts.detection import health, sequential, silence, stock, thresholds
 from alerts.detection.detector import Breach, Detector, Observation
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import Panes, ScopeValue
@@ -28,6 +28,7 @@ from alerts.rules.detect import (
     HealthCheckDetector,
     SequentialDetector,
     SilenceDetector,
+    StockDetector,
     ThresholdDetector,
 )
 from alerts.rules.rule import Rule, Rules, RuleScope
@@ -99,6 +100,7 @@ _DETECTORS: Mapping[type, Detector] = {
     SilenceDetector: silence,
     ThresholdDetector: thresholds,
     ChangeDetector: thresholds,
+    StockDetector: stock,
     HealthCheckDetector: health,
 }
 

@@ -233,6 +233,10 @@ class Finding:
     """Revenue lost per minute, minor units; None: not measurable."""
     money_lost: int | None = None
     """Revenue lost since the breach began, minor units; None: not measured apart from `money_per_minute`."""
+    is_forecast: bool = False
+    """Whether that loss has not begun yet."""
+    stage: int = 0
+    """Stage of an incident that gets worse in steps; a higher one updates its page."""
     contributors: tuple[Contributor, ...] = ()
     """Largest first."""
     inhibited_by: Series | None = None

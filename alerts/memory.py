@@ -26,6 +26,7 @@ from alerts.detection.health import HealthMemory
 from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import SeriesIndex
 from alerts.detection.silence import SilenceMemory
+from alerts.detection.stock import StockMemory
 from alerts.detection.thresholds import ThresholdMemory
 from alerts.findings import Series, Severity
 from alerts.statistics.baseline import Baseline
@@ -36,7 +37,7 @@ from alerts.statistics.sequential import SequentialState
 from alerts.statistics.silence import SilenceState
 
 VERSION = 5
-RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | ThresholdMemory | HealthMemory
+RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | StockMemory | ThresholdMemory | HealthMemory
 
 
 @dataclass(slots=True)
@@ -57,6 +58,7 @@ _STORED_TYPES: Mapping[str, type] = {
     "EvaluationMemory": EvaluationMemory,
     "SequentialMemory": SequentialMemory,
     "SilenceMemory": SilenceMemory,
+    "StockMemory": StockMemory,
     "ThresholdMemory": ThresholdMemory,
     "HealthMemory": HealthMemory,
     "CorrelationMemory": CorrelationMemory,

@@ -380,11 +380,14 @@ def _finding(
         rate=breach.rate,
         money_per_minute=None if money is None else round(money),
         money_lost=None if breach.money_lost is None else round(breach.money_lost),
+        is_forecast=breach.is_forecast,
+        stage=breach.stage,
         contributors=breach.contributors,
         inhibited_by=case.inhibited_by,
         continues=predecessor,
         incident=rule.incident_key,
-        title=rule.title,
+        title=breach.title or rule.title,
+        summary=breach.numbers,
         runbook=rule.runbook,
         chart=chart(rule, breach, as_of_ms),
     )
@@ -394,9 +397,8 @@ def _severity(
     case: Candidate, predecessor: Series | None, reported: Mapping[Series, Severity], revenue: RevenueRate
 ) -> Severity:
     """The rule's severity, or critical by its loss; a reported incident never becomes less severe."""
-    rule, money, severity = case.rule, case.breach.money_per_minute, case.effective.severity
-    if rule.critical_from is not None and money is not None and money >= rule.critical_from * revenue.gmv_per_minute:
-        severity = Severity.CRITICAL
+    breach = case.breach
+    severity = breach.severity or case.effective.severity_of_loss(breach.money_per_minute, revenue.gmv_per_minute)
     before = (reported.get(series, severity) for series in (case.series, predecessor) if series is not None)
     return min(severity, *before, key=SEVERITY_ORDER.__getitem__)
 

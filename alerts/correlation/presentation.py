@@ -10,6 +10,7 @@ from alerts.rules.detect import (
     HealthCheckDetector,
     SequentialDetector,
     SilenceDetector,
+    StockDetector,
     ThresholdDetector,
 )
 from alerts.rules.rule import Rule
@@ -30,6 +31,8 @@ def measure_of(detect: AnyDetector) -> Measure:
             return Measure(count)
         case ThresholdDetector(value=name, window=window) | ChangeDetector(value=name, window=window):
             return Measure((name,), window=window.value)
+        case StockDetector(window=window):
+            return Measure(("stock_available",), window=window.value)
         case HealthCheckDetector(check=check):
             return Measure((check.value,))
 
@@ -42,6 +45,8 @@ def chart(rule: Rule, breach: Breach, as_of_ms: int) -> Chart | None:
     match rule.detect:
         case ThresholdDetector(value=name, window=window) | ChangeDetector(value=name, window=window):
             pass
+        case StockDetector(window=window):
+            name = "stock_available"
         case SequentialDetector(count=count, per=per):
             name, window = _kpi(count, per), Window.M1
         case SilenceDetector(count=count):

@@ -1,4 +1,4 @@
-"""Breaches, and the protocol of detectors, which `health`, `sequential`, `silence` and `thresholds` implement."""
+"""Breaches, and the protocol of detectors: `health`, `sequential`, `silence`, `stock` and `thresholds`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import ScopeValue
 from alerts.detection.schedule import EffectiveRule
-from alerts.findings import Contributor, EventRate, ExpectedRange, FindingReason, Labels, Series
+from alerts.findings import Contributor, EventRate, ExpectedRange, FindingReason, Labels, Series, Severity
 from alerts.rules.rule import Rule
 from streams.panes.counters import Unit
 
@@ -64,6 +64,16 @@ class Breach:
     """Lost since the breach began, minor units; None: not measured apart from `money_per_minute`."""
     rate: EventRate | None = None
     """Counted and expected events a minute, in addition to a ratio."""
+    is_forecast: bool = False
+    """Whether the loss has not begun yet."""
+    severity: Severity | None = None
+    """None: the rule's, or by the loss."""
+    stage: int = 0
+    """Stage of an incident that gets worse in steps, such as sold out after soon sold out."""
+    title: str = ""
+    """Empty: the rule's."""
+    numbers: str = ""
+    """The measured facts in words; empty: from value and expected value."""
     contributors: tuple[Contributor, ...] = ()
     share: float | None = None
     """For data faults: the lost share of the topic's events, 0 to 1; None: unknown."""

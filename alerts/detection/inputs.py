@@ -9,7 +9,7 @@ import numpy as np
 
 from alerts.detection.panes import CellPanes, Panes
 from alerts.findings import Labels
-from alerts.rules.detect import ChangeDetector, HealthCheck, KpiDetector, ReferencePeriod
+from alerts.rules.detect import ChangeDetector, HealthCheck, KpiDetector, ReferencePeriod, StockDetector
 from alerts.rules.rule import Rules, RuleScope
 from alerts.statistics.arrays import Floats
 from consumers.contract.events import Promotion
@@ -79,7 +79,7 @@ def table_queries(rules: Rules) -> frozenset[TableQuery]:
     names: dict[tuple[Window, RuleScope, ReferencePeriod | None], set[str]] = {}
     for rule in rules.rules:
         detect = rule.detect
-        if not rule.enabled or not isinstance(detect, KpiDetector):
+        if not rule.enabled or not isinstance(detect, KpiDetector | StockDetector):
             continue
         periods = (
             [period for period in detect.against if period is not ReferencePeriod.RECENT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,18 @@ class EffectiveRule:
     enabled: bool
     severity: Severity
     detect: AnyDetector
+
+    def severity_of_loss(self, money_per_minute: float | None, gmv_per_minute: float) -> Severity:
+        """The severity of a loss; both in minor units of GMV per minute, the second is the whole shop's. The rule's own
+        severity where one of them is unknown."""
+        if money_per_minute is None or math.isnan(money_per_minute) or math.isnan(gmv_per_minute):
+            return self.severity
+        rule = self.rule
+        if rule.critical_from is not None and money_per_minute >= rule.critical_from * gmv_per_minute:
+            return Severity.CRITICAL
+        if rule.warning_from is not None and money_per_minute < rule.warning_from * gmv_per_minute:
+            return Severity.INFO
+        return self.severity
 
 
 def running_promotions(promotions: Mapping[str, Promotion], at_ms: int) -> list[Promotion]:

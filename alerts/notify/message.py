@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import xxhash
 
 from alerts.findings import SEVERITY_ORDER, Severity
-from alerts.notify.markup import Markup, truncated
+from alerts.notify.markup import Markup, one_line, truncated
 from alerts.notify.message_text import headline, message_text, render
 from alerts.shop import ShopInfo
 from alerts.state.notices import Notice, NoticeKind
 from alerts.wording.amounts import format_estimate
 
-MAX_NOTICES = 20
+MAX_NOTICES = 50
 """Maximum notices in one message."""
 MAX_FULL_NOTICES = 3
 """Maximum notices with full text; the others have one line each."""
@@ -86,13 +86,15 @@ class NotificationMessage:
         return (newline * 2).join(parts)
 
     def _line(self, notice: Notice, markup: Markup) -> str:
-        loss_per_minute = notice.alert.finding.money_per_minute
+        finding = notice.alert.finding
+        loss_per_minute = finding.money_per_minute
+        numbers = "" if notice.kind is NoticeKind.RESOLVED or not finding.summary else f", {one_line(finding.summary)}"
         loss_text = (
             ""
             if loss_per_minute is None or notice.kind is NoticeKind.RESOLVED
             else f", {format_estimate(loss_per_minute, self.shop)} a minute"
         )
-        return markup.text(truncated(headline(notice), _LINE) + loss_text)
+        return markup.text(truncated(headline(notice) + numbers, _LINE) + loss_text)
 
 
 def worst_first(notices: Sequence[Notice]) -> tuple[Notice, ...]:

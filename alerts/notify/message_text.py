@@ -94,7 +94,8 @@ def _facts(alert: AlertState, shop: ShopInfo, now_ms: int) -> Iterator[MessageFa
     yield MessageFact("Since", since if is_over else f"{since}, {format_length(max(0, now_ms - began_ms))} ago")
     yield MessageFact("Stage", describe_stage(finding.measure))
     if not is_over:
-        yield MessageFact("Lost", describe_loss(finding, alert.lost, shop))
+        name = "At stake" if finding.is_forecast else "Lost"
+        yield MessageFact(name, describe_loss(finding, alert.lost, shop))
     elif alert.lost is not None:
         yield MessageFact("Lost", f"about {format_estimate(alert.lost, shop)}")
     yield MessageFact("Likely causes", describe_causes(finding))

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from alerts.detection.inputs import DetectionInputs
 from alerts.evaluate import STEP_S, evaluate
-from alerts.findings import Condition, Finding, FindingReason, Series
+from alerts.findings import Condition, Finding, FindingReason, Series, Severity
 from alerts.memory import EvaluationMemory
 from alerts.rules.rule import Rules
 from alerts.state.alert import AlertState, Status
 from alerts.state.machine import advance, series_with_pending_successor
-from alerts.state.policy import Timing
+from alerts.state.timing import timing_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,7 @@ def play(
     """Evaluate all inputs in order. Inputs before `from_ms` are only learnt from; an alert that still fires then is a
     page. `step_s`: see `evaluate`."""
     played, memory = RehearsalResult(), EvaluationMemory()
-    timing = {
-        rule.name: Timing(for_ms=round(rule.for_s * 1000), clear_ms=round(rule.keep_firing_for * 1000))
-        for rule in rules.rules
-    }
+    timing = {rule.name: timing_of(rule) for rule in rules.rules}
     alerts: dict[Series, AlertState] = {}
     open_pages: dict[Series, int] = {}
     inhibited: set[tuple[Series, FindingReason]] = set()
@@ -86,7 +83,8 @@ def play(
                 at_ms,
                 has_pending_successor=series in with_pending_successor,
             )
-            firing = is_scored and alert is not None and alert.status is Status.FIRING
+            is_page = alert is not None and alert.status is Status.FIRING and alert.severity is not Severity.INFO
+            firing = is_scored and is_page
             if firing and finding.continues in open_pages and series not in open_pages:
                 open_pages[series] = open_pages.pop(finding.continues)
             elif firing and series not in open_pages and finding.condition is Condition.BREACHED:

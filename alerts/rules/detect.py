@@ -1,4 +1,4 @@
-"""Models of the five detectors of rules."""
+"""Models of the detectors of rules."""
 
 from __future__ import annotations
 
@@ -267,5 +267,35 @@ class HealthCheckDetector(BaseDetector):
     clear: Number | None = None
 
 
-AnyDetector: TypeAlias = ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | HealthCheckDetector
+class StockDetector(BaseDetector):
+    """Fires for each SKU that is sold out, will soon be, or is oversold: one incident whose stage only rises.
+
+    With `promoted: true`, SKUs outside promotions only fire if they are oversold.
+    """
+
+    kind: Literal["stock"]
+    window: Literal[Window.M5, Window.M15, Window.H1] = Window.M15
+    """Window of the sales rate."""
+    soon: Seconds = 1800.0
+    """Fires if the stock lasts for less than this at the rate of the window."""
+    soon_for: Seconds = 60.0
+    """How long it must be short before that; a sold-out SKU fires at once."""
+    least_units: Annotated[float, Field(ge=1)] = 10
+    """Minimum number of units sold in the window for `soon`."""
+    clear: Seconds = 3600.0
+    """The incident ends once the stock lasts for at least this ..."""
+    clear_units: Annotated[float, Field(ge=1)] = 5
+    """... with at least so many units ..."""
+    clear_for: Seconds = 600.0
+    """... without interruption for this long."""
+
+    @property
+    def values(self) -> frozenset[str]:
+        """The stock and its sales."""
+        return frozenset({"stock_available", "units"})
+
+
+AnyDetector: TypeAlias = (
+    ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | StockDetector | HealthCheckDetector
+)
 Detect: TypeAlias = Annotated[AnyDetector, Field(discriminator="kind")]

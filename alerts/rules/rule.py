@@ -79,6 +79,8 @@ class Rule(StrictModel):
     severity: Severity = Severity.WARNING
     critical_from: Share | None = None
     """Critical if it loses at least this share of the whole shop's GMV per minute."""
+    warning_from: Share | None = None
+    """Severity `info` below this share of the whole shop's GMV per minute: listed, and no page."""
     incident: str = ""
     """Rules with the same value report one incident: the first one pages and inhibits the others. If two start
     together, the one listed first wins. Default: the rule's name."""
@@ -98,6 +100,8 @@ class Rule(StrictModel):
     """How long the breach must last before the alert fires."""
     keep_firing_for: Seconds = 60.0
     """How long the value must be clear before the alert resolves."""
+    digest: Seconds = 0.0
+    """Notices of this rule that are not critical wait for the next multiple of this interval, and are one message."""
     money: LossMethod = LossMethod.NONE
     explains: tuple[Topic, ...] | None = None
     """For data faults: topics whose business alerts are inhibited. Default: the topic in the fault's labels, else all;

@@ -163,7 +163,7 @@ def _added_loss(before: Finding, finding: Finding, since_ms: int) -> float | Non
 
 def _loss_since(finding: Finding, since_ms: int | None) -> float | None:
     """Loss since a moment at the finding's rate."""
-    if finding.money_per_minute is None:
+    if finding.money_per_minute is None or finding.is_forecast:
         return None
     since_ms = finding.as_of_ms if since_ms is None else since_ms
     return finding.money_per_minute * max(0, finding.as_of_ms - since_ms) / 60_000

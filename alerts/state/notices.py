@@ -20,7 +20,7 @@ class NoticeKind(StrEnum):
     WORSE = "worse"
     """The severity increased."""
     UPDATED = "updated"
-    """Another alert of the same incident took over the page."""
+    """Another alert of the same incident took over the page, or the incident reached the next stage."""
     REMINDER = "reminder"
     """The alert still fires."""
     RESOLVED = "resolved"

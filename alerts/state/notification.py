@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 from alerts.findings import SEVERITY_ORDER, Condition, Severity
 from alerts.state.alert import AlertState, Status
 from alerts.state.notices import Notice, NoticeKind
-from alerts.state.notification_log import SUPPRESSED, NotificationLog, NotificationStatus, NotifiedReceiver
+from alerts.state.notification_log import (
+    SUPPRESSED,
+    NotificationLog,
+    NotificationStatus,
+    NotifiedReceiver,
+    WaitingNotice,
+)
 from alerts.state.policy import Route, Routing
 from alerts.state.silences import Silence, find_silence
 
@@ -35,15 +41,19 @@ class NotificationDecision:
     log: NotificationLog
     """The alert's log once the notices are queued."""
     notices: tuple[Notice, ...] = ()
+    withdrawn: tuple[tuple[str, str], ...] = ()
+    """(receiver, id) of queued notices that these replace, none of which is due yet."""
 
 
-def decide_notification(alert: AlertState, context: NotificationContext, now_ms: int) -> NotificationDecision:
-    """Decide which receivers to notify now."""
+def decide_notification(
+    alert: AlertState, context: NotificationContext, now_ms: int, *, digest_ms: int = 0
+) -> NotificationDecision:
+    """Decide which receivers to notify now. `digest_ms`: see `Timing`."""
     match alert.status:
         case Status.FIRING:
-            return _firing(alert, context, now_ms)
+            return _firing(alert, context, now_ms, digest_ms)
         case Status.RESOLVED:
-            return _resolved(alert, context, now_ms)
+            return _resolved(alert, context, now_ms, digest_ms)
         case _:
             inhibited_by = alert.finding.inhibited_by if alert.finding.condition is Condition.INHIBITED else None
             status = NotificationStatus.PENDING if inhibited_by is None else NotificationStatus.INHIBITED
@@ -56,7 +66,7 @@ def _logged(
     return replace(alert.log, status=status, suppressed_by=suppressed_by, unsuppressed_at=unsuppressed_at)
 
 
-def _firing(alert: AlertState, context: NotificationContext, now_ms: int) -> NotificationDecision:
+def _firing(alert: AlertState, context: NotificationContext, now_ms: int, digest_ms: int) -> NotificationDecision:
     log = alert.log
     unsuppressed_at = now_ms if log.status in SUPPRESSED and not log.notified else log.unsuppressed_at
 
@@ -71,6 +81,8 @@ def _firing(alert: AlertState, context: NotificationContext, now_ms: int) -> Not
     route = context.routing.route(alert.labels)
     if route is None or not route.escalation:
         return without_notices(NotificationStatus.NO_ROUTE)
+    if alert.severity is Severity.INFO and not route.sends_notes:
+        return without_notices(NotificationStatus.NOTE)
     if alert.acknowledged and log.ack is not None:
         return without_notices(NotificationStatus.ACKNOWLEDGED, log.ack.by)
 
@@ -86,18 +98,40 @@ def _firing(alert: AlertState, context: NotificationContext, now_ms: int) -> Not
     due = due_from(unsuppressed_at)
     if not due:
         return without_notices(NotificationStatus.UNCHANGED)
-    due_ms = now_ms if alert.severity is Severity.CRITICAL else now_ms + route.group_wait_ms
+    due_ms = _due_ms(alert, route.group_wait_ms, digest_ms, now_ms)
     notified = {entry.receiver: entry for entry in log.notified}
-    for receiver in due:
-        times = notified[receiver].times + 1 if receiver in notified else 1
-        notified[receiver] = NotifiedReceiver(receiver, alert.severity, now_ms, times)
+    notices: list[Notice] = []
+    withdrawn: list[tuple[str, str]] = []
+    for receiver, kind in due.items():
+        before = notified.get(receiver)
+        replaced = None if before is None else before.waiting_at(now_ms)
+        if replaced is not None:
+            withdrawn.append((receiver, replaced.id))
+        is_first = before is None or (replaced is not None and replaced.is_first)
+        if is_first and kind is not NoticeKind.ESCALATED:
+            kind = NoticeKind.FIRING
+        notice = _notice(alert, receiver, kind, now_ms, due_ms)
+        notices.append(notice)
+        waiting = WaitingNotice(notice.id, due_ms, is_first) if digest_ms and due_ms > now_ms else None
+        times = 1 if before is None else before.times + 1
+        notified[receiver] = NotifiedReceiver(
+            receiver, alert.severity, now_ms, times, stage=alert.finding.stage, waiting=waiting
+        )
     return NotificationDecision(
         replace(
             _logged(alert, NotificationStatus.NOTIFIED, unsuppressed_at=unsuppressed_at),
             notified=tuple(notified.values()),
         ),
-        tuple(_notice(alert, receiver, kind, now_ms, due_ms) for receiver, kind in due.items()),
+        tuple(notices),
+        tuple(withdrawn),
     )
+
+
+def _due_ms(alert: AlertState, group_wait_ms: int, digest_ms: int, now_ms: int) -> int:
+    """When a notice is due: critical ones at once, those of a digest together."""
+    if alert.severity is Severity.CRITICAL:
+        return now_ms
+    return now_ms - now_ms % digest_ms + digest_ms if digest_ms else now_ms + group_wait_ms
 
 
 def _due_receivers(alert: AlertState, route: Route, since_ms: int, now_ms: int) -> dict[str, NoticeKind]:
@@ -113,7 +147,8 @@ def _due_receivers(alert: AlertState, route: Route, since_ms: int, now_ms: int) 
                 due.setdefault(receiver, NoticeKind.ESCALATED if index else NoticeKind.FIRING)
             elif SEVERITY_ORDER[alert.severity] < SEVERITY_ORDER[notified.severity]:
                 due.setdefault(receiver, NoticeKind.WORSE)
-            elif notified.at_ms < (alert.log.transferred_at or 0):  # it knows the alert that this one continues
+            # it knows the alert that this one continues, or the former stage
+            elif notified.at_ms < (alert.log.transferred_at or 0) or alert.finding.stage > notified.stage:
                 due.setdefault(receiver, NoticeKind.UPDATED)
             # a receiver last notified before `fired_ms` was not notified of the former end
             elif notified.at_ms < (alert.fired_ms or 0) or _is_repeat_due(route, notified, now_ms):
@@ -125,7 +160,7 @@ def _is_repeat_due(route: Route, notified: NotifiedReceiver, now_ms: int) -> boo
     return route.repeat_interval_ms is not None and now_ms - notified.at_ms >= route.repeat_interval_ms
 
 
-def _resolved(alert: AlertState, context: NotificationContext, now_ms: int) -> NotificationDecision:
+def _resolved(alert: AlertState, context: NotificationContext, now_ms: int, digest_ms: int) -> NotificationDecision:
     log = alert.log
     if not log.notified:
         known = alert.since_ms < now_ms and log.status in (NotificationStatus.NOTIFIED, NotificationStatus.UNCHANGED)
@@ -134,13 +169,16 @@ def _resolved(alert: AlertState, context: NotificationContext, now_ms: int) -> N
     if context.routing.in_quiet_hours(alert.severity, now_ms):
         return NotificationDecision(_logged(alert, NotificationStatus.QUIET_HOURS))
     route = context.routing.route(alert.labels)
-    group_wait_ms = 0 if alert.severity is Severity.CRITICAL or route is None else route.group_wait_ms
+    due_ms = _due_ms(alert, 0 if route is None else route.group_wait_ms, digest_ms, now_ms)
+    waiting = {entry.receiver: entry.waiting_at(now_ms) for entry in log.notified}
     return NotificationDecision(
         replace(_logged(alert, NotificationStatus.NOTIFIED), notified=()),
         tuple(
-            _notice(alert, notified.receiver, NoticeKind.RESOLVED, now_ms, now_ms + group_wait_ms)
-            for notified in log.notified
+            _notice(alert, receiver, NoticeKind.RESOLVED, now_ms, due_ms)
+            for receiver, notice in waiting.items()
+            if notice is None or not notice.is_first
         ),
+        tuple((receiver, notice.id) for receiver, notice in waiting.items() if notice is not None),
     )
 
 

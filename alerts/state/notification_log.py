@@ -29,6 +29,8 @@ class NotificationStatus(StrEnum):
     """It is clear, but fired too often recently to be resolved yet."""
     NO_ROUTE = "no_route"
     """No route matches it."""
+    NOTE = "note"
+    """Its severity is info, and its route does not match on `severity`."""
     NEVER_NOTIFIED = "never_notified"
     """It ended, and no receiver knows that it fired."""
 
@@ -45,6 +47,16 @@ SUPPRESSED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingNotice:
+    """A notice in a digest that is not due yet, and can still be withdrawn."""
+
+    id: str
+    due_ms: int
+    is_first: bool
+    """Whether the receiver does not know the alert yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotifiedReceiver:
     """A receiver that was notified of a firing alert and not yet of its end."""
 
@@ -54,6 +66,13 @@ class NotifiedReceiver:
     """Time of the last notification."""
     times: int = 1
     """Number of notifications."""
+    stage: int = 0
+    """Stage of the incident at the last notification."""
+    waiting: WaitingNotice | None = None
+
+    def waiting_at(self, now_ms: int) -> WaitingNotice | None:
+        """The last notice, while it is not due yet."""
+        return self.waiting if self.waiting is not None and self.waiting.due_ms > now_ms else None
 
 
 @dataclass(frozen=True, slots=True)

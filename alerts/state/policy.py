@@ -19,6 +19,8 @@ class Timing:
     """How long the condition must be breached without interruption before the alert fires."""
     clear_ms: int = 0
     """How long the condition must be clear without interruption before the alert resolves."""
+    digest_ms: int = 0
+    """Notices that are not critical wait for the next multiple of this interval."""
     flap_count: int = 4
     """Number of incidents within `flap_window_ms` that counts as flapping; 0: never."""
     flap_window_ms: int = 60 * MINUTE_MS
@@ -51,6 +53,11 @@ class Route:
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether the route matches these labels."""
         return all(matcher.matches(labels) for matcher in self.matchers)
+
+    @property
+    def sends_notes(self) -> bool:
+        """Whether it notifies of severity info: only if it matches on `severity`."""
+        return any(matcher.label == "severity" for matcher in self.matchers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

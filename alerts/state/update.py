@@ -30,6 +30,8 @@ class AlertStateUpdate:
     """Fingerprints of alerts to delete."""
     changes: tuple[AlertChange, ...] = ()
     notices: tuple[Notice, ...] = ()
+    withdrawn: tuple[tuple[str, str], ...] = ()
+    """(receiver, id) of queued notices to delete."""
     status_counts: Mapping[NotificationStatus, int] = field(default_factory=dict)
     """Number of alerts by notification status."""
 
@@ -62,6 +64,7 @@ def update_alerts(
     removed_fingerprints: list[str] = []
     changes: list[AlertChange] = []
     notices: list[Notice] = []
+    withdrawn: list[tuple[str, str]] = []
     status_counts: dict[NotificationStatus, int] = {}
     firing = {alert.series for alert in alerts.values() if alert.status is Status.FIRING}
     with_pending_successor = {
@@ -91,19 +94,25 @@ def update_alerts(
                     AlertChange(now_ms, ChangeKind.INACTIVE, replace(before, status=Status.INACTIVE, since_ms=now_ms))
                 )
             continue
-        decision = decide_notification(after, context, now_ms)
+        decision = decide_notification(after, context, now_ms, digest_ms=timing(after.series.rule).digest_ms)
         log = decision.log
         if log.status is NotificationStatus.UNCHANGED and after.clear_ms is not None and _flaps(after, timing, now_ms):
             log = replace(log, status=NotificationStatus.FLAPPING)
         after = replace(after, log=log)
         notices += decision.notices
+        withdrawn += decision.withdrawn
         status_counts[log.status] = status_counts.get(log.status, 0) + 1
         alert_changes = list(_changes(before, after, now_ms))
         changes += alert_changes
         if alert_changes or _needs_write(before, after):
             updated_alerts.append(after)
     return AlertStateUpdate(
-        tuple(updated_alerts), tuple(removed_fingerprints), tuple(changes), tuple(notices), status_counts
+        tuple(updated_alerts),
+        tuple(removed_fingerprints),
+        tuple(changes),
+        tuple(notices),
+        tuple(withdrawn),
+        status_counts,
     )
 
 

@@ -134,7 +134,9 @@ class StateStore:
 
     async def write(self, lead: LeaderLease, version: int, update: AlertStateUpdate) -> WriteResult:
         """Write an evaluation of the states of that version; the version increases by one."""
-        receivers = list(dict.fromkeys(notice.receiver for notice in update.notices))
+        receivers = list(
+            dict.fromkeys([*(notice.receiver for notice in update.notices), *(name for name, _ in update.withdrawn)])
+        )
         index = {name: position for position, name in enumerate(receivers)}
         payload = [  # text, because cmsgpack in Redis does not decode bin
             [part for alert in update.updated_alerts for part in (alert.fingerprint, encode(alert).decode())],
@@ -149,6 +151,7 @@ class StateStore:
                 for notice in update.notices
                 for part in (index[notice.receiver], notice.id, encode(notice).decode(), str(notice.due_ms))
             ],
+            [part for receiver, notice_id in update.withdrawn for part in (index[receiver], notice_id)],
         ]
         reply = await self._write(
             keys=[

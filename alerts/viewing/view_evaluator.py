@@ -22,6 +22,7 @@ from alerts.memory import EvaluationMemory, from_bytes, to_bytes
 from alerts.rules.loader import RuleLoader
 from alerts.rules.rule import Rules
 from alerts.state.policy import Timing
+from alerts.state.timing import timing_of
 from alerts.viewing.health_readings import RecentTotals, StoreSample, health_readings
 from alerts.viewing.horizon import Horizon, continuous_topics, disable_unsettled_rules, horizon
 from alerts.viewing.snapshots import HISTORY_S, InputReader
@@ -94,7 +95,7 @@ class ViewEvaluator:
         """Timing of a rule's alerts; alerts of a removed rule resolve at once."""
         for candidate in self._loader.loaded.rules.rules:
             if candidate.name == rule:
-                return Timing(for_ms=round(candidate.for_s * 1000), clear_ms=round(candidate.keep_firing_for * 1000))
+                return timing_of(candidate)
         return Timing()
 
     def set_store_uptime(self, store_healthy_for_s: Callable[[], float]) -> None:

@@ -510,7 +510,7 @@ def test_the_view_is_queried_once_per_window_and_scope() -> None:
     asked = table_queries(rules_of(default_text()))
     of_skus = [ask for ask in asked if ask.scope is RuleScope.SKU and ask.window is Window.M15]
     assert len(of_skus) == 1
-    assert {"stock_available", "minutes_to_stockout", "oversold_units"} <= of_skus[0].names
+    assert of_skus[0].names == {"stock_available", "units", "gmv"}
     assert ReferencePeriod.RECENT not in {ask.against for ask in asked}
 
 

@@ -34,6 +34,7 @@ from alerts.rehearsal.score import Score, score
 from alerts.rehearsal.sources import Arrival, simulated
 from alerts.rehearsal.truth import ActualIncident
 from alerts.rules.loader import default_text, load
+from alerts.rules.rule import Rules
 from alerts.shop import ShopInfo
 from alerts.statistics.evidence import information
 from alerts.wording.sentences import sentence
@@ -139,7 +140,7 @@ def stock(seed: int, shape: str) -> Iterator[dict[str, Any]]:
         stock=StockPlan(receipts=0.0),
         promotion=PromotionPlan(phases=(SimulatedPhase("sale", 0.0, 1.0, 1.2, 6.0),), skus=STOCK_SKUS),
     )
-    rules, ledger = load(default_text(), "default").rules, Ledger()
+    rules, ledger = _without_notes(load(default_text(), "default").rules), Ledger()
     rehearsal = Rehearsal(load_settings(Settings), rules, every_s=1)
     played = play(rules, rehearsal.snapshots(ledger.watching(simulated(config).messages)))
     for sku, gone_ms in sorted(ledger.gone_ms.items()):
@@ -154,6 +155,13 @@ def stock(seed: int, shape: str) -> Iterator[dict[str, Any]]:
                 "delay_s": delay_s,
                 "pages": [sku] * len(pages),
             }
+
+
+def _without_notes(rules: Rules) -> Rules:
+    """The rules, with pages about losses of any size."""
+    return rules.model_copy(
+        update={"rules": tuple(rule.model_copy(update={"warning_from": None}) for rule in rules.rules)}
+    )
 
 
 class Ledger:

@@ -8,8 +8,9 @@ from alerts.findings import Finding, FindingReason, Severity
 from alerts.notify.message import NotificationMessage, worst_first
 from alerts.shop import ShopInfo
 from alerts.state.notices import Notice, NoticeKind
-from alerts.state.policy import Timing
-from tests.alerts.builders import T0, finding, to
+from alerts.state.policy import EscalationStep, Route, Routing, Timing
+from alerts.state.silences import Matcher
+from tests.alerts.builders import T0, finding
 from tests.alerts.state.alert_play import Play
 
 PLACE = ShopInfo(
@@ -20,7 +21,9 @@ NOW_MS = T0 + 60_000
 
 def noticed(*found: Finding, receiver: str = "chat", over: bool = False) -> tuple[Notice, ...]:
     """Notices of findings, for their start or end."""
-    play = Play(Timing(), to(receiver))
+    step = EscalationStep(after_ms=0, receivers=(receiver,))
+    every_severity = (Matcher.parse("severity=~.*"),)
+    play = Play(Timing(), Routing(routes=(Route(matchers=every_severity, escalation=(step,)),)))
     play.at(0, *found)
     if over:
         play.at(240, *(replace(one, reason=FindingReason.WITHIN, value=0.039) for one in found))

@@ -27,6 +27,7 @@ class Play:
         self.alerts: dict[str, AlertState] = {}
         self.now_ms = T0
         self.notices: list[Notice] = []
+        """All notices, without the withdrawn ones."""
         self.last = AlertStateUpdate()
 
     def at(self, second: float, *found: Finding) -> AlertStateUpdate:
@@ -41,7 +42,9 @@ class Play:
             now_ms=self.now_ms,
         )
         self.alerts = self.last.apply_to(self.alerts)
-        self.notices += self.last.notices
+        queued = {(notice.receiver, notice.id): notice for notice in self.notices}
+        assert all(queued[one].due_ms > self.now_ms for one in self.last.withdrawn), "a due one may be sent already"
+        self.notices = [queued[one] for one in queued if one not in self.last.withdrawn] + [*self.last.notices]
         return self.last
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -39,13 +41,18 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
     """Evaluations at random intervals, with silences and acknowledgements."""
 
     @initialize(
-        for_s=st.integers(0, 20), clear_s=st.integers(0, 20), flap_count=st.integers(0, 3), hold_s=st.integers(0, 60)
+        for_s=st.integers(0, 20),
+        clear_s=st.integers(0, 20),
+        flap_count=st.integers(0, 3),
+        hold_s=st.integers(0, 60),
+        digest_s=st.sampled_from([0, 10, 60]),
     )
-    def begin(self, for_s: int, clear_s: int, flap_count: int, hold_s: int) -> None:
+    def begin(self, for_s: int, clear_s: int, flap_count: int, hold_s: int, digest_s: int) -> None:
         self.play = Play(
             Timing(
                 for_ms=for_s * 1000,
                 clear_ms=clear_s * 1000,
+                digest_ms=digest_s * 1000,
                 flap_count=flap_count,
                 flap_window_ms=120_000,
                 flap_hold_ms=hold_s * 1000,
@@ -57,9 +64,13 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
 
     @rule(
         after_s=st.integers(1, 30),
-        found=st.dictionaries(st.sampled_from(CHANNELS), st.tuples(REASONS, st.sampled_from(Severity)), max_size=2),
+        found=st.dictionaries(
+            st.sampled_from(CHANNELS),
+            st.tuples(REASONS, st.sampled_from(Severity), st.integers(0, 2)),
+            max_size=2,
+        ),
     )
-    def evaluate(self, after_s: int, found: dict[str, tuple[Cause, Severity]]) -> None:
+    def evaluate(self, after_s: int, found: dict[str, tuple[Cause, Severity, int]]) -> None:
         self.second += after_s
         findings = [finding_of(channel, *what) for channel, what in found.items()]
         conditions = {channel: one.condition for channel, one in zip(found, findings, strict=True)}
@@ -139,8 +150,8 @@ class AlertsOfTwoChannels(RuleBasedStateMachine):
         self.notified_receivers_match_the_notices()
 
 
-def finding_of(channel: str, reason: Cause, severity: Severity) -> Finding:
-    return finding(reason=reason, labels={"channel": channel}, severity=severity)
+def finding_of(channel: str, reason: Cause, severity: Severity, stage: int) -> Finding:
+    return replace(finding(reason=reason, labels={"channel": channel}, severity=severity), stage=stage)
 
 
 TestAlertsOfTwoChannels = AlertsOfTwoChannels.TestCase

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
+from alerts.findings import Severity
 from alerts.state.notices import AttemptResult, DueNotices, ReceiverBlocked, ReceiverBusy
+from alerts.state.policy import Timing
 from alerts.store.outbox import Outbox
 from streams.settings import Settings
 from streams.store.connection import connect
@@ -19,6 +21,7 @@ from tests.alerts.state.alert_play import BAD, FINE
 pytestmark = pytest.mark.anyio
 
 MINUTE_MS = 60_000
+WARNING = replace(BAD, severity=Severity.WARNING)
 
 
 @pytest.fixture
@@ -105,6 +108,30 @@ async def test_a_notice_delivered_by_another_process_is_not_restored(redis: Redi
     await box.record_outcome("chat", AttemptResult([notice.id for notice in found.notices], [], 0, 0))
     await box.record_outcome("chat", AttemptResult([], found.notices, 1, 0))
     assert (await due(box)).notices == ()
+
+
+async def test_a_withdrawn_notice_is_removed_and_not_restored(redis_settings: Settings) -> None:
+    client = connect(redis_settings)
+    one = Process(client, timing=Timing(digest_ms=300_000))
+    await one.evaluate(0, WARNING)
+    box = outbox(client)
+    (waiting,) = (await due(box, 300)).notices
+    await one.evaluate(10, FINE)
+    await one.evaluate(11, FINE)
+    assert (await due(box, 300)).notices == ()
+    await box.record_outcome("chat", AttemptResult([], [waiting], 1, 0))
+    assert await box.waiting("chat") == 0
+    await client.aclose()
+
+
+async def test_a_critical_notice_replaces_the_one_in_the_digest(redis_settings: Settings) -> None:
+    client = connect(redis_settings)
+    one = Process(client, timing=Timing(digest_ms=300_000))
+    await one.evaluate(0, WARNING)
+    assert (await due(outbox(client), 10)).notices == ()
+    await one.evaluate(10, BAD)
+    assert [(notice.kind, notice.critical) for notice in (await due(outbox(client), 300)).notices] == [("firing", True)]
+    await client.aclose()
 
 
 async def test_attempts_of_all_processes_count_in_the_window(redis: Redis) -> None:

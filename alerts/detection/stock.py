@@ -1,0 +1,229 @@
+"""Detector of stock rules: one incident for each SKU, from "soon sold out" over "sold out" to "oversold".
+
+The stage of an incident only rises. It ends once the stock lasts long enough for long enough, so that units of
+cancelled orders do not end it. The loss is the SKU's own GMV per minute before it was sold out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from alerts.detection.detector import Breach, Observation, SeriesCounts
+from alerts.detection.inputs import Table
+from alerts.detection.schedule import EffectiveRule
+from alerts.detection.series import SeriesIndex, to_label, to_labels
+from alerts.findings import FindingReason, Series, Severity
+from alerts.rules.detect import AnyDetector, StockDetector
+from alerts.rules.rule import Rule, RuleScope
+from alerts.statistics.arrays import Bools, Floats, Ints, ratio, resized
+from streams.model.windows import LENGTH_S
+
+evaluated_first = False
+
+
+class StockStage(IntEnum):
+    """Stage of a SKU's incident; it only rises."""
+
+    NONE = 0
+    SOON = 1
+    """The stock lasts for less than `soon`. Nothing is lost yet."""
+    OUT = 2
+    """No unit is available."""
+    OVERSOLD = 3
+    """More units are ordered than there are, worth at least `warning_from` of the shop's GMV over the window."""
+
+
+_TITLES = {StockStage.SOON: "A SKU will soon be sold out", StockStage.OVERSOLD: "A SKU is oversold"}
+"""The title of a sold-out SKU is the rule's."""
+
+
+@dataclass(slots=True)
+class StockMemory:
+    """Memory of one stock rule. Arrays are by SKU; times are epoch ms, 0: none."""
+
+    places: SeriesIndex = field(default_factory=SeriesIndex)
+    stage: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    since_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Start of the stage."""
+    soon_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Since when the stock lasts for less than `soon`."""
+    clear_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Since when the stock is sufficient again."""
+    units: Floats = field(default_factory=lambda: np.zeros(0))
+    """Units sold per minute before the SKU was sold out; NaN: unknown."""
+    gmv: Floats = field(default_factory=lambda: np.zeros(0))
+    """The same of GMV, minor units."""
+    available: Floats = field(default_factory=lambda: np.zeros(0))
+    """The latest stock; NaN: never counted."""
+    seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    """Whether the last table had the SKU, and the rule watches it."""
+
+    def fit(self, size: int) -> None:
+        """Resize the arrays."""
+        self.stage, self.since_ms = resized(self.stage, size), resized(self.since_ms, size)
+        self.soon_ms, self.clear_ms = resized(self.soon_ms, size), resized(self.clear_ms, size)
+        self.units, self.gmv = resized(self.units, size, np.nan), resized(self.gmv, size, np.nan)
+        self.available, self.seen = resized(self.available, size, np.nan), resized(self.seen, size)
+
+    def minutes_left(self, at: Ints) -> Floats:
+        """For how long the stock lasts at the last known rate; infinite if nothing sells."""
+        left = ratio(np.maximum(self.available[at], 0.0), np.nan_to_num(self.units[at]))
+        return np.where(np.isnan(left), np.inf, left)
+
+
+def signature(rule: Rule) -> str:
+    """Identify the window."""
+    return f"stock {_config(rule.detect).window}"
+
+
+def new_memory(rule: Rule) -> StockMemory:
+    """Create an empty memory."""
+    return StockMemory()
+
+
+def observe(memory: StockMemory, effective: EffectiveRule, observation: Observation) -> None:
+    """Update the incidents from the table of SKUs; without one, nothing changes."""
+    detect = _config(effective.detect)
+    table = observation.inputs.tables.get((detect.window, RuleScope.SKU))
+    if table is None:
+        return
+    rows, at, watched = _select(memory, effective.rule, table, observation.skus)
+    memory.seen[:] = False
+    memory.seen[at] = True
+    left_out = ~memory.seen
+    memory.stage[left_out] = memory.soon_ms[left_out] = memory.clear_ms[left_out] = 0
+    minutes = LENGTH_S[detect.window] / 60
+    available = table.column("stock_available")[rows]
+    sold, gmv = (np.nan_to_num(table.column(name)[rows]) / minutes for name in ("units", "gmv"))
+    memory.available[at] = available
+    if not observation.is_frozen(effective.rule):
+        is_sold_out = (memory.stage[at] >= StockStage.OUT) | ~(available >= 1)
+        learns = ~is_sold_out | np.isnan(memory.units[at])
+        memory.units[at[learns]], memory.gmv[at[learns]] = sold[learns], gmv[learns]
+    floor = (effective.rule.warning_from or 0.0) * np.nan_to_num(observation.revenue.gmv_per_minute)
+    oversold = _oversold_gmv(memory, at, observation.revenue.aov) / minutes
+    _advance(memory, detect, at, watched, sold * minutes >= detect.least_units, oversold >= floor, observation)
+
+
+def breaches(memory: StockMemory, effective: EffectiveRule, observation: Observation) -> Iterator[Breach]:
+    """Yield the incidents."""
+    detect, revenue = _config(effective.detect), observation.revenue
+    at = np.flatnonzero(memory.stage > StockStage.NONE)
+    oversold = _oversold_gmv(memory, at, revenue.aov) / (LENGTH_S[detect.window] / 60)
+    for index, minutes_left, oversold_gmv in zip(
+        at.tolist(), memory.minutes_left(at).tolist(), oversold.tolist(), strict=True
+    ):
+        stage, available = StockStage(int(memory.stage[index])), float(memory.available[index])
+        money = 0.0 if np.isnan(memory.gmv[index]) else float(memory.gmv[index])
+        stake = max(money, oversold_gmv) if stage is StockStage.OVERSOLD else money
+        severity = effective.severity_of_loss(stake, revenue.gmv_per_minute)
+        if stage is StockStage.SOON and severity is Severity.CRITICAL:
+            severity = Severity.WARNING
+        label = memory.places.labels[index]
+        yield Breach(
+            rule=effective.rule.name,
+            label=label,
+            labels=to_labels(label),
+            reason=FindingReason.BEYOND,
+            value=None if np.isnan(available) else available,
+            since_ms=int(memory.since_ms[index]),
+            money_per_minute=money if stage is StockStage.SOON or not available >= 1 else 0.0,
+            is_forecast=stage is StockStage.SOON,
+            severity=severity,
+            stage=stage.value,
+            title=_TITLES.get(stage, effective.rule.title),
+            numbers=_numbers(stage, available, minutes_left, float(memory.units[index])),
+        )
+
+
+def status(memory: StockMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
+    """Return why a SKU has no incident, and its stock."""
+    index = memory.places.of.get(to_label(series.labels))
+    if index is None or index >= len(memory.seen) or not memory.seen[index]:
+        return FindingReason.GONE, None
+    available = float(memory.available[index])
+    return (FindingReason.NO_DATA, None) if np.isnan(available) else (FindingReason.WITHIN, available)
+
+
+def counts(memory: StockMemory, effective: EffectiveRule) -> SeriesCounts:
+    """Count the SKUs; those whose stock was never counted are NO_DATA."""
+    known = memory.seen & ~np.isnan(memory.available)
+    return SeriesCounts(int(known.sum()), {FindingReason.NO_DATA: int((memory.seen & ~known).sum())})
+
+
+def _config(detect: AnyDetector) -> StockDetector:
+    assert isinstance(detect, StockDetector)
+    return detect
+
+
+def _select(memory: StockMemory, rule: Rule, table: Table, skus: frozenset[str]) -> tuple[Ints, Ints, Bools]:
+    """Return (rows of the table, series, whether the SKU is on promotion or all are watched) of each SKU that is
+    watched or oversold."""
+    oversold = np.nan_to_num(table.column("stock_available")) < 0
+    selected = [
+        (row, index, is_watched)
+        for row, value in enumerate(table.values)
+        if ((is_watched := not rule.promoted or value in skus) or oversold[row] or _has_incident(memory, value))
+        and (not rule.values or value in rule.values)
+        and (index := memory.places.add((RuleScope.SKU.value, value))) >= 0
+    ]
+    memory.fit(len(memory.places))
+    rows, at = (np.array([one[i] for one in selected], np.int64) for i in (0, 1))
+    return rows, at, np.array([one[2] for one in selected], np.bool_)
+
+
+def _has_incident(memory: StockMemory, sku: str) -> bool:
+    """Whether the SKU is oversold since an earlier evaluation; a stock-out ends with the promotion."""
+    index = memory.places.of.get((RuleScope.SKU.value, sku))
+    return index is not None and index < len(memory.stage) and memory.stage[index] == StockStage.OVERSOLD
+
+
+def _oversold_gmv(memory: StockMemory, at: Ints, aov: float) -> Floats:
+    """GMV of the oversold units, minor units; of unknown price: one order each."""
+    price = ratio(memory.gmv[at], np.nan_to_num(memory.units[at]))
+    price = np.where(np.isnan(price), np.nan_to_num(aov), price)
+    result: Floats = np.maximum(0.0, -np.nan_to_num(memory.available[at])) * price
+    return result
+
+
+def _advance(
+    memory: StockMemory,
+    detect: StockDetector,
+    at: Ints,
+    watched: Bools,
+    sells: Bools,
+    oversold_matters: Bools,
+    observation: Observation,
+) -> None:
+    """Raise the stages, and end the incidents whose stock has been sufficient for `clear_for`."""
+    now_ms, available, stage = observation.inputs.as_of_ms, memory.available[at], memory.stage[at]
+    seconds_left = 60 * memory.minutes_left(at)
+    is_short = watched & sells & (available >= 1) & (seconds_left < detect.soon)
+    soon_ms = np.where(is_short, np.where(memory.soon_ms[at] == 0, now_ms, memory.soon_ms[at]), 0)
+    is_soon = is_short & (now_ms - soon_ms >= 1000 * detect.soon_for)
+    reached = np.select(
+        [(available < 0) & (oversold_matters | ~watched), watched & (available < 1), is_soon],
+        [StockStage.OVERSOLD, StockStage.OUT, StockStage.SOON],
+        StockStage.NONE,
+    )
+    is_sufficient = np.where(watched, seconds_left >= detect.clear, available >= 0)
+    is_sufficient &= (stage < StockStage.OUT) | ~watched | (available >= detect.clear_units)
+    is_sufficient &= reached == StockStage.NONE
+    clear_ms = np.where(is_sufficient, np.where(memory.clear_ms[at] == 0, now_ms, memory.clear_ms[at]), 0)
+    ended = is_sufficient & (now_ms - clear_ms >= 1000 * detect.clear_for)
+    raised = np.where(ended, StockStage.NONE, np.maximum(stage, reached))
+    memory.since_ms[at] = np.where(raised > stage, now_ms, memory.since_ms[at])
+    memory.stage[at], memory.soon_ms[at], memory.clear_ms[at] = raised, soon_ms, clear_ms
+
+
+def _numbers(stage: StockStage, available: float, minutes_left: float, sold: float) -> str:
+    if available >= 1:
+        lasts = f", for about {minutes_left:,.0f} min" if np.isfinite(minutes_left) else ""
+        return f"{available:,.0f} units {'left' if stage is StockStage.SOON else 'are back'}{lasts}"
+    if stage is StockStage.OVERSOLD:
+        return f"{-available:,.0f} units more are ordered than there are"
+    return f"no units left, {sold:,.1f} a minute were sold" if sold > 0 else "no units left"
