@@ -34,8 +34,10 @@ class DensePanes:
     """# [second, row, counter]"""
     late: npt.NDArray[np.int32] | None = None
     """# [row, counter]: events of earlier seconds that arrived since the last evaluation"""
-    _sums: dict[tuple[str, int, int], Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """# (counter, from, to): [row], and a 0 for row -1"""
+    _sums: dict[tuple[tuple[str, ...], int, int], Floats] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """# (counters, from, to): [row], and a 0 for row -1"""
 
     @property
     def end_s(self) -> int:
@@ -44,8 +46,17 @@ class DensePanes:
 
     def counts(self, counters: Sequence[str], rows: Ints, start_s: int, end_s: int) -> Floats:
         """See `Panes.counts`."""
-        sums = [self._sum(name, start_s, end_s)[rows] for name in counters]
-        return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
+        key = tuple(counters), start_s, end_s
+        found = self._sums.get(key)
+        if found is None:
+            found = self._sums[key] = np.zeros(len(self.labels) + 1)
+            part = self.table[start_s - self.start_s : end_s - self.start_s]
+            for name in key[0]:
+                if name in self.counters:
+                    column = part[:, :, self.counters.index(name)]
+                    found[:-1] += column[0] if len(column) == 1 else column.sum(axis=0)
+        sums: Floats = found[rows]
+        return sums
 
     def corrections(self, counters: Sequence[str], rows: Ints) -> Floats:
         """See `Panes.corrections`."""
@@ -61,15 +72,6 @@ class DensePanes:
     def arrivals(self, counters: Sequence[str], rows: Ints) -> Floats:
         """See `Panes.arrivals`."""
         return self.counts(counters, rows, self.start_s, self.end_s) + self.corrections(counters, rows)
-
-    def _sum(self, counter: str, start_s: int, end_s: int) -> Floats:
-        found = self._sums.get((counter, start_s, end_s))
-        if found is None:
-            found = self._sums[counter, start_s, end_s] = np.zeros(len(self.labels) + 1)
-            if counter in self.counters:
-                part = self.table[start_s - self.start_s : end_s - self.start_s, :, self.counters.index(counter)]
-                part.sum(axis=0, out=found[:-1])
-        return found
 
 
 def snapshots(

@@ -33,6 +33,8 @@ from tests.bench.study.shop import PRE_S, WARM_S
 from tests.bench.study.table_inputs import STEP_S, StudyTables
 from tests.bench.study.tables import study_table
 
+LEARN_S = WARM_S - 600
+"""The first evaluation reads all until then, as after a start."""
 CALM_EVERY_S, STRUCK_EVERY_S = 10, 10
 QUICK_BEFORE_S, QUICK_S = 10, 150
 """Around the beginning of an incident there is an evaluation each second, as live."""
@@ -52,7 +54,7 @@ def calm_line(
     """Play a day of a shape; its pages are false, but for sold-out SKUs."""
     one = day(shape, rate, seed, hours)
     counted = counters(one, one.journeys)
-    times = [*range(10, WARM_S, 10), *range(WARM_S, len(counted.panes.table) + 1, CALM_EVERY_S)]
+    times = [*range(LEARN_S, len(counted.panes.table) + 1, CALM_EVERY_S)]
     seen = inputs(one, one.journeys, counted, times, every_table=every_table)
     played = play(rules or default_rules(), seen, from_ms=1000 * (START_S + WARM_S))
     stock = StudyTables(one, one.journeys, every_table=False).stock
@@ -77,7 +79,7 @@ def struck_line(
     counted = counters(case.day, case.journeys, case.faults)
     starts = [round(WARM_S + spec.start_s) for spec in sale.specs]
     end = len(counted.panes.table) + 1
-    times = {*range(10, end, STRUCK_EVERY_S)}
+    times = {*range(LEARN_S, end, STRUCK_EVERY_S)}
     for start in starts:
         times.update(range(start - QUICK_BEFORE_S, min(start + QUICK_S, end)))
     played = play(
