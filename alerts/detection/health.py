@@ -116,18 +116,22 @@ def _config(detect: AnyDetector) -> HealthCheckDetector:
     return detect
 
 
+def unit_of_check(check: HealthCheck) -> Unit:
+    """The unit of a health check's readings."""
+    return Unit.SECONDS if check in _SECONDS else Unit.RATIO if check in _RATIOS else Unit.COUNT
+
+
 def _breach(
     memory: HealthMemory, effective: EffectiveRule, detect: HealthCheckDetector, reading: HealthReading
 ) -> Breach:
     inside = reading.value <= detect.above
     clear = detect.above if detect.clear is None else detect.clear
-    unit = Unit.SECONDS if detect.check in _SECONDS else Unit.RATIO if detect.check in _RATIOS else Unit.COUNT
     return Breach(
         rule=effective.rule.name,
         label=("fact", detect.check.value),
         labels=reading.labels,
         reason=FindingReason.BEYOND,
-        unit=unit,
+        unit=unit_of_check(detect.check),
         value=None if np.isnan(reading.value) else reading.value,
         interval=ExpectedRange(None, clear if inside else detect.above),
         fired_beyond=detect.above if inside else None,

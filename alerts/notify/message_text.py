@@ -113,7 +113,7 @@ def _resolved_summary(alert: AlertState, shop: ShopInfo) -> str:
     """Summarize a resolved alert: the value now and at worst. Duration and loss are separate facts."""
     finding = alert.finding
     now = "" if alert.now is None else describe_measured(finding, alert.now, shop)
-    parts = [f"now {now}"] if now else []
+    parts = [f"{now} now"] if now else []
     if alert.worst is not None and alert.worst != alert.now and describe_measured(finding, alert.worst, shop):
         parts.append(f"at worst {format_amount(alert.worst, finding.unit, shop)}")
     if parts and (expected := describe_expected(finding, shop)):

@@ -46,11 +46,13 @@ def format_ratio(value: float) -> str:
 def format_money(minor: float, shop: ShopInfo) -> str:
     """An amount in the currency's units, from minor units; with decimals only below 100.
 
-    >>> format_money(1_234_567, ShopInfo()), format_money(153, ShopInfo()), format_money(2900, ShopInfo())
-    ('CNY 12,346', 'CNY 1.53', 'CNY 29')
+    >>> [format_money(minor, ShopInfo()) for minor in (1_234_567, 153, 2900, 0.3)]
+    ['CNY 12,346', 'CNY 1.53', 'CNY 29', 'less than CNY 0.01']
     """
     if not math.isfinite(minor):
         return UNKNOWN
+    if 0 < minor < 1:
+        return f"less than {format_money(1, shop)}"
     major = minor / 10**shop.currency_exponent
     decimals = 0 if abs(major) >= 100 or major == round(major) else min(shop.currency_exponent, 3)
     return f"{shop.currency} {major:,.{decimals}f}"

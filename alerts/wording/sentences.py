@@ -52,7 +52,7 @@ def describe_numbers(finding: Finding, shop: ShopInfo) -> str:
     limit = None if finding.interval is None else finding.interval.high
     if limit is None and finding.interval is not None:
         limit = finding.interval.low
-    return value if limit is None else f"{value}, limit {format_amount(limit, finding.unit, shop)}"
+    return f"{value}, limit {format_amount(limit, finding.unit, shop)}" if limit else value
 
 
 def describe_measured(finding: Finding, value: float, shop: ShopInfo) -> str:
@@ -84,8 +84,8 @@ def describe_expected(finding: Finding, shop: ShopInfo) -> str:
 
 def describe_loss(finding: Finding, lost: float | None, shop: ShopInfo) -> str:
     """Money lost so far and a minute; empty if it is not measurable. `lost`: minor units."""
-    parts = [] if lost is None else [f"{format_estimate(lost, shop)} so far"]
-    if finding.money_per_minute is not None:
+    parts = [f"{format_estimate(lost, shop)} so far"] if lost else []
+    if finding.money_per_minute:
         parts.append(f"{format_estimate(finding.money_per_minute, shop)} a minute")
     return ", ".join(parts)
 
@@ -113,7 +113,8 @@ def _events(rate: EventRate, measure: Measure, shop: ShopInfo) -> str:
     factor, period = next((one for one in _PERIODS if high * one[0] >= _LEAST_IN_PERIOD), _PERIODS[-1])
 
     def amount(per_minute: float) -> str:
-        return format_money(per_minute * factor, shop) if money else format_count(per_minute * factor)
+        number = per_minute * factor
+        return format_money(number, shop) if money else format_count(round(number) if number >= 1 else number)
 
     lowest, highest, counted = amount(low), amount(high), amount(rate.per_minute)
     expected = lowest if lowest == highest else f"{lowest} to {highest}"

@@ -80,7 +80,7 @@ def test_an_end_has_its_duration_and_reason() -> None:
 
 def test_an_end_has_the_current_and_worst_value_and_the_loss() -> None:
     lines = message(over=True).body(PLAIN, 10_000).splitlines()
-    assert lines[1] == "now 3.9 % of the product views; at worst 2.1 %, expected at least 3.6 %"
+    assert lines[1] == "3.9 % of the product views now; at worst 2.1 %, expected at least 3.6 %"
     assert "Lost: about CNY 6,170" in lines
 
 

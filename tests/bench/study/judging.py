@@ -15,6 +15,8 @@ from typing import Any
 from alerts.detection.series import to_label
 from alerts.findings import Category, Severity
 from alerts.rehearsal.play import Page
+from alerts.shop import ShopInfo
+from alerts.wording.sentences import sentence
 from tests.alerts.dense_panes import DensePanes
 from tests.bench.study.inputs import START_S
 from tests.bench.study.shop import PRE_S
@@ -131,7 +133,7 @@ def _fits(page: Page, reported_as: ReportedAs) -> bool:
     if reported_as is ReportedAs.DATA:
         return page.finding.category is Category.DATA
     if reported_as is ReportedAs.DELAY:
-        says = _SAYS_DELAY.search(f"{page.finding.title} {page.finding.summary}")
+        says = _SAYS_DELAY.search(sentence(page.finding, ShopInfo()))
         return says is not None and page.finding.severity is Severity.WARNING
     return True
 
@@ -148,4 +150,7 @@ def _lists(page: Page, incident: TrueIncident) -> bool:
         return False
     finding = page.finding
     listed = {value for part in finding.contributors for _, value in part.labels}
-    return names[0] in listed or re.search(rf"(?<!\S){re.escape(names[0])}(?![\w-])", finding.summary) is not None
+    return (
+        names[0] in listed
+        or re.search(rf"(?<!\S){re.escape(names[0])}(?![\w-])", sentence(finding, ShopInfo())) is not None
+    )
