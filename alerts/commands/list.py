@@ -18,6 +18,7 @@ from streams.settings import Settings
 
 if TYPE_CHECKING:
     from alerts.rule_states import RuleState, RuleStates
+    from alerts.shop import ShopInfo
     from alerts.state.alert import AlertState
     from streams.store.last_evaluation import LastEvaluation
 
@@ -59,26 +60,28 @@ def _list_alerts(settings: Settings, state: str | None, *, as_json: bool) -> Non
     from alerts.payloads import alert_payload
     from alerts.settings import shop_info
 
+    shop = shop_info(settings)
     stored = run(with_acks_and_silences(settings, lambda store: store.alerts()))
     matching = sorted((alert for alert in stored if state in (None, alert.status)), key=_since_ms, reverse=True)
     if as_json:
-        print_json(
-            {"alerts": [alert_payload(alert, shop_info(settings)).model_dump(mode="json") for alert in matching]}
-        )
+        print_json({"alerts": [alert_payload(alert, shop).model_dump(mode="json") for alert in matching]})
         return
     print_table(
-        ("state", "severity", "alert", "since", "notification", "fingerprint"),
-        [_row(alert) for alert in matching],
+        ("state", "severity", "alert", "since", "notification", "fingerprint", "last breach"),
+        [_row(alert, shop) for alert in matching],
         styles=("bold",),
     )
     print_note(how_many(len(matching), "alert"))
 
 
-def _row(alert: AlertState) -> tuple[str, ...]:
+def _row(alert: AlertState, shop: ShopInfo) -> tuple[str, ...]:
+    from alerts.wording.amounts import format_time
+    from alerts.wording.sentences import sentence
+
     log = alert.log
     status = f"{log.status.value} ({log.suppressed_by})" if log.suppressed_by else log.status.value
-    since = format_utc(_since_ms(alert))
-    return alert.status.value, alert.severity.value, str(alert.series), since, status, alert.fingerprint
+    since, breach = format_time(_since_ms(alert), shop), sentence(alert.finding, shop)
+    return alert.status.value, alert.severity.value, str(alert.series), since, status, alert.fingerprint, breach
 
 
 def _since_ms(alert: AlertState) -> int:

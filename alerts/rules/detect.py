@@ -83,7 +83,7 @@ class HealthCheck(StrEnum):
     """How far a producer's events are ahead of the clock, if by more than 2 s. Labels: topic, source."""
     SOURCE_LATE = "source_late_seconds"
     """Mean seconds from an event to its arrival, if at least a fifth of a producer's recent events come after their
-    second was complete. Labels: topic, source; topic alone for events without a source."""
+    second was complete. Labels: topic, source. Events without a source have the topic alone."""
     WORKER_CLOCK = "worker_clock_offset_seconds"
     """Clock difference between a worker and Redis, as an absolute value. Labels: worker."""
     HORIZON = "dedup_horizon_short"

@@ -107,7 +107,9 @@ class TestPeople:
     def test_lists_alerts(self, firing: str) -> None:
         (one,) = json.loads(salepulse("list", "--json").stdout)["alerts"]
         assert (one["fingerprint"], one["state"]) == (firing, "firing")
-        assert firing in salepulse("list", "--state", "firing").stdout
+        shown = salepulse("list", "--state", "firing").stdout
+        assert firing in shown
+        assert "Conversion dropped (channel app): 412 orders a minute, expected 780 to 860 (50 % fewer)" in shown
         assert json.loads(salepulse("list", "--state", "resolved", "--json").stdout)["alerts"] == []
         assert salepulse("list", "--state", "burning").exit_code == 2
 
