@@ -60,14 +60,14 @@ def test_drops_have_a_row_for_each_size_and_part() -> None:
 
 
 def test_what_falls_short_is_named() -> None:
-    lines = [struck(incident(19.0))]
-    assert row(lines, "\nShort").endswith("drop orders 20 % app at 1,000: 1 of 1, 19 s.")
-    assert not [text for text in study_table([struck(incident(18.0))]) if "Short" in text]
+    assert row([struck(incident(24.0))], "\nNot").endswith("drop orders 20 % app (1,000/min: 24 s).")
+    assert row([struck(incident(None))], "\nNot").endswith("drop orders 20 % app (1,000/min: 0 of 1, never).")
+    assert not [text for text in study_table([struck(incident(23.0))]) if "Not" in text]
 
 
-def test_of_two_each_names_the_other() -> None:
-    lines = [struck(incident(None), incident(20.0), group="two")]
-    assert "drop orders 20 % app (before drop orders 20 % app) at 1,000: 0 of 1, never" in row(lines, "\nShort")
+def test_of_two_the_delays_of_both_are_given() -> None:
+    line = struck(incident(12.0), {**incident(20.0), "size": 0.4}, group="two")
+    assert row([line], "| drop orders 20 % app |") == "| drop orders 20 % app |  | 12 s / 20 s |"
 
 
 def test_false_pages_have_a_confidence_interval_and_their_rules() -> None:
