@@ -27,7 +27,7 @@ def test_each_rule_links_to_its_runbook(rule: Rule) -> None:
     path, _, anchor = rule.runbook.partition("#")
     assert path == "docs/runbooks.md"
     text = sections()[anchor]
-    assert all(f"**{word}**" in text for word in ("Means", "Look", "Fix"))
+    assert all(f"**{word}**" in text for word in ("Means", "First", "Confirm", "Fix", "Owner"))
     assert rule.name == anchor or f"`{rule.name}`" in text
 
 
