@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from tests.alerts.builders import finding
 from tests.alerts.notify.notices import NOW_MS, PLACE, many, message, noticed
 from tests.alerts.state.alert_play import Play
 
+REPOSITORY = Path(__file__).parents[3]
 MARKUPS = (PLAIN, HTML, SLACK, FULL_WIDTH_MARKDOWN, LARK_MARKDOWN)
 
 CHART = (
@@ -55,6 +57,11 @@ def test_the_text_has_all_facts_in_order_of_importance() -> None:
         f"Acknowledge: salepulse alerts ack {noticed(finding())[0].alert.fingerprint}",
         f"Chart: {CHART} · Runbook: https://wiki.example/conversion",
     ]
+
+
+def test_the_example_in_the_docs_is_a_message() -> None:
+    example = (REPOSITORY / "docs" / "receivers.md").read_text().partition("```text\n")[2].partition("```")[0]
+    assert message(CAUSED).body(PLAIN, 10_000).startswith(example)
 
 
 def test_a_note_is_one_sentence_and_asks_for_nothing() -> None:
