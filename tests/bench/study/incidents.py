@@ -88,7 +88,7 @@ def calm_truth(day: StudyDay) -> list[TrueIncident]:
         found.append(("late_orders", from_s, to_s))
     slow = np.flatnonzero(day.course.pay_delay_s)
     if len(slow):
-        found.append(("slow_payments", 60.0 * slow[0], 60.0 * (slow[-1] + 1)))
+        found.append(("slow_payments", 60.0 * int(slow[0]), 60.0 * (int(slow[-1]) + 1)))
     return [
         TrueIncident(
             IncidentSpec(kind, from_s - day.sale_s, to_s - from_s), from_s, to_s, names, reported_as=ReportedAs.DELAY
