@@ -201,6 +201,11 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise SalepulseError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
+def holds_recordings(folder: Path) -> bool:
+    """Whether a folder holds NDJSON files itself."""
+    return any(file.name.endswith(_ENDINGS) for file in folder.iterdir())
+
+
 def _in_folder(folder: Path) -> list[Path]:
     files = sorted(file for file in folder.iterdir() if file.name.endswith(_ENDINGS))
     if not files:

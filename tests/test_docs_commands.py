@@ -49,6 +49,8 @@ NOT_RUN = {
     "salepulse alerts rehearse --incident conversion_drop@+40m/5m:size=0.3 --incident order_stop@+52m/2m": (
         "a minute: tests/alerts/rehearsal/"
     ),
+    "salepulse alerts rehearse days/": "tests/alerts/rehearsal/test_days.py",
+    "salepulse alerts rehearse days/2025-11-10 days/2025-11-11 --rules rules.yaml --json": "as above",
 }
 """# <line>: reason not to run it"""
 ENDLESS = (

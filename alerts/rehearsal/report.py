@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from alerts.rehearsal.days import Rehearsed, add_score
 from alerts.rehearsal.pace import RehearsalPace
 from alerts.rehearsal.play import RehearsalResult
 from alerts.rehearsal.rehearsal import SaleTimeline
-from alerts.rehearsal.score import DetectedIncident, PageVerdict, Score, score
+from alerts.rehearsal.score import DetectedIncident, PageVerdict, Score
+from alerts.rehearsal.sources import RehearsalSource
 from alerts.rehearsal.truth import SaleTruth, describe
-from alerts.rules.detect import HealthCheckDetector, ThresholdDetector
 from alerts.rules.rule import Rules
 from alerts.shop import ShopInfo
 from alerts.wording.sentences import sentence
@@ -31,7 +32,7 @@ _STYLE = (
     "svg{width:100%;height:auto}.false{color:#b3261e}small{color:#5d6b7d}"
 )
 HEADER = ("rule", "pages", "right", "wrong money", "false", "late", "plain", "precision", "median delay", "false/day")
-INCIDENT_HEADER = ("incident", "at", "first page", "after", "pages", "named", "money")
+INCIDENT_HEADER = ("incident", "at", "first page", "after", "bound", "pages", "named", "money")
 _NOT_SHOWN = "not in the evaluated time"
 
 
@@ -96,7 +97,12 @@ class Report:
         return [
             *map(_incident_row, self.found.detected),
             *(
-                (describe(change), format_utc_ms(change.start_ms), "none wanted: demand changed", "–", "–", "–", "–")
+                (
+                    describe(change),
+                    format_utc_ms(change.start_ms),
+                    "none wanted: demand changed",
+                    *("–" for _ in range(5)),
+                )
                 for change in demand
             ),
         ]
@@ -126,7 +132,7 @@ class Report:
             "false_pages_per_day": self.found.false_per_day if self.truth is not None else None,
             "rules": [dict(zip(HEADER, row, strict=True)) for row in self.rows()],
             "incidents": [
-                dict(zip(("kind", "at", "first_rule", "delay", "pages", "named", "money"), row, strict=True))
+                dict(zip(("kind", "at", "first_rule", "delay", "bound", "pages", "named", "money"), row, strict=True))
                 for row in self.incidents()
             ],
             "pages": [
@@ -149,7 +155,7 @@ class Report:
             _table(HEADER, self.rows(), numbers=range(1, len(HEADER))),
         ]
         if self.truth is not None:
-            parts += ["<h2>Incidents</h2>", _table(INCIDENT_HEADER, self.incidents(), numbers=(3, 4))]
+            parts += ["<h2>Incidents</h2>", _table(INCIDENT_HEADER, self.incidents(), numbers=(3, 4, 5))]
         parts += ["<h2>Pages</h2>", _table(("at", "until", "severity", "verdict", "what"), self.pages())]
         return "\n".join(parts) + "\n"
 
@@ -189,18 +195,11 @@ class Report:
         )
 
 
-def report(
-    rules: Rules,
-    played: RehearsalResult,
-    truth: SaleTruth | None,
-    course: SaleTimeline,
-    pace: RehearsalPace,
-) -> Report:
+def report(rules: Rules, source: RehearsalSource, done: Rehearsed, pace: RehearsalPace) -> Report:
     """Score the pages against the actual incidents."""
     total = Score()
-    plain = {rule.name for rule in rules.rules if isinstance(rule.detect, ThresholdDetector | HealthCheckDetector)}
-    score(total, played, () if truth is None else truth.incidents, plain)
-    return Report(played, truth, total, course, pace, rules)
+    add_score(total, rules, source, done)
+    return Report(done.played, source.truth, total, done.course, pace, rules)
 
 
 def _incident_row(incident: DetectedIncident) -> tuple[str, ...]:
@@ -210,6 +209,7 @@ def _incident_row(incident: DetectedIncident) -> tuple[str, ...]:
         format_utc_ms(incident.happened.start_ms),
         str(incident.first.series) if incident.first else first,
         f"{incident.delay_s:.0f} s" if incident.delay_s is not None else "–",
+        f"{incident.bound.seconds:.0f} s {incident.bound.formula}" if incident.bound is not None else "–",
         str(len(incident.pages)),
         _yes_no(incident.is_named),
         _yes_no(incident.has_right_money),

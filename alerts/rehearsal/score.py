@@ -7,11 +7,12 @@ only as a page of category `data`. Findings of severity `info` are notes, not pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from alerts.findings import Severity
+from alerts.rehearsal.incident_rates import DelayBound
 from alerts.rehearsal.play import Page, RehearsalResult
 from alerts.rehearsal.truth import ActualIncident
 
@@ -53,8 +54,8 @@ class DetectedIncident:
     """Pages in its time, in order."""
     late: int = 0
     """Number of pages soon after its end."""
-    bound_s: float | None = None
-    """The least mean delay of any test; None: unknown."""
+    bound: DelayBound | None = None
+    """The least mean delay of any detection; None: unknown."""
 
     @property
     def first(self) -> Page | None:
@@ -69,7 +70,9 @@ class DetectedIncident:
     @property
     def is_named(self) -> bool | None:
         """Whether the first page names the incident's value, not only the whole; None without a page."""
-        return None if self.first is None else self.happened.is_whole or bool(self.first.series.labels)
+        if self.first is None:
+            return None
+        return self.happened.is_whole or bool(self.first.series.labels) or _lists(self.first, self.happened)
 
     @property
     def has_right_money(self) -> bool | None:
@@ -137,17 +140,16 @@ def score(
     for page in played.pages:
         if page.finding.severity is Severity.INFO:
             continue
-        verdict, incident = _judge(page, detected, states_fact=page.series.rule in plain)
+        verdict, incidents = _judge(page, detected, states_fact=page.series.rule in plain)
         of_rule = total.rules.setdefault(page.series.rule, RuleScore())
         of_rule.verdicts[verdict] += 1
         total.judged.append(JudgedPage(page, verdict))
-        if incident is None:
-            continue
-        if verdict is PageVerdict.LATE:
-            incident.late += 1
-            continue
-        incident.pages.append(page)
-        of_rule.delays_s.append(max(0.0, (page.fired_ms - incident.happened.start_ms) / 1000))
+        for incident in incidents:
+            if verdict is PageVerdict.LATE:
+                incident.late += 1
+                continue
+            incident.pages.append(page)
+            of_rule.delays_s.append(max(0.0, (page.fired_ms - incident.happened.start_ms) / 1000))
     total.detected += detected
     return detected
 
@@ -162,32 +164,41 @@ def is_money_right(page: Page, actual: ActualIncident) -> bool | None:
 
 def _judge(
     page: Page, detected: Sequence[DetectedIncident], *, states_fact: bool
-) -> tuple[PageVerdict, DetectedIncident | None]:
+) -> tuple[PageVerdict, Sequence[DetectedIncident]]:
+    """The verdict, and the incidents that the page is about."""
     afterwards_ms = LATE_PAGE_WITHIN_MS if states_fact else 0  # limits are exceeded by consequences, too
     if in_time := [one for one in detected if _is_about(page, one.happened, afterwards_ms)]:
-        incident = _chosen(page, in_time)
-        is_wrong = is_money_right(page, incident.happened) is False
-        return PageVerdict.WRONG_MONEY if is_wrong else PageVerdict.RIGHT, incident
+        chosen = _chosen(page, in_time)
+        is_wrong = len(chosen) == 1 and is_money_right(page, chosen[0].happened) is False
+        return PageVerdict.WRONG_MONEY if is_wrong else PageVerdict.RIGHT, chosen
     if late := [one for one in detected if _is_about(page, one.happened, LATE_PAGE_WITHIN_MS)]:
         return PageVerdict.LATE, _chosen(page, late)
-    return PageVerdict.PLAIN if states_fact else PageVerdict.FALSE, None
+    return PageVerdict.PLAIN if states_fact else PageVerdict.FALSE, ()
 
 
-def _chosen(page: Page, candidates: Iterable[DetectedIncident]) -> DetectedIncident:
+def _chosen(page: Page, candidates: Sequence[DetectedIncident]) -> Sequence[DetectedIncident]:
     """The incident that a page is about, of several at once: one whose value it names rather than the whole, then one
-    without a page, then the latest."""
+    without a page, then the latest. A page with a list of SKUs is about all of them."""
+    if listed := [incident for incident in candidates if _lists(page, incident.happened)]:
+        return listed
 
     def rank(incident: DetectedIncident) -> tuple[bool, bool, int]:
         is_named = bool(page.series.labels) or incident.happened.is_whole
         return is_named, not incident.pages, incident.happened.start_ms
 
-    return max(candidates, key=rank)
+    return [max(candidates, key=rank)]
 
 
 def _is_about(page: Page, happened: ActualIncident, afterwards_ms: int) -> bool:
     in_time = happened.start_ms - happened.early_ms <= page.fired_ms < happened.end_ms + afterwards_ms
     fits = happened.category in (None, page.finding.category)
-    return in_time and fits and happened.contains(page.series.labels)
+    return in_time and fits and (happened.contains(page.series.labels) or _lists(page, happened))
+
+
+def _lists(page: Page, happened: ActualIncident) -> bool:
+    """Whether a page about several SKUs has one of the incident's among them."""
+    listed = {pair for part in page.finding.contributors for pair in part.labels if pair[0] == "sku"}
+    return not listed.isdisjoint(happened.facts)
 
 
 def _is_shown(actual: ActualIncident, played: RehearsalResult) -> bool:

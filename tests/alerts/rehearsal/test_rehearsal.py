@@ -13,10 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.commands import app
-from alerts.commands.rehearse import _folder_and_rules
+from alerts.commands.rehearse import _folders_and_rules
 from alerts.detection.inputs import TableQuery
 from alerts.detection.panes import CellPanes
 from alerts.detection.series import WHOLE_SHOP
+from alerts.rehearsal.days import Rehearsed, rehearse_source
+from alerts.rehearsal.incident_rates import IncidentRates
 from alerts.rehearsal.pace import pace
 from alerts.rehearsal.play import RehearsalResult, play
 from alerts.rehearsal.rehearsal import Rehearsal, SaleTimeline
@@ -64,9 +66,8 @@ SALE = SimulationConfig.sized(
 def rehearsed(source: RehearsalSource) -> Report:
     rules = read_rules(RULES).rules
     assert rules is not None
-    rehearsal = Rehearsal(Settings(), rules, every_s=5)
-    played = play(rules, rehearsal.snapshots(source.messages))
-    return report(rules, played, source.truth, rehearsal.course, pace(0))
+    chosen = pace(0)
+    return report(rules, source, rehearse_source(Settings(), rules, source, chosen), chosen)
 
 
 @pytest.fixture(scope="module")
@@ -168,12 +169,12 @@ def test_the_command(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_rules_are_named_by_position_or_by_name() -> None:
     folder, rules = Path("recordings"), Path("rules.yaml")
-    assert _folder_and_rules((), None) == (None, None)
-    assert _folder_and_rules((rules, folder), None) == _folder_and_rules((folder,), rules) == (folder, rules)
-    assert _folder_and_rules((rules,), None) == (None, rules)
-    for paths, named in (((folder, rules), rules), ((folder, folder), None), ((rules, rules), None)):
+    assert _folders_and_rules((), None) == ([], None)
+    assert _folders_and_rules((rules, folder), None) == _folders_and_rules((folder,), rules) == ([folder], rules)
+    assert _folders_and_rules((rules,), None) == ([], rules)
+    for paths, named in (((folder, rules), rules), ((rules, rules), None)):
         with pytest.raises(UsageError):
-            _folder_and_rules(paths, named)
+            _folders_and_rules(paths, named)
 
 
 def test_rules_left_out_for_long_steps_are_named_first(tmp_path: Path) -> None:
@@ -323,7 +324,8 @@ def test_a_point_is_the_mean_of_its_minutes() -> None:
 def test_the_chart_describes_its_points(minutes: int, step: int) -> None:
     course = SaleTimeline()
     course.take(ordered(0, 60 * minutes, range(60, 60 * minutes, 120)))  # in every other minute
-    html = report(Rules(rules=()), RehearsalResult(), None, course, pace(0)).html()
+    source, done = RehearsalSource(iter(()), None, (0, 0)), Rehearsed(RehearsalResult(), course, IncidentRates(()))
+    html = report(Rules(rules=()), source, done, pace(0)).html()
     *_, drawn = re.findall(r'points="([^"]*)"', html)
     assert len(drawn.split()) == -(-minutes // step)
     assert ("each point the mean of 3 minutes" in html) == (step == 3)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.findings import Labels
+from alerts.rehearsal.bounds import bernoulli_bound_s, poisson_bound_s
 from alerts.rules.detect import HealthCheck
 from tests.bench.study import shop
-from tests.bench.study.bounds import bernoulli_bound_s, poisson_bound_s
 from tests.bench.study.faults import Fault, HealthFault, LateOrders, SourceLoss
 from tests.bench.study.journeys import NEVER, Journeys, Seconds, sold_out_orders
 from tests.bench.study.truth import SOON_S, IncidentSpec, ReportedAs

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.bench.study.bounds import poisson_interval
+from alerts.rehearsal.bounds import poisson_interval
 from tests.bench.study.judging import MONEY_WITHIN
 
 Line = Mapping[str, Any]

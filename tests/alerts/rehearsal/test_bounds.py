@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.bench.study.bounds import bernoulli_bound_s, poisson_bound_s, poisson_interval
+from alerts.rehearsal.bounds import bernoulli_bound_s, poisson_bound_s, poisson_interval
 
 
 def test_a_fall_of_a_fifth_at_1000_orders_a_minute_takes_40_s_by_counts_and_10_s_by_rates() -> None:

@@ -1,0 +1,69 @@
+"""Bounds of delays from the rates of a recording."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alerts.detection.series import WHOLE_SHOP
+from alerts.findings import Category
+from alerts.rehearsal.bounds import bernoulli_bound_s, poisson_bound_s
+from alerts.rehearsal.incident_rates import BEFORE_S, BoundFormula, IncidentRates
+from alerts.rehearsal.truth import ActualIncident
+from tests.alerts.dense_panes import DensePanes
+
+START_S = 1_762_776_000
+ONSET_S = START_S + 2 * BEFORE_S
+ORDERS = ActualIncident("conversion_drop", ONSET_S * 1000, (ONSET_S + 600) * 1000, size=0.2, stage="order")
+APP = ("channel", "app")
+OMS = ("source", "orders/oms-1")
+
+
+def seconds(start_s: int, end_s: int, of_app: int) -> DensePanes:
+    """Ten checkouts a second, eight orders of them; in the app, this many checkouts and no order."""
+    table = np.zeros((end_s - start_s, 3, 2), np.int32)
+    table[:, 0] = (10, 8)
+    table[:, 1, 0] = of_app
+    table[:, 2, 1] = 2
+    return DensePanes(start_s, [WHOLE_SHOP, APP, OMS], ("checkouts", "orders_created"), table)
+
+
+def rates(*incidents: ActualIncident) -> IncidentRates:
+    taken = IncidentRates(incidents)
+    taken.take(seconds(START_S, START_S + BEFORE_S, 9))  # too long before
+    taken.take(seconds(START_S + BEFORE_S, ONSET_S + 30, 5))
+    return taken
+
+
+def test_a_share_has_the_bound_of_trials() -> None:
+    bound = rates(ORDERS).bound(ORDERS)
+    assert bound is not None
+    assert bound.formula is BoundFormula.BERNOULLI
+    assert bound.seconds == pytest.approx(bernoulli_bound_s(10, 0.8, 0.64))
+
+
+def test_a_silent_producer_has_the_bound_of_counts() -> None:
+    facts = frozenset({("source", "oms-1"), ("topic", "orders")})
+    silent = replace(ORDERS, kind="producer_silent", facts=facts, category=Category.DATA, size=None, stage="")
+    bound = rates(silent).bound(silent)
+    assert bound is not None
+    assert bound.formula is BoundFormula.POISSON
+    assert bound.seconds == pytest.approx(poisson_bound_s(2, 0.0))
+
+
+@pytest.mark.parametrize(
+    "incident",
+    [
+        replace(ORDERS, facts=frozenset({APP})),
+        replace(ORDERS, facts=frozenset({("channel", "web")})),
+        replace(ORDERS, facts=frozenset({APP, ("region", "west")})),
+        replace(ORDERS, size=None),
+        replace(ORDERS, kind="gateway of a bank down"),
+        replace(ORDERS, start_ms=START_S * 1000),
+    ],
+    ids=["nothing counted", "no such series", "two dimensions", "size unknown", "kind unknown", "no time before"],
+)
+def test_without_a_rate_there_is_no_bound(incident: ActualIncident) -> None:
+    assert rates(incident).bound(incident) is None
