@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from alerts.findings import Severity
+from alerts.findings import FindingReason, Severity
 from alerts.notify.markup import Markup, one_line, truncated
 from alerts.shop import ShopInfo, chart_url, runbook_url
 from alerts.state.alert import AlertState, Status
@@ -99,7 +99,7 @@ def _facts(alert: AlertState, shop: ShopInfo, now_ms: int) -> Iterator[MessageFa
     elif alert.lost is not None:
         yield MessageFact("Lost", f"about {format_estimate(alert.lost, shop)}")
     yield MessageFact("Likely causes", describe_causes(finding))
-    yield MessageFact("Also explained by this", "; ".join(describe_explained(finding)))
+    yield MessageFact("Also explained by this", describe_explained(finding))
     if alert.log.continues is not None:
         yield MessageFact("Before", f"reported as {alert.log.continues}")
     yield MessageFact("Rule", str(alert.series))
@@ -112,10 +112,13 @@ def _facts(alert: AlertState, shop: ShopInfo, now_ms: int) -> Iterator[MessageFa
 def _resolved_summary(alert: AlertState, shop: ShopInfo) -> str:
     """Summarize a resolved alert: the value now and at worst. Duration and loss are separate facts."""
     finding = alert.finding
+    if finding.reason is FindingReason.SILENT:
+        return describe_numbers(finding, shop)
     now = "" if alert.now is None else describe_measured(finding, alert.now, shop)
     parts = [f"{now} now"] if now else []
-    if alert.worst is not None and alert.worst != alert.now and describe_measured(finding, alert.worst, shop):
-        parts.append(f"at worst {format_amount(alert.worst, finding.unit, shop)}")
+    worst = "" if alert.worst is None or alert.worst == alert.now else describe_measured(finding, alert.worst, shop)
+    if worst and alert.worst is not None:
+        parts.append(f"at worst {format_amount(alert.worst, finding.unit, shop) if now else worst}")
     if parts and (expected := describe_expected(finding, shop)):
         parts[-1] += f", expected {expected}"
     return "; ".join(parts) or "it is over"

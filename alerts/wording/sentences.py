@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from alerts.findings import Contributor, EventRate, ExpectedRange, Finding, FindingReason, Measure
 from alerts.shop import ShopInfo
 from alerts.wording.amounts import format_amount, format_count, format_estimate, format_money, format_ratio
-from alerts.wording.terms import describe_events, describe_labels, describe_segment, describe_value
+from alerts.wording.terms import WHOLE_SHOP, describe_events, describe_labels, describe_segment, describe_value
 from streams.model.kpis import UNITS
 from streams.panes.counters import Unit
 
@@ -94,16 +92,21 @@ def describe_causes(finding: Finding) -> str:
     """The likeliest causes, largest first; empty if the parts are unknown."""
     named = [part for part in finding.contributors if _effect(part) >= _MENTIONED][:MAX_CAUSES]
     causes = "; ".join(_cause(part, finding.measure) for part in named)
-    if named and not any(_is_prominent(part, finding) for part in named):
+    if named and not finding.series.labels and not any(_is_prominent(part, finding) for part in named):
         return f"spread evenly, no part changed more than the others; {causes}"
     return causes
 
 
-def describe_explained(finding: Finding) -> Iterator[str]:
-    """The alerts that the finding explains, such as `Payments fail (channel app)`."""
+def describe_explained(finding: Finding) -> str:
+    """The alerts that the finding explains, such as `Payments fail (channel app, channel web)`."""
+    segments: dict[str, list[str]] = {}
     for explained in finding.explains:
-        segment = describe_labels(explained.series.labels)
-        yield explained.title + (f" ({segment})" if segment else "")
+        whole = WHOLE_SHOP if finding.series.labels else ""
+        segments.setdefault(explained.title, []).append(describe_labels(explained.series.labels) or whole)
+    return "; ".join(
+        title + (f" ({', '.join(filter(None, of_title))})" if any(of_title) else "")
+        for title, of_title in segments.items()
+    )
 
 
 def _events(rate: EventRate, measure: Measure, shop: ShopInfo) -> str:
@@ -169,10 +172,9 @@ def _is_prominent(part: Contributor, finding: Finding) -> bool:
 
 
 def _cause(part: Contributor, measure: Measure | None) -> str:
-    share = f"{describe_labels(part.labels)}: {format_ratio(round(_effect(part), 2))} of the change"
+    effect = round(_effect(part), 2)
+    share = f"{describe_labels(part.labels)}: {'all' if effect >= 1 else format_ratio(effect)} of the change"
     if part.mix_effect > part.rate_effect:
         of = f" of {describe_events(measure.per)}" if measure is not None and measure.per else ""
         return f"{share}, by mix (its share{of} changed)"
-    if part.value is None or part.expected is None:
-        return f"{share}, by rate"
-    return f"{share}, by rate ({format_ratio(part.value)}, usually {format_ratio(part.expected)})"
+    return f"{share}, by rate"

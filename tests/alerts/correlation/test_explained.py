@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from alerts.correlation.explained import with_explained
-from alerts.findings import MAX_EXPLAINED, ExplainedSeries, FindingReason, Series
+from alerts.findings import MAX_EXPLAINED, Contributor, ExplainedSeries, FindingReason, Series
 from tests.alerts.builders import finding
 
 
@@ -24,6 +26,13 @@ def test_a_root_names_a_limited_number() -> None:
         for number in range(50)
     ]
     assert len(with_explained([root, *parts])[0].explains) == MAX_EXPLAINED
+
+
+def test_a_part_that_explains_its_whole_has_the_contributors_of_the_whole() -> None:
+    causes = (Contributor((("channel", "app"),), 0.9, 0.0, 0.01, 0.04),)
+    part = finding()
+    whole = replace(finding(reason=FindingReason.CHILD, labels={}, inhibited_by=part.series), contributors=causes)
+    assert with_explained([part, whole])[0].contributors == causes
 
 
 def test_a_root_without_a_finding_changes_nothing() -> None:
