@@ -22,6 +22,7 @@ from streams.local.demo.sale import CHANNEL, INCIDENT
 from streams.local.stack.plan import StackPlan
 from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig
+from tests.alerts.notify.notices import message as firing
 
 REDIS_URL = "redis://127.0.0.1:7001/0"
 START_MS = 1_762_776_000_000
@@ -60,10 +61,11 @@ async def test_notifications_are_shown_as_text(tmp_path: Path) -> None:
         file = read_receivers(Path(settings.alerts_receivers))
         async with Http((ipaddress.ip_network("127.0.0.1/32"),)) as http:
             (receiver,) = build_receivers(file, http).values()
-            for message in sample_messages("on-call", shop_info(settings), START_MS):
+            for message in (firing(), *sample_messages("on-call", shop_info(settings), START_MS)):
                 await receiver.notifier.send(message)
     assert all(line.startswith("on-call page │ ") for line in shown)
     assert any("FIRING" in line for line in shown)
+    assert any("NOTE" in line for line in shown)
     assert any("RESOLVED" in line for line in shown)
     (acknowledge,) = (line for line in shown if " alerts ack " in line)
     assert acknowledge.endswith(f" --redis-url {REDIS_URL}"), "as the demo's Redis is on a port of its own"
