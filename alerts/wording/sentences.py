@@ -103,7 +103,7 @@ def describe_causes(finding: Finding) -> str:
 
 
 def describe_explained(finding: Finding) -> str:
-    """The alerts that the finding explains, such as `Payments fail (channel app, channel web)`."""
+    """The alerts that the finding explains, such as `More payments fail (channel app, channel web)`."""
     segments: dict[str, list[str]] = {}
     for explained in finding.explains:
         whole = WHOLE_SHOP if finding.series.labels else ""
