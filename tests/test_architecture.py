@@ -28,6 +28,7 @@ PURE_FOLDERS = (
     "alerts/detection",
     "alerts/state",
     "alerts/correlation",
+    "alerts/wording",
     "streams/fold",
     "streams/panes",
     "streams/shipping",
