@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 import numpy as np
 
 from alerts.correlation.candidates import ActiveIncident
-from alerts.correlation.correlate import correlate, faulty_topics, unbreached_finding
+from alerts.correlation.correlate import correlate, faulty_topics, note_finding, unbreached_finding
 from alerts.correlation.explained import with_explained
 from alerts.detection import health, sequential, silence, stock, thresholds
 from alerts.detection.detector import Breach, Detector, Observation
@@ -63,23 +63,19 @@ def evaluate(
     row_of = {label: row for row, label in enumerate(inputs.panes.labels)}
     _add_revenue(memory, inputs.panes, row_of, steps)
     observation = Observation(
-        inputs,
-        row_of,
-        steps,
-        fine,
-        promoted_skus(inputs.promotions, at_ms, inputs.best_sellers),
-        memory.revenue,
-        _budgets(rules),
+        inputs, row_of, steps, fine, promoted_skus(inputs.promotions, at_ms), memory.revenue, _budgets(rules)
     )
     breaches_by_rule = _breaches(effective_rules, memory, observation, first=True)
     silent_topics = _silent_topics(rules, memory)
     faulty = faulty_topics(list(chain(*breaches_by_rule.values())), effective_rules, silent_topics)
     observation = replace(observation, unreliable_topics=frozenset({*faulty, *memory.correlation.topic_faults}))
     breaches_by_rule |= _breaches(effective_rules, memory, observation, first=False)
-    breaches = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name]]
+    found = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name]]
+    breaches, notes = ([breach for breach in found if breach.is_note is is_note] for is_note in (False, True))
     correlated = correlate(breaches, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
     _discard_explained(correlated.ended_incidents, memory, effective_rules)
     findings = correlated.findings
+    findings += [note_finding(effective_rules[note.rule].rule, note, at_ms) for note in notes]
     findings += _findings_of_watched(watched, findings, effective_rules, memory, at_ms)
     if steps:
         memory.evaluated_until_s = steps[-1][1]

@@ -24,8 +24,8 @@ class Condition(StrEnum):
     UNKNOWN = "unknown"
     """Not enough data: an alert neither starts nor resolves."""
     INHIBITED = "inhibited"
-    """Breached, but explained by another finding (`inhibited_by`): no notification is sent, and a firing alert does not
-    resolve."""
+    """Breached, but explained by another finding (`inhibited_by`), or without a loss: no notification is sent, and a
+    firing alert does not resolve."""
 
 
 class FindingReason(StrEnum):
@@ -55,6 +55,8 @@ class FindingReason(StrEnum):
     """unknown: there is no baseline yet."""
     TOO_FEW = "too_few"
     """unknown: fewer events than the rule's `least_sample`."""
+    NOTHING_LOST = "nothing_lost"
+    """inhibited: a ratio fell because there is more of what it is per, such as visits that do not buy; a note."""
     DATA_FAULT = "data_fault"
     """inhibited: a data fault explains the value and sends its own page."""
     PARENT = "parent"
@@ -81,7 +83,13 @@ CONDITION_BY_REASON: dict[FindingReason, Condition] = {
     ),
     **dict.fromkeys((FindingReason.NO_DATA, FindingReason.LEARNING, FindingReason.TOO_FEW), Condition.UNKNOWN),
     **dict.fromkeys(
-        (FindingReason.DATA_FAULT, FindingReason.PARENT, FindingReason.CHILD, FindingReason.SAME_INCIDENT),
+        (
+            FindingReason.NOTHING_LOST,
+            FindingReason.DATA_FAULT,
+            FindingReason.PARENT,
+            FindingReason.CHILD,
+            FindingReason.SAME_INCIDENT,
+        ),
         Condition.INHIBITED,
     ),
 }
@@ -250,7 +258,7 @@ class Finding:
     title: str
     """Short description of the problem, such as `Conversion dropped`."""
     summary: str = ""
-    """A sentence in place of the counts, without markup; empty: `alerts.wording` writes one from them."""
+    """A sentence in place of the numbers, without markup; empty: `alerts.wording` writes one from them."""
     runbook: str = ""
     """Address or path of the runbook; may be empty."""
     chart: Chart | None = None

@@ -36,7 +36,9 @@ from alerts.statistics.limits import WeeklyHistory
 from alerts.statistics.sequential import SequentialState
 from alerts.statistics.silence import SilenceState
 
-VERSION = 5
+VERSION = 6
+_COUNTER_MEMORIES = {"SequentialMemory", "RateMemory", "SilenceMemory", "QuietMemory"}
+"""Discarded from earlier versions, and learned again from the last hour."""
 RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | StockMemory | ThresholdMemory | HealthMemory
 
 
@@ -119,13 +121,25 @@ def to_bytes(memory: EvaluationMemory) -> bytes:
 
 
 def from_bytes(data: bytes) -> EvaluationMemory | None:
-    """Deserialize a memory of this version, 3 or 4; None if it is of another version or damaged."""
+    """Deserialize a memory of this version, 3, 4 or 5; None if it is of another version or damaged."""
     try:
         version, plain = msgspec.msgpack.decode(data)
-        memory = _from_plain(plain) if version in (3, 4, VERSION) else None
+        if version in (3, 4, 5):
+            plain = _without_counters(plain)
+        memory = _from_plain(plain) if version in (3, 4, 5, VERSION) else None
     except (msgspec.DecodeError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return memory if isinstance(memory, EvaluationMemory) else None
+
+
+def _without_counters(plain: Any) -> Any:
+    """A serialized memory without what was learned from counters."""
+    values = {_FORMER_FIELDS["Memory"].get(name, name): value for name, value in plain["v"].items()}
+    rules = [entry for entry in values["rules"]["v"] if entry[1]["~"] not in _COUNTER_MEMORIES]
+    names = [entry[0] for entry in rules]
+    values["rules"] = {"~": "dict", "v": rules}
+    values["signatures"] = {"~": "dict", "v": [entry for entry in values["signatures"]["v"] if entry[0] in names]}
+    return {"~": "EvaluationMemory", "v": values | {"evaluated_until_s": None, "revenue": _to_plain(RevenueRate())}}
 
 
 def _to_plain(value: Any) -> Any:

@@ -29,7 +29,7 @@ from alerts.correlation.candidates import (
     SeriesMemory,
     root_series,
 )
-from alerts.correlation.presentation import chart, measure_of
+from alerts.correlation.presentation import chart, explain_note, measure_of
 from alerts.detection.detector import Breach, RevenueRate
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP
@@ -51,6 +51,10 @@ INHIBIT_AFTER_FAULT_MS = 180_000
 """How long a data fault inhibits after its end."""
 INHIBIT_AFTER_ROOT_MS = 600_000
 """How long the root of an incident inhibits the incidents it causes, and can be succeeded, after its end."""
+CRITICAL_AFTER_MS = 60_000
+"""How long a partial loss must last before `critical_from` applies."""
+_TOTAL = 0.1
+"""Share of the expected value up to which everything is lost."""
 _TAKEOVER_LOSS_RATIO = 1.5
 """Loss of the whole shop, relative to that of a part, above which the whole becomes the root."""
 
@@ -367,7 +371,7 @@ def _finding(
     return Finding(
         series=case.series,
         reason=case.reason,
-        severity=_severity(case, predecessor, reported, revenue),
+        severity=_severity(case, predecessor, reported, revenue, as_of_ms),
         category=rule.category,
         as_of_ms=as_of_ms,
         since_ms=breach.since_ms,
@@ -393,14 +397,51 @@ def _finding(
     )
 
 
+def _is_established(breach: Breach, as_of_ms: int) -> bool:
+    """Whether a loss has lasted a minute, or is almost total."""
+    value, expected = breach.value, breach.expected
+    is_total = value is not None and expected is not None and value <= _TOTAL * expected
+    return is_total or breach.since_ms is None or as_of_ms - breach.since_ms >= CRITICAL_AFTER_MS
+
+
 def _severity(
-    case: Candidate, predecessor: Series | None, reported: Mapping[Series, Severity], revenue: RevenueRate
+    case: Candidate,
+    predecessor: Series | None,
+    reported: Mapping[Series, Severity],
+    revenue: RevenueRate,
+    as_of_ms: int,
 ) -> Severity:
     """The rule's severity, or critical by its loss; a reported incident never becomes less severe."""
-    breach = case.breach
-    severity = breach.severity or case.effective.severity_of_loss(breach.money_per_minute, revenue.gmv_per_minute)
+    breach, effective = case.breach, case.effective
+    by_loss = effective.severity_of_loss(breach.money_per_minute, revenue.gmv_per_minute)
+    if by_loss is Severity.CRITICAL and not _is_established(breach, as_of_ms):
+        by_loss = effective.severity
+    severity = breach.severity or by_loss
     before = (reported.get(series, severity) for series in (case.series, predecessor) if series is not None)
     return min(severity, *before, key=SEVERITY_ORDER.__getitem__)
+
+
+def note_finding(rule: Rule, breach: Breach, as_of_ms: int) -> Finding:
+    """Return the finding of a note, which is never notified."""
+    return Finding(
+        series=Series(breach.rule, breach.labels),
+        reason=FindingReason.NOTHING_LOST,
+        severity=Severity.INFO,
+        category=rule.category,
+        as_of_ms=as_of_ms,
+        since_ms=breach.since_ms,
+        unit=breach.unit,
+        value=breach.value,
+        expected=breach.expected,
+        interval=breach.interval,
+        measure=measure_of(rule.detect),
+        rate=breach.rate,
+        incident=rule.incident_key,
+        title=rule.title,
+        summary=explain_note(breach),
+        runbook=rule.runbook,
+        chart=chart(rule, breach, as_of_ms),
+    )
 
 
 def unbreached_finding(

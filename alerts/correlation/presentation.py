@@ -64,3 +64,10 @@ def _kpi(count: tuple[str, ...], per: tuple[str, ...]) -> str:
         if counters_of(kpi.name) == wanted:
             return kpi.name
     return count[0]
+
+
+def explain_note(breach: Breach) -> str:
+    """Why a note is no alert."""
+    if breach.is_tracking_loss:
+        return "the events that follow have not fallen; are clicks not recorded?"
+    return "nothing is lost, more visits do not buy; a crawler or a campaign?"

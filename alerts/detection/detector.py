@@ -74,6 +74,10 @@ class Breach:
     """Empty: the rule's."""
     numbers: str = ""
     """The measured facts in words; empty: from value and expected value."""
+    is_note: bool = False
+    """Whether nothing is lost: a ratio changed because there is more of what it is per. Never a page."""
+    is_tracking_loss: bool = False
+    """For a note: whether events went missing, and those that follow did not, so that only the recording failed."""
     contributors: tuple[Contributor, ...] = ()
     share: float | None = None
     """For data faults: the lost share of the topic's events, 0 to 1; None: unknown."""

@@ -17,16 +17,24 @@ from alerts.findings import SAME_INCIDENT_WITHIN_MS, EventRate, ExpectedRange, F
 from alerts.rules.detect import AnyDetector, Direction, SequentialDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from alerts.statistics.arrays import Bools, Floats, Ints, ratio
-from alerts.statistics.baseline import MinutePart
+from alerts.statistics.baseline import HOUR, MinutePart
 from alerts.statistics.sequential import (
+    Part,
     SequentialParameters,
     SequentialState,
     SequentialStep,
-    log_seconds_between_alarms,
+    false_alarms_per_day,
 )
 from streams.panes.counters import Unit
 
 evaluated_first = False
+_BROWSING = frozenset({"page_views", "product_views", "cart_adds"})
+_AROUND_OPENING_MS = 3_600_000
+"""So long before an opening, carts wait for it; so long after it, traffic is no reference."""
+_RETRIED = 0.75
+"""Assumed share of failures that are tried again. As the loss lasts, its own measure replaces it."""
+_YOUNG_S = 60.0
+"""Losses of a younger breach are measured since its start."""
 
 
 @dataclass(slots=True)
@@ -50,7 +58,8 @@ class SequentialMemory:
 def signature(rule: Rule) -> str:
     """Identify the counters, delay and direction."""
     detect = _config(rule.detect)
-    return f"sequential {','.join(detect.count)}|{','.join(detect.per)}|{detect.lag}|{detect.direction}"
+    counters = "|".join(",".join(names) for names in (detect.count, detect.per, detect.loss))
+    return f"sequential {counters}|{detect.lag}|{detect.direction}"
 
 
 def new_memory(rule: Rule) -> SequentialMemory:
@@ -61,8 +70,17 @@ def new_memory(rule: Rule) -> SequentialMemory:
 def sequential_parameters(detect: SequentialDetector) -> SequentialParameters:
     """The parameters of the test."""
     return SequentialParameters(
-        detect.direction is Direction.RISE, detect.least_effect, detect.least_sample, detect.least_baseline
+        detect.direction is Direction.RISE,
+        detect.least_effect,
+        detect.least_sample,
+        detect.least_baseline,
+        detect.loss_lag if _follows(detect) else 0.0,
     )
+
+
+def _follows(detect: SequentialDetector) -> bool:
+    """Whether the lost events are later ones than the counted."""
+    return bool(detect.loss) and detect.loss != detect.count
 
 
 def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Observation) -> None:
@@ -79,14 +97,35 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
     rows = series.rows(observation.row_of)
     is_parent = np.zeros(size, np.bool_)
     is_parent[0] = True
-    threshold = log_seconds_between_alarms(observation.budgets[rule.name], is_parent)
+    false_per_day = false_alarms_per_day(observation.budgets[rule.name], is_parent)
+    before, after = _around_opening(observation)
+    may_alarm = not (before and _follows(detect) and detect.direction is Direction.DROP)
+    needs_loss = not after or bool(_BROWSING & {*detect.count, *detect.per})
     parameters, is_frozen = sequential_parameters(detect), np.full(size, observation.is_frozen(rule))
     for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, observation.steps):
         count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
+        loss = panes.counts(detect.loss, rows, start_s, end_s) if _follows(detect) else None
         if start_s == observation.steps[0][0]:  # late events count when they arrive
-            for sums, names in ((count, detect.count), (per, detect.per), (gmv, ("gmv",))):
-                sums += panes.corrections(names, rows)
-        state.step(SequentialStep(end_s, end_s - start_s, count, per, gmv, is_frozen), parameters, threshold)
+            late = ((count, detect.count), (per, detect.per), (gmv, ("gmv",)), (loss, detect.loss))
+            for sums, names in late:
+                if sums is not None:
+                    sums += panes.corrections(names, rows)
+        step = SequentialStep(
+            end_s, end_s - start_s, count, per, gmv, is_frozen, loss, may_alarm=may_alarm, needs_loss=needs_loss
+        )
+        state.step(step, parameters, false_per_day)
+
+
+def _around_opening(observation: Observation) -> tuple[bool, bool]:
+    """Whether it is the hour (before, after) the start of a promotion or of one of its phases."""
+    at_ms, starts = observation.inputs.as_of_ms, set()
+    for promotion in observation.inputs.promotions.values():
+        starts |= {promotion.starts_at, *(phase.starts_at for phase in promotion.phases or ())}
+    waits = [start_ms - at_ms for start_ms in starts]
+    return (
+        any(0 < wait_ms <= _AROUND_OPENING_MS for wait_ms in waits),
+        any(-_AROUND_OPENING_MS <= wait_ms <= 0 for wait_ms in waits),
+    )
 
 
 def _coalesced_steps(
@@ -112,6 +151,9 @@ def breaches(memory: SequentialMemory, effective: EffectiveRule, observation: Ob
     rule, detect, revenue = effective.rule, _config(effective.detect), observation.revenue
     state = memory.state
     rise = detect.direction is Direction.RISE
+    for index in np.flatnonzero(state.note & memory.watched).tolist():
+        note = _breach(memory, rule, index, rise, revenue)
+        yield replace(note, is_note=True, is_tracking_loss=bool(state.tracking[index]))
     alarms = np.flatnonzero(state.alarm & memory.watched).tolist()
     if 0 not in alarms:
         memory.explaining_part = None
@@ -124,7 +166,7 @@ def breaches(memory: SequentialMemory, effective: EffectiveRule, observation: Ob
             )
             breach = replace(breach, contributors=contributors(parts), explained_by=memory.explaining_part)
         yield breach
-    if memory.explaining_part is not None and memory.places.of[memory.explaining_part] not in alarms:
+    if memory.explaining_part is not None and not state.alarm[memory.places.of[memory.explaining_part]]:
         since_ms = int(state.since_s[0]) * 1000
         child = _breach(memory, rule, memory.places.of[memory.explaining_part], rise, revenue)
         yield replace(child, since_ms=since_ms)
@@ -143,7 +185,7 @@ def counts(memory: SequentialMemory, effective: EffectiveRule) -> SeriesCounts:
     """Count the series; those with hardly any events are TOO_FEW."""
     detect = _config(effective.detect)
     waiting = memory.watched & ~memory.state.ready(sequential_parameters(detect))
-    few = int((waiting & (memory.state.baseline.slow[:, MinutePart.COUNT] < 1)).sum())
+    few = int((waiting & (memory.state.baseline.counted < 1)).sum())
     learning = int(waiting.sum()) - few
     return SeriesCounts(
         int(memory.watched.sum()) - learning - few,
@@ -154,7 +196,7 @@ def counts(memory: SequentialMemory, effective: EffectiveRule) -> SeriesCounts:
 
 def _lacks(memory: SequentialMemory, detect: SequentialDetector, waiting: Bools) -> str:
     """What the waiting series with most events lacks."""
-    counted = float(memory.state.baseline.slow[waiting, MinutePart.COUNT].max())
+    counted = float(memory.state.baseline.counted[waiting].max())
     missing = []
     if counted < detect.least_baseline:
         missing.append(f"{counted:,.0f} of {detect.least_baseline:,.0f} {' and '.join(detect.count)} in the baseline")
@@ -170,7 +212,7 @@ def status(memory: SequentialMemory, effective: EffectiveRule, series: Series) -
         return FindingReason.GONE, None
     value = None
     if index < len(memory.state.recent):
-        count, _, inputs = (float(x) for x in memory.state.recent[index])
+        count, inputs = (float(memory.state.recent[index, part]) for part in (Part.COUNT, Part.INPUT))
         value = count / inputs if inputs > 0 else None
     if index >= len(memory.watched) or not memory.watched[index]:
         return FindingReason.GONE, value
@@ -187,18 +229,11 @@ def _config(detect: AnyDetector) -> SequentialDetector:
 
 def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue: RevenueRate) -> Breach:
     state = memory.state
-    count, expected, inputs = state.seen_of(index)
+    seen = state.seen_of(index)
+    count, expected, inputs = (float(seen[part]) for part in (Part.COUNT, Part.USUAL, Part.INPUT))
     level, phi = float(state.level[index]), float(state.phi[index])
     spread = 2 * float(np.sqrt(phi * max(expected, 1.0))) / inputs if inputs > 0 else 0.0
-    change = count / expected if expected > 0 else 1.0
-    input_rate = float(state.inputs[index])
-    money = None
-    if rule.money is LossMethod.SHORTFALL:
-        money = 60 * float(state.baseline.gmv_per_input()[index]) * input_rate * max(0.0, 1 - change)
-    elif rule.money is LossMethod.EXCESS:
-        money = 60 * level * input_rate * max(0.0, change - 1) * revenue.aov
-    elif rule.money is LossMethod.ALL_OF_IT:
-        money = revenue.gmv_per_minute
+    money, lost = (None, None) if rule.money is None else _money(memory, rule, index, rise, revenue)
     label = memory.places.labels[index]
     return Breach(
         rule=rule.name,
@@ -209,10 +244,53 @@ def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenu
         value=count / inputs if inputs > 0 else None,
         expected=level,
         interval=ExpectedRange(max(0.0, level - spread), level + spread),
-        rate=_event_rate(count, expected, inputs, input_rate, spread),
+        rate=_event_rate(count, expected, inputs, float(state.inputs[index]), spread),
         since_ms=int(state.since_s[index]) * 1000,
         money_per_minute=None if money is None or not np.isfinite(money) else money,
+        money_lost=None if lost is None or not np.isfinite(lost) else lost,
     )
+
+
+def _money(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue: RevenueRate) -> tuple[float, float]:
+    """Revenue lost (a minute, since the start), minor units.
+
+    The lost events are those missing from the series' own trend, at most those that the ratio lacks; where the trend is
+    no reference, the latter.
+    """
+    if rule.money is LossMethod.ALL_OF_IT:
+        return revenue.gmv_per_minute, revenue.gmv_per_minute * _age_s(memory, index) / 60
+    state, detect = memory.state, _config(rule.detect)
+    since, seen = state.onset[index], state.seen_of(index)
+    sign = 1.0 if rise else -1.0
+    usual = max(float(seen[Part.USUAL]), 1e-9)
+    by_ratio = max(0.0, sign * (float(seen[Part.COUNT]) / usual - 1)) * float(state.level[index] * state.inputs[index])
+    lost_by_ratio = max(0.0, sign * float(since[Part.COUNT] - since[Part.USUAL]))
+    if rise and not detect.loss:
+        return 60 * by_ratio * revenue.aov, lost_by_ratio * revenue.aov
+    if rise:
+        by_ratio, lost_by_ratio = (x * _never_paid(seen) for x in (by_ratio, lost_by_ratio))
+    own, kept = state.own[index], state.baseline.kept[index, HOUR]
+    if not rise and kept[MinutePart.COUNT] > 0:  # lost events for each counted one
+        share = float(kept[MinutePart.LOSS] / kept[MinutePart.COUNT])
+        by_ratio, lost_by_ratio = by_ratio * share, lost_by_ratio * share
+    latest = since if _age_s(memory, index) < _YOUNG_S else state.lately[index]
+    rate = float(latest[Part.LOSS]) / max(float(latest[Part.SECONDS]), 1.0)
+    lacking = max(0.0, float(own[MinutePart.LOSS]) - rate)
+    lacked = max(0.0, float(own[MinutePart.LOSS] * since[Part.SECONDS] - since[Part.LOSS]))
+    if not rise and lacked == 0.0:  # an alarm without a fall of its own: traffic has risen
+        lacking, lacked = by_ratio, lost_by_ratio
+    gmv = float(state.baseline.gmv_per(MinutePart.LOSS)[index])
+    return 60 * gmv * min(lacking, by_ratio), gmv * min(lacked, lost_by_ratio)
+
+
+def _never_paid(seen: Floats) -> float:
+    """Share of failures after which no later attempt succeeds, if customers try again independently."""
+    failing = min(float(seen[Part.COUNT]) / max(float(seen[Part.INPUT]), 1e-9), 1.0)
+    return 1 - _RETRIED * (1 - failing) / (1 - _RETRIED * failing)
+
+
+def _age_s(memory: SequentialMemory, index: int) -> float:
+    return float(memory.state.onset[index, Part.SECONDS])
 
 
 def _event_rate(count: float, expected: float, inputs: float, input_rate: float, spread: float) -> EventRate | None:
@@ -236,15 +314,15 @@ def _dimension_breakdowns(memory: SequentialMemory, rule: Rule) -> Mapping[str, 
         indexes = [i for i, label in enumerate(memory.places.labels) if label[0] == scope and memory.watched[i]]
         if len(indexes) < 2:
             continue
-        slow, lately = state.baseline.slow[indexes], state.lately[indexes]
+        slow, lately = state.baseline.kept[indexes, HOUR], state.lately[indexes]
         breakdowns[scope] = DimensionBreakdown(
             labels=[memory.places.labels[i] for i in indexes],
             usual_share=_shares(slow[:, MinutePart.INPUT]),
-            share=_shares(lately[:, 2]),
+            share=_shares(lately[:, Part.INPUT]),
             usual_rate=ratio(slow[:, MinutePart.COUNT], slow[:, MinutePart.INPUT]),
-            rate=ratio(lately[:, 0], lately[:, 2]),
-            counted=lately[:, 0],
-            expected=lately[:, 1],
+            rate=ratio(lately[:, Part.COUNT], lately[:, Part.INPUT]),
+            counted=lately[:, Part.COUNT],
+            expected=lately[:, Part.USUAL],
         )
     return breakdowns
 

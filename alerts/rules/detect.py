@@ -225,18 +225,23 @@ class SequentialDetector(CounterDetector):
     least_effect: Share = 0.10
     """Smallest change to detect: none below it is sought, and none below half of it fires."""
     least_sample: Annotated[float, Field(ge=1)] = 30
-    """Minimum number of expected `count` events since the change."""
+    """Minimum number of counted or expected `count` events, whichever is more, since the change."""
     least_baseline: Annotated[float, Field(ge=1)] = 100
     """Minimum number of observed `count` events before the first test."""
     lag: Seconds = 0.0
     """Initial guess of the delay from `per` to `count` events."""
+    loss: CounterNames = ()
+    """Counters whose own fall shows a loss. For a drop: `count` if left out; without such a fall, the breach is a note,
+    and no page. For a rise: none if left out; they give the lost money."""
+    loss_lag: Seconds = 0.0
+    """Mean delay from `count` to `loss` events."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """This rule's weight in the false-alarm budget."""
 
     @property
     def values(self) -> frozenset[str]:
         """The counters, and those of `per`."""
-        return frozenset({*self.count, *self.per})
+        return frozenset({*self.count, *self.per, *self.loss})
 
     @model_validator(mode="after")
     def _effect_is_possible(self) -> Self:

@@ -1,122 +1,175 @@
-"""A sequential test, valid at any time: has the rate changed by at least the least effect?
+"""Evidence of a change: a scan of windows of many lengths, each against the dispersion learned for its length.
 
-Counts y are compared with their expectation mu. For each of a few sizes of change r (the true mean is r mu), the
-likelihood ratio of a step is L = r^y exp(-mu (r - 1)) by the Poisson distribution. A success rate is tested by the
-successes of a known number of trials.
+Counts Y of the last T seconds are compared with their expectation mu, for T = 1, 2, 4, … 512 s (window-limited scan:
+Lai, JRSS B 57, 1995). Windows slide by a quarter of their length.
 
-- **Shiryaev-Roberts**: R <- (R + dt) L, summed over the sizes with weights of sum 1. Without a change, R - t is a
-  martingale with mean 0 at any time, so the mean time until R first reaches A is at least A: with A in seconds, at most
-  one false alarm in A seconds on average (Roberts, Technometrics 8, 1966; Pollak, Annals of Statistics 13, 1985). If
-  the rate changed in the other direction, R falls and the same bound holds: R is an e-detector (Shin, Ramdas and
-  Rinaldo, New England Journal of Statistics in Data Science 2, 2024), and it restarts by itself.
-- **Delay**: after a change by r, log R grows by mu (r log r - r + 1) per second, so the mean delay is about log A over
-  this, close to the minimum of all tests with as few false alarms (Lorden, Annals of Mathematical Statistics 42, 1971).
-- **Estimated level**: for a level from a earlier counts, y is binomial given a + y, whatever the level is (Przyborowski
-  and Wilenski, Biometrika 31, 1940). The likelihood ratio since the change is then r^y ((a + mu) / (a + r mu))^(a + y),
-  less than with a known level; `unsure` is the difference.
-- **Over-dispersion**: for counts with phi times the variance of Poisson's, log L is divided by phi (quasi-likelihood:
-  McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 9). To second order in log r its mean is 1.
-- **Start of the change**: for each size, the time of the last minimum of the sum of log L (Page's CUSUM, Biometrika 41,
-  1954), which is the maximum-likelihood estimate.
+- **Evidence** is half the signed deviance over the dispersion: (Y log(Y / mu) - (Y - mu)) / phi for phi >= 1
+  (quasi-likelihood: McCullagh and Nelder, Generalized Linear Models, 2nd ed. 1989, chapter 9). For phi < 1, it is half
+  the deviance of the binomial of the same mean and variance, with p = 1 - phi: orders are a thinning of checkouts.
+- **Dispersion** phi_T is the mean of (Y - mu)^2 / mu over disjoint windows of T seconds, with a half-life of four
+  hours, from the side of the change only. It holds what is usual at that time scale: bursts, autocorrelation, smeared
+  lags, drift of the level. Few windows are shrunk towards the value of the next shorter T, extrapolated.
+- **Estimated level**: from `usual` counts, the variance of Y is larger by the factor 1 + mu / usual.
+- **Threshold**: P(evidence >= l) <= exp(-l) for each window by Chernoff's bound, and a day has 86400 / T disjoint
+  windows of T seconds; an evidence of log(86400 / T × lengths / false alarms a day) keeps the budget. Sliding windows
+  exceed more often, but Chernoff's bound is too high by more (Naus, JASA 77, 1982). This holds where the dispersion of
+  the last hours is that of the next, and its tail is not heavier than the model's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 
 from alerts.statistics.arrays import Bools, Floats, Ints, resized
 
-SIZES = 6
-_EVEN = np.full(SIZES, 1 / SIZES)
-_MOST, _LOG_MOST = 1e30, 69.0
+LENGTHS_S = np.exp2(np.arange(10))
+"""# [length]: seconds"""
+LENGTHS = len(LENGTHS_S)
+DAY_S = 86_400.0
+_MARKS = 5
+_HALF_LIFE_S = 4 * 3600.0
+_PRIOR_WINDOWS = 6.0
+_PRIOR_WANDER = 0.02
+"""Prior: a level that wanders by this share of itself within the longest window."""
+_CUT = 9.0
+"""Limit of a window's term, relative to the dispersion."""
+_LEAST_PHI = 0.12
+_LEAST_EXPECTED = 3.0
+"""Windows with fewer expected events say nothing about the dispersion."""
 
 
-@lru_cache(maxsize=64)
-def sizes_of(least_effect: float, *, rise: bool) -> Floats:
-    """The tested sizes r: from the least effect to a stop, or to ten times the least effect."""
-    steps = np.arange(SIZES) / (SIZES - 1)
-    most = 0.97
-    least = least_effect if rise else min(least_effect, most)
-    sizes: Floats = 1 + least * 10**steps if rise else 1 - least * (most / least) ** steps
-    sizes.flags.writeable = False
-    return sizes
-
-
-def information(r: float) -> float:
-    """Kullback-Leibler information per expected event if the true mean is r times it: r log r - r + 1."""
-    return r * float(np.log(r)) - r + 1 if r > 0 else 1.0
-
-
-def _table() -> Floats:
-    return np.zeros((0, SIZES))
+def half_deviance(y: Floats, mu: Floats, phi: Floats) -> Floats:
+    """Half the deviance of counts from their expectation, by the binomial or over-dispersed Poisson of variance
+    phi mu; the limit is that of the latter's support."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_ratio = np.where(y > 0, y * np.log(y / mu), 0.0)
+        poisson = (log_ratio - (y - mu)) / np.maximum(phi, 1.0)
+        trials = mu / np.maximum(1.0 - phi, 1e-3)
+        failures = np.maximum(trials - y, 0.0)
+        usual = np.maximum(trials - mu, 1e-12)
+        binomial = log_ratio + np.where(failures > 0, failures * np.log(failures / usual), 0.0)
+    result: Floats = np.where(mu > 0, np.where(phi < 0.999, binomial, poisson), 0.0)
+    return result
 
 
 @dataclass(slots=True)
 class Evidence:
-    """The evidence against "no change". Arrays are [series, size]."""
+    """The evidence against "no change". Parts are sums that the caller defines: part 0 is counted, part 1 expected."""
 
-    r: Floats = field(default_factory=_table)
-    """R, seconds."""
-    cusum: Floats = field(default_factory=_table)
-    """Sum of log L since its last minimum."""
-    since_s: Floats = field(default_factory=_table)
-    """When the CUSUM was last 0."""
-    seen: Floats = field(default_factory=_table)
-    """Counted since then."""
-    expected: Floats = field(default_factory=_table)
-    """Expected since then."""
+    sums: Floats
+    """# [series, part]: cumulative"""
+    marks: Floats
+    """# [series, length, mark, part]: `sums` at the marks"""
+    marks_s: Floats = field(default_factory=lambda: np.full((LENGTHS, _MARKS), -np.inf))
+    """# [length, mark]: when the marks were set; oldest first, after `next_mark`"""
+    from_s: Floats = field(default_factory=lambda: np.zeros(0))
+    """# [series]: start of its evidence"""
+    spread: Floats = field(default_factory=lambda: np.zeros((0, LENGTHS, 2)))
+    """# [series, length, (sum of the terms, number of windows)]: exponential sums"""
+    phi: Floats = field(default_factory=lambda: np.ones((0, LENGTHS)))
+    """# [series, length]: dispersion"""
+
+    @classmethod
+    def of(cls, parts: int) -> Evidence:
+        """Create empty evidence with this number of parts."""
+        return cls(np.zeros((0, parts)), np.zeros((0, LENGTHS, _MARKS, parts)))
 
     def fit(self, size: int) -> None:
         """Resize the arrays."""
-        self.r, self.cusum, self.since_s = resized(self.r, size), resized(self.cusum, size), resized(self.since_s, size)
-        self.seen, self.expected = resized(self.seen, size), resized(self.expected, size)
+        self.sums, self.marks = resized(self.sums, size), resized(self.marks, size)
+        self.from_s, self.spread, self.phi = (
+            resized(self.from_s, size),
+            resized(self.spread, size),
+            resized(self.phi, size, 1.0),
+        )
 
-    def step(
-        self, y: Floats, mu: Floats, *, sizes: Floats, phi: Floats, end_s: float, dt_s: float, weighs: Bools
-    ) -> None:
-        """Advance `dt_s` seconds up to `end_s`. Series without `weighs` are unchanged.
+    def step(self, parts: Floats, *, end_s: float, dt_s: float) -> None:
+        """Add the sums of `dt_s` seconds up to `end_s`."""
+        start_s = end_s - dt_s
+        due = self.marks_s.max(axis=1) <= start_s - LENGTHS_S / (_MARKS - 1) + 1e-9
+        for length in np.flatnonzero(due).tolist():
+            mark = int(self.marks_s[length].argmin())
+            self.marks[:, length, mark] = self.sums
+            self.marks_s[length, mark] = start_s
+        self.sums += parts
 
-        `sizes`: (series, size) or (size). A zero expectation is no evidence.
-        """
-        weight = weighs / phi
-        log_l = (y * weight)[:, None] * np.log(sizes) - (mu * weight)[:, None] * (sizes - 1)
-        weighing = weighs[:, None]
-        self.r += dt_s * weighing
-        self.r *= np.exp(np.minimum(log_l, _LOG_MOST))
-        np.minimum(self.r, _MOST, out=self.r)
-        restarts = (self.cusum <= 0) & weighing
-        np.copyto(self.since_s, end_s - dt_s, where=restarts)
-        np.copyto(self.seen, 0.0, where=restarts)
-        np.copyto(self.expected, 0.0, where=restarts)
-        np.maximum(self.cusum, 0.0, out=self.cusum)
-        self.cusum += log_l
-        self.seen += (y * weighs)[:, None]
-        self.expected += (mu * weighs)[:, None]
+    def window(self, length: int, end_s: float) -> tuple[Floats, float]:
+        """(sums, start) of the window of a length index: from the latest mark of at least its age, else the oldest."""
+        times = self.marks_s[length]
+        old = np.where(times <= end_s - LENGTHS_S[length], times, -np.inf)
+        mark = (
+            int(old.argmax()) if np.isfinite(old.max()) else int(np.where(np.isfinite(times), times, np.inf).argmin())
+        )
+        return self.sums - self.marks[:, length, mark], float(times[mark])
 
-    def reset(self, which: Bools) -> None:
-        """Reset series."""
-        for array in (self.r, self.cusum, self.seen, self.expected):
-            array[which] = 0.0
+    def windows(self, end_s: float, dt_s: float) -> list[int]:
+        """The length indexes that differ at steps of this length."""
+        lengths: list[int] = np.flatnonzero(dt_s / 2 < LENGTHS_S).tolist()
+        return lengths or [LENGTHS - 1]
 
-    def total(self) -> Floats:
-        """Log of R over all sizes, seconds: (series)."""
-        with np.errstate(divide="ignore"):
-            result: Floats = np.log(self.r @ _EVEN)
-        return result
+    def learn(self, sound: Bools, *, level: Floats, rise: bool, end_s: float, dt_s: float) -> None:
+        """Learn the dispersion where a disjoint window ends. `level`: counted for each event, at most 1 if thinned."""
+        for length in self.windows(end_s, dt_s):
+            length_s = LENGTHS_S[length]
+            if end_s // length_s == (end_s - dt_s) // length_s:
+                continue
+            sums, start_s = self.window(length, end_s)
+            if end_s - start_s < length_s:
+                continue
+            y, mu = sums[:, 0], sums[:, 1]
+            away = np.maximum(y - mu if rise else mu - y, 0.0)
+            known = sound & (mu >= _LEAST_EXPECTED) & (self.from_s <= start_s)
+            term = 2 * np.divide(away**2, mu, out=np.zeros_like(mu), where=known)
+            keep = 0.5 ** ((end_s - start_s) / _HALF_LIFE_S)
+            spread = self.spread[:, length]
+            spread *= np.where(known, keep, 1.0)[:, None]
+            spread[:, 0] += np.minimum(term, _CUT * self.phi[:, length]) * known
+            spread[:, 1] += known
+            self._refresh(length, mu, level)
 
-    def unsure(self, sizes: Floats, best: Ints, usual: Floats, phi: Floats) -> Floats:
-        """The part of the log evidence due to the uncertainty of a level from `usual` counts."""
-        at = (np.arange(len(best)), best)
-        y, mu, r = self.seen[at], self.expected[at], sizes[best]
-        known = -mu * (r - 1)
-        estimated = (usual + y) * np.log((usual + mu + 1e-9) / (usual + r * mu + 1e-9))
-        result: Floats = np.maximum(known - estimated, 0.0) / phi
-        return result
+    def _refresh(self, length: int, mu: Floats, level: Floats) -> None:
+        if length:
+            shorter = self.phi[:, length - 1]
+            prior = np.where(shorter > 1, 2 * shorter - 1, shorter)
+        else:
+            prior = np.ones(len(mu))
+        prior = np.minimum(prior, 1 + _PRIOR_WANDER**2 * np.maximum(mu, 0.0)) + (_PRIOR_WANDER / 2) ** 2 * mu
+        spread = self.spread[:, length]
+        learned = (spread[:, 0] + _PRIOR_WINDOWS * prior) / (spread[:, 1] + _PRIOR_WINDOWS)
+        self.phi[:, length] = np.maximum(learned, np.maximum(_LEAST_PHI, 1 - np.minimum(level, 1.0)))
 
-    def best(self) -> Ints:
-        """The size with the most evidence: (series)."""
-        result: Ints = self.cusum.argmax(axis=1)
-        return result
+    def log_evidence(self, length: int, usual: Floats, *, rise: bool, end_s: float) -> tuple[Floats, Floats, float]:
+        """(evidence of a change in the direction, sums, start) of the window of a length index; by series."""
+        sums, start_s = self.window(length, end_s)
+        y, mu = sums[:, 0], sums[:, 1]
+        phi = self.phi[:, length] * (1 + mu / np.maximum(usual, 1.0))
+        is_beyond = y > mu if rise else y < mu
+        result: Floats = np.where(is_beyond, half_deviance(y, mu, phi), 0.0)
+        return result, sums, start_s
+
+    def onset(self, which: Ints, *, rise: bool) -> tuple[Floats, Floats]:
+        """(start in seconds, sums since) of the change of these series: the window of most evidence."""
+        sums = self.sums[which, None, None] - self.marks[which]
+        y, mu = sums[..., 0], sums[..., 1]
+        known = np.isfinite(self.marks_s) & (self.marks_s >= self.from_s[which][:, None, None])
+        is_beyond = (y > mu if rise else y < mu) & known
+        scores = np.where(
+            is_beyond, half_deviance(y, mu, np.broadcast_to(self.phi[which][:, :, None], mu.shape)), -1.0
+        ).reshape(len(which), -1)
+        best = scores.argmax(axis=1)
+        rows = np.arange(len(which))
+        chosen = sums.reshape(len(which), -1, sums.shape[-1])[rows, best]
+        return self.marks_s.reshape(-1)[best], chosen
+
+    def reset(self, which: Bools, end_s: float) -> None:
+        """Start the evidence of series again."""
+        self.marks[which] = self.sums[which][:, None, None]
+        self.from_s[which] = end_s
+
+
+def log_threshold(false_per_day: Floats, length: int) -> Floats:
+    """The evidence that a window of a length index needs for this number of false alarms a day: (series)."""
+    result: Floats = np.log(DAY_S / LENGTHS_S[length] * LENGTHS / false_per_day)
+    return result

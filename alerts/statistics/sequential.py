@@ -1,22 +1,29 @@
-"""Sequential detection of rates: delays, baseline and evidence combined.
+"""Sequential detection of rates: delays, baseline, evidence and own trends combined.
 
-In each step, the expectation is the delayed `per` events (`delays`) times the usual level (`baseline`), both on the
-side without a breach, and `evidence` compares the counts with it. An alarm needs enough evidence for the false-alarm
-budget, the least sample, and an estimated change of at least the least effect. It ends when the latest counts are back
-within half of that. During an alarm, nothing is learnt.
+In each step, the expectation is the delayed `per` events (`delays`) times the reference level (`baseline`), both on the
+side without a breach, and `evidence` compares the counts with it. A breach needs enough evidence for the false-alarm
+budget, the least sample, and an estimated change of about the least effect.
+
+- **Note or alarm**: a ratio also falls where `per` rises: crowds, crawlers, campaigns. A breach of a drop is an alarm
+  only if `count` fell surely below its own trend, by more than `per` rose above its own, and further than `per` fell;
+  where orders come later than `count`, they must have begun to fall, too. Otherwise it is a note.
+- **End**: Page's CUSUM (Biometrika 41, 1954) of "the ratio is 1" against "at least half of the change, or the least
+  effect, persists", at a likelihood ratio of 1,000.
+- Nothing is learnt in an alarm. In a note, levels follow.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 
 from alerts.statistics.arrays import Bools, Floats, ratio, resized
-from alerts.statistics.baseline import MINUTE_S, Baseline, MinutePart
+from alerts.statistics.baseline import MINUTE_S, N_PARTS, Baseline, MinutePart
 from alerts.statistics.delays import BLOCK_S, PLACES, Chain, Lag, stages
-from alerts.statistics.evidence import Evidence, sizes_of
+from alerts.statistics.evidence import Evidence, log_threshold
 
 _RECENT_LEAST_S, _RECENT_MOST_S = 20.0, 1800.0
 _LATELY_S = 60.0
@@ -24,6 +31,35 @@ _LEARN_EVERY_S = 60
 NEW_NORMAL_S = 2 * 3600.0
 """An alarm ends after this time: the new level becomes the usual one."""
 _LEAST_SEEN = 0.9
+_LEAST_ESTIMATE = 0.8
+"""The estimated change must be this share of the least effect."""
+_LOG_ENDED = math.log(1000)
+_END_LENGTH = 6
+_SHORT_LENGTH = 3
+_LATEST_LENGTH = 7
+"""Length index of the latest window in which a long breach is compared with own trends: 128 s."""
+_LATEST_S = 150.0
+_FELL_SE = 2.0
+"""Standard errors below its own trend that a count has surely fallen by."""
+
+
+class Part(IntEnum):
+    """Sums of a time."""
+
+    COUNT = 0
+    EXPECTED = 1
+    """By the reference level, on the side without a breach."""
+    INPUT = 2
+    """Delayed `per` events."""
+    LOSS = 3
+    """Events of the `loss` counter."""
+    PER = 4
+    USUAL = 5
+    """Expected by the level of an hour."""
+    SECONDS = 6
+
+
+PARTS = len(Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +70,8 @@ class SequentialParameters:
     least_effect: float
     least_sample: float
     least_baseline: float
+    loss_lag_s: float = 0.0
+    """Mean delay from `count` to `loss` events; 0: they are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +85,12 @@ class SequentialStep:
     gmv: Floats
     frozen: Bools
     """Series with unreliable counters, which are neither tested nor learnt from."""
+    loss: Floats | None = None
+    """Events whose fall is a loss; None: `count`."""
+    may_alarm: bool = True
+    """False: breaches are notes."""
+    needs_loss: bool = True
+    """Whether a drop must show in own trends."""
 
 
 def _flags() -> Bools:
@@ -57,6 +101,10 @@ def _numbers() -> Floats:
     return np.zeros(0)
 
 
+def _sums() -> Floats:
+    return np.zeros((0, PARTS))
+
+
 @dataclass(slots=True)
 class SequentialState:
     """All series of one rule. Series 0 is the whole shop, from which the lag is learnt."""
@@ -64,28 +112,40 @@ class SequentialState:
     lag: Lag
     chain: Chain
     baseline: Baseline = field(default_factory=Baseline)
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: Evidence = field(default_factory=lambda: Evidence.of(PARTS))
     alarm: Bools = field(default_factory=_flags)
+    note: Bools = field(default_factory=_flags)
+    """Breaches without a loss."""
+    tracking: Bools = field(default_factory=_flags)
+    """Notes in which `count` fell surely, and the `loss` events that follow did not: events are not recorded."""
     since_s: Floats = field(default_factory=_numbers)
-    """Start of the change, for alarms."""
+    """Start of the change, for breaches."""
     alarm_s: Floats = field(default_factory=_numbers)
     """Start of the alarm."""
     renewed: Bools = field(default_factory=_flags)
     """Alarms ended in the last step by a new usual level."""
-    recent: Floats = field(default_factory=lambda: np.zeros((0, 3)))
-    """# [series, (counted, expected, delayed `per`)]: exponential sums over about the least sample"""
-    lately: Floats = field(default_factory=lambda: np.zeros((0, 3)))
-    """# [series, (counted, expected, delayed `per`)]: exponential sums over about a minute, for all series"""
-    onset: Floats = field(default_factory=lambda: np.zeros((0, 3)))
-    """# [series, (counted, expected, delayed `per`)]: since the estimated start of the change, for alarms"""
+    recent: Floats = field(default_factory=_sums)
+    """# [series, part]: exponential sums over about the least sample"""
+    lately: Floats = field(default_factory=_sums)
+    """# [series, part]: exponential sums over about a minute"""
+    onset: Floats = field(default_factory=_sums)
+    """# [series, part]: since the estimated start of the change, for breaches"""
+    recovery: Floats = field(default_factory=_numbers)
+    """CUSUM of the end of a breach."""
+    persists: Floats = field(default_factory=_numbers)
+    """The ratio that the end is tested against."""
     inputs: Floats = field(default_factory=_numbers)
     """# [series]: delayed `per` events per second, at the last step"""
     level: Floats = field(default_factory=_numbers)
-    """The usual level, 0 if unknown; this and the next two are copied from the baseline every minute."""
+    """The usual level, 0 if unknown; this and the next three are copied from the baseline every minute."""
     tested: Floats = field(default_factory=_numbers)
     """The reference level."""
-    phi: Floats = field(default_factory=_numbers)
-    """Dispersion, at least 1."""
+    estimated_from: Floats = field(default_factory=_numbers)
+    """Counted events that the reference level is estimated from."""
+    own: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
+    """# [series, part]: own trends, events per second"""
+    end_s: int = 0
+    """End of the last step."""
     block_outputs: Floats = field(default_factory=lambda: np.zeros(PLACES))
     """# [stage]: sums of the chain's outputs for the whole shop in the current block"""
     block_count: float = 0.0
@@ -102,129 +162,192 @@ class SequentialState:
             return
         for part in (self.chain, self.baseline, self.evidence):
             part.fit(size)
-        self.level, self.tested, self.phi = (
-            resized(self.level, size),
-            resized(self.tested, size),
-            resized(self.phi, size, 1),
-        )
-        self.alarm, self.renewed = resized(self.alarm, size, False), resized(self.renewed, size, False)
-        self.since_s, self.alarm_s = resized(self.since_s, size), resized(self.alarm_s, size)
-        self.recent, self.lately = resized(self.recent, size), resized(self.lately, size)
-        self.inputs, self.onset = resized(self.inputs, size), resized(self.onset, size)
+        for name in ("alarm", "note", "tracking", "renewed"):
+            setattr(self, name, resized(getattr(self, name), size, False))
+        for name in ("since_s", "alarm_s", "recent", "lately", "onset", "recovery", "inputs"):
+            setattr(self, name, resized(getattr(self, name), size))
+        for name in ("level", "tested", "estimated_from", "own"):
+            setattr(self, name, resized(getattr(self, name), size))
+        self.persists = resized(self.persists, size, 1.0)
 
-    def step(self, step: SequentialStep, terms: SequentialParameters, log_threshold: Floats) -> None:
-        """Advance one step. `log_threshold`: log of the seconds between false alarms, by series."""
+    @property
+    def phi(self) -> Floats:
+        """Dispersion of short windows."""
+        result: Floats = self.evidence.phi[:, _SHORT_LENGTH]
+        return result
+
+    def step(self, step: SequentialStep, terms: SequentialParameters, false_per_day: Floats) -> None:
+        """Advance one step. `false_per_day`: budget of each series."""
+        self.end_s = step.end_s
         outputs = self.chain.step(step.per / step.dt_s, step.dt_s)
         rate, uncertainty = self.lag.delayed(outputs)
         self.inputs = rate
-        inputs = rate * step.dt_s
-        self._follow(step, inputs, terms)
         known = self.ready(terms)
-        bounded_inputs = np.maximum(rate + uncertainty if terms.rise else rate - uncertainty, 0.0) * step.dt_s
-        mu = np.where(known, self.tested * bounded_inputs, 0.0)
-        weighs = known & ~step.frozen & ~self.alarm
-        sizes = sizes_of(terms.least_effect, rise=terms.rise)
-        self.evidence.step(step.count, mu, sizes=sizes, phi=self.phi, end_s=step.end_s, dt_s=step.dt_s, weighs=weighs)
-        self._raise(step, terms, log_threshold)
-        self._learn(step, terms, inputs, outputs)
+        bounded = np.maximum(rate + uncertainty if terms.rise else rate - uncertainty, 0.0)
+        sums = np.empty((len(rate), PARTS))
+        sums[:, Part.COUNT], sums[:, Part.INPUT] = step.count, rate * step.dt_s
+        sums[:, Part.EXPECTED] = np.where(known, self.tested * bounded * step.dt_s, 0.0)
+        sums[:, Part.LOSS], sums[:, Part.PER] = step.count if step.loss is None else step.loss, step.per
+        sums[:, Part.USUAL], sums[:, Part.SECONDS] = self.level * sums[:, Part.INPUT], step.dt_s
+        weighs = known & ~step.frozen
+        self._follow(step, sums, terms)
+        self.evidence.step(sums * weighs[:, None], end_s=step.end_s, dt_s=step.dt_s)
+        self._raise(step, terms, weighs, false_per_day)
+        self._escalate(step, terms)
+        self._learn(step, terms, sums, weighs, outputs)
 
     def ready(self, terms: SequentialParameters) -> Bools:
         """Series with a sufficient baseline and most of a lag observed."""
         seen = float(self.chain.known @ self.lag.weights)
-        result: Bools = (self.baseline.slow[:, MinutePart.COUNT] >= terms.least_baseline) & (seen >= _LEAST_SEEN)
+        result: Bools = (self.baseline.counted >= terms.least_baseline) & (seen >= _LEAST_SEEN)
         return result
 
     def lag_known_in_s(self) -> float:
         """Time until most of a lag is observed, to the minute; 0: it is."""
         return self.chain.known_in_s(self.lag.weights, _LEAST_SEEN)
 
-    def _follow(self, step: SequentialStep, inputs: Floats, terms: SequentialParameters) -> None:
-        """Update the recent sums, and end alarms."""
-        expected = self.level * inputs
+    def _follow(self, step: SequentialStep, sums: Floats, terms: SequentialParameters) -> None:
+        """Update the recent sums, and end breaches."""
         with np.errstate(divide="ignore", over="ignore"):
-            time_constant_s = 2 * terms.least_sample * step.dt_s / expected
+            time_constant_s = 2 * terms.least_sample * step.dt_s / sums[:, Part.USUAL]
         time_constant_s = np.clip(time_constant_s, _RECENT_LEAST_S, _RECENT_MOST_S)
         self.recent *= np.exp(-step.dt_s / time_constant_s)[:, None]
-        sums = np.empty_like(self.recent)
-        sums[:, 0], sums[:, 1], sums[:, 2] = step.count, expected, inputs
         self.recent += sums
-        self.onset += sums * self.alarm[:, None]
         self.lately *= math.exp(-step.dt_s / _LATELY_S)
         self.lately += sums
-        change = self.change()
-        half = terms.least_effect / 2
-        is_clear = change <= 1 + half if terms.rise else change >= 1 - half
-        ended = self.alarm & is_clear & ~step.frozen
+        breached = self.alarm | self.note
+        self.onset += sums * breached[:, None]
+        if not breached.any():
+            self.renewed[:] = False
+            return
+        y, mu, r = step.count, sums[:, Part.EXPECTED], self.persists
+        evidence = (mu * (r - 1) - y * np.log(r)) / self.evidence.phi[:, _END_LENGTH]
+        self.recovery = np.where(step.frozen, self.recovery, np.maximum(self.recovery + evidence, 0.0)) * breached
+        ended = breached & (self.recovery >= _LOG_ENDED)
         self.renewed = self.alarm & ~ended & (step.end_s - self.alarm_s >= NEW_NORMAL_S)
         ended |= self.renewed
         if not ended.any():
             return
-        self.baseline.accept(self.renewed, self.recent[:, 0], self.recent[:, 2])
+        self.baseline.accept(self.renewed, ratio(self.recent[:, Part.COUNT], self.recent[:, Part.INPUT]))
         self._refresh_levels(terms)
-        self.alarm &= ~ended
-        self.evidence.reset(ended)
+        self._clear(ended, step.end_s)
+
+    def _clear(self, which: Bools, end_s: float) -> None:
+        for flags in (self.alarm, self.note, self.tracking):
+            flags &= ~which
+        self.evidence.reset(which, end_s)
+        self.recovery[which] = 0.0
 
     def explain(self, which: Bools, from_s: float) -> None:
-        """Discard evidence of these series since a moment, because an ended incident explains it: tests restart, alarms
-        of that time end, and nothing is learnt from it. Earlier changes stay."""
-        best = self.evidence.since_s[np.arange(len(which)), self.evidence.best()]
-        explained = which & (np.where(self.alarm, self.since_s, best) >= from_s)
-        self.alarm &= ~explained
-        self.evidence.reset(explained)
+        """Discard evidence of these series since a moment, because an ended incident explains it: tests restart,
+        breaches of that time end, and nothing is learnt from it. Earlier changes stay."""
+        explained = which & ~((self.alarm | self.note) & (self.since_s < from_s))
+        self._clear(explained, self.end_s)
         self.baseline.drop_recent(explained)
         for sums in (self.recent, self.lately, self.onset):
             sums[explained] = 0.0
         if explained[:1].any():
             self.lag.forget_recent()
 
-    def seen_of(self, place: int) -> tuple[float, float, float]:
-        """(counted, expected, delayed `per`) for the size of the breach: the recent sums, or the sums since the start
-        of a younger alarm."""
+    def seen_of(self, place: int) -> Floats:
+        """The sums for the size of a breach: the recent ones, or those since the start of a younger breach."""
         since, latest = self.onset[place], self.recent[place]
-        is_young = self.alarm[place] and 0 < since[1] < latest[1]
-        count, expected, inputs = (since if is_young else latest).tolist()
-        return count, expected, inputs
+        is_young = (self.alarm[place] or self.note[place]) and 0 < since[Part.USUAL] < latest[Part.USUAL]
+        result: Floats = since if is_young else latest
+        return result
 
     def change(self) -> Floats:
         """Counted over expected recently; NaN if nothing is expected."""
-        return ratio(self.recent[:, 0], self.recent[:, 1])
+        return ratio(self.recent[:, Part.COUNT], self.recent[:, Part.USUAL])
 
-    def _raise(self, step: SequentialStep, terms: SequentialParameters, log_threshold: Floats) -> None:
-        evidence = self.evidence
-        total = evidence.total()
-        if not (total >= log_threshold).any():
+    def _raise(self, step: SequentialStep, terms: SequentialParameters, weighs: Bools, false_per_day: Floats) -> None:
+        evidence, least = self.evidence, _LEAST_ESTIMATE * terms.least_effect
+        raised = np.zeros(len(weighs), np.bool_)
+        may = weighs & ~self.alarm & ~self.note
+        for length in evidence.windows(step.end_s, step.dt_s):
+            found, sums, _ = evidence.log_evidence(length, self.estimated_from, rise=terms.rise, end_s=step.end_s)
+            enough = may & (found >= log_threshold(false_per_day, length))
+            if not enough.any():
+                continue
+            y, mu = sums[:, Part.COUNT], sums[:, Part.EXPECTED]
+            large = y >= mu * (1 + least) if terms.rise else y <= mu * (1 - least)
+            raised |= enough & large & (np.maximum(y, mu) >= terms.least_sample)
+        places = np.flatnonzero(raised)
+        if not len(places):
             return
-        sizes = evidence.best()
-        usual = self.baseline.slow[:, MinutePart.COUNT]
-        total -= evidence.unsure(sizes_of(terms.least_effect, rise=terms.rise), sizes, usual, self.phi)
-        enough = ~self.alarm & (total >= log_threshold)
-        best = (np.arange(len(enough)), sizes)
-        seen, expected = evidence.seen[best], evidence.expected[best]
-        effect = ratio(seen, expected) - 1
-        large = effect >= terms.least_effect if terms.rise else effect <= -terms.least_effect
-        raised = enough & large & (expected >= terms.least_sample)
-        self.alarm |= raised
-        self.since_s[raised] = evidence.since_s[best][raised]
-        self.alarm_s[raised] = step.end_s
-        inputs = np.divide(expected, self.tested, out=np.zeros_like(expected), where=self.tested > 0)
-        self.onset[raised] = np.stack((seen, inputs * self.level, inputs), axis=1)[raised]
-        self.baseline.drop_recent(raised)
-        if raised[:1].any():
+        since_s, sums = evidence.onset(places, rise=terms.rise)
+        self.note |= raised
+        self.since_s[places], self.onset[places] = since_s, sums
+        self.onset[places, Part.USUAL] = sums[:, Part.INPUT] * self.level[places]
+        change = sums[:, Part.COUNT] / np.maximum(sums[:, Part.EXPECTED], 1e-9)
+        half = np.maximum(terms.least_effect, np.abs(change - 1) / 2)
+        self.persists[places] = np.maximum(1 + half if terms.rise else 1 - half, 0.05)
+        self.recovery[places] = 0.0
+
+    def _escalate(self, step: SequentialStep, terms: SequentialParameters) -> None:
+        """Make alarms of the notes with a loss."""
+        if not self.note.any() or not step.may_alarm:
+            return
+        lost = self.note if terms.rise or not step.needs_loss else self.note & self._is_lost(step, terms)
+        alarmed = lost & ~step.frozen
+        if not alarmed.any():
+            return
+        self.alarm |= alarmed
+        self.note &= ~alarmed
+        self.tracking &= ~alarmed
+        self.alarm_s[alarmed] = step.end_s
+        self.baseline.drop_recent(alarmed)
+        if alarmed[:1].any():
             self.lag.forget_recent()
 
-    def _learn(self, step: SequentialStep, terms: SequentialParameters, inputs: Floats, outputs: Floats) -> None:
+    def _is_lost(self, step: SequentialStep, terms: SequentialParameters) -> Bools:
+        """Whether `count`, and what follows from it, fell by more than `per` rose."""
+        age_s = step.end_s - self.since_s
+        latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
+        window = np.where((age_s > _LATEST_S)[:, None], latest, self.onset)
+        seconds, fell = window[:, Part.SECONDS], 1 - terms.least_effect / 2
+        phi = np.maximum(self.evidence.phi[:, _END_LENGTH], 1.0)
+
+        def against_own(sums: Floats, part: Part, own: MinutePart) -> tuple[Floats, Bools]:
+            expected = self.own[:, own] * sums[:, Part.SECONDS]
+            standard_error = np.sqrt(phi * np.maximum(expected, 1.0))
+            change = np.nan_to_num(ratio(sums[:, part], expected), nan=1.0)
+            surely = sums[:, part] <= np.minimum(fell * expected, expected - _FELL_SE * standard_error)
+            return change, surely
+
+        count, count_fell = against_own(window, Part.COUNT, MinutePart.COUNT)
+        inputs, _ = against_own(window, Part.INPUT, MinutePart.INPUT)
+        per, _ = against_own(window, Part.PER, MinutePart.PER)
+        lost = count_fell & (count * inputs <= 1) & (per > count) & (seconds > 0)
+        if not terms.loss_lag_s:
+            return lost
+        latest, _ = self.evidence.window(_SHORT_LENGTH + 2, step.end_s)
+        window = np.where((age_s > latest[:, Part.SECONDS])[:, None], latest, self.onset)
+        follow, followed = against_own(window, Part.LOSS, MinutePart.LOSS)
+        has_followed = age_s >= 2 * terms.loss_lag_s
+        self.tracking = self.note & count_fell & has_followed & (follow > (1 + count) / 2) & (per <= 1)
+        return lost & followed
+
+    def _learn(
+        self, step: SequentialStep, terms: SequentialParameters, sums: Floats, weighs: Bools, outputs: Floats
+    ) -> None:
         sound = ~self.alarm & ~step.frozen
-        self.baseline.take(step.count * sound, inputs * sound, step.gmv * sound)
+        parts = np.empty((len(sound), N_PARTS))
+        parts[:, MinutePart.COUNT], parts[:, MinutePart.INPUT] = step.count, sums[:, Part.INPUT]
+        parts[:, MinutePart.GMV], parts[:, MinutePart.LOSS] = step.gmv, sums[:, Part.LOSS]
+        parts[:, MinutePart.PER], parts[:, MinutePart.SECONDS] = step.per, step.dt_s
+        self.baseline.take(parts * sound[:, None])
+        quiet = weighs & ~self.alarm & ~self.note
+        self.evidence.learn(quiet, level=self.level, rise=terms.rise, end_s=step.end_s, dt_s=step.dt_s)
         if sound[0]:
             self.block_count += float(step.count[0])
             self.block_outputs += outputs[0] * step.dt_s
         if step.end_s % BLOCK_S < step.dt_s:
-            self.baseline.end_block(self.level)
             if sound[0]:
                 self.lag.take(self.block_count, self.block_outputs)
             self.block_count, self.block_outputs = 0.0, np.zeros_like(self.block_outputs)
         if step.end_s % MINUTE_S < step.dt_s:
-            self.baseline.end_minute(self.level, sound, spreads=self.lag.learnt)
+            self.baseline.end_minute(sound)
             self._refresh_levels(terms)
         if step.end_s % _LEARN_EVERY_S < step.dt_s:
             self.lag.learn(float(self.phi[0]))
@@ -232,18 +355,18 @@ class SequentialState:
     def _refresh_levels(self, terms: SequentialParameters) -> None:
         """Copy the levels from the baseline."""
         self.level = np.nan_to_num(self.baseline.level())
-        self.tested = np.nan_to_num(self.baseline.bounded(rise=terms.rise))
-        self.phi = self.baseline.dispersion()
+        tested, self.estimated_from = self.baseline.reference(self.evidence.phi[:, _END_LENGTH], rise=terms.rise)
+        self.tested = np.nan_to_num(tested)
+        self.own = self.baseline.rates()
 
 
-DAY_S = 86_400.0
 PARENT_SHARE = 0.5
 _LEAST_CHILDREN = 10
 """Minimum assumed number of children of a rule, so that thresholds do not change as children appear."""
 
 
-def log_seconds_between_alarms(false_per_day: float, is_parent: Bools) -> Floats:
-    """Log of the mean seconds between false alarms of each series of a rule: (series).
+def false_alarms_per_day(per_day: float, is_parent: Bools) -> Floats:
+    """False alarms a day of each series of a rule: (series).
 
     The whole shop gets half of the rule's share, because it has most events; the children share the other half evenly.
     """
@@ -251,5 +374,5 @@ def log_seconds_between_alarms(false_per_day: float, is_parent: Bools) -> Floats
     has_children = not bool(is_parent.all())
     of_parent = PARENT_SHARE if has_children else 1.0
     of_child = (1 - PARENT_SHARE if is_parent.any() else 1.0) / children
-    result: Floats = np.log(DAY_S / (false_per_day * np.where(is_parent, of_parent, of_child)))
+    result: Floats = per_day * np.where(is_parent, of_parent, of_child)
     return result

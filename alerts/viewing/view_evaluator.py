@@ -78,6 +78,8 @@ class ViewEvaluator:
             memory = from_bytes(kept)
             if memory is None:
                 log.warning("evaluation memory has another version; learning from the last hour")
+            elif memory.evaluated_until_s is None:
+                log.info("evaluation memory has an earlier version; learning counters from the last hour")
             self._memory = memory or self._memory
         if not self._follows:
             self._follows = True
@@ -146,7 +148,7 @@ class ViewEvaluator:
             panes = panes.from_first()
         readings = self._facts(view, at_ms, seen)
         holes = view.state.incomplete
-        snapshot = await self._snapshots.take(view, at_ms, request.rules, panes, seen, readings, holes, request.watched)
+        snapshot = await self._snapshots.take(view, at_ms, request.rules, panes, seen, readings, holes)
         evaluation = self._judge(request.rules, snapshot, request.watched)
         ids = frozenset(promotion.promotion_id for promotion in running_promotions(view.promotions, seen.as_of_ms))
         return EvaluationRun(evaluation, ids)

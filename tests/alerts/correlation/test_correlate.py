@@ -21,6 +21,9 @@ SHOP = RevenueRate(seconds=60.0, gmv=1_000_000.0, paid=100.0)
 APP, WEB = ("channel", "app"), ("channel", "web")
 
 
+MINUTE_MS = 60_000
+
+
 def wrong(
     rule: str,
     label: ScopeValue = WHOLE_SHOP,
@@ -145,9 +148,9 @@ def test_a_whole_continues_the_page_of_its_part() -> None:
 
 def test_a_successor_continues_the_page_with_the_same_severity() -> None:
     memory = CorrelationMemory()
-    findings_of(wrong("order-drop", APP, money=500_000), memory=memory)
+    findings_of(wrong("order-drop", APP, money=500_000), memory=memory, at_ms=MINUTE_MS)
     for _ in range(2):
-        found = findings_of(wrong("order-drop"), memory=memory)
+        found = findings_of(wrong("order-drop"), memory=memory, at_ms=MINUTE_MS)
         assert str(found["order-drop"].continues) == 'order-drop{channel="app"}'
         assert found["order-drop"].severity is Severity.CRITICAL
 
@@ -287,7 +290,7 @@ def test_consequences_of_an_incident_are_inhibited() -> None:
 
 
 def test_a_large_loss_is_critical_and_listed_first() -> None:
-    found = findings_of(wrong("order-drop", APP, money=1_000), wrong("refund-surge", money=500_000))
+    found = findings_of(wrong("order-drop", APP, money=1_000), wrong("refund-surge", money=500_000), at_ms=MINUTE_MS)
     assert next(iter(found)) == "refund-surge"
     assert found["refund-surge"].severity is Severity.CRITICAL
     assert found['order-drop{channel="app"}'].severity is Severity.WARNING
@@ -295,8 +298,15 @@ def test_a_large_loss_is_critical_and_listed_first() -> None:
 
 def test_a_critical_alert_stays_critical() -> None:
     memory = CorrelationMemory()
-    findings_of(wrong("refund-surge", money=500_000), memory=memory)
-    assert findings_of(wrong("refund-surge", money=1_000), memory=memory)["refund-surge"].severity is Severity.CRITICAL
+    findings_of(wrong("refund-surge", money=500_000), memory=memory, at_ms=MINUTE_MS)
+    found = findings_of(wrong("refund-surge", money=1_000), memory=memory, at_ms=MINUTE_MS)
+    assert found["refund-surge"].severity is Severity.CRITICAL
+
+
+def test_a_partial_loss_is_critical_only_once_it_has_lasted_a_minute() -> None:
+    assert findings_of(wrong("refund-surge", money=500_000))["refund-surge"].severity is Severity.WARNING
+    total = replace(wrong("order-drop", money=500_000), value=0.0, expected=0.8)
+    assert findings_of(total)["order-drop"].severity is Severity.CRITICAL
 
 
 def test_an_ended_incident_is_reported_once_with_its_root_and_start() -> None:

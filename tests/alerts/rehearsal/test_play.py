@@ -106,4 +106,4 @@ def test_the_remains_of_a_stop_in_its_parts_are_no_second_page() -> None:
     )
     seen = snapshots(CountsSimulator(config, 40).panes(), every_s=2, seldom_until_s=warm_s - 120, promotions={})
     (page,) = play(load(default_text(), "default").rules, seen).pages
-    assert page.series.rule == "order-silence"
+    assert page.series.rule in ("order-drop", "order-silence")

@@ -8,10 +8,11 @@ import pytest
 from alerts.statistics.arrays import Floats
 from alerts.statistics.sequential import (
     NEW_NORMAL_S,
+    Part,
     SequentialParameters,
     SequentialState,
     SequentialStep,
-    log_seconds_between_alarms,
+    false_alarms_per_day,
 )
 
 DROP = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
@@ -32,7 +33,7 @@ def played(
     """The whole shop alone: (state, seconds of alarms, seconds of their ends)."""
     followed = SequentialState.of(40)
     followed.fit(1)
-    threshold = log_seconds_between_alarms(per_day, np.ones(1, np.bool_))
+    threshold = false_alarms_per_day(per_day, np.ones(1, np.bool_))
     began, ended, was = [], [], False
     for second in range(len(views)):
         one = np.ones(1)
@@ -74,7 +75,7 @@ def test_a_young_alarm_reports_the_change_since_its_start(kept: float) -> None:
         orders = orders_of(views, rng, share)
         _, (began, *_), _ = played(views, orders)
         followed, _, _ = played(views[:began], orders[:began])
-        counted, expected, inputs = followed.seen_of(0)
+        counted, expected, inputs = followed.seen_of(0)[[Part.COUNT, Part.USUAL, Part.INPUT]]
         estimated.append(counted / expected)
         before.append(float(followed.change()[0]))
         assert expected == pytest.approx(followed.level[0] * inputs, rel=0.01)
@@ -87,7 +88,7 @@ def test_a_long_alarm_reports_the_recent_change() -> None:
     views = even(rng, WARM_S + 600)
     kept = np.where(np.arange(len(views)) < WARM_S, 1.0, np.where(np.arange(len(views)) < WARM_S + 400, 0.2, 0.6))
     followed, began, ended = played(views, orders_of(views, rng, kept))
-    counted, expected, _ = followed.seen_of(0)
+    counted, expected = followed.seen_of(0)[[Part.COUNT, Part.USUAL]]
     assert (len(began), ended) == (1, [])
     assert counted / expected == pytest.approx(0.6, abs=0.1)
 
@@ -99,7 +100,7 @@ def explained_after(kept: Floats, at: int, from_s: float) -> tuple[SequentialSta
     orders = orders_of(views, rng, kept)
     followed, _, _ = played(views[:at], orders[:at])
     followed.explain(np.ones(1, np.bool_), from_s)
-    threshold, one, began = log_seconds_between_alarms(0.1, np.ones(1, np.bool_)), np.ones(1), []
+    threshold, one, began = false_alarms_per_day(0.1, np.ones(1, np.bool_)), np.ones(1), []
     for second in range(at, len(views)):
         was = bool(followed.alarm[0])
         step = SequentialStep(
@@ -178,7 +179,7 @@ def test_a_rise_of_failures_is_detected() -> None:
     rate = np.where(np.arange(len(tries)) < WARM_S, 0.07, 0.2)
     followed = SequentialState.of(0)
     followed.fit(1)
-    threshold = log_seconds_between_alarms(0.1, np.ones(1, np.bool_))
+    threshold = false_alarms_per_day(0.1, np.ones(1, np.bool_))
     began = 0
     for second, failed in enumerate(rng.binomial(17, rate).tolist()):
         one = np.ones(1)
