@@ -63,7 +63,13 @@ def evaluate(
     row_of = {label: row for row, label in enumerate(inputs.panes.labels)}
     _add_revenue(memory, inputs.panes, row_of, steps)
     observation = Observation(
-        inputs, row_of, steps, fine, promoted_skus(inputs.promotions, at_ms), memory.revenue, _budgets(rules)
+        inputs,
+        row_of,
+        steps,
+        fine,
+        promoted_skus(inputs.promotions, at_ms, inputs.best_sellers),
+        memory.revenue,
+        _budgets(rules),
     )
     breaches_by_rule = _breaches(effective_rules, memory, observation, first=True)
     silent_topics = _silent_topics(rules, memory)

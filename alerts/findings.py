@@ -258,7 +258,7 @@ class Finding:
     title: str
     """Short description of the problem, such as `Conversion dropped`."""
     summary: str = ""
-    """A sentence in place of the numbers, without markup; empty: `alerts.wording` writes one from them."""
+    """A sentence in place of the counts, without markup; empty: `alerts.wording` writes one from them."""
     runbook: str = ""
     """Address or path of the runbook; may be empty."""
     chart: Chart | None = None

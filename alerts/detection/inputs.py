@@ -65,6 +65,8 @@ class DetectionInputs:
     health_readings: tuple[HealthReading, ...] | None = ()
     """None: no reading is available."""
     promotions: Mapping[str, Promotion] = field(default_factory=dict)
+    best_sellers: frozenset[str] = frozenset()
+    """SKUs that stand for those of a promotion that lists none."""
     seen_ms: int | None = None
     """Time of the reading by the clock of the sale; None: the as-of."""
 

@@ -42,9 +42,17 @@ def running_promotions(promotions: Mapping[str, Promotion], at_ms: int) -> list[
     return [promotion for _, promotion in sorted(promotions.items()) if run_state(promotion, at_ms) is RunState.RUNNING]
 
 
-def promoted_skus(promotions: Mapping[str, Promotion], at_ms: int) -> frozenset[str]:
-    """The SKUs of the running promotions."""
-    return frozenset(sku for promotion in running_promotions(promotions, at_ms) for sku in promotion.skus or ())
+def promoted_skus(
+    promotions: Mapping[str, Promotion], at_ms: int, best_sellers: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """The SKUs of the running promotions; the best sellers for a promotion that lists none."""
+    listed = frozenset(sku for promotion in running_promotions(promotions, at_ms) for sku in promotion.skus or ())
+    return listed | best_sellers if promotes_all_skus(promotions, at_ms) else listed
+
+
+def promotes_all_skus(promotions: Mapping[str, Promotion], at_ms: int) -> bool:
+    """Whether a promotion without a list of SKUs is running."""
+    return any(not promotion.skus for promotion in running_promotions(promotions, at_ms))
 
 
 def is_met(when: PromotionCondition, promotions: Mapping[str, Promotion], at_ms: int) -> bool:

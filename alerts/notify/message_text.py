@@ -51,7 +51,7 @@ def message_text(notice: Notice, shop: ShopInfo) -> MessageText:
     if notice.kind is NoticeKind.RESOLVED:
         summary = _resolved_summary(alert, shop)
     else:
-        summary = alert.finding.summary or describe_numbers(alert.finding, shop)
+        summary = describe_numbers(alert.finding, shop)
     return MessageText(
         headline(notice),
         truncated(one_line(summary), _LONGEST),

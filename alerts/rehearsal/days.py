@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alerts.detection.inputs import DetectionInputs
@@ -13,7 +13,7 @@ from alerts.rehearsal.play import RehearsalResult, play
 from alerts.rehearsal.rehearsal import Rehearsal, SaleTimeline
 from alerts.rehearsal.score import DetectedIncident, Score, score
 from alerts.rehearsal.sources import RehearsalSource, recorded
-from alerts.rehearsal.truth import TRUTH
+from alerts.rehearsal.truth import TRUTH, ActualIncident
 from alerts.rules.detect import HealthCheckDetector, ThresholdDetector
 from alerts.rules.rule import Rules
 from consumers.errors import UsageError
@@ -91,10 +91,18 @@ def rehearse_source(
 def add_score(total: Score, rules: Rules, source: RehearsalSource, done: Rehearsed) -> list[DetectedIncident]:
     """Score a sale, with the bounds of its incidents."""
     plain = {rule.name for rule in rules.rules if isinstance(rule.detect, ThresholdDetector | HealthCheckDetector)}
-    detected = score(total, done.played, () if source.truth is None else source.truth.incidents, plain)
-    for incident in detected:
-        incident.bound = done.rates.bound(incident.happened)
+    incidents = () if source.truth is None else source.truth.incidents
+    detected = score(total, done.played, [_priced(incident, done.rates) for incident in incidents], plain)
+    for incident, stated in zip(detected, incidents, strict=True):
+        incident.bound = done.rates.bound(stated)
     return detected
+
+
+def _priced(incident: ActualIncident, rates: IncidentRates) -> ActualIncident:
+    """The incident with its loss: as stated, or else from the rates before it."""
+    if incident.lost_per_minute is not None:
+        return incident
+    return replace(incident, lost_per_minute=rates.lost_per_minute(incident))
 
 
 def rehearse_day(

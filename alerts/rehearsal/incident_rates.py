@@ -1,4 +1,4 @@
-"""The least mean delay of any detection of an incident, from the rates that its own recording has just before it."""
+"""The least mean delay of any detection of an incident, and what it costs, from its own recording just before it."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ class _Effect:
     rises: bool = False
     size: float | None = None
     """The size of kinds that have only one."""
+    loses_orders: bool = True
+    """Whether this share of the series' GMV is lost."""
 
 
 _STAGES: Mapping[str, _Effect] = {
@@ -50,15 +52,26 @@ _STAGES: Mapping[str, _Effect] = {
     "checkout": _Effect(("checkouts",), ("cart_adds",)),
     "cart": _Effect(("cart_adds",), ("product_views",)),
 }
+_CLICKS = ("page_views", "product_views")
 _EFFECTS: Mapping[str, _Effect] = {
     "payment_failures": _Effect(("payments_failed",), ("payments_failed", "orders_paid"), rises=True),
     "order_stop": _Effect(("orders_created",), ("checkouts",), size=1.0),
-    "click_stop": _Effect(("page_views", "product_views")),
-    "producer_silent": _Effect(tuple(COUNTER_IDS), size=1.0),
+    "click_stop": _Effect(_CLICKS, loses_orders=False),
+    "producer_silent": _Effect(tuple(COUNTER_IDS), size=1.0, loses_orders=False),
     "refund_surge": _Effect(("orders_refunded",), ("orders_paid",), rises=True),
-    "traffic_drop": _Effect(("page_views", "product_views")),
+    "traffic_drop": _Effect(_CLICKS),
 }
 """# kind of simulated incident; the others have no rate"""
+
+
+@dataclass(slots=True)
+class _Before:
+    """Sums of a series in the time before an incident."""
+
+    seconds: int = 0
+    count: float = 0.0
+    per: float = 0.0
+    gmv: float = 0.0
 
 
 @dataclass(slots=True)
@@ -66,8 +79,7 @@ class IncidentRates:
     """Counts before each incident. `take` every range of panes of the sale, in order."""
 
     incidents: Sequence[ActualIncident]
-    _sums: dict[ActualIncident, tuple[float, float, int]] = field(default_factory=dict)
-    """# incident: (counted, events that they are a share of, seconds)"""
+    _sums: dict[ActualIncident, _Before] = field(default_factory=dict)
 
     def take(self, panes: Panes) -> None:
         """Add a range."""
@@ -78,27 +90,29 @@ class IncidentRates:
             if effect is None or label is None or label not in panes.labels or end_s <= start_s:
                 continue
             row = np.array([list(panes.labels).index(label)])
-            count, per = (
-                float(panes.counts(names, row, start_s, end_s)[0]) if names else 0.0
-                for names in (effect.count, effect.per)
-            )
-            before = self._sums.get(incident, (0.0, 0.0, 0))
-            self._sums[incident] = before[0] + count, before[1] + per, before[2] + end_s - start_s
+            before = self._sums.setdefault(incident, _Before())
+            before.seconds += end_s - start_s
+            before.count += float(panes.counts(effect.count, row, start_s, end_s)[0])
+            before.per += float(panes.counts(effect.per, row, start_s, end_s)[0])
+            before.gmv += float(panes.counts(("gmv",), row, start_s, end_s)[0])
 
     def bound(self, incident: ActualIncident) -> DelayBound | None:
         """The bound of an incident; None: its rate, size or series is unknown."""
-        effect, (count, per, seconds) = _effect(incident), self._sums.get(incident, (0.0, 0.0, 0))
-        size = None if effect is None else effect.size or incident.size
-        if effect is None or size is None or not count:
+        effect, before, size = _effect(incident), self._sums.get(incident), _size(incident)
+        if effect is None or before is None or size is None or not before.count:
             return None
-        size = min(size, 1.0)
-        if not effect.per:
-            return DelayBound(poisson_bound_s(count / seconds, 1 - size), BoundFormula.POISSON)
-        if count >= per:  # not a share: some orders have no checkout
-            return DelayBound(poisson_bound_s(count / seconds, 1 - size), BoundFormula.POISSON)
-        share = count / per
-        after = min(share + (1 - share) * size, 1.0) if effect.rises else share * (1 - size)
-        return DelayBound(bernoulli_bound_s(per / seconds, share, after), BoundFormula.BERNOULLI)
+        if before.count >= before.per:  # no share, or some orders have no checkout
+            return DelayBound(poisson_bound_s(before.count / before.seconds, 1 - size), BoundFormula.POISSON)
+        share = before.count / before.per
+        after = share + (1 - share) * size if effect.rises else share * (1 - size)
+        return DelayBound(bernoulli_bound_s(before.per / before.seconds, share, after), BoundFormula.BERNOULLI)
+
+    def lost_per_minute(self, incident: ActualIncident) -> float | None:
+        """GMV that it costs, minor units: its size times that of its series before; None: unknown, or none is lost."""
+        effect, before, size = _effect(incident), self._sums.get(incident), _size(incident)
+        if effect is None or before is None or size is None or not effect.loses_orders:
+            return None
+        return 60 * before.gmv / before.seconds * size
 
 
 def series_label(incident: ActualIncident) -> ScopeValue | None:
@@ -111,6 +125,12 @@ def series_label(incident: ActualIncident) -> ScopeValue | None:
         return None
     ((name, value),) = facts.items()
     return (name, f"{topic}/{value}") if name == "source" else (name, value)
+
+
+def _size(incident: ActualIncident) -> float | None:
+    effect = _effect(incident)
+    size = incident.size if effect is None or effect.size is None else effect.size
+    return None if size is None else min(size, 1.0)
 
 
 def _effect(incident: ActualIncident) -> _Effect | None:

@@ -89,7 +89,7 @@ class Rule(StrictModel):
     different times. With `0s` it continues the page at once: for a forecast that has come true."""
     for_each: tuple[RuleScope, ...] = (RuleScope.ALL,)
     promoted: bool = False
-    """In scope `sku`: only SKUs of running promotions."""
+    """In scope `sku`: only SKUs of running promotions; for a promotion that lists none, its 50 best sellers."""
     values: tuple[str, ...] = ()
     """Only these values of the scopes; empty: all."""
     detect: Detect

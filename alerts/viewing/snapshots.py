@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from alerts.detection.inputs import DetectionInputs, HealthReading, Table, TableQuery, table_queries
 from alerts.detection.panes import CellPanes
+from alerts.findings import Series
 from alerts.rules.detect import ReferencePeriod
 from alerts.rules.rule import Rules, RuleScope
 from alerts.viewing.arrivals import ArrivalReader, span_to_read
 from alerts.viewing.horizon import Horizon
 from alerts.viewing.lateness import RecentLateness
 from alerts.viewing.seconds import SelectedRows, select_rows
-from alerts.viewing.tables import NO_TABLE, TableReader, is_free_of_losses, reference_questions, wants_all_skus
+from alerts.viewing.tables import (
+    NO_TABLE,
+    SkuSelection,
+    TableReader,
+    is_free_of_losses,
+    reference_questions,
+    wants_all_skus,
+)
 from consumers.topics import Partition
 from streams.model import promotions
 from streams.model.windows import Span, Window
@@ -53,6 +62,8 @@ class InputReader:
         self._arrivals = ArrivalReader()
         self._lateness = RecentLateness()
         self._cache: dict[TableQuery, _CachedTables] = {}
+        self._best: frozenset[str] = frozenset()
+        self._best_until_s = 0.0
 
     async def seconds(self, view: RollingView, rules: Rules, span: Span) -> CellPanes:
         """The panes of a range. Raises NotAnswerableError if they are no longer retained."""
@@ -76,17 +87,25 @@ class InputReader:
         seen: Horizon,
         facts: Collection[HealthReading],
         holes_ms: Mapping[Partition, int],
+        watched: Collection[Series] = (),
     ) -> DetectionInputs:
-        """All inputs of the rules. Raises NotReadyError while there is no as-of."""
+        """All inputs of the rules. Raises NotReadyError while there is no as-of.
+
+        A SKU of a `watched` series stays among the best sellers, also when it is sold out.
+        """
         now: dict[tuple[Window, RuleScope], Table] = {}
         past: dict[tuple[Window, RuleScope, ReferencePeriod], tuple[Table, ...]] = {}
-        all_skus = wants_all_skus(rules)
+        best_sellers: frozenset[str] = frozenset()
+        if any(rule.enabled and rule.promoted for rule in rules.rules):
+            best_sellers = await self._best_sellers(view, at_ms, seen.as_of_ms)
+        best_sellers |= {value for series in watched for name, value in series.labels if name == RuleScope.SKU}
+        skus = SkuSelection(wants_all_skus(rules), best_sellers)
         queries = table_queries(rules)
         for query in sorted(queries, key=str):
             if query.scope is RuleScope.SOURCE:
                 continue  # producers exist only as seconds
             if query.against is None:
-                table = await self._answer(view, at_ms, seen.as_of_ms, query, all_skus)
+                table = await self._answer(view, at_ms, seen.as_of_ms, query, skus)
                 now[query.window, query.scope] = table
             else:
                 past[query.window, query.scope, query.against] = await self._past(
@@ -94,14 +113,32 @@ class InputReader:
                 )
         self._cache = {query: cached for query, cached in self._cache.items() if query in queries}
         return DetectionInputs(
-            seen.as_of_ms, panes, now, past, (*facts, *self._lateness.readings()), view.promotions, at_ms
+            seen.as_of_ms,
+            panes,
+            now,
+            past,
+            (*facts, *self._lateness.readings()),
+            view.promotions,
+            best_sellers,
+            at_ms,
         )
 
-    async def _answer(self, view: RollingView, at_ms: int, as_of_ms: int, query: TableQuery, all_skus: bool) -> Table:
+    async def _best_sellers(self, view: RollingView, at_ms: int, as_of_ms: int) -> frozenset[str]:
+        began_s = self._clock()
+        if began_s >= self._best_until_s:
+            with contextlib.suppress(NotAnswerableError):
+                self._best = await self._tables.best_sellers(view, at_ms, as_of_ms)
+            ended_s = self._clock()
+            self._best_until_s = ended_s + max(_PAST_S, _SHARE * (ended_s - began_s))
+        return self._best
+
+    async def _answer(
+        self, view: RollingView, at_ms: int, as_of_ms: int, query: TableQuery, skus: SkuSelection
+    ) -> Table:
         cached, began_s = self._cache.get(query), self._clock()
         if cached is None or began_s >= cached.until_s:
             try:
-                table = await self._tables.now(view, at_ms, as_of_ms, query, all_skus=all_skus)
+                table = await self._tables.now(view, at_ms, as_of_ms, query, skus)
             except NotAnswerableError:
                 table = NO_TABLE
             quick = query.scope is RuleScope.SKU or query.window in (Window.M1, Window.M5)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from alerts.detection.inputs import Table, TableQuery
-from alerts.detection.schedule import promoted_skus, running_promotions
+from alerts.detection.schedule import promoted_skus, promotes_all_skus, running_promotions
 from alerts.rules.detect import ReferencePeriod, StockDetector, ThresholdDetector
 from alerts.rules.rule import Rules, RuleScope
 from alerts.rules.values import MIN_DUE_ORDERS, NON_KPI_VALUES
@@ -32,9 +32,21 @@ from streams.view.shipping_report import expected_breaches, orders_due
 HOURS_AHEAD = 12
 DAY_H = 24
 MAX_SKUS = 5000
+BEST_SELLERS = 50
+"""Number of SKUs that are watched for a promotion that lists none."""
 NO_TABLE = Table((), {})
 _BREACHES, _BREACH_RATE, _DUE = "expected_breaches", "expected_breach_rate", "orders_due"
 _PROBABILITIES = {f"target_probability.{tier}" for tier in TARGET_TIERS}
+
+
+@dataclass(frozen=True, slots=True)
+class SkuSelection:
+    """The SKUs to read, in addition to those that promotions list and the oversold ones."""
+
+    all_skus: bool = False
+    """Include the best-selling SKUs outside promotions."""
+    best_sellers: frozenset[str] = frozenset()
+    """Watched for promotions that list none."""
 
 
 class TableReader:
@@ -43,14 +55,26 @@ class TableReader:
     def __init__(self, forecasts: Forecasts, overdue_after_h: float) -> None:
         self._forecasts, self._overdue_after_h = forecasts, overdue_after_h
 
-    async def now(self, view: RollingView, at_ms: int, as_of_ms: int, ask: TableQuery, *, all_skus: bool) -> Table:
-        """The current numbers. `all_skus` includes the best-selling SKUs outside promotions.
+    async def best_sellers(self, view: RollingView, at_ms: int, as_of_ms: int) -> frozenset[str]:
+        """The SKUs with the largest GMV of the last hour, while a promotion that lists no SKUs is running.
+
+        Raises NotReadyError, NotAnswerableError.
+        """
+        if not promotes_all_skus(view.promotions, as_of_ms):
+            return frozenset()
+        top = await view.top(
+            KpiQuery(Window.H1, Scope.SKU, only=frozenset({"gmv"})), at_ms, by="gmv", limit=BEST_SELLERS
+        )
+        return frozenset(item.value for item in top.answer.items if item.values["gmv"])
+
+    async def now(self, view: RollingView, at_ms: int, as_of_ms: int, ask: TableQuery, skus: SkuSelection) -> Table:
+        """The current numbers.
 
         Raises NotReadyError, NotAnswerableError.
         """
         question = _question(ask)
         if ask.scope is RuleScope.SKU:
-            names = await _skus(view, at_ms, question if all_skus else None)
+            names = await _skus(view, at_ms, skus, question)
             items = (await view.several(question, names, at_ms)).items
         elif ask.scope is RuleScope.ALL:
             items = (await view.one(question, "", at_ms)).items
@@ -147,13 +171,13 @@ async def _due(
     return {_DUE: [*map(float, await orders_due(view, question, [item.value for item in items], at_ms))]}
 
 
-async def _skus(view: RollingView, at_ms: int, best: KpiQuery | None) -> list[str]:
+async def _skus(view: RollingView, at_ms: int, skus: SkuSelection, query: KpiQuery) -> list[str]:
     """SKUs to query: promoted, oversold, and the best-selling."""
     as_of_ms = view.resolve_as_of_ms(None, at_ms)
-    names = sorted(promoted_skus(view.promotions, as_of_ms))[:MAX_SKUS]
+    names = sorted(promoted_skus(view.promotions, as_of_ms, skus.best_sellers))[:MAX_SKUS]
     names += await view.stock_at(as_of_ms, at_ms, _oversold)
-    if best is not None:
-        unfiltered = replace(best, only=frozenset())
+    if skus.all_skus:
+        unfiltered = replace(query, only=frozenset())
         names += [item.value for item in (await view.every(unfiltered, at_ms)).items]
     return list(dict.fromkeys(names))
 

@@ -148,7 +148,7 @@ class ViewEvaluator:
             panes = panes.from_first()
         readings = self._facts(view, at_ms, seen)
         holes = view.state.incomplete
-        snapshot = await self._snapshots.take(view, at_ms, request.rules, panes, seen, readings, holes)
+        snapshot = await self._snapshots.take(view, at_ms, request.rules, panes, seen, readings, holes, request.watched)
         evaluation = self._judge(request.rules, snapshot, request.watched)
         ids = frozenset(promotion.promotion_id for promotion in running_promotions(view.promotions, seen.as_of_ms))
         return EvaluationRun(evaluation, ids)

@@ -24,13 +24,18 @@ _LEAST_IN_PERIOD = 10.0
 
 def sentence(finding: Finding, shop: ShopInfo) -> str:
     """One sentence: the problem, the segment, and what was counted and expected."""
-    segment, numbers = describe_segment(finding), finding.summary or describe_numbers(finding, shop)
+    segment, numbers = describe_segment(finding), describe_numbers(finding, shop)
     problem = (finding.title or finding.series.rule) + (f" ({segment})" if segment else "")
     return f"{problem}: {numbers}" if numbers else problem
 
 
 def describe_numbers(finding: Finding, shop: ShopInfo) -> str:
-    """What was counted and expected, with its band; empty if the title has all of it."""
+    """What was counted and expected, with its band; empty if the title has all of it.
+
+    A finding with a sentence of its own, such as a note, has that, after its ratio.
+    """
+    if finding.summary:
+        return "; ".join(part for part in (_ratio(finding, shop), finding.summary) if part)
     if finding.reason is FindingReason.SILENT:
         events = describe_events(finding.measure.count) if finding.measure else "events"
         expected = "" if not finding.expected else f", about {format_count(round(finding.expected))} expected"
@@ -98,7 +103,7 @@ def describe_causes(finding: Finding) -> str:
 
 
 def describe_explained(finding: Finding) -> str:
-    """The alerts that the finding explains, such as `Payments fail (channel app, channel web)`."""
+    """The alerts that the finding explains, such as `More payments fail (channel app, channel web)`."""
     segments: dict[str, list[str]] = {}
     for explained in finding.explains:
         whole = WHOLE_SHOP if finding.series.labels else ""

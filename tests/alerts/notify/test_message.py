@@ -32,7 +32,7 @@ CAUSED = replace(
         Contributor((("channel", "web"),), 0.0, 0.15, 0.04, 0.04),
     ),
     explains=(
-        ExplainedSeries(Series("payment-failures", (("channel", "app"),)), "Payments fail"),
+        ExplainedSeries(Series("payment-failures", (("channel", "app"),)), "More payments fail"),
         ExplainedSeries(Series("payment-drop"), "Fewer orders are paid"),
     ),
 )
@@ -52,7 +52,7 @@ def test_the_text_has_all_facts_in_order_of_importance() -> None:
         "Stage: product view to order",
         "Lost: CNY 6,170 so far, CNY 12,300 a minute",
         f"Likely causes: {CAUSES}",
-        "Also explained by this: Payments fail (channel app); Fewer orders are paid (whole shop)",
+        "Also explained by this: More payments fail (channel app); Fewer orders are paid (whole shop)",
         'Rule: conversion-drop{channel="app"}',
         f"Acknowledge: salepulse alerts ack {noticed(finding())[0].alert.fingerprint}",
         f"Chart: {CHART} · Runbook: https://wiki.example/conversion",
@@ -163,6 +163,6 @@ def test_the_payload_has_the_same_facts() -> None:
     assert payload.summary.startswith("Conversion dropped (channel app): 412 orders a minute, expected 780 to 860")
     assert payload.events is not None
     assert payload.events.expected == (780.2, 860.0)
-    assert [explained.title for explained in payload.explains] == ["Payments fail", "Fewer orders are paid"]
+    assert [explained.title for explained in payload.explains] == ["More payments fail", "Fewer orders are paid"]
     assert payload.interval == (0.036, None)
     assert payload.contributors[0].labels == {"channel": "app", "region": "east"}

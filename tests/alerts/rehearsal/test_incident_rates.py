@@ -23,11 +23,11 @@ OMS = ("source", "orders/oms-1")
 
 def seconds(start_s: int, end_s: int, of_app: int) -> DensePanes:
     """Ten checkouts a second, eight orders of them; in the app, this many checkouts and no order."""
-    table = np.zeros((end_s - start_s, 3, 2), np.int32)
-    table[:, 0] = (10, 8)
+    table = np.zeros((end_s - start_s, 3, 3), np.int32)
+    table[:, 0] = (10, 8, 600)
     table[:, 1, 0] = of_app
     table[:, 2, 1] = 2
-    return DensePanes(start_s, [WHOLE_SHOP, APP, OMS], ("checkouts", "orders_created"), table)
+    return DensePanes(start_s, [WHOLE_SHOP, APP, OMS], ("checkouts", "orders_created", "gmv"), table)
 
 
 def rates(*incidents: ActualIncident) -> IncidentRates:
@@ -53,6 +53,14 @@ def test_a_silent_producer_has_the_bound_of_counts() -> None:
     assert bound.seconds == pytest.approx(poisson_bound_s(2, 0.0))
 
 
+def test_a_loss_that_is_not_stated_is_the_share_of_what_was_sold_before() -> None:
+    assert rates(ORDERS).lost_per_minute(ORDERS) == pytest.approx(0.2 * 600 * 60)
+    stop = replace(ORDERS, kind="order_stop", size=None, stage="")
+    assert rates(stop).lost_per_minute(stop) == pytest.approx(600 * 60)
+    clicks = replace(ORDERS, kind="click_stop", stage="", facts=frozenset({("topic", "clicks")}))
+    assert rates(clicks).lost_per_minute(clicks) is None, "the shop sells as before"
+
+
 @pytest.mark.parametrize(
     "incident",
     [
@@ -66,4 +74,5 @@ def test_a_silent_producer_has_the_bound_of_counts() -> None:
     ids=["nothing counted", "no such series", "two dimensions", "size unknown", "kind unknown", "no time before"],
 )
 def test_without_a_rate_there_is_no_bound(incident: ActualIncident) -> None:
-    assert rates(incident).bound(incident) is None
+    taken = rates(incident)
+    assert taken.bound(incident) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -113,6 +114,24 @@ async def test_promoted_and_oversold_skus_are_evaluated_without_sales(shop: Shop
                 'sold-out{sku="s-1"}',
                 'oversold{sku="s-4"}',
             }
+
+
+async def test_a_promotion_without_skus_watches_its_best_sellers(shop: Shop, tmp_path: Path) -> None:
+    await shop.announce(promotion("d11", starts=0, ends=9_000))
+    stocks = {"s-1": 1, "s-2": 0, "s-3": 0}
+    await shop.feed(LOGISTICS_0, [stock_level(units, sku=sku, at=10) for sku, units in stocks.items()])
+    sales = [
+        made(at=at, order_id=sku, items=[line(sku)])
+        for sku in ("s-1", "s-9")
+        for at, made in ((20, partial(order, "order_created")), (21, paid))
+    ]
+    await shop.feed(ORDERS_0, [*sales, LATER])
+    with loader(tmp_path, STOCK) as rules:
+        async with watcher(shop.settings, rules) as one:
+            assert list(await found(one)) == ['sold-out{sku="s-1"}'], "s-2 and s-3 were not bought"
+        async with watcher(shop.settings, rules) as one:
+            reported = Series("sold-out", (("sku", "s-2"),))
+            assert str(reported) in await found(one, reported), "its sales of the last hour may be over"
 
 
 async def test_a_number_is_compared_with_yesterday(shop: Shop, tmp_path: Path) -> None:

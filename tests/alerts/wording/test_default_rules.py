@@ -180,3 +180,11 @@ def test_a_sentence_names_segment_counts_and_band() -> None:
         "Fewer checkouts become orders (channel app): 24 orders an hour, expected 45 to 51 (50 % fewer); "
         "41 % of the checkouts, usually 80 %"
     )
+
+
+def test_a_note_has_its_ratio_and_its_reason() -> None:
+    rule = next(rule for rule in RULES.rules if rule.name == "conversion-drop")
+    note = replace(next(breaches(rule)), value=0.021, expected=0.04, summary="nothing is lost")
+    assert sentence(note, SHOP) == (
+        "Conversion dropped (whole shop): 2.1 % of the product views, usually 4 %; nothing is lost"
+    )

@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.detection.inputs import DetectionInputs, HealthReading
-from alerts.detection.panes import ScopeValue
+from alerts.detection.panes import CellPanes, ScopeValue
 from alerts.findings import Labels
 from alerts.rules.detect import HealthCheck
+from alerts.viewing.lateness import RecentLateness
 from consumers.contract.events import Phase, Promotion
 from consumers.topics import EVENT_TOPICS
+from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells, merge_cells
+from streams.panes.counters import COUNTER_IDS
 from tests.alerts.dense_panes import IDLE_AFTER_S, SETTLE_S, DensePanes
 from tests.bench.study import shop
 from tests.bench.study.faults import Fault, HealthFault, LateOrders, SourceLoss
@@ -40,6 +43,8 @@ LABELS: tuple[ScopeValue, ...] = (
     *(("source", f"orders/oms-{number}") for number in range(shop.ORDER_SOURCES)),
     *(("source", name) for name in shop.WAREHOUSES),
 )
+_GMV = COUNTERS.index("gmv")
+_COUNTER_IDS = np.array([COUNTER_IDS[name] for name in COUNTERS])
 _FIRST_CLICK_SOURCE = LABELS.index(("source", shop.CLICK_SOURCES[0]))
 _FIRST_ORDER_SOURCE = _FIRST_CLICK_SOURCE + len(shop.CLICK_SOURCES)
 _FIRST_WAREHOUSE = _FIRST_ORDER_SOURCE + shop.ORDER_SOURCES
@@ -234,7 +239,7 @@ def inputs(
     tables, promotions = StudyTables(day, journeys, every_table=every_table), promotion(day)
     of_health, readings = [one for one in faults if isinstance(one, HealthFault)], healthy()
     panes = counted.panes
-    last, taken, late_until = _last_events(panes), 0, 0
+    last, taken, late_until, lateness = _last_events(panes), 0, 0, RecentLateness()
     for now in at:
         waits = [int(ends[now - 1]) for ends in last if now - ends[now - 1] < IDLE_AFTER_S]
         until = min([*waits, now]) - SETTLE_S
@@ -243,16 +248,29 @@ def inputs(
         late = None
         if counted.late is not None:
             come = max(0, now - counted.late_s)
-            late, late_until = counted.late.table[late_until:come].sum(axis=0), come
+            late = counted.late.table[late_until:come].sum(axis=0)
+            lateness.take(_arrived(counted.late, late_until, come, panes, taken, until))
+            late_until = come
         part = DensePanes(START_S + taken, panes.labels, panes.counters, panes.table[taken:until], late)
         taken = until
         yield DetectionInputs(
             (START_S + now) * 1000,
             part,
             tables=tables.at(now),
-            health_readings=_with_faults(readings, of_health, now + shop.PRE_S) if of_health else readings,
+            health_readings=(*_with_faults(readings, of_health, now + shop.PRE_S), *lateness.readings()),
             promotions=promotions,
         )
+
+
+def _arrived(late: DensePanes, late_from: int, late_until: int, panes: DensePanes, taken: int, until: int) -> CellPanes:
+    """What has arrived since the last evaluation: late seconds, and new ones."""
+    parts = []
+    for table, from_s, to_s in ((late.table, late_from, late_until), (panes.table, taken, until)):
+        part = table[from_s:to_s, :, :_GMV]
+        seconds, rows, places = np.nonzero(part)
+        keys = (START_S + from_s + seconds << ROW_BITS + COUNTER_BITS) + (rows << COUNTER_BITS) + _COUNTER_IDS[places]
+        parts.append(Cells(keys, part[seconds, rows, places].astype(np.int64)).sorted())
+    return CellPanes(START_S + taken, START_S + until, panes.labels, arrived=merge_cells(parts))
 
 
 def _last_events(panes: DensePanes) -> list[npt.NDArray[np.int64]]:

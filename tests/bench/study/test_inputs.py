@@ -167,3 +167,21 @@ def test_late_events_come_after_their_delay() -> None:
     ]
     assert all(many == 0 for second, many in come if second <= 40 or second > 100)
     assert sum(many for _, many in come) == counted.late.table[:, 0, COUNTERS.index("orders_created")].sum() > 0
+
+
+def test_a_late_producer_is_read_as_such() -> None:
+    one = made()
+    from_s = one.sale_s
+    counted = counters(one, one.journeys, [LateOrders(1, from_s, from_s + 600, 40)])
+    at = [*range(shop.WARM_S - 60, shop.WARM_S + 301, 10)]
+    readings = [
+        {
+            reading.labels: reading.value
+            for reading in part.health_readings or ()
+            if reading.name is HealthCheck.SOURCE_LATE
+        }
+        for part in inputs(one, one.journeys, counted, at)
+    ]
+    assert readings[0] == {}
+    assert readings[-1].keys() == {(("source", "oms-1"), ("topic", "orders"))}
+    assert readings[-1][("source", "oms-1"), ("topic", "orders")] == pytest.approx(40, abs=8)
