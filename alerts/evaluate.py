@@ -8,9 +8,11 @@ from itertools import chain, pairwise
 
 import numpy as np
 
-from alerts.correlation.candidates import ActiveIncident
-from alerts.correlation.correlate import correlate, faulty_topics, note_finding, unbreached_finding
+from alerts.correlation.correlate import correlate
+from alerts.correlation.data_faults import UNRELIABLE, remember_faults, topics_at_fault
 from alerts.correlation.explained import with_explained
+from alerts.correlation.memory import ActiveIncident
+from alerts.correlation.reporting import note_finding, unbreached_finding
 from alerts.detection import health, sequential, silence, stock, thresholds
 from alerts.detection.detector import Breach, Detector, Observation
 from alerts.detection.inputs import DetectionInputs
@@ -73,8 +75,8 @@ def evaluate(
     )
     breaches_by_rule = _breaches(effective_rules, memory, observation, first=True)
     silent_topics = _silent_topics(rules, memory)
-    faulty = faulty_topics(list(chain(*breaches_by_rule.values())), effective_rules, silent_topics)
-    observation = replace(observation, unreliable_topics=frozenset({*faulty, *memory.correlation.topic_faults}))
+    remember_faults(chain(*breaches_by_rule.values()), effective_rules, silent_topics, memory.correlation, at_ms)
+    observation = replace(observation, unreliable_topics=topics_at_fault(memory.correlation, at_least=UNRELIABLE))
     breaches_by_rule |= _breaches(effective_rules, memory, observation, first=False)
     found = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name]]
     breaches, notes = ([breach for breach in found if breach.is_note is is_note] for is_note in (False, True))

@@ -14,13 +14,8 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
-from alerts.correlation.candidates import (
-    ActiveIncident,
-    CorrelationMemory,
-    ExpiringSeries,
-    IncidentMemory,
-    SeriesMemory,
-)
+from alerts.correlation.extents import Extent
+from alerts.correlation.memory import ActiveIncident, CorrelationMemory, DataFault
 from alerts.detection.detector import RevenueRate
 from alerts.detection.health import HealthMemory
 from alerts.detection.sequential import SequentialMemory
@@ -64,10 +59,9 @@ _STORED_TYPES: Mapping[str, type] = {
     "ThresholdMemory": ThresholdMemory,
     "HealthMemory": HealthMemory,
     "CorrelationMemory": CorrelationMemory,
-    "IncidentMemory": IncidentMemory,
-    "SeriesMemory": SeriesMemory,
     "ActiveIncident": ActiveIncident,
-    "ExpiringSeries": ExpiringSeries,
+    "DataFault": DataFault,
+    "Extent": Extent,
     "RevenueRate": RevenueRate,
     "SeriesIndex": SeriesIndex,
     "Series": Series,
@@ -86,7 +80,6 @@ _FORMER_TYPES = {
     "QuietMemory": "SilenceMemory",
     "NumberMemory": "ThresholdMemory",
     "FactMemory": "HealthMemory",
-    "VerdictMemory": "CorrelationMemory",
     "Takings": "RevenueRate",
     "Places": "SeriesIndex",
     "Followed": "SequentialState",
@@ -101,16 +94,6 @@ _FORMER_FIELDS = {
         "verdicts": "correlation",
     },
     "RateMemory": {"followed": "state", "named": "explaining_part"},
-    "VerdictMemory": {
-        "faulty": "topic_faults",
-        "leaders": "incident_roots",
-        "held": "inhibitions",
-        "caused": "inhibited_incidents",
-        "last": "recent_roots",
-        "lasts": "active_incidents",
-        "over": "ended_incidents",
-        "told": "reported",
-    },
 }
 """{class in version 3: {former field: current field}}"""
 
@@ -182,43 +165,16 @@ def _from_plain(plain: Any) -> Any:
         case "dict":
             return {_from_plain(name): _from_plain(item) for name, item in stored}
         case _:
+            if kind == "VerdictMemory" or (kind == "CorrelationMemory" and "roots" not in stored):
+                return _former_correlation(stored)
             former = _FORMER_FIELDS.get(kind, {})
             values = {former.get(field_name, field_name): _from_plain(item) for field_name, item in stored.items()}
-            if "incident_roots" in values:
-                return _former_correlation(**values)
             return _STORED_TYPES[_FORMER_TYPES.get(kind, kind)](**values)
 
 
-FormerSeries: TypeAlias = dict[str, tuple[Series, int]]
-"""# {key: (series, a time in ms)}"""
-
-
-def _former_correlation(
-    *,
-    topic_faults: FormerSeries,
-    incident_roots: dict[str, Series],
-    inhibitions: dict[Series, tuple[Series, int]],
-    inhibited_incidents: FormerSeries,
-    recent_roots: FormerSeries,
-    active_incidents: FormerSeries,
-    ended_incidents: FormerSeries,
-    continues: dict[Series, Series],
-    reported: dict[Series, Severity],
-) -> CorrelationMemory:
-    """Convert the correlation memory of versions 3 and 4; evaluations have used `ended_incidents` already."""
-    memory = CorrelationMemory({topic: ExpiringSeries(*fault) for topic, fault in topic_faults.items()})
-    for series, severity in reported.items():
-        memory.series[series] = SeriesMemory(reported=severity)
-    for series, predecessor in continues.items():
-        memory.series.setdefault(series, SeriesMemory()).continues = predecessor
-    for series, inhibition in inhibitions.items():
-        memory.series.setdefault(series, SeriesMemory()).inhibited_by = ExpiringSeries(*inhibition)
-    for key, leader in incident_roots.items():
-        memory.incident(key).leader = leader
-    for key, active in active_incidents.items():
-        memory.incident(key).active = ActiveIncident(*active)
-    for key, root in recent_roots.items():
-        memory.incident(key).recent_root = ExpiringSeries(*root)
-    for key, cause in inhibited_incidents.items():
-        memory.incident(key).inhibited_by = ExpiringSeries(*cause)
-    return memory
+def _former_correlation(stored: Mapping[str, Any]) -> CorrelationMemory:
+    """The correlation memory of an earlier version: only what was reported."""
+    if "told" in stored or "reported" in stored:  # versions 3 and 4
+        return CorrelationMemory(reported=_from_plain(stored.get("told", stored.get("reported"))))
+    reported = ((_from_plain(name), _from_plain(memory["v"]["reported"])) for name, memory in stored["series"]["v"])
+    return CorrelationMemory(reported={series: severity for series, severity in reported if severity is not None})

@@ -82,8 +82,8 @@ class Rule(StrictModel):
     warning_from: Share | None = None
     """Severity `info` below this share of the whole shop's GMV per minute: listed, and no page."""
     incident: str = ""
-    """Rules with the same value report one incident: the first one pages and inhibits the others. If two start
-    together, the one listed first wins. Default: the rule's name."""
+    """Rules with the same value may explain each other's breaches: then one pages and inhibits the others. If two
+    start together, the one listed first pages. Default: the rule's name."""
     inhibit_for: Seconds = 600.0
     """How long this rule stays inhibited after the root of its `incident` has cleared, because detectors clear at
     different times. With `0s` it continues the page at once: for a forecast that has come true."""
@@ -104,10 +104,11 @@ class Rule(StrictModel):
     """Notices of this rule that are not critical wait for the next multiple of this interval, and are one message."""
     money: LossMethod = LossMethod.NONE
     explains: tuple[Topic, ...] | None = None
-    """For data faults: topics whose business alerts are inhibited. Default: the topic in the fault's labels, else all;
-    an empty list: none."""
+    """For data faults: topics whose business alerts are inhibited as far as the fault accounts for them. Default: the
+    topic in the fault's labels, else all; an empty list: none."""
     causes: tuple[str, ...] = ()
-    """Incidents (see `incident`) that this one causes: inhibited meanwhile and for ten minutes after."""
+    """Incidents (see `incident`) that this one explains if they begin with it or later: inhibited meanwhile, and after
+    it for their `inhibit_for`."""
     runbook: str = ""
     """Address or path of the runbook."""
     enabled: bool = True

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import numpy as np
 import pytest
 
-from alerts.correlation.candidates import ExpiringSeries
-from alerts.correlation.correlate import INHIBIT_AFTER_FAULT_MS
+from alerts.correlation.memory import INHIBIT_AFTER_FAULT_MS, CorrelationMemory
 from alerts.detection.inputs import DetectionInputs, HealthReading, Table, TableQuery, empty_panes, table_queries
 from alerts.detection.panes import CellPanes, ScopeValue
 from alerts.detection.sequential import SequentialMemory
@@ -183,12 +183,7 @@ def test_a_memory_of_a_former_version_is_read(version: int) -> None:
     assert memory.signatures.keys() == memory.rules.keys()
     assert memory.signatures["lagging"] == "fact partition_lag"
     fault = Series("lagging", (("topic", "orders"),))
-    correlation = memory.correlation
-    assert correlation.topic_faults == {"orders": ExpiringSeries(fault, 5)}
-    assert correlation.incidents["lagging"].leader == fault
-    assert correlation.inhibition(Series("drop")) == ExpiringSeries(fault, 7)
-    assert correlation.incidents["conversion"].inhibited_by == ExpiringSeries(fault, 9)
-    assert correlation.reported() == {fault: Severity.WARNING}
+    assert memory.correlation == CorrelationMemory(reported={fault: Severity.WARNING}), "no page is sent twice"
     read = from_bytes(to_bytes(memory))
     assert read is not None
     assert to_bytes(read) == to_bytes(memory)
@@ -546,3 +541,36 @@ def test_steps_without_expectation_are_coalesced_without_a_difference() -> None:
         assert not held.state.alarm.any()
     assert (counted_in[0] == counted_in[1]).all()
     assert counted_in[0][0] == dense.table[:, 0, dense.counters.index("orders_created")].sum()
+
+
+def test_of_the_former_correlation_memory_what_was_reported_is_read() -> None:
+    """Version 5 had a memory for each series."""
+    reported, inhibited = Series("drop", (("channel", "app"),)), Series("other")
+    former = EvaluationMemory()
+    _, plain = msgspec.msgpack.decode(to_bytes(former))
+    entries = [[_series_of_version_5(reported), "critical"], [_series_of_version_5(inhibited), None]]
+    plain["v"]["correlation"] = {
+        "~": "CorrelationMemory",
+        "v": {
+            "topic_faults": {"~": "dict", "v": []},
+            "incidents": {"~": "dict", "v": []},
+            "series": {
+                "~": "dict",
+                "v": [
+                    [
+                        series,
+                        {"~": "SeriesMemory", "v": {"reported": severity and {"~": "severity", "v": severity}}},
+                    ]
+                    for series, severity in entries
+                ],
+            },
+        },
+    }
+    read = from_bytes(msgspec.msgpack.encode([5, plain]))
+    assert read is not None
+    assert read.correlation == CorrelationMemory(reported={reported: Severity.CRITICAL})
+
+
+def _series_of_version_5(series: Series) -> dict[str, object]:
+    labels = [{"~": "tuple", "v": list(pair)} for pair in series.labels]
+    return {"~": "Series", "v": {"rule": series.rule, "labels": {"~": "tuple", "v": labels}}}

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from alerts.correlation.candidates import ActiveIncident, CorrelationMemory
-from alerts.correlation.correlate import INHIBIT_AFTER_FAULT_MS, INHIBIT_AFTER_ROOT_MS, CorrelationResult, correlate
+from alerts.correlation.correlate import CorrelationResult, correlate
+from alerts.correlation.memory import (
+    INHIBIT_AFTER_FAULT_MS,
+    INHIBIT_AFTER_ROOT_MS,
+    ActiveIncident,
+    CorrelationMemory,
+)
 from alerts.detection.detector import Breach, RevenueRate
 from alerts.detection.panes import ScopeValue
 from alerts.detection.schedule import EffectiveRule
@@ -164,16 +169,23 @@ def test_a_whole_becomes_the_root_when_its_part_no_longer_explains_it() -> None:
         assert str(found["order-drop"].continues) == 'order-drop{channel="app"}'
 
 
-def test_a_breach_that_outlasts_the_root_continues_its_page() -> None:
+def test_a_breach_that_outlasts_the_root_is_inhibited() -> None:
     memory = CorrelationMemory()
     findings_of(wrong("order-drop"), memory=memory)
-    findings_of(memory=memory, at_ms=20_000)
-    found = findings_of(wrong("conversion-drop", APP), memory=memory, at_ms=30_000)
-    assert str(found['conversion-drop{channel="app"}'].continues) == "order-drop"
-    later = CorrelationMemory()
-    findings_of(wrong("order-drop"), memory=later)
-    findings_of(memory=later, at_ms=1000)
-    found = findings_of(wrong("conversion-drop", APP), memory=later, at_ms=INHIBIT_AFTER_ROOT_MS)
+    for at_ms in (20_000, INHIBIT_AFTER_ROOT_MS - 1):
+        found = findings_of(wrong("conversion-drop", APP), memory=memory, at_ms=at_ms)
+        assert pages(found) == []
+        assert str(found['conversion-drop{channel="app"}'].inhibited_by) == "order-drop"
+    found = findings_of(wrong("conversion-drop", APP), memory=memory, at_ms=INHIBIT_AFTER_ROOT_MS)
+    assert pages(found) == ['conversion-drop{channel="app"}']
+
+
+def test_a_breach_that_begins_after_the_root_has_ended_is_another_incident() -> None:
+    memory = CorrelationMemory()
+    findings_of(wrong("order-drop"), memory=memory)
+    findings_of(memory=memory, at_ms=1000)
+    found = findings_of(wrong("conversion-drop", APP, since_ms=400_000), memory=memory, at_ms=420_000)
+    assert pages(found) == ['conversion-drop{channel="app"}']
     assert found['conversion-drop{channel="app"}'].continues is None
 
 
@@ -338,8 +350,9 @@ def test_the_memory_drops_what_has_expired() -> None:
     memory = CorrelationMemory()
     fault = wrong("input-lagging", labels=(("partition", "0"), ("topic", "orders")))
     findings_of(fault, wrong("conversion-drop"), wrong("order-drop", APP), memory=memory)
-    assert memory.topic_faults
-    assert memory.series
+    assert memory.faults
+    assert memory.reported
+    assert memory.inhibited
     for at_ms in (INHIBIT_AFTER_ROOT_MS, 2 * INHIBIT_AFTER_ROOT_MS):
         findings_of(memory=memory, at_ms=at_ms)
     assert memory == CorrelationMemory()

@@ -1,0 +1,155 @@
+"""Data faults inhibit the business alerts that they can account for.
+
+A fault accounts for a fall on its own topics, that begins in its own time, and is no larger than the share of the
+events that it loses. Rejected messages lose their share, a silent producer its usual share of the topic, repeated
+messages nothing. Where the share is unknown, as with partitions that are behind, the numbers are unreliable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from alerts.correlation.candidates import Candidate
+from alerts.correlation.explanation import ONSET_TOLERANCE_MS
+from alerts.correlation.memory import CorrelationMemory, DataFault
+from alerts.detection.detector import Breach
+from alerts.detection.schedule import EffectiveRule
+from alerts.findings import Category, FindingReason, Series
+from alerts.rules.detect import Direction, HealthCheck, HealthCheckDetector, SequentialDetector, SilenceDetector
+from alerts.rules.rule import Rule
+from alerts.rules.values import topics_of
+from consumers.topics import EVENT_TOPICS, Topic
+
+UNRELIABLE = 0.99
+"""Lost share from which numbers are unreliable."""
+_SHARE_RATIO, _SHARE_MARGIN = 1.25, 0.03
+"""A fall is accounted for up to this multiple of the lost share, and so many points more."""
+_STILL_RATIO = 1.5
+"""The multiple for an alert that was inhibited at the last evaluation."""
+_AT_ONCE_MS = 60_000
+"""A part may lose more than the topic: a producer may serve this part alone. Its fall then begins with the fault."""
+
+
+def remember_faults(
+    breaches: Iterable[Breach],
+    rules: Mapping[str, EffectiveRule],
+    silent_topics: Collection[str],
+    memory: CorrelationMemory,
+    as_of_ms: int,
+) -> None:
+    """Add the data faults to the memory. `silent_topics` have no active producer, which is not a fault of a single
+    producer."""
+    for breach in breaches:
+        rule = rules[breach.rule].rule
+        labels = dict(breach.labels)
+        if rule.category is not Category.DATA or ("source" in labels and labels.get("topic") in silent_topics):
+            continue
+        topics = _topics(rule, labels)
+        share = _share(rule, breach)
+        if not topics or share <= 0:
+            continue
+        series = Series(breach.rule, breach.labels)
+        since_ms = as_of_ms if breach.since_ms is None else breach.since_ms
+        fault = DataFault(topics, since_ms, as_of_ms, share)
+        before = memory.faults.get(series)
+        if before is not None:
+            fault = replace(fault, since_ms=min(since_ms, before.since_ms), share=max(share, before.share))
+        memory.faults[series] = fault
+
+
+def _topics(rule: Rule, labels: Mapping[str, str]) -> tuple[str, ...]:
+    topics: Collection[str] = (labels["topic"],) if "topic" in labels else EVENT_TOPICS
+    if rule.explains is not None:
+        topics = rule.explains
+    return tuple(str(topic) for topic in topics)
+
+
+def _share(rule: Rule, breach: Breach) -> float:
+    """The lost share of the topic's events; 1 if it is unknown."""
+    if breach.share is not None:
+        return breach.share
+    match rule.detect:
+        case HealthCheckDetector(check=HealthCheck.REPEATED):
+            return 0.0
+        case HealthCheckDetector(check=HealthCheck.REFUSED):
+            return 1.0 if breach.value is None else breach.value
+        case _:
+            return 1.0
+
+
+def topics_at_fault(memory: CorrelationMemory, *, at_least: float = 0.0) -> frozenset[str]:
+    """Topics of the faults that lose at least this share."""
+    return frozenset(topic for fault in memory.faults.values() if fault.share >= at_least for topic in fault.topics)
+
+
+def inhibit_by_data_faults(cases: Sequence[Candidate], memory: CorrelationMemory) -> list[Candidate]:
+    """Inhibit the business alerts that data faults account for, unless they were reported before."""
+    return [_inhibit(case, memory) for case in cases]
+
+
+def _inhibit(case: Candidate, memory: CorrelationMemory) -> Candidate:
+    if case.rule.category is Category.DATA or case.series in memory.reported:
+        return case
+    faults = [(series, fault) for series, fault in memory.faults.items() if _may_affect(fault, case)]
+    if not faults or not _accounts_for([fault for _, fault in faults], case, memory):
+        return case
+    series, _ = max(faults, key=lambda one: one[1].share)
+    return case.inhibited(FindingReason.DATA_FAULT, series)
+
+
+def _may_affect(fault: DataFault, case: Candidate) -> bool:
+    """Whether it is a fault of the topics, and of the time, that the breach depends on."""
+    topics = case.rule.topics if fault.share >= UNRELIABLE else _lossy_topics(case.rule)
+    return bool(topics & set(fault.topics)) and case.extent.since_ms >= fault.since_ms - ONSET_TOLERANCE_MS
+
+
+def _lossy_topics(rule: Rule) -> frozenset[Topic]:
+    """The topics whose lost events can breach the rule: a ratio falls with what is counted."""
+    detect = rule.detect
+    if isinstance(detect, SequentialDetector) and detect.direction is Direction.DROP:
+        return frozenset[Topic]().union(*map(topics_of, detect.count))
+    return rule.topics
+
+
+def _accounts_for(faults: Sequence[DataFault], case: Candidate, memory: CorrelationMemory) -> bool:
+    share = min(sum(fault.share for fault in faults), 1.0)
+    if share >= UNRELIABLE:
+        return True
+    extent = case.extent
+    if extent.fall is None:
+        return False
+    ratio = _STILL_RATIO if memory.inhibited.get(case.series) in memory.faults else _SHARE_RATIO
+    most = ratio * share + _SHARE_MARGIN
+    begins_with_fault = any(abs(extent.since_ms - fault.since_ms) <= _AT_ONCE_MS for fault in faults)
+    of_part = bool(case.series.labels) and extent.loss is not None and extent.loss <= most
+    return extent.fall <= most or (of_part and begins_with_fault)
+
+
+def inhibit_by_silent_topics(
+    cases: Sequence[Candidate], memory: CorrelationMemory, silent_topics: Collection[str]
+) -> list[Candidate]:
+    """A silent topic is one incident, not one for each of its producers."""
+    inhibited: dict[Series, Series] = {}
+    for topic in silent_topics:
+        of_topic = [case for case in cases if case.is_root and {"source", "topic"} <= dict(case.series.labels).keys()]
+        of_topic = [case for case in of_topic if dict(case.series.labels)["topic"] == topic]
+        whole = (case for case in cases if case.is_root and _is_silence_of(case, topic))
+        reported = (case for case in of_topic if case.series in memory.reported)
+        leader = next(whole, None) or next(reported, None) or next(iter(of_topic), None)
+        if leader is not None:
+            others = (case.series for case in of_topic if case is not leader and case.series not in memory.reported)
+            inhibited |= dict.fromkeys(others, leader.series)
+    return [
+        case.inhibited(FindingReason.SAME_INCIDENT, inhibited[case.series]) if case.series in inhibited else case
+        for case in cases
+    ]
+
+
+def _is_silence_of(case: Candidate, topic: str) -> bool:
+    """Whether the candidate reports the silence of a whole topic."""
+    return (
+        isinstance(case.effective.detect, SilenceDetector)
+        and not case.series.labels
+        and Topic(topic) in case.rule.topics
+    )

@@ -1,0 +1,146 @@
+"""Choose the roots of incidents: the breaches that page, because no other one explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from alerts.correlation.candidates import Candidate
+from alerts.correlation.explanation import (
+    LOSS_RATIO,
+    STILL_RATIO,
+    Effect,
+    Relation,
+    explain_together,
+    explains,
+    fall_together,
+    falls_further,
+    relation,
+)
+from alerts.correlation.memory import CorrelationMemory
+from alerts.detection.schedule import EffectiveRule
+from alerts.findings import FindingReason, Series
+
+
+@dataclass(slots=True)
+class Roots:
+    """The roots among some candidates, and what they explain."""
+
+    standing: list[Candidate] = field(default_factory=list)
+    explained_by: dict[Series, Series] = field(default_factory=dict)
+    continues: dict[Series, Series] = field(default_factory=dict)
+    """# root: the root whose page it continues"""
+
+
+def choose_roots(
+    cases: Sequence[Candidate], rules: Mapping[str, EffectiveRule], memory: CorrelationMemory, as_of_ms: int
+) -> Roots:
+    """Choose the roots among the candidates that nothing inhibits yet, given in the order of the rule file.
+
+    A reported root stays one, until a wider breach takes over its page.
+    """
+    open_cases = {case.series: case for case in cases if case.is_root}
+    reported = [open_cases[series] for series in memory.reported if series in open_cases]
+    breached = {case.series for case in cases}
+    ended = [
+        Effect(rules[series.rule].rule, extent)
+        for series, extent in memory.roots.items()
+        if series not in breached and series.rule in rules
+    ]
+    roots = Roots(standing=reported)
+    for case in open_cases.values():
+        if case.series not in memory.reported:
+            _place(case, roots, ended, memory, as_of_ms)
+    for case in roots.standing:
+        before = memory.continues.get(case.series)
+        if before is not None:
+            roots.continues.setdefault(case.series, before)
+    return roots
+
+
+def _place(case: Candidate, roots: Roots, ended: Sequence[Effect], memory: CorrelationMemory, as_of_ms: int) -> None:
+    """Make a new candidate a root, or explain it by one."""
+    overtaken = [
+        root for root in roots.standing if _takes_over(case.effect, root.effect, root.series in memory.reported)
+    ]
+    by = None if overtaken else _explaining_root(case, roots, memory)
+    if by is not None:
+        roots.explained_by[case.series] = by
+        return
+    for root in overtaken:
+        roots.standing.remove(root)
+        roots.explained_by[root.series] = case.series
+        if root.series in memory.reported:
+            roots.continues.setdefault(case.series, root.series)
+    before = None if overtaken else _ended_root(case, ended, memory)
+    if before is not None:
+        if as_of_ms < before.extent.last_ms + _inhibit_for_ms(case) and not _takes_over(case.effect, before, True):
+            roots.explained_by[case.series] = before.extent.series
+            return
+        roots.continues[case.series] = before.extent.series
+    roots.standing.append(case)
+
+
+def _explaining_root(case: Candidate, roots: Roots, memory: CorrelationMemory) -> Series | None:
+    """The root of the incident that the candidate belongs to."""
+    before = memory.inhibited.get(case.series)
+    for root in roots.standing:
+        ratio = STILL_RATIO if before == root.series else LOSS_RATIO
+        if _is_one_incident(root.effect, case.effect, ratio):
+            return root.series
+    for root in roots.standing:
+        if fall_together(root.effect, case.effect):
+            return root.series
+    largest = explain_together([root.effect for root in roots.standing], case.effect)
+    return None if largest is None else largest.extent.series
+
+
+def _is_one_incident(one: Effect, other: Effect, ratio: float) -> bool:
+    return explains(one, other, ratio) or explains(other, one, ratio)
+
+
+def _ended_root(case: Candidate, ended: Sequence[Effect], memory: CorrelationMemory) -> Effect | None:
+    """The root of an incident that has ended, to which the candidate still belongs."""
+    before, own = memory.inhibited.get(case.series), memory.roots.get(case.series)
+    for root in ended:
+        if own is not None and own.last_ms >= root.extent.last_ms:
+            continue  # it was a root itself since then
+        if before == root.extent.series and _is_one_incident(root, case.effect, STILL_RATIO):
+            return root
+        if explains(root, case.effect) or _takes_over(case.effect, root, True):
+            return root
+    return None
+
+
+def _takes_over(new: Effect, root: Effect, is_reported: bool) -> bool:
+    """Whether a new breach replaces a root: the whole shop a part, its cause of another kind or with a far larger fall,
+    or the part that explains it. A reported whole is not replaced by a part, because what remains when an incident ends
+    is noise that falls to some part."""
+    if not explains(new, root) or explains(root, new):
+        return False
+    match relation(root.labels, new.labels):
+        case Relation.OF_PART:
+            return True
+        case Relation.IN_WHOLE:
+            return not is_reported
+        case kind:
+            is_larger = kind is Relation.SAME and falls_further(new, root)
+            return is_larger or root.rule.incident_key in new.rule.causes
+
+
+def _inhibit_for_ms(case: Candidate) -> int:
+    return round(case.rule.inhibit_for * 1000)
+
+
+def inhibited(case: Candidate, roots: Roots) -> Candidate:
+    """Return the candidate as inhibited by the root that explains it, if one does."""
+    by = roots.explained_by.get(case.series)
+    if by is None:
+        return case
+    while by in roots.explained_by:
+        by = roots.explained_by[by]
+    reason = FindingReason.SAME_INCIDENT
+    if by.rule == case.series.rule:
+        kind = relation(by.labels, case.series.labels)
+        reason = {Relation.IN_WHOLE: FindingReason.PARENT, Relation.OF_PART: FindingReason.CHILD}.get(kind, reason)
+    return case.inhibited(reason, by)

@@ -1,0 +1,91 @@
+"""A data fault inhibits only what it can account for."""
+
+from __future__ import annotations
+
+import pytest
+
+from alerts.detection.detector import Breach
+from alerts.findings import FindingReason, Labels
+from tests.alerts.correlation.sized import Correlated, breach
+
+ORDERS: Labels = (("topic", "orders"),)
+
+
+def fault(
+    rule: str, labels: Labels = ORDERS, *, share: float | None = None, value: float | None = None, at_s: int = 0
+) -> Breach:
+    return Breach(rule, ("fact", rule), labels, FindingReason.BEYOND, value=value, share=share, since_ms=1000 * at_s)
+
+
+SILENT = fault("producer-silent", (("source", "oms-2"), ("topic", "orders")), share=0.25)
+
+
+def test_events_that_come_twice_inhibit_nothing() -> None:
+    sale = Correlated()
+    twice = fault("duplicates", value=0.3)
+    sale.at(60, twice)
+    assert "order-drop" in sale.at(90, twice, breach("order-drop", fall=0.3, at_s=80))
+    assert not sale.memory.faults
+
+
+def test_rejected_messages_inhibit_falls_up_to_their_share() -> None:
+    refused = fault("dead-letters", value=0.3)
+    for fall, pages in ((0.3, False), (0.4, False), (0.5, True), (0.8, True)):
+        sale = Correlated()
+        assert ("order-drop" in sale.at(30, refused, breach("order-drop", fall=fall))) is pages, fall
+
+
+@pytest.mark.parametrize("rule", ["order-drop", "conversion-drop"])
+def test_malformed_clicks_do_not_inhibit_falls_of_orders(rule: str) -> None:
+    """Fewer clicks make more orders a click, not fewer."""
+    refused = fault("dead-letters", (("topic", "clicks"),), value=0.9)
+    assert rule in Correlated().at(60, refused, breach(rule, fall=0.8, at_s=50))
+
+
+def test_a_silent_producer_does_not_hide_that_most_payments_fail() -> None:
+    sale = Correlated()
+    sale.at(10, SILENT, breach("payment-drop", fall=0.27), breach("conversion-drop", fall=0.25))
+    assert sale.pages == ['producer-silent{source="oms-2",topic="orders"}'], "its share is missing"
+    sale.at(320, SILENT, breach("payment-failures", fall=0.9, at_s=300), breach("payment-drop", fall=0.9, at_s=300))
+    assert sale.pages == ['producer-silent{source="oms-2",topic="orders"}', "payment-failures"]
+
+
+def test_two_silent_producers_account_for_both_shares() -> None:
+    other = fault("producer-silent", (("source", "oms-3"), ("topic", "orders")), share=0.25)
+    assert "conversion-drop" in Correlated().at(30, SILENT, breach("conversion-drop", fall=0.5))
+    assert "conversion-drop" not in Correlated().at(30, SILENT, other, breach("conversion-drop", fall=0.5))
+
+
+def test_a_part_that_one_producer_serves_may_lose_all_as_the_fault_begins() -> None:
+    silent = fault("producer-silent", (("source", "mini-sdk"), ("topic", "clicks")), share=0.25)
+    assert len(Correlated().at(30, silent, breach("checkout-drop", "channel mini", fall=1.0, at_s=10))) == 1
+    assert len(Correlated().at(330, silent, breach("checkout-drop", "channel mini", fall=1.0, at_s=300))) == 2
+
+
+def test_a_fault_of_unknown_size_inhibits_all_alerts_of_its_topic() -> None:
+    stale = fault("input-stale", ())
+    assert Correlated().at(30, stale, breach("order-drop", fall=0.9)) == ["input-stale"]
+
+
+def test_a_fall_that_began_before_the_fault_pages() -> None:
+    lagging = fault("input-lagging", at_s=300)
+    assert "order-drop" in Correlated().at(310, lagging, breach("order-drop", fall=0.3, at_s=100))
+
+
+def test_a_fault_inhibits_until_three_minutes_after_its_end() -> None:
+    sale = Correlated()
+    drop = breach("conversion-drop", fall=0.25, at_s=20)
+    sale.at(60, SILENT, drop)
+    assert sale.at(239, drop) == []
+    assert sale.at(240, drop) == ["conversion-drop"]
+
+
+def test_a_fall_that_grows_beyond_the_share_pages_at_once() -> None:
+    sale = Correlated()
+    sale.at(60, SILENT, breach("order-drop", fall=0.25))
+    assert "order-drop" in sale.at(61, SILENT, breach("order-drop", fall=0.7))
+
+
+def test_a_sold_out_sku_pages_during_a_silent_producer() -> None:
+    sold_out = Breach("stock-out", ("sku", "s-1"), (("sku", "s-1"),), FindingReason.BEYOND, value=0.0, since_ms=50_000)
+    assert 'stock-out{sku="s-1"}' in Correlated().at(60, SILENT, sold_out)
