@@ -8,7 +8,7 @@ from alerts.detection.detector import SeriesCounts
 from alerts.detection.schedule import EffectiveRule
 from alerts.findings import Condition, Finding, FindingReason
 from alerts.rule_states import RuleCondition, RuleStatus
-from alerts.rules.rule import PromotionCondition, Rule
+from alerts.rules.rule import PromotionCondition, Rule, RuleScope
 
 
 def disabled_status(rule: Rule) -> RuleStatus:
@@ -51,8 +51,10 @@ def rule_status(effective: EffectiveRule, counts: SeriesCounts, findings: Sequen
 def _missing(rule: Rule, condition: RuleCondition) -> str:
     if condition is not RuleCondition.NO_DATA:
         return ""
+    if RuleScope.ALL in rule.for_each:
+        return "no numbers yet"
     scopes = " or ".join(scope.value for scope in rule.for_each)
-    return f"no {scopes} on promotion" if rule.promoted else f"no events of any {scopes}"
+    return f"no {scopes} on promotion" if rule.promoted else f"no {scopes} yet"
 
 
 def _needed(rule: Rule) -> str:

@@ -182,10 +182,10 @@ def discard_explained(memory: SequentialMemory, rule: Rule, root: Series, since_
 
 
 def counts(memory: SequentialMemory, effective: EffectiveRule) -> SeriesCounts:
-    """Count the series; those with hardly any events are TOO_FEW."""
+    """Count the series; those without any event are TOO_FEW, others without a baseline LEARNING."""
     detect = _config(effective.detect)
     waiting = memory.watched & ~memory.state.ready(sequential_parameters(detect))
-    few = int((waiting & (memory.state.baseline.counted < 1)).sum())
+    few = int((waiting & (memory.state.baseline.seen() < 1)).sum())
     learning = int(waiting.sum()) - few
     return SeriesCounts(
         int(memory.watched.sum()) - learning - few,

@@ -93,6 +93,12 @@ class Baseline:
         result: Floats = self.kept[:, HOUR, MinutePart.COUNT]
         return result
 
+    def seen(self) -> Floats:
+        """Delayed `per` events, also of the minutes that are not included yet."""
+        inputs = (minutes[..., MinutePart.INPUT] for minutes in (self.kept[:, HOUR], self.minute))
+        result: Floats = sum(inputs, self.pending[:, :, MinutePart.INPUT].sum(axis=1))
+        return result
+
     def level(self) -> Floats:
         """Estimated `count` per `per` events; NaN if unknown."""
         return ratio(self.counted, self.kept[:, HOUR, MinutePart.INPUT])

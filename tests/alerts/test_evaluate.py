@@ -232,7 +232,7 @@ def test_before_learning_the_reason_is_learning() -> None:
     evaluation, _ = evaluate(rules, DetectionInputs(calm.end_s * 1000, calm), EvaluationMemory(), {Series("drop")})
     assert found(evaluation)["drop"].reason is FindingReason.LEARNING
     (status,) = evaluation.rules
-    assert (status.condition, status.watching, status.no_data) == (RuleCondition.NO_DATA, 0, 3)
+    assert (status.condition, status.watching, status.learning) == (RuleCondition.LEARNING, 0, 3)
 
 
 def test_a_changed_detector_starts_with_an_empty_memory() -> None:

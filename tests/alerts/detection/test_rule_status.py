@@ -96,7 +96,7 @@ def test_a_long_lag_is_waited_for() -> None:
 def test_a_rule_without_any_event_has_no_data() -> None:
     assert status_of(rules_of(DROP), nothing()).condition is RuleCondition.NO_DATA
     silence = status_of(rules_of(SILENCE), nothing())
-    assert (silence.condition, silence.lacks) == (RuleCondition.NO_DATA, "no events of any all")
+    assert (silence.condition, silence.lacks) == (RuleCondition.NO_DATA, "no numbers yet")
 
 
 def test_a_silence_rule_learns_until_it_has_events() -> None:
