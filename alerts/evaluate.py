@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 import numpy as np
 
 from alerts.correlation.correlate import correlate
-from alerts.correlation.data_faults import UNRELIABLE, remember_faults, topics_at_fault
+from alerts.correlation.data_faults import UNRELIABLE, blinding_faults, remember_faults, topics_at_fault
 from alerts.correlation.explained import with_explained
 from alerts.correlation.memory import ActiveIncident
 from alerts.correlation.reporting import note_finding, unbreached_finding
@@ -98,7 +98,12 @@ def _rule_statuses(
     for finding in findings:
         findings_by_rule[finding.series.rule].append(finding)
     return tuple(
-        rule_status(effective, _detector(effective.rule).counts(memory.rules[name], effective), findings_by_rule[name])
+        rule_status(
+            effective,
+            _detector(effective.rule).counts(memory.rules[name], effective),
+            findings_by_rule[name],
+            blinding_faults(effective.rule, memory.correlation),
+        )
         if effective.enabled
         else disabled_status(effective.rule)
         for name, effective in effective_rules.items()

@@ -141,7 +141,7 @@ class RulePayload(_Payload):
     lacks: str | None
     """What it lacks to evaluate all of its series."""
     inhibited_by: list[str]
-    """The alerts that explain its breaches."""
+    """The alerts that explain its breaches, and the data faults that make its numbers unreliable."""
     series: dict[RuleCondition, int]
     """Number of its series that are `watching`, `learning`, or have `no_data`."""
 

@@ -15,7 +15,7 @@ class RuleCondition(StrEnum):
     LEARNING = "learning"
     """No series has a baseline yet."""
     INHIBITED = "inhibited"
-    """It is breached, and another alert explains all of it."""
+    """It is breached, and another alert explains all of it; or a data fault makes all of its numbers unreliable."""
     NO_DATA = "no_data"
     """Its numbers do not exist, such as those of SKUs on promotion without a promotion."""
     OFF = "off"
@@ -32,7 +32,7 @@ class RuleStatus:
     lacks: str = ""
     """What it lacks to evaluate all of its series, as `18 of 30 orders_paid in its baseline`; empty: nothing."""
     inhibited_by: tuple[str, ...] = ()
-    """The alerts that explain its breaches."""
+    """The alerts that explain its breaches, and the data faults that make its numbers unreliable."""
     watching: int = 0
     """Number of evaluated series."""
     learning: int = 0

@@ -131,7 +131,7 @@ async def _read_rules(settings: Settings) -> tuple[RuleStates, LastEvaluation]:
 
 def _rule_row(rule: RuleState) -> tuple[str, ...]:
     status = rule.status
-    inhibited_by = f"explained by {', '.join(status.inhibited_by)}" if status.inhibited_by else ""
+    inhibited_by = f"inhibited by {', '.join(status.inhibited_by)}" if status.inhibited_by else ""
     total = status.watching + status.learning + status.no_data
     series = f"{status.watching} of {total}" if total else ""
     why = "; ".join(filter(None, (inhibited_by, status.lacks)))

@@ -83,6 +83,16 @@ def topics_at_fault(memory: CorrelationMemory, *, at_least: float = 0.0) -> froz
     return frozenset(topic for fault in memory.faults.values() if fault.share >= at_least for topic in fault.topics)
 
 
+def blinding_faults(rule: Rule, memory: CorrelationMemory) -> tuple[Series, ...]:
+    """The faults that make all numbers of a business rule unreliable."""
+    topics = {str(topic) for topic in rule.topics} if rule.category is not Category.DATA else set()
+    return tuple(
+        series
+        for series, fault in memory.faults.items()
+        if fault.share >= UNRELIABLE and not topics.isdisjoint(fault.topics)
+    )
+
+
 def inhibit_by_data_faults(cases: Sequence[Candidate], memory: CorrelationMemory) -> list[Candidate]:
     """Inhibit the business alerts that data faults account for, unless they were reported before."""
     return [_inhibit(case, memory) for case in cases]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from alerts.detection.detector import SeriesCounts
 from alerts.detection.schedule import EffectiveRule
-from alerts.findings import Condition, Finding, FindingReason
+from alerts.findings import Condition, Finding, FindingReason, Series
 from alerts.rule_states import RuleCondition, RuleStatus
 from alerts.rules.rule import PromotionCondition, Rule, RuleScope
 
@@ -16,8 +16,10 @@ def disabled_status(rule: Rule) -> RuleStatus:
     return RuleStatus(rule=rule.name, title=rule.title, condition=RuleCondition.OFF, lacks=_needed(rule))
 
 
-def rule_status(effective: EffectiveRule, counts: SeriesCounts, findings: Sequence[Finding]) -> RuleStatus:
-    """The status of an enabled rule, of which `findings` are all."""
+def rule_status(
+    effective: EffectiveRule, counts: SeriesCounts, findings: Sequence[Finding], faults: Sequence[Series]
+) -> RuleStatus:
+    """The status of an enabled rule, of which `findings` are all. `faults` make its numbers unreliable."""
     rule = effective.rule
     learning = counts.undecided.get(FindingReason.LEARNING, 0)
     no_data = sum(
@@ -30,6 +32,7 @@ def rule_status(effective: EffectiveRule, counts: SeriesCounts, findings: Sequen
         for finding in findings
         if finding.condition is Condition.INHIBITED and finding.inhibited_by is not None
     }
+    inhibited_by |= {str(fault) for fault in faults}
     if inhibited_by and not any(finding.condition is Condition.BREACHED for finding in findings):
         condition = RuleCondition.INHIBITED
     elif counts.decided or counts.is_complete_without_series:

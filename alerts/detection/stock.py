@@ -152,7 +152,10 @@ def status(memory: StockMemory, effective: EffectiveRule, series: Series) -> tup
 def counts(memory: StockMemory, effective: EffectiveRule) -> SeriesCounts:
     """Count the SKUs; those whose stock was never counted are NO_DATA."""
     known = memory.seen & ~np.isnan(memory.available)
-    return SeriesCounts(int(known.sum()), {FindingReason.NO_DATA: int((memory.seen & ~known).sum())})
+    unknown = int((memory.seen & ~known).sum())
+    return SeriesCounts(
+        int(known.sum()), {FindingReason.NO_DATA: unknown}, "stock that was never counted" if unknown else ""
+    )
 
 
 def _config(detect: AnyDetector) -> StockDetector:

@@ -150,6 +150,18 @@ def test_a_rule_whose_breach_another_alert_explains_is_inhibited() -> None:
     assert (drop.condition, drop.inhibited_by) == (RuleCondition.INHIBITED, ("orders",))
 
 
+def test_a_fault_that_loses_a_whole_topic_inhibits_its_rules() -> None:
+    rules = rules_of(STALE, DROP)
+    calm, memory = evaluate(rules, after(1800), EvaluationMemory())
+    assert [one.condition for one in calm.rules[1:]] == [RuleCondition.WATCHING]
+    at_s = START_S + 1810
+    readings = (HealthReading(HealthCheck.STALE, 1.0),)
+    fault = DetectionInputs(at_s * 1000, empty_panes(START_S + 1800), health_readings=readings)
+    stale, drop = evaluate(rules, fault, memory)[0].rules
+    assert (stale.condition, stale.inhibited_by) == (RuleCondition.WATCHING, ())
+    assert (drop.condition, drop.inhibited_by) == (RuleCondition.INHIBITED, ("stale",))
+
+
 def test_a_state_keeps_its_start_while_its_condition_stays() -> None:
     first = next_states(NO_RULE_STATES, [status(), status("other")], T0)
     second = next_states(first, [replace(status(), lacks="less"), status("other", RuleCondition.OFF)], T0 + 1000)
