@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import pytest
 
-from alerts.findings import FindingReason
+from alerts.detection.inputs import DetectionInputs, empty_panes
+from alerts.findings import Evaluation, FindingReason, Severity
+from alerts.memory import EvaluationMemory
 from alerts.rehearsal.play import play
 from alerts.rules.file import read_rules
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
 from streams.simulate import SimulationConfig
+from tests.alerts.builders import evaluation, finding
 from tests.alerts.dense_panes import IDLE_AFTER_S, SETTLE_S, DensePanes, snapshots
 from tests.bench.counts_simulator import CountsSimulator
 
@@ -107,3 +112,18 @@ def test_the_remains_of_a_stop_in_its_parts_are_no_second_page() -> None:
     seen = snapshots(CountsSimulator(config, 40).panes(), every_s=2, seldom_until_s=warm_s - 120, promotions={})
     (page,) = play(load(default_text(), "default").rules, seen).pages
     assert page.series.rule in ("order-drop", "order-silence")
+
+
+def test_a_note_that_becomes_severe_is_a_page_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    severities = [Severity.INFO, Severity.INFO, Severity.WARNING, Severity.CRITICAL]
+    found = {second: finding(severity=severity, at_ms=second * 1000) for second, severity in enumerate(severities, 1)}
+
+    def scripted(*given: Any, **_: Any) -> tuple[Evaluation, EvaluationMemory]:
+        at_ms = given[1].as_of_ms
+        return evaluation(found[at_ms // 1000], at_ms=at_ms), EvaluationMemory()
+
+    monkeypatch.setattr("alerts.rehearsal.play.evaluate", scripted)
+    rule = "{name: conversion-drop, title: Drop, detect: {kind: silence, count: orders_created, after: 5s}}"
+    seen = (DetectionInputs(second * 1000, empty_panes(second)) for second in found)
+    (page,) = play(rules_of(f"rules: [{rule}]"), seen).pages
+    assert (page.fired_ms, page.finding.severity) == (3000, Severity.WARNING)
