@@ -146,17 +146,28 @@ def _accounts_for(cause: Effect, effect: Effect, ratio: float) -> bool:
         case Relation.SAME:
             return _is_within(b, a.fall, ratio)
         case Relation.IN_WHOLE:
-            return a.part != effect.labels and _is_within(b, a.fall, ratio)
+            return not _is_named_part(b, a) and _is_within(b, a.fall, ratio)
         case Relation.ACROSS:
             return _is_within(b, a.loss, ratio)
         case Relation.OF_PART:
-            return b.part == cause.labels or _is_loss_of_part(a, b, ratio)
+            return _is_named_part(a, b) or _is_loss_of_part(a, b, ratio)
         case Relation.SIBLING:
             return False
 
 
 def _is_within(effect: Extent, size: float | None, ratio: float) -> bool:
     return effect.fall is None or size is None or effect.fall <= ratio * size + _ERRORS * effect.noise
+
+
+def _is_named_part(part: Extent, whole: Extent) -> bool:
+    """Whether the rule itself found that the part explains the whole. In the first seconds this may be chance: then the
+    part has fallen less far than the whole, or lost too little."""
+    if whole.part != part.series.labels:
+        return False
+    if part.fall is None or whole.fall is None:
+        return True
+    loss = part.fall if part.loss is None else part.loss
+    return part.fall >= whole.fall - whole.noise and whole.fall <= STILL_RATIO * loss + _ERRORS * whole.noise
 
 
 def _is_loss_of_part(part: Extent, whole: Extent, ratio: float) -> bool:

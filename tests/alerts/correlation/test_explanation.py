@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from alerts.correlation.extents import Stages, stages_of
 from tests.alerts.correlation.sized import RULES, Correlated, breach
 
@@ -56,6 +58,16 @@ def test_a_fault_of_a_part_shows_in_the_whole_and_across_dimensions_as_one_page(
     sale.at(20, app, *spread)
     sale.at(100, app, *spread, breach("conversion-drop", "category phones", fall=0.35, at_s=20))
     assert sale.pages == ['order-drop{channel="app"}'], "the part is named: outside of it nothing is lost"
+
+
+def test_a_part_that_has_fallen_less_far_than_the_whole_does_not_explain_it() -> None:
+    """In the first seconds of a fall it is chance which part has most of it."""
+    whole = replace(breach("order-drop", fall=0.74), explained_by=("region", "south"))
+    south = breach("order-drop", "region south", fall=0.1)
+    assert Correlated().at(4, whole, south) == ["order-drop"]
+    whole = replace(breach("order-drop", fall=0.2), explained_by=("region", "south"))
+    south = breach("order-drop", "region south", fall=0.8)
+    assert Correlated().at(4, whole, south) == ['order-drop{region="south"}']
 
 
 def test_across_dimensions_only_an_evenly_spread_loss_is_explained() -> None:
