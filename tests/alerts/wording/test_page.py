@@ -83,7 +83,9 @@ def test_a_later_message_names_the_loss_so_far_the_cause_and_what_is_explained(t
     lost, a_minute = (float(amount.replace(",", "")) for amount in re.findall(r"CNY ([\d,]+)", lines["Lost"]))
     orders_a_minute = 60 * 120 * 0.2 * 0.5 * 0.8 * 0.5
     assert a_minute == pytest.approx(orders_a_minute * 0.9 * AMOUNT / 100, rel=0.35)
-    assert lost == pytest.approx(2 * a_minute, rel=0.4)
+    minutes = re.search(r"(\d+) min", lines["Since"])
+    assert minutes is not None
+    assert lost == pytest.approx(int(minutes[1]) * orders_a_minute * 0.9 * AMOUNT / 100, rel=0.35)
     assert lines["Likely causes"].startswith("channel app: ")
     assert "Conversion dropped" in lines["Also explained by this"]
 
