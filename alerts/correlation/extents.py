@@ -95,10 +95,6 @@ def _larger(now: float | None, before: float | None, keep: float) -> float | Non
 def extent_of(rule: Rule, breach: Breach, revenue: RevenueRate, as_of_ms: int) -> Extent:
     """Measure a breach."""
     fall, noise = _fall(rule, breach)
-    money, gmv = breach.money_per_minute, revenue.gmv_per_minute
-    loss = None if money is None or not gmv > 0 else money / gmv
-    if fall is not None and not breach.labels:
-        loss = fall
     part = breach.explained_by
     return Extent(
         Series(breach.rule, breach.labels),
@@ -106,9 +102,19 @@ def extent_of(rule: Rule, breach: Breach, revenue: RevenueRate, as_of_ms: int) -
         as_of_ms,
         fall,
         noise,
-        loss if loss is None or fall is None else min(loss, fall),
+        _loss(breach, fall, revenue),
         None if part is None else (part,),
     )
+
+
+def _loss(breach: Breach, fall: float | None, revenue: RevenueRate) -> float | None:
+    """The lost share of the shop's revenue, if each missing event is a lost sale: payments are tried again, and yet a
+    fall by so much spreads to other dimensions."""
+    weight = breach.weight if breach.labels else 1.0
+    if fall is not None and weight is not None:
+        return fall * min(weight, 1.0)
+    money, gmv = breach.money_per_minute, revenue.gmv_per_minute
+    return None if money is None or not gmv > 0 else min(money / gmv, 1.0 if fall is None else fall)
 
 
 def _fall(rule: Rule, breach: Breach) -> tuple[float | None, float]:

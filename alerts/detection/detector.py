@@ -81,6 +81,8 @@ class Breach:
     contributors: tuple[Contributor, ...] = ()
     share: float | None = None
     """For data faults: the lost share of the topic's events, 0 to 1; None: unknown."""
+    weight: float | None = None
+    """Usual share of the shop's revenue in the series, 0 to 1; None: unknown."""
     explained_by: ScopeValue | None = None
     """For the whole shop: the one part that explains the change."""
 

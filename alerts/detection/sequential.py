@@ -248,7 +248,14 @@ def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenu
         since_ms=int(state.since_s[index]) * 1000,
         money_per_minute=None if money is None or not np.isfinite(money) else money,
         money_lost=None if lost is None or not np.isfinite(lost) else lost,
+        weight=_weight(memory, index),
     )
+
+
+def _weight(memory: SequentialMemory, index: int) -> float | None:
+    """Usual share of the shop's revenue in a series."""
+    gmv = memory.state.baseline.kept[:, HOUR, MinutePart.GMV]
+    return float(gmv[index] / gmv[0]) if gmv[0] > 0 else None
 
 
 def _money(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue: RevenueRate) -> tuple[float, float]:
