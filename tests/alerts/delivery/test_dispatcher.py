@@ -139,7 +139,7 @@ async def test_a_flood_stays_within_the_rate_limit_without_loss(stage: Stage) ->
     for second in range(0, 240, 2):
         await sending.at(second)
         assert len(stage.service.requests) <= 5 * (1 + second // 60)
-    assert "sku vip" in stage.texts[0]
+    assert "SKU vip" in stage.texts[0]
     assert await sending.outbox.waiting("chat") == 0
 
 
