@@ -15,6 +15,7 @@ from alerts.rules.detect import (
 )
 from alerts.rules.rule import Rule
 from alerts.rules.values import counters_of
+from alerts.wording.terms import describe_events
 from streams.model.kpis import KPIS
 from streams.model.windows import Window
 from streams.panes.scopes import Scope
@@ -66,8 +67,9 @@ def _kpi(count: tuple[str, ...], per: tuple[str, ...]) -> str:
     return count[0]
 
 
-def explain_note(breach: Breach) -> str:
-    """Why a note is no alert."""
+def describe_note(measure: Measure, breach: Breach) -> tuple[str, str]:
+    """The title of a note, and why it is no alert."""
+    count, per = describe_events(measure.count), describe_events(measure.per)
     if breach.is_tracking_loss:
-        return "the events that follow have not fallen; are clicks not recorded?"
-    return "nothing is lost, more visits do not buy; a crawler or a campaign?"
+        return f"Fewer {count} are recorded", "the events that follow have not fallen; are clicks not recorded?"
+    return f"More {per} without more {count}", "nothing is lost; a crowd, a crawler or a campaign?"

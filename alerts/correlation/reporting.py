@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from alerts.correlation.candidates import Candidate
-from alerts.correlation.presentation import chart, explain_note, measure_of
+from alerts.correlation.presentation import chart, describe_note, measure_of
 from alerts.detection.detector import Breach, RevenueRate
 from alerts.findings import SEVERITY_ORDER, Finding, FindingReason, Series, Severity
 from alerts.rules.rule import Rule
@@ -91,6 +91,8 @@ def _severity(
 
 def note_finding(rule: Rule, breach: Breach, as_of_ms: int) -> Finding:
     """Return the finding of a note, which is never notified."""
+    measure = measure_of(rule.detect)
+    title, reason = describe_note(measure, breach)
     return Finding(
         series=Series(breach.rule, breach.labels),
         reason=FindingReason.NOTHING_LOST,
@@ -102,11 +104,11 @@ def note_finding(rule: Rule, breach: Breach, as_of_ms: int) -> Finding:
         value=breach.value,
         expected=breach.expected,
         interval=breach.interval,
-        measure=measure_of(rule.detect),
+        measure=measure,
         rate=breach.rate,
         incident=rule.incident_key,
-        title=rule.title,
-        summary=explain_note(breach),
+        title=title,
+        summary=reason,
         runbook=rule.runbook,
         chart=chart(rule, breach, as_of_ms),
     )
