@@ -13,7 +13,7 @@ from alerts.correlation.data_faults import UNRELIABLE, blinding_faults, remember
 from alerts.correlation.explained import with_explained
 from alerts.correlation.memory import ActiveIncident
 from alerts.correlation.reporting import note_finding, unbreached_finding
-from alerts.detection import health, sequential, silence, stock, thresholds
+from alerts.detection import health, sequential, shares, silence, stock, thresholds
 from alerts.detection.detector import Breach, Detector, Observation
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import Panes, ScopeValue
@@ -29,6 +29,7 @@ from alerts.rules.detect import (
     ChangeDetector,
     HealthCheckDetector,
     SequentialDetector,
+    ShareDetector,
     SilenceDetector,
     StockDetector,
     ThresholdDetector,
@@ -78,7 +79,7 @@ def evaluate(
     remember_faults(chain(*breaches_by_rule.values()), effective_rules, silent_topics, memory.correlation, at_ms)
     observation = replace(observation, unreliable_topics=topics_at_fault(memory.correlation, at_least=UNRELIABLE))
     breaches_by_rule |= _breaches(effective_rules, memory, observation, first=False)
-    found = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name]]
+    found = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name] if not breach.is_suspected]
     breaches, notes = ([breach for breach in found if breach.is_note is is_note] for is_note in (False, True))
     correlated = correlate(breaches, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
     _discard_explained(correlated.ended_incidents, memory, effective_rules)
@@ -113,6 +114,7 @@ def _rule_statuses(
 _DETECTORS: Mapping[type, Detector] = {
     SequentialDetector: sequential,
     SilenceDetector: silence,
+    ShareDetector: shares,
     ThresholdDetector: thresholds,
     ChangeDetector: thresholds,
     StockDetector: stock,

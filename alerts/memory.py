@@ -20,6 +20,7 @@ from alerts.detection.detector import RevenueRate
 from alerts.detection.health import HealthMemory
 from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import SeriesIndex
+from alerts.detection.shares import ShareMemory
 from alerts.detection.silence import SilenceMemory
 from alerts.detection.stock import StockMemory
 from alerts.detection.thresholds import ThresholdMemory
@@ -29,12 +30,13 @@ from alerts.statistics.delays import Chain, Lag
 from alerts.statistics.evidence import Evidence
 from alerts.statistics.limits import WeeklyHistory
 from alerts.statistics.sequential import SequentialState
+from alerts.statistics.shares import ShareState
 from alerts.statistics.silence import SilenceState
 
 VERSION = 6
 _COUNTER_MEMORIES = {"SequentialMemory", "RateMemory", "SilenceMemory", "QuietMemory"}
 """Discarded from earlier versions, and learned again from the last hour."""
-RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | StockMemory | ThresholdMemory | HealthMemory
+RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | ShareMemory | StockMemory | ThresholdMemory | HealthMemory
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ _STORED_TYPES: Mapping[str, type] = {
     "EvaluationMemory": EvaluationMemory,
     "SequentialMemory": SequentialMemory,
     "SilenceMemory": SilenceMemory,
+    "ShareMemory": ShareMemory,
     "StockMemory": StockMemory,
     "ThresholdMemory": ThresholdMemory,
     "HealthMemory": HealthMemory,
@@ -71,6 +74,7 @@ _STORED_TYPES: Mapping[str, type] = {
     "Baseline": Baseline,
     "Evidence": Evidence,
     "SilenceState": SilenceState,
+    "ShareState": ShareState,
     "WeeklyHistory": WeeklyHistory,
 }
 _STORED_NAMES = {kind: name for name, kind in _STORED_TYPES.items()}

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from alerts.correlation.candidates import Candidate
 from alerts.correlation.explanation import ONSET_TOLERANCE_MS
-from alerts.correlation.memory import CorrelationMemory, DataFault
+from alerts.correlation.memory import INHIBIT_AFTER_FAULT_MS, CorrelationMemory, DataFault
 from alerts.detection.detector import Breach
 from alerts.detection.schedule import EffectiveRule
-from alerts.findings import Category, FindingReason, Series
+from alerts.findings import Category, FindingReason, Labels, Series
 from alerts.rules.detect import Direction, HealthCheck, HealthCheckDetector, SequentialDetector, SilenceDetector
 from alerts.rules.rule import Rule
 from alerts.rules.values import topics_of
@@ -27,6 +27,8 @@ _SHARE_RATIO, _SHARE_MARGIN = 1.25, 0.03
 """A fall is accounted for up to this multiple of the lost share, and so many points more."""
 _STILL_RATIO = 1.5
 """The multiple for an alert that was inhibited at the last evaluation."""
+_SUSPECTED_MS = 15_000
+"""How long a suspected fault inhibits."""
 _AT_ONCE_MS = 60_000
 """A part may lose more than the topic: a producer may serve this part alone. Its fall then begins with the fault."""
 
@@ -51,10 +53,16 @@ def remember_faults(
             continue
         series = Series(breach.rule, breach.labels)
         since_ms = as_of_ms if breach.since_ms is None else breach.since_ms
-        fault = DataFault(topics, since_ms, as_of_ms, share)
+        last_ms = as_of_ms - (INHIBIT_AFTER_FAULT_MS - _SUSPECTED_MS if breach.is_suspected else 0)
+        fault = DataFault(topics, since_ms, last_ms, share)
         before = memory.faults.get(series)
         if before is not None:
-            fault = replace(fault, since_ms=min(since_ms, before.since_ms), share=max(share, before.share))
+            fault = replace(
+                fault,
+                since_ms=min(since_ms, before.since_ms),
+                last_ms=max(last_ms, before.last_ms),
+                share=max(share, before.share),
+            )
         memory.faults[series] = fault
 
 
@@ -102,7 +110,7 @@ def _inhibit(case: Candidate, memory: CorrelationMemory) -> Candidate:
     if case.rule.category is Category.DATA or case.series in memory.reported:
         return case
     faults = [(series, fault) for series, fault in memory.faults.items() if _may_affect(fault, case)]
-    if not faults or not _accounts_for([fault for _, fault in faults], case, memory):
+    if not faults or not _accounts_for(dict(faults), case, memory):
         return case
     series, _ = max(faults, key=lambda one: one[1].share)
     return case.inhibited(FindingReason.DATA_FAULT, series)
@@ -122,8 +130,8 @@ def _lossy_topics(rule: Rule) -> frozenset[Topic]:
     return rule.topics
 
 
-def _accounts_for(faults: Sequence[DataFault], case: Candidate, memory: CorrelationMemory) -> bool:
-    share = min(sum(fault.share for fault in faults), 1.0)
+def _accounts_for(faults: Mapping[Series, DataFault], case: Candidate, memory: CorrelationMemory) -> bool:
+    share = _lost_share(faults)
     if share >= UNRELIABLE:
         return True
     extent = case.extent
@@ -131,9 +139,17 @@ def _accounts_for(faults: Sequence[DataFault], case: Candidate, memory: Correlat
         return False
     ratio = _STILL_RATIO if memory.inhibited.get(case.series) in memory.faults else _SHARE_RATIO
     most = ratio * share + _SHARE_MARGIN
-    begins_with_fault = any(abs(extent.since_ms - fault.since_ms) <= _AT_ONCE_MS for fault in faults)
+    begins_with_fault = any(abs(extent.since_ms - fault.since_ms) <= _AT_ONCE_MS for fault in faults.values())
     of_part = bool(case.series.labels) and extent.loss is not None and extent.loss <= most
     return extent.fall <= most or (of_part and begins_with_fault)
+
+
+def _lost_share(faults: Mapping[Series, DataFault]) -> float:
+    """The share that several faults lose together; two rules about one producer report the same loss."""
+    by_labels: dict[Labels, float] = {}
+    for series, fault in faults.items():
+        by_labels[series.labels] = max(by_labels.get(series.labels, 0.0), fault.share)
+    return min(sum(by_labels.values()), 1.0)
 
 
 def inhibit_by_silent_topics(

@@ -9,6 +9,7 @@ from alerts.rules.detect import (
     ChangeDetector,
     HealthCheckDetector,
     SequentialDetector,
+    ShareDetector,
     SilenceDetector,
     StockDetector,
     ThresholdDetector,
@@ -30,6 +31,8 @@ def measure_of(detect: AnyDetector) -> Measure:
             return Measure(count, per)
         case SilenceDetector(count=count):
             return Measure(count)
+        case ShareDetector():
+            return Measure(("source_share",))
         case ThresholdDetector(value=name, window=window) | ChangeDetector(value=name, window=window):
             return Measure((name,), window=window.value)
         case StockDetector(window=window):

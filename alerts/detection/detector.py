@@ -83,6 +83,8 @@ class Breach:
     """For data faults: the lost share of the topic's events, 0 to 1; None: unknown."""
     weight: float | None = None
     """Usual share of the shop's revenue in the series, 0 to 1; None: unknown."""
+    is_suspected: bool = False
+    """Whether it only explains other breaches, and is no finding itself."""
     explained_by: ScopeValue | None = None
     """For the whole shop: the one part that explains the change."""
 

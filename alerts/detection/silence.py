@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from alerts.detection.detector import Breach, Observation, SeriesCounts
+from alerts.detection.panes import ScopeValue
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import SeriesIndex, to_label, to_labels
 from alerts.findings import FindingReason, Series
@@ -64,7 +66,7 @@ def observe(memory: SilenceMemory, effective: EffectiveRule, observation: Observ
 def breaches(memory: SilenceMemory, effective: EffectiveRule, observation: Observation) -> Iterator[Breach]:
     """Yield the silent series."""
     rule, detect, revenue = effective.rule, _config(effective.detect), observation.revenue
-    silences = memory.silences
+    silences, shares = memory.silences, _shares(memory)
     for index in np.flatnonzero(_silent(memory, detect)).tolist():
         label = memory.places.labels[index]
         is_all_lost = rule.money is LossMethod.ALL_OF_IT and np.isfinite(revenue.gmv_per_minute)
@@ -78,6 +80,7 @@ def breaches(memory: SilenceMemory, effective: EffectiveRule, observation: Obser
             expected=float(silences.missed[index]),
             since_ms=round((memory.until_s - float(silences.quiet_s[index])) * 1000),
             money_per_minute=revenue.gmv_per_minute if is_all_lost else None,
+            share=shares.get(label),
         )
 
 
@@ -98,6 +101,17 @@ def counts(memory: SilenceMemory, effective: EffectiveRule) -> SeriesCounts:
     most = float(total[~known].max(initial=0.0))
     lacks = f"{most:,.0f} of {2 * detect.least_expected:,.0f} events" if learning else ""
     return SeriesCounts(int(known.sum()), {FindingReason.LEARNING: learning}, lacks)
+
+
+def _shares(memory: SilenceMemory) -> dict[ScopeValue, float]:
+    """The usual share of each source of its topic's events."""
+    rates = {
+        label: float(memory.silences.rate[index]) for label, index in memory.places.of.items() if label[0] == "source"
+    }
+    of_topic: dict[str, float] = defaultdict(float)
+    for (_, value), rate in rates.items():
+        of_topic[value.partition("/")[0]] += rate
+    return {label: rate / of_topic[label[1].partition("/")[0]] for label, rate in rates.items() if rate > 0}
 
 
 def has_active_source(memory: SilenceMemory, topic: str) -> bool:

@@ -272,6 +272,27 @@ class HealthCheckDetector(BaseDetector):
     clear: Number | None = None
 
 
+class ShareDetector(BaseDetector):
+    """Fires while a source loses events: its share of its topic's events falls, and so does its own number.
+
+    Write `for_each: [source]`.
+    """
+
+    kind: Literal["share"]
+    least_effect: Share = 0.3
+    """Smallest share of the source's events to lose."""
+    least_baseline: Annotated[float, Field(ge=1)] = 100
+    """Minimum number of observed events of a source before the first test."""
+    after: Seconds = 45.0
+    """Minimum duration: events that are only late arrive meanwhile."""
+
+    @model_validator(mode="after")
+    def _loss_is_possible(self) -> Self:
+        if self.least_effect >= 1:
+            raise ValueError("`least_effect` must be less than 100%: a source cannot lose more events than it has")
+        return self
+
+
 class StockDetector(BaseDetector):
     """Fires for each SKU that is sold out, will soon be, or is oversold: one incident whose stage only rises.
 
@@ -301,6 +322,12 @@ class StockDetector(BaseDetector):
 
 
 AnyDetector: TypeAlias = (
-    ThresholdDetector | ChangeDetector | SequentialDetector | SilenceDetector | StockDetector | HealthCheckDetector
+    ThresholdDetector
+    | ChangeDetector
+    | SequentialDetector
+    | SilenceDetector
+    | ShareDetector
+    | StockDetector
+    | HealthCheckDetector
 )
 Detect: TypeAlias = Annotated[AnyDetector, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.detection.panes import CellPanes, ScopeValue
-from alerts.rules.detect import SequentialDetector, SilenceDetector
+from alerts.rules.detect import SequentialDetector, ShareDetector, SilenceDetector
 from alerts.rules.rule import Rules, RuleScope
 from alerts.statistics.arrays import Bools, Ints
 from consumers.topics import Topic
@@ -21,7 +21,9 @@ from streams.view.numbers import SecondCells
 def required_scopes(rules: Rules) -> frozenset[RuleScope]:
     """The scopes of enabled sequential and silence rules, and always the whole shop."""
     counter_rules = (
-        rule for rule in rules.rules if rule.enabled and isinstance(rule.detect, SequentialDetector | SilenceDetector)
+        rule
+        for rule in rules.rules
+        if rule.enabled and isinstance(rule.detect, SequentialDetector | SilenceDetector | ShareDetector)
     )
     return frozenset({RuleScope.ALL}.union(*(rule.for_each for rule in counter_rules)))
 

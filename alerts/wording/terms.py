@@ -47,6 +47,7 @@ _VALUES = {
     "dead_letter_rate": "{} of the messages rejected",
     "duplicate_rate": "{} of the events repeated",
     "incomplete_history": "partitions that lost records: {}",
+    "source_share": "{} of its topic's events",
     "source_late_seconds": "events come {} late",
     "source_clock_ahead_seconds": "{} ahead of the clock",
     "worker_clock_offset_seconds": "{} off the clock",
