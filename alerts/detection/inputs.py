@@ -10,7 +10,7 @@ import numpy as np
 from alerts.detection.panes import CellPanes, Panes
 from alerts.findings import Labels
 from alerts.rules.detect import ChangeDetector, HealthCheck, KpiDetector, ReferencePeriod, StockDetector
-from alerts.rules.rule import Rules, RuleScope
+from alerts.rules.rule import LossMethod, Rules, RuleScope
 from alerts.statistics.arrays import Floats
 from consumers.contract.events import Promotion
 from streams.model.windows import Window
@@ -89,7 +89,7 @@ def table_queries(rules: Rules) -> frozenset[TableQuery]:
             else []
         )
         for scope in rule.for_each:
-            values = detect.values
+            values = detect.values | ({"undispatched_gmv"} if rule.money is LossMethod.DELAYED else set())
             names.setdefault((detect.window, scope, None), {"gmv"}).update(values)
             for period in periods:
                 names.setdefault((detect.window, scope, period), set()).update(values)

@@ -242,7 +242,8 @@ def _numbers(
     memory.seen[at] = True
     memory.value[at], memory.known[at] = values, enough
     minutes = LENGTH_S.get(detect.window, _DAY_S) / 60
-    return _ScopeNumbers(at, values, enough, table.column("gmv")[rows] / minutes)
+    money = table.column("undispatched_gmv" if rule.money is LossMethod.DELAYED else "gmv")[rows]
+    return _ScopeNumbers(at, values, enough, money / minutes)
 
 
 def _limits(
@@ -345,7 +346,7 @@ def _breaches_of_scope(
         index = int(numbers.at[i])
         label, value = memory.places.labels[index], float(numbers.values[i])
         expected, interval, fired_beyond = reference.describe(i, value)
-        money = float(numbers.money[i]) if rule.money is LossMethod.ALL_OF_IT else None
+        money = float(numbers.money[i]) if rule.money in (LossMethod.ALL_OF_IT, LossMethod.DELAYED) else None
         if rule.money is LossMethod.SHORTFALL and expected:
             money = float(numbers.money[i]) * max(0.0, expected / value - 1) if value > 0 else None
         yield Breach(
@@ -360,4 +361,5 @@ def _breaches_of_scope(
             fired_beyond=fired_beyond,
             since_ms=int(memory.since_ms[index]),
             money_per_minute=None if money is None or np.isnan(money) else money,
+            is_forecast=rule.money is LossMethod.DELAYED,
         )

@@ -29,6 +29,8 @@ class RuleScope(StrEnum):
     MEMBER = "member"
     SKU = "sku"
     """All known SKUs; with `promoted: true`, those of running promotions."""
+    WAREHOUSE = "warehouse"
+    """Warehouses that orders are dispatched from; only for the numbers of dispatches."""
     SOURCE = "source"
     """Producers, as `topic/source`."""
 
@@ -64,6 +66,8 @@ class LossMethod(StrEnum):
     """Expected GMV per minute times the relative shortfall."""
     EXCESS = "excess"
     """Excess per minute times the average order value."""
+    DELAYED = "delayed"
+    """GMV of the orders that should have been dispatched, at the average order value: at stake, not lost yet."""
     ALL_OF_IT = "all_of_it"
     """The series' usual GMV per minute, all of it lost."""
 
@@ -128,6 +132,8 @@ class Rule(StrictModel):
             if isinstance(detect, KpiDetector):
                 for name in sorted(detect.values):
                     check_scopes(name, self.for_each)
+            elif RuleScope.WAREHOUSE in self.for_each:
+                raise ValueError("scope `warehouse` has no counters by the second: use a `threshold` or `change` rule")
         return self
 
     @cached_property

@@ -10,7 +10,7 @@ from consumers.contract.events import TOPIC_BY_EVENT_TYPE
 from consumers.topics import EVENT_TOPICS, Topic
 from streams.model.kpis import KPIS, NAMES, SHIPPING_KPIS, SHIPPING_SCOPES, UNITS
 from streams.panes.counters import COUNTERS, DISTINCTS, TYPE_COUNTERS, Unit
-from streams.panes.scopes import Scope
+from streams.panes.scopes import Dimension, Scope, ShipmentDimension
 
 STOCK = (
     "stock_available",
@@ -30,13 +30,19 @@ NON_KPI_VALUES = {
     "expected_breaches": "unshipped orders expected to become overdue within the next 12 hours",
     "expected_breach_rate": "of the paid orders that fall due within 24 hours, the share that is unshipped and "
     f"expected to become overdue; unknown with fewer than {MIN_DUE_ORDERS}",
+    "dispatched_of_usual": "orders dispatched in the window, as a share of those usual at this time",
+    "usual_dispatches": "orders usually dispatched in such a window at this time; unknown with too little history",
+    "undispatched_gmv": "`usual_dispatches` less the dispatched orders, at the average order value, in minor units",
 }
 """Numbers that are not KPIs: forecasts, and numbers that KPIs depend on; by name."""
-_KNOWN_FOR: Mapping[str, Sequence[Scope]] = {
+DISPATCH_VALUES = ("dispatched_of_usual", "usual_dispatches", "undispatched_gmv")
+"""The numbers of scope `warehouse`, see `alerts.viewing.dispatch`."""
+_KNOWN_FOR: Mapping[str, Sequence[Dimension]] = {
     **dict.fromkeys((name for name in NON_KPI_VALUES if name.startswith("target_probability")), (Scope.PROMOTION,)),
     "orders_due": SHIPPING_SCOPES,
     "expected_breaches": (Scope.ALL,),
     "expected_breach_rate": (Scope.ALL,),
+    **dict.fromkeys(DISPATCH_VALUES, (Scope.ALL, ShipmentDimension.WAREHOUSE)),
 }
 """The scopes of those numbers."""
 VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *NON_KPI_VALUES)))
@@ -52,9 +58,9 @@ def check_value(name: str) -> str:
 
 def check_scopes(name: str, scopes: Iterable[str]) -> None:
     """Raise ValueError if the number does not exist in one of the scopes, where the rule could never fire."""
-    known = _KNOWN_FOR.get(name)
-    unknown = [] if known is None else [str(scope) for scope in scopes if scope not in known]
-    if known is not None and unknown:
+    known: Sequence[Dimension] = _KNOWN_FOR.get(name, tuple(Scope))
+    unknown = [str(scope) for scope in scopes if scope not in known]
+    if unknown:
         where = f"`{name}` exists in scope {', '.join(known)} only"
         raise ValueError(f"{where}: remove {', '.join(unknown)} from `for_each`, or use another number")
 
@@ -63,7 +69,10 @@ def unit_of(name: str) -> Unit:
     """Return the unit of a number."""
     if name in UNITS:
         return UNITS[name]
-    is_share = name.startswith("target_probability") or name.endswith("_rate") or name == "sell_through"
+    if name == "undispatched_gmv":
+        return Unit.MONEY
+    shares = ("sell_through", "dispatched_of_usual")
+    is_share = name.startswith("target_probability") or name.endswith("_rate") or name in shares
     return Unit.RATIO if is_share else Unit.COUNT
 
 

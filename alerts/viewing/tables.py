@@ -12,7 +12,8 @@ from alerts.detection.inputs import Table, TableQuery
 from alerts.detection.schedule import promoted_skus, promotes_all_skus, running_promotions
 from alerts.rules.detect import ReferencePeriod, StockDetector, ThresholdDetector
 from alerts.rules.rule import Rules, RuleScope
-from alerts.rules.values import MIN_DUE_ORDERS, NON_KPI_VALUES
+from alerts.rules.values import DISPATCH_VALUES, MIN_DUE_ORDERS, NON_KPI_VALUES
+from alerts.viewing.dispatch import DispatchReader
 from consumers.contract.events import Promotion
 from consumers.topics import Partition
 from streams.model import promotions
@@ -54,6 +55,7 @@ class TableReader:
 
     def __init__(self, forecasts: Forecasts, overdue_after_h: float) -> None:
         self._forecasts, self._overdue_after_h = forecasts, overdue_after_h
+        self._dispatch = DispatchReader()
 
     async def best_sellers(self, view: RollingView, at_ms: int, as_of_ms: int) -> frozenset[str]:
         """The SKUs with the largest GMV of the last hour, while a promotion that lists no SKUs is running.
@@ -72,6 +74,8 @@ class TableReader:
 
         Raises NotReadyError, NotAnswerableError.
         """
+        if ask.scope is RuleScope.WAREHOUSE:
+            return await self._warehouses(view, at_ms, ask)
         question = _question(ask)
         if ask.scope is RuleScope.SKU:
             names = await _skus(view, at_ms, skus, question)
@@ -85,6 +89,9 @@ class TableReader:
             extra[_BREACHES] = [await expected_breaches(view, HOURS_AHEAD, at_ms)]
         if ask.scope is RuleScope.ALL and _BREACH_RATE in ask.names:
             extra[_BREACH_RATE] = [await self._breach_rate(view, at_ms)]
+        if ask.scope is RuleScope.ALL and not ask.names.isdisjoint(DISPATCH_VALUES):
+            dispatches = await self._dispatches(view, at_ms, ask.window)
+            extra |= {name: column[:1].tolist() for name, column in dispatches.numbers.items()}
         if ask.scope is RuleScope.PROMOTION and not ask.names.isdisjoint(_PROBABILITIES):
             extra = await self._targets(view, at_ms, as_of_ms, [item.value for item in items])
         return table(items, ask.names, extra | await _due(view, at_ms, ask, question, items))
@@ -101,6 +108,27 @@ class TableReader:
         except NotAnswerableError:
             return None
         return table(items, ask.names, due)
+
+    async def _warehouses(self, view: RollingView, at_ms: int, ask: TableQuery) -> Table:
+        """The numbers of warehouses."""
+        dispatches = await self._dispatches(view, at_ms, ask.window)
+        return Table(dispatches.values[1:], {name: column[1:] for name, column in dispatches.numbers.items()})
+
+    async def _dispatches(self, view: RollingView, at_ms: int, window: Window) -> Table:
+        """The dispatches of the whole shop (empty value, first) and of warehouses."""
+        levels = await self._dispatch.levels(view, window, at_ms)
+        query = KpiQuery(window, Scope.ALL, only=frozenset({"gmv", "orders_paid"}))
+        values = (await view.one(query, "", at_ms)).items[0].values
+        gmv, paid = values["gmv"] or 0, values["orders_paid"] or 0
+        return Table(
+            tuple(levels),
+            {
+                "dispatched_of_usual": np.array([level.share for level in levels.values()]),
+                "usual_dispatches": np.array([level.usual for level in levels.values()]),
+                "undispatched_gmv": np.array([level.missing for level in levels.values()])
+                * (gmv / paid if paid else np.nan),
+            },
+        )
 
     async def _breach_rate(self, view: RollingView, at_ms: int) -> float:
         """Expected shipment breaches one day ahead; NaN with too few orders or without the data."""

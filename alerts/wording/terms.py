@@ -55,6 +55,8 @@ _VALUES = {
     "oversold_units": "units oversold: {}",
     "minutes_to_stockout": "{} until it is sold out",
     "ship_within_48h_rate": "{} of the orders due were dispatched in time",
+    "dispatched_of_usual": "{} of the dispatches usual at this time",
+    "usual_dispatches": "usual dispatches: {}",
     "expected_breach_rate": "{} of the orders due within 24 h will be late",
     "expected_breaches": "orders that will be late: {}",
     "repeat_payments": "orders paid again: {}",
