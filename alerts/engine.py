@@ -215,7 +215,9 @@ class Engine:
         if self._alarm is not None:
             update = self._alarm.merge_handover(update, handover)
         if update.updated_alerts or update.removed_fingerprints:
-            result = await self._store.write(lead, loaded.version, update)
+            result = WriteResult.MOVED
+            if not update.is_too_late(self._clock()):
+                result = await self._store.write(lead, loaded.version, update)
             if result is not WriteResult.OK:
                 self._metrics.rejected_evaluations.inc()
                 log.warning("evaluation write rejected", reason=result.value)

@@ -50,6 +50,15 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class WithdrawnNotice:
+    """A queued notice to delete before it is due."""
+
+    receiver: str
+    id: str
+    due_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiverBusy:
     """Another process is sending to the receiver."""
 

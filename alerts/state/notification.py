@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from alerts.findings import SEVERITY_ORDER, Condition, Severity
 from alerts.state.alert import AlertState, Status
-from alerts.state.notices import Notice, NoticeKind
+from alerts.state.notices import Notice, NoticeKind, WithdrawnNotice
 from alerts.state.notification_log import (
     SUPPRESSED,
     NotificationLog,
@@ -41,8 +41,8 @@ class NotificationDecision:
     log: NotificationLog
     """The alert's log once the notices are queued."""
     notices: tuple[Notice, ...] = ()
-    withdrawn: tuple[tuple[str, str], ...] = ()
-    """(receiver, id) of queued notices that these replace, none of which is due yet."""
+    withdrawn: tuple[WithdrawnNotice, ...] = ()
+    """Queued notices that these replace."""
 
 
 def decide_notification(
@@ -101,12 +101,12 @@ def _firing(alert: AlertState, context: NotificationContext, now_ms: int, digest
     due_ms = _due_ms(alert, route.group_wait_ms, digest_ms, now_ms)
     notified = {entry.receiver: entry for entry in log.notified}
     notices: list[Notice] = []
-    withdrawn: list[tuple[str, str]] = []
+    withdrawn: list[WithdrawnNotice] = []
     for receiver, kind in due.items():
         before = notified.get(receiver)
         replaced = None if before is None else before.waiting_at(now_ms)
         if replaced is not None:
-            withdrawn.append((receiver, replaced.id))
+            withdrawn.append(WithdrawnNotice(receiver, replaced.id, replaced.due_ms))
         is_first = before is None or (replaced is not None and replaced.is_first)
         if is_first and kind is not NoticeKind.ESCALATED:
             kind = NoticeKind.FIRING
@@ -178,7 +178,11 @@ def _resolved(alert: AlertState, context: NotificationContext, now_ms: int, dige
             for receiver, notice in waiting.items()
             if notice is None or not notice.is_first
         ),
-        tuple((receiver, notice.id) for receiver, notice in waiting.items() if notice is not None),
+        tuple(
+            WithdrawnNotice(receiver, notice.id, notice.due_ms)
+            for receiver, notice in waiting.items()
+            if notice is not None
+        ),
     )
 
 

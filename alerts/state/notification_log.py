@@ -35,6 +35,8 @@ class NotificationStatus(StrEnum):
     """It ended, and no receiver knows that it fired."""
 
 
+WITHDRAWN_BEFORE_MS = 2000
+"""How long before it is due a notice is withdrawn at the latest: an evaluation takes time until it is written."""
 SUPPRESSED = frozenset(
     {
         NotificationStatus.INHIBITED,
@@ -71,8 +73,9 @@ class NotifiedReceiver:
     waiting: WaitingNotice | None = None
 
     def waiting_at(self, now_ms: int) -> WaitingNotice | None:
-        """The last notice, while it is not due yet."""
-        return self.waiting if self.waiting is not None and self.waiting.due_ms > now_ms else None
+        """The last notice, while it can be withdrawn before it is due."""
+        is_waiting = self.waiting is not None and self.waiting.due_ms > now_ms + WITHDRAWN_BEFORE_MS
+        return self.waiting if is_waiting else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from alerts.findings import Condition, Evaluation, Finding, FindingReason, Series
 from alerts.state.alert import AlertChange, AlertState, ChangeKind, Status, series_fingerprint
 from alerts.state.machine import advance, is_expired, is_flapping, series_with_pending_successor
-from alerts.state.notices import Notice
+from alerts.state.notices import Notice, WithdrawnNotice
 from alerts.state.notification import NotificationContext, decide_notification
-from alerts.state.notification_log import Ack, NotificationLog, NotificationStatus
+from alerts.state.notification_log import WITHDRAWN_BEFORE_MS, Ack, NotificationLog, NotificationStatus
 from alerts.state.policy import Timing
 
 REWRITE_AFTER_MS = 10_000
@@ -30,10 +30,14 @@ class AlertStateUpdate:
     """Fingerprints of alerts to delete."""
     changes: tuple[AlertChange, ...] = ()
     notices: tuple[Notice, ...] = ()
-    withdrawn: tuple[tuple[str, str], ...] = ()
-    """(receiver, id) of queued notices to delete."""
+    withdrawn: tuple[WithdrawnNotice, ...] = ()
+    """Queued notices to delete."""
     status_counts: Mapping[NotificationStatus, int] = field(default_factory=dict)
     """Number of alerts by notification status."""
+
+    def is_too_late(self, now_ms: int) -> bool:
+        """Whether a notice to delete may be sent before the update is written."""
+        return any(notice.due_ms <= now_ms + WITHDRAWN_BEFORE_MS // 2 for notice in self.withdrawn)
 
     def apply_to(self, alerts: Alerts) -> dict[str, AlertState]:
         """Return the alerts after the update."""
@@ -64,7 +68,7 @@ def update_alerts(
     removed_fingerprints: list[str] = []
     changes: list[AlertChange] = []
     notices: list[Notice] = []
-    withdrawn: list[tuple[str, str]] = []
+    withdrawn: list[WithdrawnNotice] = []
     status_counts: dict[NotificationStatus, int] = {}
     firing = {alert.series for alert in alerts.values() if alert.status is Status.FIRING}
     with_pending_successor = {

@@ -91,7 +91,7 @@ class WriteResult(StrEnum):
     DEPOSED = "deposed"
     """Another process leads; nothing was written."""
     MOVED = "moved"
-    """The states have another version; nothing was written."""
+    """The states have another version, or a withdrawn notice has been sent; nothing was written."""
 
 
 class StateStore:
@@ -134,9 +134,9 @@ class StateStore:
 
     async def write(self, lead: LeaderLease, version: int, update: AlertStateUpdate) -> WriteResult:
         """Write an evaluation of the states of that version; the version increases by one."""
-        receivers = list(
-            dict.fromkeys([*(notice.receiver for notice in update.notices), *(name for name, _ in update.withdrawn)])
-        )
+        named = [notice.receiver for notice in update.notices]
+        named += [notice.receiver for notice in update.withdrawn]
+        receivers = list(dict.fromkeys(named))
         index = {name: position for position, name in enumerate(receivers)}
         payload = [  # text, because cmsgpack in Redis does not decode bin
             [part for alert in update.updated_alerts for part in (alert.fingerprint, encode(alert).decode())],
@@ -151,7 +151,7 @@ class StateStore:
                 for notice in update.notices
                 for part in (index[notice.receiver], notice.id, encode(notice).decode(), str(notice.due_ms))
             ],
-            [part for receiver, notice_id in update.withdrawn for part in (index[receiver], notice_id)],
+            [part for notice in update.withdrawn for part in (index[notice.receiver], notice.id)],
         ]
         reply = await self._write(
             keys=[

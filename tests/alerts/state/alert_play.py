@@ -43,8 +43,9 @@ class Play:
         )
         self.alerts = self.last.apply_to(self.alerts)
         queued = {(notice.receiver, notice.id): notice for notice in self.notices}
-        assert all(queued[one].due_ms > self.now_ms for one in self.last.withdrawn), "a due one may be sent already"
-        self.notices = [queued[one] for one in queued if one not in self.last.withdrawn] + [*self.last.notices]
+        withdrawn = {(notice.receiver, notice.id): notice.due_ms for notice in self.last.withdrawn}
+        assert all(queued[one].due_ms == due_ms > self.now_ms + 2000 for one, due_ms in withdrawn.items())
+        self.notices = [queued[one] for one in queued if one not in withdrawn] + [*self.last.notices]
         return self.last
 
     @property

@@ -111,3 +111,18 @@ def test_a_route_that_matches_on_severity_sends_notes() -> None:
     play = Play(routing=Routing(routes=(Route(matchers=(Matcher.parse("severity=info"),), escalation=(step,)),)))
     play.at(0, of_sku(severity=Severity.INFO))
     assert play.sent == [("chat", NoticeKind.FIRING)]
+
+
+def test_a_notice_that_is_nearly_due_is_not_withdrawn() -> None:
+    play = Play(FIVE_MIN)
+    play.at(10, of_sku())
+    play.at(298, of_sku(reason=FindingReason.GONE))
+    assert [notice.kind for notice in play.notices] == [NoticeKind.FIRING, NoticeKind.RESOLVED]
+    assert not play.last.is_too_late(play.now_ms)
+
+
+def test_an_evaluation_that_took_too_long_withdraws_nothing() -> None:
+    play = Play(FIVE_MIN)
+    play.at(10, of_sku())
+    play.at(290, of_sku(reason=FindingReason.GONE))
+    assert [play.last.is_too_late(T0 + 1000 * second) for second in (290, 298, 299, 301)] == [False, False, True, True]

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from redis.asyncio import Redis
 
-from alerts.findings import Severity
+from alerts.findings import FindingReason, Severity
 from alerts.state.notices import AttemptResult, DueNotices, ReceiverBlocked, ReceiverBusy
 from alerts.state.policy import Timing
 from alerts.store.outbox import Outbox
+from alerts.store.states import WriteResult
 from streams.settings import Settings
 from streams.store.connection import connect
 from tests.alerts.builders import T0
@@ -121,6 +122,21 @@ async def test_a_withdrawn_notice_is_removed_and_not_restored(redis_settings: Se
     assert (await due(box, 300)).notices == ()
     await box.record_outcome("chat", AttemptResult([], [waiting], 1, 0))
     assert await box.waiting("chat") == 0
+    await client.aclose()
+
+
+async def test_a_notice_that_was_sent_cannot_be_withdrawn(redis_settings: Settings) -> None:
+    client = connect(redis_settings)
+    one = Process(client, timing=Timing(digest_ms=300_000))
+    await one.evaluate(0, WARNING)
+    await one.lead()
+    update = await one.compute(10, replace(FINE, reason=FindingReason.GONE))
+    box = outbox(client)
+    (sent,) = (await due(box, 300)).notices
+    await box.record_outcome("chat", AttemptResult([sent.id], [], 0, 0))
+    assert await one.write(update) is WriteResult.MOVED
+    await one.evaluate(300, replace(FINE, reason=FindingReason.GONE))
+    assert [notice.kind for notice in (await due(box, 700)).notices] == ["resolved"]
     await client.aclose()
 
 
