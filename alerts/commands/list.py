@@ -110,7 +110,10 @@ def _list_rules(settings: Settings, state: str | None, *, as_json: bool) -> None
         styles=("bold",),
         right=(3,),
     )
-    print_note(_summary(states, matching, evaluated, is_live=is_live))
+    if evaluated.awaits_events(now_ms(), settings):
+        print_note("`salepulse alerts` is running and waits for the first event: no rule watches yet")
+    else:
+        print_note(_summary(states, matching, evaluated, is_live=is_live))
 
 
 async def _read_rules(settings: Settings) -> tuple[RuleStates, LastEvaluation]:

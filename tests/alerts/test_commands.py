@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from typer.testing import CliRunner, Result
 
 from alerts.commands import app
 from alerts.rule_states import NO_RULE_STATES, RuleCondition, next_states
+from streams.store.keys import Keys
+from streams.store.last_evaluation import write_awaiting_events
 from tests.alerts.builders import T0, finding, status
 from tests.alerts.engine import beside_servers
 from tests.alerts.state.alert_play import BAD
@@ -160,9 +163,17 @@ class TestPeople:
     def test_rules_are_listed_with_why_they_do_not_watch(self, in_folder: Path, redis_url: str) -> None:
         assert "no evaluation yet" in salepulse("list", "--rules").stderr
 
+        async def wait_for_events() -> None:
+            async with beside_servers(redis_url) as process:
+                await write_awaiting_events(process.redis, Keys("salepulse", 1), round(time.time() * 1000))
+
+        asyncio.run(wait_for_events())
+        assert "waits for the first event" in salepulse("list", "--rules").stderr
+
         async def store() -> None:
             learning = status("refund-surge", RuleCondition.LEARNING, lacks="18 of 50 orders_refunded in the baseline")
             async with beside_servers(redis_url) as process:
+                await process.redis.delete(Keys("salepulse", 1).awaiting_events)
                 lead = await process.lead()
                 await process.store.save_rules(lead, next_states(NO_RULE_STATES, (status(), learning), T0))
 
