@@ -17,10 +17,10 @@ from alerts.rehearsal.sources import RehearsalSource
 from alerts.rehearsal.truth import SaleTruth, describe
 from alerts.rules.rule import Rules
 from alerts.shop import ShopInfo
+from alerts.wording.amounts import format_count
 from alerts.wording.sentences import sentence
-from consumers.times import format_utc_ms
+from consumers.times import format_duration, format_utc_ms
 
-_JUDGED = (PageVerdict.RIGHT, PageVerdict.WRONG_MONEY, PageVerdict.FALSE, PageVerdict.LATE)
 _JUDGED = (PageVerdict.RIGHT, PageVerdict.WRONG_MONEY, PageVerdict.FALSE, PageVerdict.LATE)
 _WIDTH, _HEIGHT, _MARGIN = 1000, 180, 30
 _MOST_POINTS = 2000
@@ -60,14 +60,14 @@ class Report:
                 *(self._known(rule_score.verdicts[verdict]) for verdict in _JUDGED),
                 str(rule_score.verdicts[PageVerdict.PLAIN]),
                 "–" if rule_score.precision is None or self.truth is None else f"{rule_score.precision:.0%}",
-                f"{statistics.median(rule_score.delays_s):.0f} s" if rule_score.delays_s else "–",
+                format_duration(1000 * statistics.median(rule_score.delays_s)) if rule_score.delays_s else "–",
                 self._known(rule_score.verdicts[PageVerdict.FALSE] / self.found.days if self.found.days else 0),
             )
             for name, rule_score in ranked
         ]
 
     def _known(self, number: float) -> str:
-        return "?" if self.truth is None else f"{number:.3g}"
+        return "?" if self.truth is None else format_count(number)
 
     def verdict(self) -> str:
         """Summarize the result in one line."""
@@ -208,8 +208,10 @@ def _incident_row(incident: DetectedIncident) -> tuple[str, ...]:
         describe(incident.happened),
         format_utc_ms(incident.happened.start_ms),
         str(incident.first.series) if incident.first else first,
-        f"{incident.delay_s:.0f} s" if incident.delay_s is not None else "–",
-        f"{incident.bound.seconds:.0f} s {incident.bound.formula}" if incident.bound is not None else "–",
+        format_duration(1000 * incident.delay_s) if incident.delay_s is not None else "–",
+        f"{format_duration(1000 * incident.bound.seconds)} {incident.bound.formula}"
+        if incident.bound is not None
+        else "–",
         str(len(incident.pages)),
         _yes_no(incident.is_named),
         _yes_no(incident.has_right_money),
