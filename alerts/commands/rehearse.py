@@ -198,6 +198,9 @@ def _print_days(summary: DaysSummary, *, as_json: bool) -> None:
     )
     typer.echo()
     print_table(DAY_HEADER, summary.day_rows(), right=range(1, len(DAY_HEADER)), styles=("bold",))
+    if missed := summary.missed():
+        typer.echo()
+        print_table(("day", "missed incident", "at", "reason"), missed)
     if wrong := summary.wrong_pages():
         typer.echo()
         print_table(("day", "at", "verdict", "series", "page"), wrong)

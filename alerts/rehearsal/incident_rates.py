@@ -14,8 +14,8 @@ from alerts.rehearsal.bounds import bernoulli_bound_s, poisson_bound_s
 from alerts.rehearsal.truth import ActualIncident
 from streams.panes.counters import COUNTER_IDS
 
-BEFORE_S = 1200
-"""Rates are means over this time before an incident."""
+BEFORE_S, SALES_BEFORE_S = 1200, 300
+"""Rates, and GMV, are means over this time before an incident: traffic changes faster than rates do."""
 
 
 class BoundFormula(StrEnum):
@@ -71,6 +71,7 @@ class _Before:
     seconds: int = 0
     count: float = 0.0
     per: float = 0.0
+    sales_seconds: int = 0
     gmv: float = 0.0
 
 
@@ -94,7 +95,9 @@ class IncidentRates:
             before.seconds += end_s - start_s
             before.count += float(panes.counts(effect.count, row, start_s, end_s)[0])
             before.per += float(panes.counts(effect.per, row, start_s, end_s)[0])
-            before.gmv += float(panes.counts(("gmv",), row, start_s, end_s)[0])
+            sales_from_s = min(max(start_s, onset_s - SALES_BEFORE_S), end_s)
+            before.sales_seconds += end_s - sales_from_s
+            before.gmv += float(panes.counts(("gmv",), row, sales_from_s, end_s)[0])
 
     def bound(self, incident: ActualIncident) -> DelayBound | None:
         """The bound of an incident; None: its rate, size or series is unknown."""
@@ -110,9 +113,9 @@ class IncidentRates:
     def lost_per_minute(self, incident: ActualIncident) -> float | None:
         """GMV that it costs, minor units: its size times that of its series before; None: unknown, or none is lost."""
         effect, before, size = _effect(incident), self._sums.get(incident), _size(incident)
-        if effect is None or before is None or size is None or not effect.loses_orders:
+        if effect is None or before is None or size is None or not before.sales_seconds or not effect.loses_orders:
             return None
-        return 60 * before.gmv / before.seconds * size
+        return 60 * before.gmv / before.sales_seconds * size
 
 
 def series_label(incident: ActualIncident) -> ScopeValue | None:

@@ -11,6 +11,7 @@ from typing import Any
 from alerts.rehearsal.bounds import poisson_interval
 from alerts.rehearsal.days import RehearsedDay
 from alerts.rehearsal.score import DetectedIncident, PageVerdict
+from alerts.rehearsal.truth import describe
 from alerts.shop import ShopInfo
 from alerts.wording.sentences import sentence
 from consumers.times import format_utc
@@ -176,6 +177,45 @@ class DaysSummary:
             for day in self.days
         ]
 
+    def incident_facts(self) -> list[dict[str, Any]]:
+        """Each incident as JSON; unknown numbers are null, money is in minor units."""
+        return [
+            {
+                "day": day.name,
+                "incident": describe(incident.happened),
+                "at": format_utc(incident.happened.start_ms),
+                "first_page": None if incident.first is None else str(incident.first.series),
+                "delay_s": incident.delay_s,
+                "bound_s": None if incident.bound is None else incident.bound.seconds,
+                "pages": len(incident.pages),
+                "late": incident.late,
+                "named": incident.is_named,
+                "lost_per_minute": incident.happened.lost_per_minute,
+                "money_per_minute": None if incident.first is None else incident.first.finding.money_per_minute,
+                "evaluated": incident.is_shown,
+            }
+            for day in self.days
+            for incident in day.score.detected
+        ]
+
+    def missed(self) -> list[tuple[str, ...]]:
+        """(day, incident, start, reason) of incidents without a page in time."""
+        return [
+            (
+                day.name,
+                describe(incident.happened),
+                format_utc(incident.happened.start_ms),
+                f"{how_many(incident.late, 'page')} after its end"
+                if incident.late
+                else "no page"
+                if incident.is_shown
+                else "not in the evaluated time",
+            )
+            for day in self.days
+            for incident in day.score.detected
+            if incident.first is None
+        ]
+
     def wrong_pages(self) -> list[tuple[str, ...]]:
         """(day, start, verdict, series, summary) of pages that are not right; not the plain ones."""
         return [
@@ -202,6 +242,7 @@ class DaysSummary:
             "false_pages_per_day": rate,
             "false_pages_per_day_interval": [low, high],
             "kinds": [kind.facts() for kind in self.kinds()],
+            "incidents": self.incident_facts(),
             "wrong_pages": [
                 dict(zip(("day", "at", "verdict", "series", "summary"), row, strict=True)) for row in self.wrong_pages()
             ],

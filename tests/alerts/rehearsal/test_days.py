@@ -59,6 +59,7 @@ def test_a_folder_of_days_gives_one_table(days: Path, tmp_path: Path, monkeypatc
     assert (stop["bound"], stop["recall"], stop["named"], stop["money_compared"]) == (["Bernoulli"], 1.0, 1, 0)
     assert 0 < stop["median_bound_s"] < 60
     assert stop["median_times_bound"] == pytest.approx(stop["median_delay_s"] / stop["median_bound_s"])
+    assert {one["incident"] for one in facts["incidents"]} == {"order_stop", "price_error"}
     assert [day["day"] for day in facts["days"]] == ["2025-11-10", "2025-11-11"]
     assert facts["false_pages"] == 0
     low, high = facts["false_pages_per_day_interval"]
@@ -115,6 +116,18 @@ def test_a_missed_incident_is_infinitely_late() -> None:
     kind, _ = summary().kinds()
     assert kind.row() == ("drop", "0 of 1", "never", "20 s Poisson", "never", "–", "–", "–")
     assert (kind.facts()["median_delay_s"], kind.facts()["recall"]) == (None, 0.0)
+
+
+def test_missed_incidents_are_listed_with_the_reason() -> None:
+    assert [row[1:2] + row[3:] for row in summary().missed()] == [("drop channel=app", "no page")]
+    assert [row[3] for row in summary(at(21)).missed()] == ["1 page after its end"]
+    assert summary(at(11)).missed() == []
+
+
+def test_every_incident_is_in_the_json() -> None:
+    (fact,) = summary(at(11, money=900), lost_per_minute=1000.0).facts()["incidents"]
+    assert (fact["day"], fact["incident"], fact["delay_s"], fact["bound_s"]) == ("bad", "drop channel=app", 60, 20)
+    assert (fact["money_per_minute"], fact["lost_per_minute"], fact["named"]) == (900, 1000.0, True)
 
 
 def test_a_kind_has_its_delay_pages_names_and_money() -> None:
