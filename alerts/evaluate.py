@@ -9,9 +9,9 @@ from itertools import chain, pairwise
 import numpy as np
 
 from alerts.correlation.correlate import correlate
-from alerts.correlation.data_faults import UNRELIABLE, blinding_faults, remember_faults, topics_at_fault
+from alerts.correlation.data_faults import LOSSY, UNRELIABLE, blinding_faults, remember_faults, topics_at_fault
 from alerts.correlation.explained import with_explained
-from alerts.correlation.memory import ActiveIncident
+from alerts.correlation.memory import ActiveIncident, DataFault
 from alerts.correlation.reporting import note_finding, unbreached_finding
 from alerts.detection import health, sequential, shares, silence, stock, thresholds
 from alerts.detection.detector import Breach, Detector, Observation
@@ -60,6 +60,7 @@ def evaluate(
     at_ms = inputs.as_of_ms
     effective_rules = {rule.name: effective_rule(rule, inputs.promotions, at_ms) for rule in rules.rules}
     _reset_changed_memories(rules, memory)
+    _discard_faulty(memory.correlation.expire(at_ms), memory, effective_rules)
     steps = _steps(inputs.panes, memory.evaluated_until_s, step_s)
     has_backlog = sum(end_s - start_s for start_s, end_s in steps) > MAX_BACKLOG_PER_SECOND_S
     fine = steps if has_backlog else _steps(inputs.panes, memory.evaluated_until_s, 1)
@@ -77,7 +78,11 @@ def evaluate(
     breaches_by_rule = _breaches(effective_rules, memory, observation, first=True)
     silent_topics = _silent_topics(rules, memory)
     remember_faults(chain(*breaches_by_rule.values()), effective_rules, silent_topics, memory.correlation, at_ms)
-    observation = replace(observation, unreliable_topics=topics_at_fault(memory.correlation, at_least=UNRELIABLE))
+    observation = replace(
+        observation,
+        unreliable_topics=topics_at_fault(memory.correlation, at_least=UNRELIABLE),
+        lossy_topics=topics_at_fault(memory.correlation, at_least=LOSSY),
+    )
     breaches_by_rule |= _breaches(effective_rules, memory, observation, first=False)
     found = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name] if not breach.is_suspected]
     breaches, notes = ([breach for breach in found if breach.is_note is is_note] for is_note in (False, True))
@@ -152,6 +157,21 @@ def _discard_explained(
             rule_memory = memory.rules[name]
             if isinstance(rule_memory, SequentialMemory) and effective.rule.incident_key == incident_key:
                 sequential.discard_explained(rule_memory, effective.rule, ended.root, ended.since_ms)
+
+
+def _discard_faulty(
+    ended_faults: Mapping[Series, DataFault], memory: EvaluationMemory, effective_rules: Mapping[str, EffectiveRule]
+) -> None:
+    """Discard the evidence that sequential tests gathered during a data fault, except of reported alerts and of what
+    they explain. A fall that lasts is detected again."""
+    correlation = memory.correlation
+    explained = (series for series, by in correlation.inhibited.items() if by not in ended_faults)
+    kept = {*correlation.reported, *explained}
+    for fault in ended_faults.values():
+        for name, effective in effective_rules.items():
+            rule_memory, topics = memory.rules[name], {str(topic) for topic in effective.rule.topics}
+            if isinstance(rule_memory, SequentialMemory) and not topics.isdisjoint(fault.topics):
+                sequential.discard_faulty(rule_memory, effective.rule, kept, fault.since_ms)
 
 
 def _steps(panes: Panes, evaluated_until_s: int | None, step_s: int) -> list[tuple[int, int]]:

@@ -23,10 +23,14 @@ from consumers.topics import EVENT_TOPICS, Topic
 
 UNRELIABLE = 0.99
 """Lost share from which numbers are unreliable."""
+LOSSY = 0.05
+"""Lost share from which sequential tests learn nothing."""
 _SHARE_RATIO, _SHARE_MARGIN = 1.25, 0.03
 """A fall is accounted for up to this multiple of the lost share, and so many points more."""
 _STILL_RATIO = 1.5
 """The multiple for an alert that was inhibited at the last evaluation."""
+_ERRORS = 4.0
+"""Standard errors by which a fall must be larger: the start of a breach is where the fall seems largest."""
 _SUSPECTED_MS = 15_000
 """How long a suspected fault inhibits."""
 _AT_ONCE_MS = 60_000
@@ -86,7 +90,7 @@ def _share(rule: Rule, breach: Breach) -> float:
             return 1.0
 
 
-def topics_at_fault(memory: CorrelationMemory, *, at_least: float = 0.0) -> frozenset[str]:
+def topics_at_fault(memory: CorrelationMemory, *, at_least: float) -> frozenset[str]:
     """Topics of the faults that lose at least this share."""
     return frozenset(topic for fault in memory.faults.values() if fault.share >= at_least for topic in fault.topics)
 
@@ -141,7 +145,7 @@ def _accounts_for(faults: Mapping[Series, DataFault], case: Candidate, memory: C
     most = ratio * share + _SHARE_MARGIN
     begins_with_fault = any(abs(extent.since_ms - fault.since_ms) <= _AT_ONCE_MS for fault in faults.values())
     of_part = bool(case.series.labels) and extent.loss is not None and extent.loss <= most
-    return extent.fall <= most or (of_part and begins_with_fault)
+    return not extent.exceeds(most, _ERRORS) or (of_part and begins_with_fault)
 
 
 def _lost_share(faults: Mapping[Series, DataFault]) -> float:

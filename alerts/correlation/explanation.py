@@ -156,7 +156,7 @@ def _accounts_for(cause: Effect, effect: Effect, ratio: float) -> bool:
 
 
 def _is_within(effect: Extent, size: float | None, ratio: float) -> bool:
-    return effect.fall is None or size is None or effect.fall <= ratio * size + _ERRORS * effect.noise
+    return size is None or not effect.exceeds(ratio * size)
 
 
 def _is_named_part(part: Extent, whole: Extent) -> bool:

@@ -70,10 +70,20 @@ class Extent:
     """Share of the series' own events that is missing, 0 to 1; None: unknown."""
     noise: float = 0.0
     """Standard error of the fall."""
+    mean_fall: float | None = None
+    """The fall since the start; None: unknown."""
+    mean_noise: float = 0.0
+    """Standard error of that."""
     loss: float | None = None
     """Share of the whole shop's revenue that is missing; None: unknown."""
     part: Labels | None = None
     """For the whole shop: the one part that explains it."""
+
+    def exceeds(self, most: float, errors: float = 2.0) -> bool:
+        """Whether the fall is larger by so many standard errors: that of the latest events, or that since the start.
+        Unknown is not."""
+        falls = ((self.fall, self.noise), (self.mean_fall, self.mean_noise))
+        return any(fall is not None and fall - errors * noise > most for fall, noise in falls)
 
     def after(self, before: Extent | None) -> Extent:
         """The extent with the earlier start and the larger size of two evaluations; what was larger before, fades."""
@@ -93,8 +103,14 @@ def _larger(now: float | None, before: float | None, keep: float) -> float | Non
 
 
 def extent_of(rule: Rule, breach: Breach, revenue: RevenueRate, as_of_ms: int) -> Extent:
-    """Measure a breach."""
-    fall, noise = _fall(rule, breach)
+    """Measure a breach. The interval of a sequential rule has two standard errors on each side."""
+    interval, expected = breach.interval, breach.expected
+    high = None if interval is None else interval.high
+    spread = high - expected if high is not None and expected is not None else 0.0
+    fall, noise = _fall(rule, breach, breach.value, spread)
+    mean_fall, mean_noise = (
+        (None, 0.0) if breach.mean is None else _fall(rule, breach, breach.mean.value, breach.mean.spread)
+    )
     part = breach.explained_by
     return Extent(
         Series(breach.rule, breach.labels),
@@ -102,6 +118,8 @@ def extent_of(rule: Rule, breach: Breach, revenue: RevenueRate, as_of_ms: int) -
         as_of_ms,
         fall,
         noise,
+        mean_fall,
+        mean_noise,
         _loss(breach, fall, revenue),
         None if part is None else (part,),
     )
@@ -117,19 +135,17 @@ def _loss(breach: Breach, fall: float | None, revenue: RevenueRate) -> float | N
     return None if money is None or not gmv > 0 else min(money / gmv, 1.0 if fall is None else fall)
 
 
-def _fall(rule: Rule, breach: Breach) -> tuple[float | None, float]:
-    """The fall and its standard error. The interval of a sequential rule has two of them on each side."""
+def _fall(rule: Rule, breach: Breach, value: float | None, spread: float) -> tuple[float | None, float]:
+    """The fall of a value, and its standard error."""
     if breach.reason is FindingReason.SILENT:
         return 1.0, 0.0
-    value, expected, interval = breach.value, breach.expected, breach.interval
+    expected, detect = breach.expected, rule.detect
     if value is None or value < 0:
         return None, 0.0
     if not expected:
-        low = None if interval is None else interval.low
+        low = None if breach.interval is None else breach.interval.low
         return (None if not low or low <= 0 else _share(1 - value / low)), 0.0
-    high = expected if interval is None or interval.high is None else interval.high
-    error = max(high - expected, 0.0) / 2
-    detect = rule.detect
+    error = max(spread, 0.0) / 2
     if not isinstance(detect, SequentialDetector):
         return _share(1 - value / expected), 0.0
     if detect.direction is Direction.DROP:

@@ -49,11 +49,12 @@ class CorrelationMemory:
     active: dict[str, ActiveIncident] = field(default_factory=dict)
     """# incident key"""
 
-    def expire(self, now_ms: int) -> None:
-        """Drop expired entries."""
-        self.faults = {
-            series: fault for series, fault in self.faults.items() if fault.last_ms + INHIBIT_AFTER_FAULT_MS > now_ms
-        }
+    def expire(self, now_ms: int) -> dict[Series, DataFault]:
+        """Drop expired entries; return the expired faults."""
+        until_ms = {series: fault.last_ms + INHIBIT_AFTER_FAULT_MS for series, fault in self.faults.items()}
+        ended = {series: fault for series, fault in self.faults.items() if until_ms[series] < now_ms}
+        self.faults = {series: fault for series, fault in self.faults.items() if until_ms[series] >= now_ms}
         self.roots = {
             series: root for series, root in self.roots.items() if root.last_ms + INHIBIT_AFTER_ROOT_MS > now_ms
         }
+        return ended

@@ -44,6 +44,14 @@ class RevenueRate:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueSinceStart:
+    """The mean value since the start of a breach, and two standard errors of it."""
+
+    value: float
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
 class Breach:
     """A breach of one series under one rule."""
 
@@ -81,6 +89,7 @@ class Breach:
     contributors: tuple[Contributor, ...] = ()
     share: float | None = None
     """For data faults: the lost share of the topic's events, 0 to 1; None: unknown."""
+    mean: ValueSinceStart | None = None
     weight: float | None = None
     """Usual share of the shop's revenue in the series, 0 to 1; None: unknown."""
     is_suspected: bool = False
@@ -110,10 +119,17 @@ class Observation:
     budgets: Mapping[str, float]
     """# rule: its false alarms per day"""
     unreliable_topics: frozenset[str] = frozenset()
+    """Topics whose numbers a data fault makes unreliable."""
+    lossy_topics: frozenset[str] = frozenset()
+    """Topics of which a data fault loses events."""
 
     def is_frozen(self, rule: Rule) -> bool:
         """Whether a data fault makes the rule's numbers unreliable."""
         return bool(self.unreliable_topics & {str(topic) for topic in rule.topics})
+
+    def loses_events(self, rule: Rule) -> bool:
+        """Whether a data fault loses events that the rule counts."""
+        return bool(self.lossy_topics & {str(topic) for topic in rule.topics})
 
 
 @dataclass(frozen=True, slots=True)

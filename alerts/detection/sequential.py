@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from alerts.detection.contributors import DimensionBreakdown, contributors, find_explaining_part
-from alerts.detection.detector import Breach, Observation, RevenueRate, SeriesCounts
+from alerts.detection.detector import Breach, Observation, RevenueRate, SeriesCounts, ValueSinceStart
 from alerts.detection.panes import Panes, ScopeValue
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_label, to_labels
@@ -84,7 +84,7 @@ def _follows(detect: SequentialDetector) -> bool:
 
 
 def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Observation) -> None:
-    """Observe panes, also while the rule does not apply. Unreliable counters are not used."""
+    """Observe panes, also while the rule does not apply. Nothing is learned while a data fault loses events."""
     rule, detect, panes, skus = effective.rule, _config(effective.detect), observation.inputs.panes, observation.skus
     series, state = memory.places, memory.state
     scopes = frozenset(rule.for_each)
@@ -101,7 +101,7 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
     before, after = _around_opening(observation)
     may_alarm = not (before and _follows(detect) and detect.direction is Direction.DROP)
     needs_loss = not after or bool(_BROWSING & {*detect.count, *detect.per})
-    parameters, is_frozen = sequential_parameters(detect), np.full(size, observation.is_frozen(rule))
+    parameters, is_frozen = sequential_parameters(detect), np.full(size, observation.loses_events(rule))
     for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, observation.steps):
         count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
         loss = panes.counts(detect.loss, rows, start_s, end_s) if _follows(detect) else None
@@ -181,6 +181,12 @@ def discard_explained(memory: SequentialMemory, rule: Rule, root: Series, since_
     memory.state.explain(~memory.places.mask(own), (since_ms - SAME_INCIDENT_WITHIN_MS) / 1000)
 
 
+def discard_faulty(memory: SequentialMemory, rule: Rule, kept: Container[Series], since_ms: int) -> None:
+    """Discard the evidence since the start of a data fault, except of the series in `kept`."""
+    chosen = [Series(rule.name, to_labels(label)) not in kept for label in memory.places.labels]
+    memory.state.explain(memory.places.mask(chosen), since_ms / 1000)
+
+
 def counts(memory: SequentialMemory, effective: EffectiveRule) -> SeriesCounts:
     """Count the series; those without any event are TOO_FEW, others without a baseline LEARNING."""
     detect = _config(effective.detect)
@@ -248,8 +254,19 @@ def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenu
         since_ms=int(state.since_s[index]) * 1000,
         money_per_minute=None if money is None or not np.isfinite(money) else money,
         money_lost=None if lost is None or not np.isfinite(lost) else lost,
+        mean=_mean(state, index, phi),
         weight=_weight(memory, index),
     )
+
+
+def _mean(state: SequentialState, index: int, phi: float) -> ValueSinceStart | None:
+    """The ratio since the start of a breach."""
+    since = state.onset[index]
+    inputs = float(since[Part.INPUT])
+    if inputs <= 0:
+        return None
+    spread = 2 * math.sqrt(phi * max(float(since[Part.USUAL]), 1.0)) / inputs
+    return ValueSinceStart(float(since[Part.COUNT]) / inputs, spread)
 
 
 def _weight(memory: SequentialMemory, index: int) -> float | None:

@@ -84,7 +84,7 @@ class SequentialStep:
     per: Floats
     gmv: Floats
     frozen: Bools
-    """Series with unreliable counters, which are neither tested nor learnt from."""
+    """Series with unreliable counters, which are tested, but not learnt from."""
     loss: Floats | None = None
     """Events whose fall is a loss; None: `count`."""
     may_alarm: bool = True
@@ -189,7 +189,7 @@ class SequentialState:
         sums[:, Part.EXPECTED] = np.where(known, self.tested * bounded * step.dt_s, 0.0)
         sums[:, Part.LOSS], sums[:, Part.PER] = step.count if step.loss is None else step.loss, step.per
         sums[:, Part.USUAL], sums[:, Part.SECONDS] = self.level * sums[:, Part.INPUT], step.dt_s
-        weighs = known & ~step.frozen
+        weighs = known
         self._follow(step, sums, terms)
         self.evidence.step(sums * weighs[:, None], end_s=step.end_s, dt_s=step.dt_s)
         self._raise(step, terms, weighs, false_per_day)
@@ -222,7 +222,7 @@ class SequentialState:
             return
         y, mu, r = step.count, sums[:, Part.EXPECTED], self.persists
         evidence = (mu * (r - 1) - y * np.log(r)) / self.evidence.phi[:, _END_LENGTH]
-        self.recovery = np.where(step.frozen, self.recovery, np.maximum(self.recovery + evidence, 0.0)) * breached
+        self.recovery = np.maximum(self.recovery + evidence, 0.0) * breached
         ended = breached & (self.recovery >= _LOG_ENDED)
         self.renewed = self.alarm & ~ended & (step.end_s - self.alarm_s >= NEW_NORMAL_S)
         ended |= self.renewed
@@ -289,15 +289,14 @@ class SequentialState:
         if not self.note.any() or not step.may_alarm:
             return
         lost = self.note if terms.rise or not step.needs_loss else self.note & self._is_lost(step, terms)
-        alarmed = lost & ~step.frozen
-        if not alarmed.any():
+        if not lost.any():
             return
-        self.alarm |= alarmed
-        self.note &= ~alarmed
-        self.tracking &= ~alarmed
-        self.alarm_s[alarmed] = step.end_s
-        self.baseline.drop_recent(alarmed)
-        if alarmed[:1].any():
+        self.alarm |= lost
+        self.note &= ~lost
+        self.tracking &= ~lost
+        self.alarm_s[lost] = step.end_s
+        self.baseline.drop_recent(lost)
+        if lost[:1].any():
             self.lag.forget_recent()
 
     def _is_lost(self, step: SequentialStep, terms: SequentialParameters) -> Bools:
@@ -337,7 +336,7 @@ class SequentialState:
         parts[:, MinutePart.GMV], parts[:, MinutePart.LOSS] = step.gmv, sums[:, Part.LOSS]
         parts[:, MinutePart.PER], parts[:, MinutePart.SECONDS] = step.per, step.dt_s
         self.baseline.take(parts * sound[:, None])
-        quiet = weighs & ~self.alarm & ~self.note
+        quiet = weighs & ~self.alarm & ~self.note & ~step.frozen
         self.evidence.learn(quiet, level=self.level, rise=terms.rise, end_s=step.end_s, dt_s=step.dt_s)
         if sound[0]:
             self.block_count += float(step.count[0])

@@ -76,8 +76,8 @@ def test_a_fault_inhibits_until_three_minutes_after_its_end() -> None:
     sale = Correlated()
     drop = breach("conversion-drop", fall=0.25, at_s=20)
     sale.at(60, SILENT, drop)
-    assert sale.at(239, drop) == []
-    assert sale.at(240, drop) == ["conversion-drop"]
+    assert sale.at(240, drop) == []
+    assert sale.at(241, drop) == ["conversion-drop"]
 
 
 def test_a_fall_that_grows_beyond_the_share_pages_at_once() -> None:

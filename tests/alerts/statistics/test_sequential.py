@@ -163,13 +163,13 @@ def test_a_change_below_the_least_effect_does_not_alarm() -> None:
     assert played(views, orders_of(views, rng, kept))[1] == []
 
 
-def test_unreliable_data_are_neither_tested_nor_learnt_from() -> None:
+def test_unreliable_data_are_tested_but_not_learnt_from() -> None:
     rng = np.random.default_rng(5)
     views = even(rng, WARM_S + 600)
     kept = np.ones(len(views))
     kept[WARM_S : WARM_S + 240] = 0.0
     followed, began, _ = played(views, orders_of(views, rng, kept), frozen=range(WARM_S, WARM_S + 250))
-    assert began == []
+    assert len(began) == 1, "correlation decides whether the fault accounts for it"
     assert followed.level[0] == pytest.approx(P, rel=0.03)
 
 
