@@ -31,5 +31,11 @@ def test_each_rule_links_to_its_runbook(rule: Rule) -> None:
     assert rule.name == anchor or f"`{rule.name}`" in text
 
 
+def test_each_rule_is_in_the_overview() -> None:
+    overview = (RUNBOOKS.parent / "alerts.md").read_text().partition("## What is watched")[2].partition("\n## ")[0]
+    rules = {rule.name for rule in RULES.rules}
+    assert rules == set(re.findall(r"`([a-z-]+)`", overview))
+
+
 def test_each_runbook_section_has_a_rule() -> None:
     assert set(sections()) == {rule.runbook.partition("#")[2] for rule in RULES.rules}
