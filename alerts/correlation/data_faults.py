@@ -58,7 +58,7 @@ def remember_faults(
         series = Series(breach.rule, breach.labels)
         since_ms = as_of_ms if breach.since_ms is None else breach.since_ms
         last_ms = as_of_ms - (INHIBIT_AFTER_FAULT_MS - _SUSPECTED_MS if breach.is_suspected else 0)
-        fault = DataFault(topics, since_ms, last_ms, share)
+        fault = DataFault(topics, since_ms, last_ms, share, breach.is_suspected)
         before = memory.faults.get(series)
         if before is not None:
             fault = replace(
@@ -66,6 +66,7 @@ def remember_faults(
                 since_ms=min(since_ms, before.since_ms),
                 last_ms=max(last_ms, before.last_ms),
                 share=max(share, before.share),
+                is_suspected=before.is_suspected and breach.is_suspected,
             )
         memory.faults[series] = fault
 

@@ -23,6 +23,8 @@ class DataFault:
     """The last evaluation that found it."""
     share: float
     """Largest lost share of the topics' events, 0 to 1; 1: their numbers are unreliable."""
+    is_suspected: bool = False
+    """Whether it was never more than likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,13 @@ class CorrelationMemory:
     """# incident key"""
 
     def expire(self, now_ms: int) -> dict[Series, DataFault]:
-        """Drop expired entries; return the expired faults."""
+        """Drop expired entries; return the expired faults, except suspected ones."""
         until_ms = {series: fault.last_ms + INHIBIT_AFTER_FAULT_MS for series, fault in self.faults.items()}
-        ended = {series: fault for series, fault in self.faults.items() if until_ms[series] < now_ms}
+        ended = {
+            series: fault
+            for series, fault in self.faults.items()
+            if until_ms[series] < now_ms and not fault.is_suspected
+        }
         self.faults = {series: fault for series, fault in self.faults.items() if until_ms[series] >= now_ms}
         self.roots = {
             series: root for series, root in self.roots.items() if root.last_ms + INHIBIT_AFTER_ROOT_MS > now_ms

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from alerts.correlation.data_faults import remember_faults
+from alerts.correlation.memory import CorrelationMemory
 from alerts.detection.detector import Breach
 from alerts.findings import FindingReason, Labels
-from tests.alerts.correlation.sized import Correlated, breach
+from tests.alerts.correlation.sized import RULES, Correlated, breach
 
 ORDERS: Labels = (("topic", "orders"),)
 
@@ -89,3 +93,21 @@ def test_a_fall_that_grows_beyond_the_share_pages_at_once() -> None:
 def test_a_sold_out_sku_pages_during_a_silent_producer() -> None:
     sold_out = Breach("stock-out", ("sku", "s-1"), (("sku", "s-1"),), FindingReason.BEYOND, value=0.0, since_ms=50_000)
     assert 'stock-out{sku="s-1"}' in Correlated().at(60, SILENT, sold_out)
+
+
+def test_a_suspected_fault_is_no_page_and_inhibits_only_while_it_is_suspected() -> None:
+    suspected, fall = replace(SILENT, is_suspected=True), breach("order-drop", fall=0.25)
+    for at_s, pages in ((10, []), (20, []), (30, ["order-drop"])):
+        sale = Correlated()
+        remember_faults([suspected], RULES, (), sale.memory, 10_000)
+        assert sale.at(at_s, fall) == pages
+
+
+def test_the_end_of_a_suspected_fault_discards_no_evidence() -> None:
+    suspected, memory = replace(SILENT, is_suspected=True), CorrelationMemory()
+    remember_faults([suspected], RULES, (), memory, 10_000)
+    assert not memory.expire(60_000)
+    assert not memory.faults
+    remember_faults([suspected], RULES, (), memory, 70_000)
+    remember_faults([SILENT], RULES, (), memory, 80_000)
+    assert memory.expire(400_000)
