@@ -91,6 +91,8 @@ def table_queries(rules: Rules) -> frozenset[TableQuery]:
         for scope in rule.for_each:
             values = detect.values | ({"undispatched_gmv"} if rule.money is LossMethod.DELAYED else set())
             names.setdefault((detect.window, scope, None), {"gmv"}).update(values)
+            if isinstance(detect, StockDetector):
+                names.setdefault((Window.M1, scope, None), set()).update({"gmv", "units"})
             for period in periods:
                 names.setdefault((detect.window, scope, period), set()).update(values)
     return frozenset(

@@ -6,7 +6,7 @@ cancelled orders do not end it. The loss is the SKU's own GMV per minute before 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -20,9 +20,11 @@ from alerts.findings import FindingReason, Series, Severity
 from alerts.rules.detect import AnyDetector, StockDetector
 from alerts.rules.rule import Rule, RuleScope
 from alerts.statistics.arrays import Bools, Floats, Ints, ratio, resized
-from streams.model.windows import LENGTH_S
+from streams.model.windows import LENGTH_S, Window
 
 evaluated_first = False
+MIN_UNITS_OF_MINUTE = 20
+"""Minimum number of units sold in the last minute for its rate to replace that of the window: 22 % standard error."""
 
 
 class StockStage(IntEnum):
@@ -57,6 +59,8 @@ class StockMemory:
     """Units sold per minute before the SKU was sold out; NaN: unknown."""
     gmv: Floats = field(default_factory=lambda: np.zeros(0))
     """The same of GMV, minor units."""
+    loss: Floats = field(default_factory=lambda: np.zeros(0))
+    """GMV per minute that is lost while the SKU is sold out: `gmv`, or that of the last minute if it sold faster."""
     available: Floats = field(default_factory=lambda: np.zeros(0))
     """The latest stock; NaN: never counted."""
     seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -67,6 +71,7 @@ class StockMemory:
         self.stage, self.since_ms = resized(self.stage, size), resized(self.since_ms, size)
         self.soon_ms, self.clear_ms = resized(self.soon_ms, size), resized(self.clear_ms, size)
         self.units, self.gmv = resized(self.units, size, np.nan), resized(self.gmv, size, np.nan)
+        self.loss = resized(self.loss, size)
         self.available, self.seen = resized(self.available, size, np.nan), resized(self.seen, size)
 
     def minutes_left(self, at: Ints) -> Floats:
@@ -101,9 +106,11 @@ def observe(memory: StockMemory, effective: EffectiveRule, observation: Observat
     sold, gmv = (np.nan_to_num(table.column(name)[rows]) / minutes for name in ("units", "gmv"))
     memory.available[at] = available
     if not observation.is_frozen(effective.rule):
-        is_sold_out = (memory.stage[at] >= StockStage.OUT) | ~(available >= 1)
-        learns = ~is_sold_out | np.isnan(memory.units[at])
-        memory.units[at[learns]], memory.gmv[at[learns]] = sold[learns], gmv[learns]
+        learns = (memory.stage[at] < StockStage.OUT) | np.isnan(memory.units[at])
+        loss = np.maximum(gmv, _gmv_of_last_minute(observation, [table.values[row] for row in rows]))
+        for rates, now in ((memory.units, sold), (memory.gmv, gmv), (memory.loss, loss)):
+            # a SKU that has just been sold out may have sold nothing in the windows since
+            rates[at[learns]] = np.where(available >= 1, now, np.fmax(now, rates[at]))[learns]
     floor = (effective.rule.warning_from or 0.0) * np.nan_to_num(observation.revenue.gmv_per_minute)
     oversold = _oversold_gmv(memory, at, observation.revenue.aov) / minutes
     _advance(memory, detect, at, watched, sold * minutes >= detect.least_units, oversold >= floor, observation)
@@ -118,7 +125,7 @@ def breaches(memory: StockMemory, effective: EffectiveRule, observation: Observa
         at.tolist(), memory.minutes_left(at).tolist(), oversold.tolist(), strict=True
     ):
         stage, available = StockStage(int(memory.stage[index])), float(memory.available[index])
-        money = 0.0 if np.isnan(memory.gmv[index]) else float(memory.gmv[index])
+        money = float(memory.loss[index])
         stake = max(money, oversold_gmv) if stage is StockStage.OVERSOLD else money
         severity = effective.severity_of_loss(stake, revenue.gmv_per_minute)
         if stage is StockStage.SOON and severity is Severity.CRITICAL:
@@ -183,6 +190,18 @@ def _has_incident(memory: StockMemory, sku: str) -> bool:
     """Whether the SKU is oversold since an earlier evaluation; a stock-out ends with the promotion."""
     index = memory.places.of.get((RuleScope.SKU.value, sku))
     return index is not None and index < len(memory.stage) and memory.stage[index] == StockStage.OVERSOLD
+
+
+def _gmv_of_last_minute(observation: Observation, skus: Sequence[str]) -> Floats:
+    """GMV of the last minute by SKU, where enough units were sold to trust it; else 0."""
+    table = observation.inputs.tables.get((Window.M1, RuleScope.SKU))
+    if table is None:
+        return np.zeros(len(skus))
+    trusted = np.nan_to_num(table.column("units")) >= MIN_UNITS_OF_MINUTE
+    gmv = np.append(np.where(trusted, np.nan_to_num(table.column("gmv")), 0.0), 0.0)
+    row_of = {value: row for row, value in enumerate(table.values)}
+    result: Floats = gmv[[row_of.get(sku, -1) for sku in skus]]
+    return result
 
 
 def _oversold_gmv(memory: StockMemory, at: Ints, aov: float) -> Floats:

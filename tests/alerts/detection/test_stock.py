@@ -39,6 +39,8 @@ class Shelf:
 
     memory: EvaluationMemory = field(default_factory=EvaluationMemory)
     sale: Promotion = SALE
+    minute: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """# SKU: (units, GMV) of the last minute"""
 
     def __post_init__(self) -> None:
         self.memory.revenue = RevenueRate(seconds=3600, gmv=60 * SHOP_GMV, paid=600)
@@ -49,7 +51,11 @@ class Shelf:
         if stock is not None:
             available, units, gmv = (np.array([row[i] for row in stock.values()]) for i in range(3))
             numbers = {"stock_available": available, "units": 15 * units, "gmv": 15 * gmv}
-            tables = {(Window.M15, RuleScope.SKU): Table(tuple(stock), numbers)}
+            units, gmv = (np.array([row[i] for row in self.minute.values()]) for i in (0, 1))
+            tables = {
+                (Window.M15, RuleScope.SKU): Table(tuple(stock), numbers),
+                (Window.M1, RuleScope.SKU): Table(tuple(self.minute), {"units": units, "gmv": gmv}),
+            }
         inputs = DetectionInputs(
             (START_S + second) * 1000, empty_panes(START_S + second), tables=tables, promotions={"d11": self.sale}
         )
@@ -124,6 +130,19 @@ def test_the_loss_is_what_was_sold_before_the_stock_out() -> None:
     shelf = Shelf()
     shelf.play(0, 60, {"s-1": (500, 10, 2000)})
     assert shelf.play(60, 1800, {"s-1": (0, 0, 0)})["s-1"].money_per_minute == 2000
+
+
+def test_a_sku_that_sells_out_in_a_minute_loses_what_that_minute_sold() -> None:
+    """In a live room or at an opening, the mean of 15 minutes is far too low."""
+    shelf = Shelf()
+    shelf.play(0, 60, {"s-1": (90, 0.1, 20)})
+    shelf.minute = {"s-1": (80, 16_000)}
+    found = shelf.at(60, {"s-1": (0, 6, 1087)})["s-1"]
+    assert (found.severity, found.money_per_minute) == (Severity.CRITICAL, 16_000)
+    shelf.minute = {"s-1": (0, 0)}
+    assert shelf.at(120, {"s-1": (0, 6, 1087)})["s-1"].money_per_minute == 16_000
+    shelf.minute = {"s-2": (19, 3800)}
+    assert shelf.at(130, {"s-2": (0, 2, 400)})["s-2"].money_per_minute == 400, "too few units to tell"
 
 
 def test_units_of_cancelled_orders_neither_end_nor_restart_the_incident() -> None:
