@@ -83,8 +83,9 @@ class RedisProbe:
                 self.healthy_since_s = None
             else:
                 self.healthy_since_s = now_s if self.healthy_since_s is None else self.healthy_since_s
-            if self._unhealthy_since_s is not None and now_s - self._unhealthy_since_s > _DOWN_AFTER_S:
-                self._back_s = now_s
+            answered_s = time.monotonic()  # a Redis that hung answers calls from before its return
+            if self._unhealthy_since_s is not None and answered_s - self._unhealthy_since_s > _DOWN_AFTER_S:
+                self._back_s = answered_s
             self._unhealthy_since_s = None
         else:
             self.healthy_since_s = None

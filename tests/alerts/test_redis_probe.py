@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+import anyio
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from alerts.redis_alerts import InMemoryRedisAlerts
+from alerts.redis_alerts import InMemoryRedisAlerts, RedisHealth
 from alerts.redis_probe import RedisProbe
 from alerts.rules.detect import HealthCheck
 from alerts.rules.loader import default_text, load
@@ -47,3 +48,19 @@ async def test_redis_is_down_after_two_seconds_without_a_response(silent_ms: int
     assert health.down is down
     assert [fact.value for fact in readings(HealthCheck.STORE_DOWN, polled_ms=NOW - silent_ms)] == [float(down)]
     assert is_redis_silent(NOW - silent_ms, None, NOW) is down
+
+
+@pytest.mark.anyio
+async def test_the_outage_ends_with_the_answer_not_with_its_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that hung answers what was asked before. Workers write their heartbeats only from then on."""
+    look = look_at_nothing()
+    look._known_updated_s = time.monotonic()
+    look._unhealthy_since_s = time.monotonic() - 20
+
+    async def answers_late() -> tuple[RedisHealth, Exception | None]:
+        await anyio.sleep(0.3)
+        return RedisHealth(), None
+
+    monkeypatch.setattr(look, "_health", answers_late)
+    await look.observe(blocked_s=20)
+    assert look.healthy_for_s < 0.2

@@ -13,9 +13,11 @@ import pytest
 from tests.alerts.watched_shop import watched_shop
 from tests.support.alertmanager import alertmanager
 from tests.support.receiving import HttpReceiver, http_receiver
-from tests.support.servers import Server
+from tests.support.servers import Server, redis_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+HANGS_S = 20.0
 
 
 async def test_a_conversion_drop_is_notified_with_cause_and_loss(
@@ -72,3 +74,16 @@ async def test_a_dead_worker_causes_one_data_page(
         await watched.until("it is over", lambda: len(watched.pages("data")) > 1, within_s=60)
         assert watched.pages("data") == ["input-stale firing", "input-stale resolved"]
         assert watched.pages("business") == [], watched.summaries
+
+
+async def test_a_redis_that_hangs_for_a_while_is_one_incident(embedded_broker: Server, tmp_path: Path) -> None:
+    with redis_server(aof=True) as store:
+        async with watched_shop(embedded_broker, store, tmp_path) as watched:
+            await watched.until_leading()
+            store.pause()
+            await anyio.sleep(HANGS_S)
+            store.resume()
+            await watched.until("Redis is back", lambda: "store-down resolved" in watched.pages("data"), within_s=60)
+            await anyio.sleep(30)
+            assert watched.pages("data") == ["store-down firing", "store-down resolved"], watched.summaries
+            assert watched.pages("business") == [], watched.summaries
