@@ -293,6 +293,13 @@ class ShareDetector(BaseDetector):
         return self
 
 
+class TrackingDetector(BaseDetector):
+    """Fires where a sequential rule finds that events are not recorded: fewer are counted, and the events that follow
+    them have not fallen."""
+
+    kind: Literal["tracking"]
+
+
 class StockDetector(BaseDetector):
     """Fires for each SKU that is sold out, will soon be, or is oversold: one incident whose stage only rises.
 
@@ -327,6 +334,7 @@ AnyDetector: TypeAlias = (
     | SequentialDetector
     | SilenceDetector
     | ShareDetector
+    | TrackingDetector
     | StockDetector
     | HealthCheckDetector
 )
