@@ -9,7 +9,14 @@ from itertools import chain, pairwise
 import numpy as np
 
 from alerts.correlation.correlate import correlate
-from alerts.correlation.data_faults import LOSSY, UNRELIABLE, blinding_faults, remember_faults, topics_at_fault
+from alerts.correlation.data_faults import (
+    LOSSY,
+    UNRELIABLE,
+    blinding_faults,
+    is_tracking_fault,
+    remember_faults,
+    topics_at_fault,
+)
 from alerts.correlation.explained import with_explained
 from alerts.correlation.memory import ActiveIncident, DataFault
 from alerts.correlation.reporting import note_finding, unbreached_finding
@@ -90,7 +97,8 @@ def evaluate(
         if effective.enabled and isinstance(effective.detect, TrackingDetector):
             breaches_by_rule[name] = [*tracking.tracking_losses(effective, second, effective_rules)]
     found = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name] if not breach.is_suspected]
-    breaches, notes = ([breach for breach in found if breach.is_note is is_note] for is_note in (False, True))
+    notes = [breach for breach in found if breach.is_note and not is_tracking_fault(breach, at_ms)]
+    breaches = [breach for breach in found if not breach.is_note or is_tracking_fault(breach, at_ms)]
     correlated = correlate(breaches, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
     _discard_explained(correlated.ended_incidents, memory, effective_rules)
     findings = correlated.findings

@@ -8,8 +8,11 @@ from alerts.correlation.explanation import Effect
 from alerts.correlation.extents import Extent
 from alerts.detection.detector import Breach
 from alerts.detection.schedule import EffectiveRule
-from alerts.findings import FindingReason, Series
+from alerts.findings import Category, FindingReason, Series
 from alerts.rules.rule import Rule
+
+TRACKING = "tracking"
+"""Incident key of clicks that are not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,19 @@ class Candidate:
         return self.extent.series
 
     @property
+    def category(self) -> Category:
+        """Subject of the finding: where only the recording failed, the data."""
+        return Category.DATA if self.breach.is_tracking_loss else self.rule.category
+
+    @property
+    def incident_key(self) -> str:
+        """Key of the incident that the finding belongs to."""
+        return TRACKING if self.breach.is_tracking_loss else self.rule.incident_key
+
+    @property
     def effect(self) -> Effect:
         """The breach as another one may explain it."""
-        return Effect(self.rule, self.extent)
+        return Effect(self.rule, self.extent, self.incident_key)
 
     @property
     def is_root(self) -> bool:

@@ -56,7 +56,7 @@ def correlate(
     findings = [
         breached_finding(case, roots.continues.get(case.series), memory.reported, revenue, as_of_ms) for case in cases
     ]
-    memory.roots |= {case.series: case.extent for case in cases if case.is_root}
+    memory.roots |= {case.series: case.extent for case in cases if case.is_root and not case.breach.is_tracking_loss}
     memory.reported = {finding.series: finding.severity for finding in findings if finding.inhibited_by is None}
     memory.inhibited = {case.series: case.inhibited_by for case in cases if case.inhibited_by is not None}
     memory.continues = {finding.series: finding.continues for finding in findings if finding.continues is not None}
@@ -76,9 +76,9 @@ def _update_active_incidents(
     """Update the incidents' roots; return the incidents that have ended, except those of disabled rules."""
     active: dict[str, ActiveIncident] = {}
     for case in cases:
-        if not case.is_root or not case.rule.incident or case.breach.since_ms is None:
+        if not case.is_root or not case.rule.incident or case.breach.since_ms is None or case.breach.is_tracking_loss:
             continue
-        key = case.rule.incident_key
+        key = case.incident_key
         known = [earlier.since_ms for earlier in (memory.active.get(key), active.get(key)) if earlier is not None]
         active[key] = ActiveIncident(case.series, min([case.breach.since_ms, *known]))
     before, memory.active = memory.active, active

@@ -31,10 +31,20 @@ _STILL_RATIO = 1.5
 """The multiple for an alert that was inhibited at the last evaluation."""
 _ERRORS = 4.0
 """Standard errors by which a fall must be larger: the start of a breach is where the fall seems largest."""
+_TRACKING_FALL = 0.4
+_TRACKING_AFTER_MS = 90_000
 _SUSPECTED_MS = 15_000
 """How long a suspected fault inhibits."""
 _AT_ONCE_MS = 60_000
 """A part may lose more than the topic: a producer may serve this part alone. Its fall then begins with the fault."""
+
+
+def is_tracking_fault(breach: Breach, as_of_ms: int) -> bool:
+    """Whether clicks are lost whose orders go on: a fault, and no note, if it is large and lasts. A smaller fall may be
+    the end of a crowd."""
+    if not breach.is_tracking_loss or breach.value is None or not breach.expected or breach.since_ms is None:
+        return False
+    return breach.value <= (1 - _TRACKING_FALL) * breach.expected and as_of_ms - breach.since_ms >= _TRACKING_AFTER_MS
 
 
 def remember_faults(
@@ -115,7 +125,8 @@ def _inhibit(case: Candidate, memory: CorrelationMemory) -> Candidate:
     if case.rule.category is Category.DATA or case.series in memory.reported:
         return case
     faults = [(series, fault) for series, fault in memory.faults.items() if _may_affect(fault, case)]
-    if not faults or not _accounts_for(dict(faults), case, memory):
+    is_same_loss = case.breach.is_tracking_loss  # of a producer that has a fault
+    if not faults or not (is_same_loss or _accounts_for(dict(faults), case, memory)):
         return case
     series, _ = max(faults, key=lambda one: one[1].share)
     return case.inhibited(FindingReason.DATA_FAULT, series)

@@ -44,6 +44,7 @@ class Effect:
 
     rule: Rule
     extent: Extent
+    incident_key: str
 
     @property
     def labels(self) -> Labels:
@@ -83,7 +84,7 @@ def relation(cause: Labels, effect: Labels) -> Relation:
 
 def explains(cause: Effect, effect: Effect, ratio: float = LOSS_RATIO) -> bool:
     """Whether the cause explains the effect."""
-    if effect.rule.incident_key in cause.rule.causes:
+    if effect.incident_key in cause.rule.causes:
         return effect.extent.since_ms >= cause.extent.since_ms - ONSET_TOLERANCE_MS
     return can_cause(cause, effect) and _accounts_for(cause, effect, ratio)
 
@@ -111,7 +112,7 @@ def fall_together(one: Effect, other: Effect) -> bool:
     a, b = one.extent, other.extent
     related = relation(one.labels, other.labels) in (Relation.SIBLING, Relation.ACROSS)
     of_a_whole = RuleScope.ALL in one.rule.for_each and RuleScope.ALL in other.rule.for_each
-    if not (related and of_a_whole and one.rule.incident and one.rule.incident == other.rule.incident):
+    if not (related and of_a_whole and one.rule.incident and one.incident_key == other.incident_key):
         return False
     if abs(a.since_ms - b.since_ms) > _TOGETHER_MS:
         return False
@@ -128,7 +129,7 @@ def falls_further(one: Effect, other: Effect) -> bool:
 
 def can_cause(cause: Effect, effect: Effect) -> bool:
     """Whether family, stage and time allow that the cause explains the effect."""
-    if cause.rule.incident_key != effect.rule.incident_key:
+    if cause.incident_key != effect.incident_key:
         return False
     a, b = cause.extent, effect.extent
     earlier, later = cause.stages, effect.stages

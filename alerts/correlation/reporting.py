@@ -12,6 +12,7 @@ from alerts.rules.rule import Rule
 
 CRITICAL_AFTER_MS = 60_000
 """How long a partial loss must last before `critical_from` applies."""
+_TRACKING_TITLE = "Tracking is lost: orders without their clicks"
 _TOTAL = 0.1
 """Share of the expected value up to which everything is lost."""
 
@@ -40,7 +41,7 @@ def breached_finding(
         series=case.series,
         reason=case.reason,
         severity=_severity(case, predecessor, reported, revenue, as_of_ms),
-        category=rule.category,
+        category=case.category,
         as_of_ms=as_of_ms,
         since_ms=breach.since_ms,
         unit=breach.unit,
@@ -57,8 +58,8 @@ def breached_finding(
         contributors=breach.contributors,
         inhibited_by=case.inhibited_by,
         continues=predecessor,
-        incident=rule.incident_key,
-        title=breach.title or rule.title,
+        incident=case.incident_key,
+        title=_TRACKING_TITLE if breach.is_tracking_loss else breach.title or rule.title,
         summary=breach.numbers,
         runbook=rule.runbook,
         chart=chart(rule, breach, as_of_ms),
@@ -83,6 +84,8 @@ def _severity(
     breach, effective = case.breach, case.effective
     by_loss = effective.severity_of_loss(breach.money_per_minute, revenue.gmv_per_minute)
     if by_loss is Severity.CRITICAL and not _is_established(breach, as_of_ms):
+        by_loss = effective.severity
+    if breach.is_tracking_loss:
         by_loss = effective.severity
     severity = breach.severity or by_loss
     before = (reported.get(series, severity) for series in (case.series, predecessor) if series is not None)

@@ -43,7 +43,7 @@ def choose_roots(
     reported = [open_cases[series] for series in memory.reported if series in open_cases]
     breached = {case.series for case in cases}
     ended = [
-        Effect(rules[series.rule].rule, extent)
+        Effect(rules[series.rule].rule, extent, rules[series.rule].rule.incident_key)
         for series, extent in memory.roots.items()
         if series not in breached and series.rule in rules
     ]
@@ -125,7 +125,7 @@ def _takes_over(new: Effect, root: Effect, is_reported: bool) -> bool:
             return not is_reported
         case kind:
             is_larger = kind is Relation.SAME and falls_further(new, root)
-            return is_larger or root.rule.incident_key in new.rule.causes
+            return is_larger or root.incident_key in new.rule.causes
 
 
 def _inhibit_for_ms(case: Candidate) -> int:

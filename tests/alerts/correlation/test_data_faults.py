@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from alerts.correlation.data_faults import remember_faults
+from alerts.correlation.data_faults import is_tracking_fault, remember_faults
 from alerts.correlation.memory import CorrelationMemory
 from alerts.detection.detector import Breach
-from alerts.findings import FindingReason, Labels
+from alerts.findings import Category, FindingReason, Labels, Severity
 from tests.alerts.correlation.sized import RULES, Correlated, breach
 
 ORDERS: Labels = (("topic", "orders"),)
@@ -111,3 +111,31 @@ def test_the_end_of_a_suspected_fault_discards_no_evidence() -> None:
     remember_faults([suspected], RULES, (), memory, 70_000)
     remember_faults([SILENT], RULES, (), memory, 80_000)
     assert memory.expire(400_000)
+
+
+def untracked(fall: float = 0.6) -> Breach:
+    """Checkouts of the app that are not recorded; orders go on."""
+    return replace(breach("checkout-drop", "channel app", fall=fall), is_note=True, is_tracking_loss=True)
+
+
+def test_orders_without_their_clicks_are_a_data_fault() -> None:
+    sale = Correlated()
+    assert sale.at(100, untracked()) == ['checkout-drop{channel="app"}']
+    finding = sale.findings['checkout-drop{channel="app"}']
+    assert (finding.category, finding.severity) == (Category.DATA, Severity.WARNING)
+    assert finding.title == "Tracking is lost: orders without their clicks"
+    assert finding.incident == "tracking"
+
+
+def test_lost_clicks_of_a_producer_with_a_fault_are_one_incident() -> None:
+    drop = fault("producer-share-drop", (("source", "app-sdk"), ("topic", "clicks")), share=0.3)
+    sale = Correlated()
+    sale.at(100, drop, untracked(), breach("order-drop", "channel web", fall=0.6, at_s=90))
+    assert sale.pages == ['producer-share-drop{source="app-sdk",topic="clicks"}', 'order-drop{channel="web"}']
+
+
+def test_a_loss_of_tracking_is_a_fault_once_it_is_large_and_lasts() -> None:
+    assert is_tracking_fault(untracked(0.5), 90_000)
+    assert not is_tracking_fault(untracked(0.5), 89_000)
+    assert not is_tracking_fault(untracked(0.3), 600_000), "a crowd has ended"
+    assert not is_tracking_fault(replace(untracked(), is_tracking_loss=False), 600_000)
