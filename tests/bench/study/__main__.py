@@ -37,8 +37,8 @@ from tests.bench.study.truth import SOON_S
 LEARN_S = WARM_S - 600
 """The first evaluation reads all until then, as after a start."""
 CALM_EVERY_S, STRUCK_EVERY_S = 10, 10
-QUICK_BEFORE_S, QUICK_S = 10, 150
-"""Around the beginning of an incident there is an evaluation each second, as live."""
+QUICK_BEFORE_S, QUICK_S, QUICK_EVERY_S = 120, 150, 2
+"""Around the beginning of an incident there is an evaluation every two seconds, as live."""
 LEARNED_S = 600
 """Pages of sales with incidents are judged from then on."""
 
@@ -85,7 +85,7 @@ def struck_line(
     end = len(counted.panes.table) + 1
     times = {*range(LEARN_S, end, STRUCK_EVERY_S)}
     for start in starts:
-        times.update(range(start - QUICK_BEFORE_S, min(start + QUICK_S, end)))
+        times.update(range(start - QUICK_BEFORE_S, min(start + QUICK_S, end), QUICK_EVERY_S))
     played = play(
         rules or default_rules(),
         inputs(case.day, case.journeys, counted, sorted(times), faults=case.faults),
