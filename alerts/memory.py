@@ -27,6 +27,7 @@ from alerts.detection.thresholds import ThresholdMemory
 from alerts.detection.tracking import TrackingMemory
 from alerts.findings import Series, Severity
 from alerts.statistics.baseline import Baseline
+from alerts.statistics.crowds import Crowds
 from alerts.statistics.delays import Chain, Lag
 from alerts.statistics.evidence import Evidence
 from alerts.statistics.limits import WeeklyHistory
@@ -77,6 +78,7 @@ _STORED_TYPES: Mapping[str, type] = {
     "Chain": Chain,
     "Baseline": Baseline,
     "Evidence": Evidence,
+    "Crowds": Crowds,
     "SilenceState": SilenceState,
     "ShareState": ShareState,
     "WeeklyHistory": WeeklyHistory,

@@ -31,6 +31,8 @@ evaluated_first = False
 _BROWSING = frozenset({"page_views", "product_views", "cart_adds"})
 _AROUND_OPENING_MS = 3_600_000
 """So long before an opening, carts wait for it; so long after it, traffic is no reference."""
+_JUMP_MS = 300_000
+"""So long after an opening, the delays of what follows are not certain."""
 _RETRIED = 0.75
 """Assumed share of failures that are tried again. As the loss lasts, its own measure replaces it."""
 _YOUNG_S = 60.0
@@ -74,6 +76,7 @@ def sequential_parameters(detect: SequentialDetector) -> SequentialParameters:
         detect.least_effect,
         detect.least_sample,
         detect.least_baseline,
+        detect.late,
         detect.loss_lag if _follows(detect) else 0.0,
     )
 
@@ -98,9 +101,11 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
     is_parent = np.zeros(size, np.bool_)
     is_parent[0] = True
     false_per_day = false_alarms_per_day(observation.budgets[rule.name], is_parent)
-    before, after = _around_opening(observation)
-    may_alarm = not (before and _follows(detect) and detect.direction is Direction.DROP)
-    needs_loss = not after or bool(_BROWSING & {*detect.count, *detect.per})
+    to_opening_ms = _to_opening_ms(observation)
+    before, after = 0 < to_opening_ms <= _AROUND_OPENING_MS, 0 <= -to_opening_ms <= _AROUND_OPENING_MS
+    is_browsing = bool(_BROWSING & {*detect.count, *detect.per})
+    may_alarm = not (before and is_browsing and detect.direction is Direction.DROP)
+    needs_loss = is_browsing or not after or -to_opening_ms < _JUMP_MS
     parameters, is_frozen = sequential_parameters(detect), np.full(size, observation.loses_events(rule))
     for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, observation.steps):
         count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
@@ -111,21 +116,26 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
                 if sums is not None:
                     sums += panes.corrections(names, rows)
         step = SequentialStep(
-            end_s, end_s - start_s, count, per, gmv, is_frozen, loss, may_alarm=may_alarm, needs_loss=needs_loss
+            end_s,
+            end_s - start_s,
+            count,
+            per,
+            gmv,
+            is_frozen,
+            loss,
+            may_alarm=may_alarm,
+            is_around_opening=is_browsing and (before or after),
+            needs_loss=needs_loss,
         )
         state.step(step, parameters, false_per_day)
 
 
-def _around_opening(observation: Observation) -> tuple[bool, bool]:
-    """Whether it is the hour (before, after) the start of a promotion or of one of its phases."""
+def _to_opening_ms(observation: Observation) -> float:
+    """Time to the nearest start of a promotion or phase; below 0: since then."""
     at_ms, starts = observation.inputs.as_of_ms, set()
     for promotion in observation.inputs.promotions.values():
         starts |= {promotion.starts_at, *(phase.starts_at for phase in promotion.phases or ())}
-    waits = [start_ms - at_ms for start_ms in starts]
-    return (
-        any(0 < wait_ms <= _AROUND_OPENING_MS for wait_ms in waits),
-        any(-_AROUND_OPENING_MS <= wait_ms <= 0 for wait_ms in waits),
-    )
+    return min((start_ms - at_ms for start_ms in starts), key=abs, default=float("inf"))
 
 
 def _coalesced_steps(
@@ -293,7 +303,7 @@ def _money(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue
         return 60 * by_ratio * revenue.aov, lost_by_ratio * revenue.aov
     if rise:
         by_ratio, lost_by_ratio = (x * _never_paid(seen) for x in (by_ratio, lost_by_ratio))
-    own, kept = state.own[index], state.baseline.kept[index, HOUR]
+    own, kept = state.before[index], state.baseline.kept[index, HOUR]
     if not rise and kept[MinutePart.COUNT] > 0:  # lost events for each counted one
         share = float(kept[MinutePart.LOSS] / kept[MinutePart.COUNT])
         by_ratio, lost_by_ratio = by_ratio * share, lost_by_ratio * share

@@ -230,6 +230,8 @@ class SequentialDetector(CounterDetector):
     """Minimum number of observed `count` events before the first test."""
     lag: Seconds = 0.0
     """Initial guess of the delay from `per` to `count` events."""
+    late: Seconds = 0.0
+    """Missing events do not fire until they are more than come in this time: a delay that grows by less is no drop."""
     loss: CounterNames = ()
     """Counters whose own fall shows a loss. For a drop: `count` if left out; without such a fall, the breach is a note,
     and no page. For a rise: none if left out; they give the lost money."""

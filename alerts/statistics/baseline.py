@@ -2,8 +2,12 @@
 
 - **Level**: `count` events per `per` event, with half-lives of 5, 20, 60 and 240 minutes. The last three minutes are
   excluded, so that the tested values are not part of their reference; minutes with a page are never included.
-- **Reference level of a drop**: the lowest of these, except those that are lower than the level of an hour by less than
-  two standard errors: the end of a surge is no drop, and a level that wanders is followed. For a rise, the highest.
+- **Reference level of a drop**: the lower of the levels of one and of four hours, or that of five or 20 minutes where
+  it is lower by two standard errors: the end of a surge is no drop, and a level that wanders is followed. For a rise,
+  the higher.
+- **Crowds** do not become usual at once: while `per` is above its own level of hours, and there is a breach or a level
+  of minutes is the reference, the levels of hours do not follow, for two hours at most. When the crowd has gone, they
+  apply again. The same holds around openings, before which visitors wait.
 - **Own trend**: events per second of `count`, of `per` and of the `loss` counter, with a half-life of five minutes:
   what a series itself did lately, whatever its ratio.
 """
@@ -22,7 +26,11 @@ PENDING = 3
 """Number of excluded minutes."""
 HALF_LIVES_MIN = np.array([5.0, 20.0, 60.0, 240.0])
 FAST, HOUR = 0, 2
-_SURE_SE = 2.0
+_SURE_SE = np.array([2.0, 2.0, 0.0, 0.0])
+_OTHER_MOST_MIN = 120
+_CROWD = 1.15
+_MOST_PHI = 4.0
+"""Limit of the dispersion that standard errors assume: a level that wanders is followed."""
 
 
 class MinutePart(IntEnum):
@@ -53,6 +61,9 @@ class Baseline:
     kept: Floats = field(default_factory=lambda: np.zeros((0, len(HALF_LIVES_MIN), N_PARTS)))
     """# [series, half-life, part]: exponential sums"""
 
+    other_min: Floats = field(default_factory=lambda: np.zeros(0))
+    """Minutes for which another level than those of hours has applied."""
+
     def fit(self, size: int) -> None:
         """Resize the arrays."""
         self.minute, self.pending, self.kept = (
@@ -60,19 +71,23 @@ class Baseline:
             resized(self.pending, size),
             resized(self.kept, size),
         )
+        self.other_min = resized(self.other_min, size)
 
     def take(self, parts: Floats) -> None:
         """Add a part of the current minute."""
         self.minute += parts
 
-    def end_minute(self, sound: Bools) -> None:
-        """End a minute, which is included only for `sound` series."""
+    def end_minute(self, sound: Bools, is_other: Bools) -> None:
+        """End a minute, which is included only for `sound` series; not in hours where the level `is_other`."""
         self.minute[~sound] = 0.0
         self.minute[self.minute[:, MinutePart.INPUT] <= 0, MinutePart.SECONDS] = 0.0
         oldest = self.pending[:, 0]
         has_events = (oldest[:, MinutePart.INPUT] > 0)[:, None, None]
-        self.kept *= np.where(has_events, 0.5 ** (1 / HALF_LIVES_MIN)[:, None], 1.0)
-        self.kept += oldest[:, None]
+        self.other_min = np.where(is_other & (self.other_min < _OTHER_MOST_MIN), self.other_min + 1, 0.0)
+        learns = (self.other_min == 0)[:, None] | (np.arange(len(HALF_LIVES_MIN)) < HOUR)
+        keep = np.where(has_events & learns[..., None], 0.5 ** (1 / HALF_LIVES_MIN)[:, None], 1.0)
+        self.kept *= keep
+        self.kept += oldest[:, None] * learns[..., None]
         self.pending[:, :-1] = self.pending[:, 1:]
         self.pending[:, -1] = self.minute
         self.minute = np.zeros_like(self.minute)
@@ -103,23 +118,30 @@ class Baseline:
         """Estimated `count` per `per` events; NaN if unknown."""
         return ratio(self.counted, self.kept[:, HOUR, MinutePart.INPUT])
 
-    def reference(self, phi: Floats, *, rise: bool) -> tuple[Floats, Floats]:
-        """(reference level, events that it is estimated from); NaN if unknown. `phi`: dispersion over minutes."""
+    def reference(self, phi: Floats, *, rise: bool) -> tuple[Floats, Floats, Bools]:
+        """(reference level, events that it is estimated from, whether it is one of minutes); NaN if unknown. `phi`:
+        dispersion over minutes."""
         counts = self.kept[..., MinutePart.COUNT]
         levels = ratio(counts, self.kept[..., MinutePart.INPUT])
         hour = levels[:, HOUR : HOUR + 1]
-        se = hour * np.sqrt(phi[:, None] / np.maximum(counts, 1.0))
+        se = hour * np.sqrt(np.minimum(phi, _MOST_PHI)[:, None] / np.maximum(counts, 1.0))
         sign = 1.0 if rise else -1.0
-        surely = (levels - hour) * sign > _SURE_SE * se
+        surely = (levels - hour) * sign >= _SURE_SE * se
         surely[:, HOUR] = True
+        surely[:, 1] &= (levels[:, FAST] - levels[:, 1]) * sign >= -se[:, FAST]  # and it is not over
         best = np.where(surely, levels * sign, -np.inf).argmax(axis=1)
         rows = np.arange(len(best))
-        return levels[rows, best], counts[rows, best]
+        return levels[rows, best], counts[rows, best], best < HOUR
 
     def rates(self) -> Floats:
         """Own trend: # [series, part]: events per second lately; 0 if unknown."""
         fast = self.kept[:, FAST]
         return np.nan_to_num(ratio(fast, fast[:, MinutePart.SECONDS :]))
+
+    def crowd(self) -> Floats:
+        """`per` events lately over those of the last hours, where there are surely more, else 1: (series)."""
+        rates = np.nan_to_num(ratio(self.kept[..., MinutePart.INPUT], self.kept[..., MinutePart.SECONDS]))
+        return np.where(rates[:, FAST] > _CROWD * rates[:, HOUR], rates[:, FAST] / np.maximum(rates[:, HOUR], 1e-9), 1)
 
     def gmv_per(self, part: MinutePart) -> Floats:
         """GMV per event of a part, minor units."""

@@ -35,7 +35,9 @@ _PRIOR_WANDER = 0.02
 """Prior: a level that wanders by this share of itself within the longest window."""
 _CUT = 9.0
 """Limit of a window's term, relative to the dispersion."""
-_LEAST_PHI = 0.12
+_LEAST_PHI = 0.25
+_MARGIN_SE = 0.7
+"""Standard errors by which the dispersion is taken as larger than estimated; the variance of a term is 5 phi^2."""
 _LEAST_EXPECTED = 3.0
 """Windows with fewer expected events say nothing about the dispersion."""
 
@@ -96,22 +98,27 @@ class Evidence:
         self.sums += parts
 
     def window(self, length: int, end_s: float) -> tuple[Floats, float]:
-        """(sums, start) of the window of a length index: from the latest mark of at least its age, else the oldest."""
-        times = self.marks_s[length]
-        old = np.where(times <= end_s - LENGTHS_S[length], times, -np.inf)
-        mark = (
-            int(old.argmax()) if np.isfinite(old.max()) else int(np.where(np.isfinite(times), times, np.inf).argmin())
-        )
-        return self.sums - self.marks[:, length, mark], float(times[mark])
+        """(sums, start) of the window of a length index."""
+        mark = int(self._first_marks(np.array([length]), end_s)[0])
+        return self.sums - self.marks[:, length, mark], float(self.marks_s[length, mark])
 
-    def windows(self, end_s: float, dt_s: float) -> list[int]:
+    def _first_marks(self, lengths: Ints, end_s: float) -> Ints:
+        """For each length index, the latest mark of at least its age, else the oldest."""
+        times = self.marks_s[lengths]
+        is_old = times <= (end_s - LENGTHS_S[lengths])[:, None]
+        latest = np.where(is_old, times, -np.inf).argmax(axis=1)
+        oldest = np.where(np.isfinite(times), times, np.inf).argmin(axis=1)
+        result: Ints = np.where((is_old & np.isfinite(times)).any(axis=1), latest, oldest)
+        return result
+
+    def lengths(self, dt_s: float) -> Ints:
         """The length indexes that differ at steps of this length."""
-        lengths: list[int] = np.flatnonzero(dt_s / 2 < LENGTHS_S).tolist()
-        return lengths or [LENGTHS - 1]
+        found: Ints = np.flatnonzero(dt_s / 2 < LENGTHS_S)
+        return found if len(found) else np.array([LENGTHS - 1])
 
     def learn(self, sound: Bools, *, level: Floats, rise: bool, end_s: float, dt_s: float) -> None:
         """Learn the dispersion where a disjoint window ends. `level`: counted for each event, at most 1 if thinned."""
-        for length in self.windows(end_s, dt_s):
+        for length in self.lengths(dt_s).tolist():
             length_s = LENGTHS_S[length]
             if end_s // length_s == (end_s - dt_s) // length_s:
                 continue
@@ -136,18 +143,26 @@ class Evidence:
         else:
             prior = np.ones(len(mu))
         prior = np.minimum(prior, 1 + _PRIOR_WANDER**2 * np.maximum(mu, 0.0)) + (_PRIOR_WANDER / 2) ** 2 * mu
+        prior /= 1 + _MARGIN_SE * np.sqrt(5 / _PRIOR_WINDOWS)
         spread = self.spread[:, length]
         learned = (spread[:, 0] + _PRIOR_WINDOWS * prior) / (spread[:, 1] + _PRIOR_WINDOWS)
+        learned *= 1 + _MARGIN_SE * np.sqrt(5 / (spread[:, 1] + _PRIOR_WINDOWS))
         self.phi[:, length] = np.maximum(learned, np.maximum(_LEAST_PHI, 1 - np.minimum(level, 1.0)))
 
-    def log_evidence(self, length: int, usual: Floats, *, rise: bool, end_s: float) -> tuple[Floats, Floats, float]:
-        """(evidence of a change in the direction, sums, start) of the window of a length index; by series."""
-        sums, start_s = self.window(length, end_s)
-        y, mu = sums[:, 0], sums[:, 1]
-        phi = self.phi[:, length] * (1 + mu / np.maximum(usual, 1.0))
-        is_beyond = y > mu if rise else y < mu
-        result: Floats = np.where(is_beyond, half_deviance(y, mu, phi), 0.0)
-        return result, sums, start_s
+    def scan(
+        self, lengths: Ints, usual: Floats, *, rise: bool, end_s: float, allowance: Floats | float = 0.0
+    ) -> tuple[Floats, Floats, Floats]:
+        """(evidence of a change in the direction, counted, expected) in the windows of these length indexes.
+
+        Arrays are [series, length]. `allowance`: events that may come at once, by series; they are no evidence.
+        """
+        marks = self.marks[:, lengths, self._first_marks(lengths, end_s), :2]
+        windows = self.sums[:, None, :2] - marks
+        y, mu = windows[..., 0], windows[..., 1]
+        phi = self.phi[:, lengths] * (1 + mu / np.maximum(usual, 1.0)[:, None])
+        allowed = mu + np.broadcast_to(allowance, len(mu))[:, None]
+        is_beyond = y > allowed if rise else y < mu
+        return np.where(is_beyond, half_deviance(y, allowed, phi), 0.0), y, mu
 
     def onset(self, which: Ints, *, rise: bool) -> tuple[Floats, Floats]:
         """(start in seconds, sums since) of the change of these series: the window of most evidence."""
@@ -169,7 +184,7 @@ class Evidence:
         self.from_s[which] = end_s
 
 
-def log_threshold(false_per_day: Floats, length: int) -> Floats:
-    """The evidence that a window of a length index needs for this number of false alarms a day: (series)."""
-    result: Floats = np.log(DAY_S / LENGTHS_S[length] * LENGTHS / false_per_day)
+def log_threshold(false_per_day: Floats, lengths: Ints) -> Floats:
+    """The evidence that windows of these length indexes need for so many false alarms a day: # [series, length]"""
+    result: Floats = np.log(DAY_S / LENGTHS_S[lengths] * LENGTHS / false_per_day[:, None])
     return result

@@ -6,7 +6,7 @@ budget, the least sample, and an estimated change of about the least effect.
 
 - **Note or alarm**: a ratio also falls where `per` rises: crowds, crawlers, campaigns. A breach of a drop is an alarm
   only if `count` fell surely below its own trend, by more than `per` rose above its own, and further than `per` fell;
-  where orders come later than `count`, they must have begun to fall, too. Otherwise it is a note.
+  where orders come later than `count`, they must have fallen by half as much, too. Otherwise it is a note.
 - **End**: Page's CUSUM (Biometrika 41, 1954) of "the ratio is 1" against "at least half of the change, or the least
   effect, persists", at a likelihood ratio of 1,000.
 - Nothing is learnt in an alarm. In a note, levels follow.
@@ -22,6 +22,7 @@ import numpy as np
 
 from alerts.statistics.arrays import Bools, Floats, ratio, resized
 from alerts.statistics.baseline import MINUTE_S, N_PARTS, Baseline, MinutePart
+from alerts.statistics.crowds import Crowds
 from alerts.statistics.delays import BLOCK_S, PLACES, Chain, Lag, stages
 from alerts.statistics.evidence import Evidence, log_threshold
 
@@ -35,12 +36,13 @@ _LEAST_ESTIMATE = 0.8
 """The estimated change must be this share of the least effect."""
 _LOG_ENDED = math.log(1000)
 _END_LENGTH = 6
+_LEAST_END_PHI = 0.4
 _SHORT_LENGTH = 3
 _LATEST_LENGTH = 7
 """Length index of the latest window in which a long breach is compared with own trends: 128 s."""
 _LATEST_S = 150.0
-_FELL_SE = 2.0
-"""Standard errors below its own trend that a count has surely fallen by."""
+_FELL_SE, _FOLLOWED_SE = 2.5, 3.0
+"""Standard errors below its own trend that a count, and a later one that is tested often, have surely fallen by."""
 
 
 class Part(IntEnum):
@@ -70,6 +72,8 @@ class SequentialParameters:
     least_effect: float
     least_sample: float
     least_baseline: float
+    late_s: float = 0.0
+    """Growth of the delay that is no alarm."""
     loss_lag_s: float = 0.0
     """Mean delay from `count` to `loss` events; 0: they are the same."""
 
@@ -89,6 +93,8 @@ class SequentialStep:
     """Events whose fall is a loss; None: `count`."""
     may_alarm: bool = True
     """False: breaches are notes."""
+    is_around_opening: bool = False
+    """Whether what visitors do is not usual: they wait for an opening, or hurry after it."""
     needs_loss: bool = True
     """Whether a drop must show in own trends."""
 
@@ -113,6 +119,7 @@ class SequentialState:
     chain: Chain
     baseline: Baseline = field(default_factory=Baseline)
     evidence: Evidence = field(default_factory=lambda: Evidence.of(PARTS))
+    crowds: Crowds = field(default_factory=Crowds)
     alarm: Bools = field(default_factory=_flags)
     note: Bools = field(default_factory=_flags)
     """Breaches without a loss."""
@@ -132,18 +139,24 @@ class SequentialState:
     """# [series, part]: since the estimated start of the change, for breaches"""
     recovery: Floats = field(default_factory=_numbers)
     """CUSUM of the end of a breach."""
-    persists: Floats = field(default_factory=_numbers)
-    """The ratio that the end is tested against."""
     inputs: Floats = field(default_factory=_numbers)
     """# [series]: delayed `per` events per second, at the last step"""
     level: Floats = field(default_factory=_numbers)
-    """The usual level, 0 if unknown; this and the next three are copied from the baseline every minute."""
+    """The usual level, 0 if unknown; this and the next five are copied from the baseline every minute."""
     tested: Floats = field(default_factory=_numbers)
     """The reference level."""
     estimated_from: Floats = field(default_factory=_numbers)
     """Counted events that the reference level is estimated from."""
+    is_other: Bools = field(default_factory=_flags)
+    """Whether it is a level of minutes, not of hours."""
     own: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
     """# [series, part]: own trends, events per second"""
+    before: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
+    """# [series, part]: own trends as the breach began"""
+    crowd: Floats = field(default_factory=_numbers)
+    """`per` events lately over those of the last hours, where there are surely more, else 1."""
+    muted: bool = False
+    """Whether breaches were notes in the last step, whatever was lost."""
     end_s: int = 0
     """End of the last step."""
     block_outputs: Floats = field(default_factory=lambda: np.zeros(PLACES))
@@ -154,21 +167,21 @@ class SequentialState:
     @classmethod
     def of(cls, lag_s: float) -> SequentialState:
         """Create the state for a lag of about this mean."""
-        return cls(Lag.of(lag_s), Chain(stages(lag_s)))
+        return cls(Lag.of(lag_s), Chain(stages(lag_s)), crowds=Crowds.of(lag_s))
 
     def fit(self, size: int) -> None:
         """Resize the arrays."""
         if len(self.alarm) >= size:
             return
-        for part in (self.chain, self.baseline, self.evidence):
+        for part in (self.chain, self.baseline, self.evidence, self.crowds):
             part.fit(size)
-        for name in ("alarm", "note", "tracking", "renewed"):
+        for name in ("alarm", "note", "tracking", "renewed", "is_other"):
             setattr(self, name, resized(getattr(self, name), size, False))
         for name in ("since_s", "alarm_s", "recent", "lately", "onset", "recovery", "inputs"):
             setattr(self, name, resized(getattr(self, name), size))
-        for name in ("level", "tested", "estimated_from", "own"):
+        self.crowd = resized(self.crowd, size, 1.0)
+        for name in ("level", "tested", "estimated_from", "own", "before"):
             setattr(self, name, resized(getattr(self, name), size))
-        self.persists = resized(self.persists, size, 1.0)
 
     @property
     def phi(self) -> Floats:
@@ -220,8 +233,8 @@ class SequentialState:
         if not breached.any():
             self.renewed[:] = False
             return
-        y, mu, r = step.count, sums[:, Part.EXPECTED], self.persists
-        evidence = (mu * (r - 1) - y * np.log(r)) / self.evidence.phi[:, _END_LENGTH]
+        y, mu, r = step.count, sums[:, Part.EXPECTED], self._persisting(terms)
+        evidence = (mu * (r - 1) - y * np.log(r)) / np.maximum(self.evidence.phi[:, _END_LENGTH], _LEAST_END_PHI)
         self.recovery = np.maximum(self.recovery + evidence, 0.0) * breached
         ended = breached & (self.recovery >= _LOG_ENDED)
         self.renewed = self.alarm & ~ended & (step.end_s - self.alarm_s >= NEW_NORMAL_S)
@@ -231,6 +244,13 @@ class SequentialState:
         self.baseline.accept(self.renewed, ratio(self.recent[:, Part.COUNT], self.recent[:, Part.INPUT]))
         self._refresh_levels(terms)
         self._clear(ended, step.end_s)
+
+    def _persisting(self, terms: SequentialParameters) -> Floats:
+        """The ratio that the end of a breach is tested against."""
+        change = np.nan_to_num(ratio(self.onset[:, Part.COUNT], self.onset[:, Part.EXPECTED]), nan=1.0)
+        half = np.maximum(terms.least_effect, np.abs(change - 1) / 2)
+        result: Floats = np.maximum(1 + half if terms.rise else 1 - half, 0.05)
+        return result
 
     def _clear(self, which: Bools, end_s: float) -> None:
         for flags in (self.alarm, self.note, self.tracking):
@@ -262,16 +282,16 @@ class SequentialState:
 
     def _raise(self, step: SequentialStep, terms: SequentialParameters, weighs: Bools, false_per_day: Floats) -> None:
         evidence, least = self.evidence, _LEAST_ESTIMATE * terms.least_effect
-        raised = np.zeros(len(weighs), np.bool_)
-        may = weighs & ~self.alarm & ~self.note
-        for length in evidence.windows(step.end_s, step.dt_s):
-            found, sums, _ = evidence.log_evidence(length, self.estimated_from, rise=terms.rise, end_s=step.end_s)
-            enough = may & (found >= log_threshold(false_per_day, length))
-            if not enough.any():
-                continue
-            y, mu = sums[:, Part.COUNT], sums[:, Part.EXPECTED]
-            large = y >= mu * (1 + least) if terms.rise else y <= mu * (1 - least)
-            raised |= enough & large & (np.maximum(y, mu) >= terms.least_sample)
+        lengths = evidence.lengths(step.dt_s)
+        found, y, mu = evidence.scan(
+            lengths, self.estimated_from, rise=terms.rise, end_s=step.end_s, allowance=self.crowds.most() * self.tested
+        )
+        enough = found >= log_threshold(false_per_day, lengths)
+        if not enough.any():
+            return
+        enough &= y >= mu * (1 + least) if terms.rise else y <= mu * (1 - least)
+        enough &= np.maximum(y, mu) >= terms.least_sample
+        raised = enough.any(axis=1) & weighs & ~self.alarm & ~self.note
         places = np.flatnonzero(raised)
         if not len(places):
             return
@@ -279,16 +299,20 @@ class SequentialState:
         self.note |= raised
         self.since_s[places], self.onset[places] = since_s, sums
         self.onset[places, Part.USUAL] = sums[:, Part.INPUT] * self.level[places]
-        change = sums[:, Part.COUNT] / np.maximum(sums[:, Part.EXPECTED], 1e-9)
-        half = np.maximum(terms.least_effect, np.abs(change - 1) / 2)
-        self.persists[places] = np.maximum(1 + half if terms.rise else 1 - half, 0.05)
+        self.before[places] = self.own[places]
         self.recovery[places] = 0.0
 
     def _escalate(self, step: SequentialStep, terms: SequentialParameters) -> None:
         """Make alarms of the notes with a loss."""
-        if not self.note.any() or not step.may_alarm:
+        if step.may_alarm and self.muted and self.note.any():
+            self._clear(self.note.copy(), step.end_s)
+        self.muted = not step.may_alarm
+        if not self.note.any() or self.muted:
             return
         lost = self.note if terms.rise or not step.needs_loss else self.note & self._is_lost(step, terms)
+        usual, seconds = self.onset[:, Part.USUAL], np.maximum(self.onset[:, Part.SECONDS], 1.0)
+        missing = (usual - self.onset[:, Part.COUNT]) * (-1 if terms.rise else 1)
+        lost = lost & (missing >= terms.late_s * usual / seconds)
         if not lost.any():
             return
         self.alarm |= lost
@@ -308,7 +332,7 @@ class SequentialState:
         phi = np.maximum(self.evidence.phi[:, _END_LENGTH], 1.0)
 
         def against_own(sums: Floats, part: Part, own: MinutePart) -> tuple[Floats, Bools]:
-            expected = self.own[:, own] * sums[:, Part.SECONDS]
+            expected = self.before[:, own] * sums[:, Part.SECONDS]
             standard_error = np.sqrt(phi * np.maximum(expected, 1.0))
             change = np.nan_to_num(ratio(sums[:, part], expected), nan=1.0)
             surely = sums[:, part] <= np.minimum(fell * expected, expected - _FELL_SE * standard_error)
@@ -317,12 +341,15 @@ class SequentialState:
         count, count_fell = against_own(window, Part.COUNT, MinutePart.COUNT)
         inputs, _ = against_own(window, Part.INPUT, MinutePart.INPUT)
         per, _ = against_own(window, Part.PER, MinutePart.PER)
-        lost = count_fell & (count * inputs <= 1) & (per > count) & (seconds > 0)
+        rose = np.maximum(inputs, per) * self.crowd
+        lost = count_fell & (count * rose <= 1) & (per > count) & (seconds > 0)
         if not terms.loss_lag_s:
             return lost
         latest, _ = self.evidence.window(_SHORT_LENGTH + 2, step.end_s)
         window = np.where((age_s > latest[:, Part.SECONDS])[:, None], latest, self.onset)
-        follow, followed = against_own(window, Part.LOSS, MinutePart.LOSS)
+        follow, _ = against_own(window, Part.LOSS, MinutePart.LOSS)
+        expected = self.before[:, MinutePart.LOSS] * window[:, Part.SECONDS]
+        followed = (follow <= (1 + count) / 2) & ((1 - follow) * np.sqrt(expected / phi) >= _FOLLOWED_SE)
         has_followed = age_s >= 2 * terms.loss_lag_s
         self.tracking = self.note & count_fell & has_followed & (follow > (1 + count) / 2) & (per <= 1)
         return lost & followed
@@ -346,7 +373,9 @@ class SequentialState:
                 self.lag.take(self.block_count, self.block_outputs)
             self.block_count, self.block_outputs = 0.0, np.zeros_like(self.block_outputs)
         if step.end_s % MINUTE_S < step.dt_s:
-            self.baseline.end_minute(sound)
+            self.crowds.end_minute(self.baseline.minute[:, MinutePart.PER])
+            is_other = (self.note | self.is_other) & (self.crowd > 1)
+            self.baseline.end_minute(sound, is_other | (weighs & step.is_around_opening))
             self._refresh_levels(terms)
         if step.end_s % _LEARN_EVERY_S < step.dt_s:
             self.lag.learn(float(self.phi[0]))
@@ -354,9 +383,11 @@ class SequentialState:
     def _refresh_levels(self, terms: SequentialParameters) -> None:
         """Copy the levels from the baseline."""
         self.level = np.nan_to_num(self.baseline.level())
-        tested, self.estimated_from = self.baseline.reference(self.evidence.phi[:, _END_LENGTH], rise=terms.rise)
+        tested, self.estimated_from, self.is_other = self.baseline.reference(
+            self.evidence.phi[:, _END_LENGTH], rise=terms.rise
+        )
         self.tested = np.nan_to_num(tested)
-        self.own = self.baseline.rates()
+        self.own, self.crowd = self.baseline.rates(), self.baseline.crowd()
 
 
 PARENT_SHARE = 0.5

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.statistics.arrays import Floats
-from alerts.statistics.evidence import LENGTHS, Evidence, half_deviance, log_threshold
+from alerts.statistics.evidence import Evidence, half_deviance, log_threshold
 
 RATE = 16.7
 
@@ -32,12 +32,9 @@ def run(
         began = round(float(evidence.marks_s.max())) + 1
     for second, y in enumerate(counts, began + 1):
         evidence.step(np.stack((y, mu * one), axis=1), end_s=second, dt_s=1.0)
-        over = [
-            evidence.log_evidence(length, 1e9 * one, rise=False, end_s=second)[0]
-            - log_threshold(np.full(size, 0.05), length)
-            for length in range(LENGTHS)
-        ]
-        found.append(np.max(over, axis=0))
+        lengths = evidence.lengths(1.0)
+        over, _, _ = evidence.scan(lengths, 1e9 * one, rise=False, end_s=second)
+        found.append((over - log_threshold(np.full(size, 0.05), lengths)).max(axis=1))
         if learns:
             evidence.learn(one > 0, level=level * one, rise=False, end_s=second, dt_s=1.0)
     return evidence, np.array(found)
@@ -97,8 +94,8 @@ def test_reset_evidence_starts_again() -> None:
     evidence.reset(np.array([True, False]), 20.0)
     one = np.ones(2)
     evidence.step(np.stack((0 * one, 5 * one), axis=1), end_s=21.0, dt_s=1.0)
-    found, sums, _ = evidence.log_evidence(4, 1e9 * one, rise=False, end_s=21.0)
-    assert sums[0].tolist() == [0, 5]
+    found, y, mu = evidence.scan(np.array([4]), 1e9 * one, rise=False, end_s=21.0)
+    assert (y[0], mu[0]) == (0, 5)
     assert found[0] < found[1]
 
 

@@ -1,0 +1,151 @@
+"""Breaches with and without a loss, their end, rare failures and batches of cancellations: a shop by second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from alerts.statistics.arrays import Floats
+from alerts.statistics.sequential import SequentialParameters, SequentialState, SequentialStep, false_alarms_per_day
+
+DROP = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
+CARTS = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100, loss_lag_s=60)
+FAILURES = SequentialParameters(rise=True, least_effect=0.4, least_sample=10, least_baseline=100)
+CANCELLATIONS = SequentialParameters(rise=True, least_effect=2.0, least_sample=10, least_baseline=50)
+WARM_S = 3600
+
+
+@dataclass
+class Course:
+    """What a test of one series found."""
+
+    state: SequentialState
+    began: list[int] = field(default_factory=list)
+    """Seconds after the warm-up."""
+    ended: list[int] = field(default_factory=list)
+    noted: bool = False
+    tracking: bool = False
+
+
+def course(
+    count: Floats,
+    per: Floats,
+    terms: SequentialParameters,
+    *,
+    loss: Floats | None = None,
+    lag_s: float = 0.0,
+    coarse_s: int = WARM_S,
+) -> Course:
+    """Steps of 10 s until `coarse_s`, then of 2 s."""
+    found = Course(SequentialState.of(lag_s))
+    found.state.fit(1)
+    budget = false_alarms_per_day(0.05, np.ones(1, np.bool_))
+    edges = [*range(0, coarse_s, 10), *range(coarse_s, len(count) + 1, 2)]
+    was = False
+    for start_s, end_s in pairwise(edges):
+        at = slice(start_s, end_s)
+        sums = [None if one is None else np.array([one[at].sum()]) for one in (count, per, loss)]
+        assert sums[0] is not None
+        assert sums[1] is not None
+        step = SequentialStep(end_s, end_s - start_s, sums[0], sums[1], 100 * sums[0], np.zeros(1, np.bool_), sums[2])
+        found.state.step(step, terms, budget)
+        found.noted |= bool(found.state.note[0])
+        found.tracking |= bool(found.state.tracking[0])
+        if bool(found.state.alarm[0]) != was:
+            was = not was
+            (found.began if was else found.ended).append(end_s - WARM_S)
+    return found
+
+
+def poisson(rng: np.random.Generator, mean: Floats | float, seconds: int) -> Floats:
+    return rng.poisson(np.broadcast_to(mean, seconds)).astype(np.float64)
+
+
+def during(seconds: int, first: int, last: int, factor: float) -> Floats:
+    """1, and a factor in some seconds after the warm-up."""
+    factors = np.ones(seconds)
+    factors[WARM_S + first : WARM_S + last] = factor
+    return factors
+
+
+@pytest.mark.parametrize("more", [1.6, 4.0])
+def test_more_views_without_more_orders_are_a_note(more: float) -> None:
+    rng, seconds = np.random.default_rng(1), WARM_S + 3000
+    found = course(poisson(rng, 16.7, seconds), poisson(rng, 500 * during(seconds, 300, 1500, more), seconds), DROP)
+    assert found.noted
+    assert found.began == []
+    assert found.state.tested[0] == pytest.approx(16.7 / 500, rel=0.15), "as before: views are back to normal"
+
+
+def test_fewer_orders_of_as_many_views_are_an_alarm() -> None:
+    rng, seconds = np.random.default_rng(2), WARM_S + 900
+    found = course(poisson(rng, 16.7 * during(seconds, 300, 900, 0.8), seconds), poisson(rng, 500, seconds), DROP)
+    assert len(found.began) == 1
+    assert 300 < found.began[0] <= 400
+
+
+@pytest.mark.parametrize(("kept", "seed"), [(0.9, 3), (0.9, 4), (0.8, 5), (0.8, 6)])
+def test_an_alarm_stays_open_to_the_end_and_closes_soon(kept: float, seed: int) -> None:
+    """Orders are eight in ten of checkouts; fewer are for 12 min."""
+    rng, seconds = np.random.default_rng(seed), WARM_S + 1500
+    checkouts = poisson(rng, 21, seconds)
+    share = 0.8 * during(seconds, 300, 1020, kept)
+    found = course(rng.binomial(checkouts.astype(np.int64), share).astype(np.float64), checkouts, DROP)
+    assert len(found.began) == 1
+    assert 300 < found.began[0] <= 390
+    assert len(found.ended) == 1
+    assert 1020 <= found.ended[0] <= 1200
+
+
+def test_a_rare_failure_that_becomes_frequent_is_an_alarm_soon() -> None:
+    """8 % of 45 payments a minute fail, then 55 %."""
+    rng, seconds = np.random.default_rng(7), WARM_S + 600
+    tried = poisson(rng, 0.75, seconds)
+    share = 0.08 * during(seconds, 300, 600, 55 / 8)
+    found = course(rng.binomial(tried.astype(np.int64), share).astype(np.float64), tried, FAILURES)
+    assert len(found.began) == 1
+    assert 300 < found.began[0] <= 370
+
+
+def carts_and_orders(lost: bool) -> tuple[Floats, Floats, Floats]:
+    """(carts, views, orders): half of the carts are not counted, and if `lost`, half of the orders a minute later."""
+    rng, seconds = np.random.default_rng(8), WARM_S + 900
+    carts = poisson(rng, 50 * during(seconds, 300, 900, 0.5), seconds)
+    orders = poisson(rng, 16.7 * (during(seconds, 360, 900, 0.5) if lost else 1.0), seconds)
+    return carts, poisson(rng, 500, seconds), orders
+
+
+def test_carts_are_lost_when_their_orders_are() -> None:
+    carts, views, orders = carts_and_orders(lost=True)
+    found = course(carts, views, CARTS, loss=orders)
+    assert len(found.began) == 1
+    assert 360 < found.began[0] <= 420
+    assert not found.tracking
+
+
+def test_carts_without_a_loss_of_orders_are_a_loss_of_tracking() -> None:
+    carts, views, orders = carts_and_orders(lost=False)
+    found = course(carts, views, CARTS, loss=orders)
+    assert found.noted
+    assert found.tracking
+    assert found.began == []
+
+
+def test_unpaid_orders_of_a_crowd_may_be_cancelled_together() -> None:
+    rng, seconds = np.random.default_rng(9), WARM_S + 3 * 3600
+    orders = poisson(rng, 16.7 * during(seconds, 3600, 4200, 6.0), seconds)
+    cancelled = poisson(rng, 0.07 * 16.7, seconds)
+    cancelled[WARM_S + 6000] += 0.07 * orders[WARM_S + 3600 : WARM_S + 4200].sum()
+    assert course(cancelled, orders, CANCELLATIONS, lag_s=1800, coarse_s=WARM_S + 5900).began == []
+
+
+def test_cancellations_beyond_those_of_a_batch_are_an_alarm() -> None:
+    rng, seconds = np.random.default_rng(10), WARM_S + 3 * 3600
+    orders = poisson(rng, 16.7, seconds)
+    cancelled = poisson(rng, 0.07 * 16.7 * during(seconds, 6000, 8000, 6.0), seconds)
+    found = course(cancelled, orders, CANCELLATIONS, lag_s=1800, coarse_s=WARM_S + 5900)
+    assert len(found.began) >= 1
+    assert 6000 < found.began[0] <= 6300
