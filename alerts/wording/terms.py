@@ -38,7 +38,10 @@ _STAGES = {
     "orders_cancelled": "cancellation",
     "dispatched": "dispatch",
 }
-_STAGES_TOGETHER = {frozenset({"page_views", "product_views"}): "visit"}
+_STAGES_TOGETHER = {
+    frozenset({"page_views", "product_views"}): "visit",
+    frozenset({"payments_failed", "orders_paid"}): "payment",
+}
 _VALUES = {
     "partition_stale": "partitions without a worker: {}",
     "partition_lag": "waiting records: {}",

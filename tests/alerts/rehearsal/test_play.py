@@ -81,7 +81,7 @@ def test_an_incident_that_grows_is_one_page() -> None:
     table[:, 1:, 0] = rng.poisson((12, 48), (1500, 2))
     table[:, 1:, 1] = rng.poisson((4, 16), (1500, 2))
     table[1200:, 1, 1] = 0
-    table[1240:, 2, 1] //= 2
+    table[1210:, 2, 1] //= 2
     table[:, 0] = table[:, 1:].sum(axis=1)
     rules = """
 rules:
