@@ -18,6 +18,7 @@ from alerts.correlation.data_faults import (
     topics_at_fault,
 )
 from alerts.correlation.explained import with_explained
+from alerts.correlation.explanation import ONSET_TOLERANCE_MS
 from alerts.correlation.memory import ActiveIncident, DataFault
 from alerts.correlation.reporting import note_finding, unbreached_finding
 from alerts.detection import health, sequential, shares, silence, stock, thresholds, tracking
@@ -185,7 +186,7 @@ def _discard_faulty(
         for name, effective in effective_rules.items():
             rule_memory, topics = memory.rules[name], {str(topic) for topic in effective.rule.topics}
             if isinstance(rule_memory, SequentialMemory) and not topics.isdisjoint(fault.topics):
-                sequential.discard_faulty(rule_memory, effective.rule, kept, fault.since_ms)
+                sequential.discard_faulty(rule_memory, effective.rule, kept, fault.since_ms - ONSET_TOLERANCE_MS)
 
 
 def _steps(panes: Panes, evaluated_until_s: int | None, step_s: int) -> list[tuple[int, int]]:
