@@ -21,7 +21,7 @@ from alerts.correlation.explained import with_explained
 from alerts.correlation.explanation import ONSET_TOLERANCE_MS
 from alerts.correlation.memory import ActiveIncident, DataFault
 from alerts.correlation.reporting import note_finding, unbreached_finding
-from alerts.detection import health, sequential, shares, silence, stock, thresholds, tracking
+from alerts.detection import health, sequential, shares, silence, stock, thresholds
 from alerts.detection.detector import Breach, Detector, Observation
 from alerts.detection.inputs import DetectionInputs
 from alerts.detection.panes import Panes, ScopeValue
@@ -41,7 +41,6 @@ from alerts.rules.detect import (
     SilenceDetector,
     StockDetector,
     ThresholdDetector,
-    TrackingDetector,
 )
 from alerts.rules.rule import Rule, Rules, RuleScope
 from consumers.topics import EVENT_TOPICS
@@ -93,10 +92,6 @@ def evaluate(
         lossy_topics=topics_at_fault(memory.correlation, at_least=LOSSY),
     )
     breaches_by_rule |= _breaches(effective_rules, memory, observation, first=False)
-    second = [*chain(*breaches_by_rule.values())]
-    for name, effective in effective_rules.items():
-        if effective.enabled and isinstance(effective.detect, TrackingDetector):
-            breaches_by_rule[name] = [*tracking.tracking_losses(effective, second, effective_rules)]
     found = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name] if not breach.is_suspected]
     notes = [breach for breach in found if breach.is_note and not is_tracking_fault(breach, at_ms)]
     breaches = [breach for breach in found if not breach.is_note or is_tracking_fault(breach, at_ms)]
@@ -134,7 +129,6 @@ _DETECTORS: Mapping[type, Detector] = {
     SequentialDetector: sequential,
     SilenceDetector: silence,
     ShareDetector: shares,
-    TrackingDetector: tracking,
     ThresholdDetector: thresholds,
     ChangeDetector: thresholds,
     StockDetector: stock,

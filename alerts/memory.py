@@ -24,7 +24,6 @@ from alerts.detection.shares import ShareMemory
 from alerts.detection.silence import SilenceMemory
 from alerts.detection.stock import StockMemory
 from alerts.detection.thresholds import ThresholdMemory
-from alerts.detection.tracking import TrackingMemory
 from alerts.findings import Series, Severity
 from alerts.statistics.baseline import Baseline
 from alerts.statistics.crowds import Crowds
@@ -38,9 +37,7 @@ from alerts.statistics.silence import SilenceState
 VERSION = 6
 _COUNTER_MEMORIES = {"SequentialMemory", "RateMemory", "SilenceMemory", "QuietMemory"}
 """Discarded from earlier versions, and learned again from the last hour."""
-RuleMemory: TypeAlias = (
-    SequentialMemory | SilenceMemory | ShareMemory | TrackingMemory | StockMemory | ThresholdMemory | HealthMemory
-)
+RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | ShareMemory | StockMemory | ThresholdMemory | HealthMemory
 
 
 @dataclass(slots=True)
@@ -62,7 +59,6 @@ _STORED_TYPES: Mapping[str, type] = {
     "SequentialMemory": SequentialMemory,
     "SilenceMemory": SilenceMemory,
     "ShareMemory": ShareMemory,
-    "TrackingMemory": TrackingMemory,
     "StockMemory": StockMemory,
     "ThresholdMemory": ThresholdMemory,
     "HealthMemory": HealthMemory,

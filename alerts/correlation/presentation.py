@@ -13,7 +13,6 @@ from alerts.rules.detect import (
     SilenceDetector,
     StockDetector,
     ThresholdDetector,
-    TrackingDetector,
 )
 from alerts.rules.rule import Rule
 from alerts.rules.values import counters_of
@@ -32,8 +31,6 @@ def measure_of(detect: AnyDetector) -> Measure:
             return Measure(count, per)
         case SilenceDetector(count=count):
             return Measure(count)
-        case TrackingDetector():
-            return Measure(("events_not_recorded",))
         case ShareDetector():
             return Measure(("source_share",))
         case ThresholdDetector(value=name, window=window) | ChangeDetector(value=name, window=window):

@@ -295,13 +295,6 @@ class ShareDetector(BaseDetector):
         return self
 
 
-class TrackingDetector(BaseDetector):
-    """Fires where a sequential rule finds that events are not recorded: fewer are counted, and the events that follow
-    them have not fallen."""
-
-    kind: Literal["tracking"]
-
-
 class StockDetector(BaseDetector):
     """Fires for each SKU that is sold out, will soon be, or is oversold: one incident whose stage only rises.
 
@@ -336,7 +329,6 @@ AnyDetector: TypeAlias = (
     | SequentialDetector
     | SilenceDetector
     | ShareDetector
-    | TrackingDetector
     | StockDetector
     | HealthCheckDetector
 )

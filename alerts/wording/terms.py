@@ -50,7 +50,6 @@ _VALUES = {
     "dead_letter_rate": "{} of the messages rejected",
     "duplicate_rate": "{} of the events repeated",
     "incomplete_history": "partitions that lost records: {}",
-    "events_not_recorded": "{} of those usually recorded",
     "source_share": "{} of its topic's events",
     "source_late_seconds": "events come {} late",
     "source_clock_ahead_seconds": "{} ahead of the clock",

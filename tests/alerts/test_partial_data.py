@@ -69,3 +69,10 @@ def test_half_of_the_orders_that_are_late_page_for_no_loss(labels: tuple[tuple[s
     if labels:
         assert business(pages) == [], "the suspected loss of the producer accounts for the fall"
     assert all(page.resolved_ms for page in pages)
+
+
+def test_checkouts_of_an_app_that_are_not_recorded_are_a_data_fault() -> None:
+    pages = pages_of(IncidentSpec("checkouts_untracked", BEGIN_S, 600.0, labels=APP))
+    assert business(pages) == []
+    assert len(pages) == 1
+    assert delay_s(pages[0]) <= 240
