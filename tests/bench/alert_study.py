@@ -36,7 +36,6 @@ from alerts.rehearsal.truth import ActualIncident
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
 from alerts.shop import ShopInfo
-from alerts.statistics.evidence import information
 from alerts.wording.sentences import sentence
 from consumers.commands.common import load_settings
 from consumers.topics import Topic
@@ -237,8 +236,9 @@ def _line(case: Case, shape: str, seed: int, played: RehearsalResult, happened: 
 
 def bound_s(case: Case) -> float:
     """The least mean delay: log(seconds between false alarms) / information a second."""
-    rate = ORDERS_PER_MINUTE / 60 * case.share
-    return math.log(86_400 / FALSE_PER_DAY) / (rate * information(case.kept))
+    rate, kept = ORDERS_PER_MINUTE / 60 * case.share, case.kept
+    information = kept * math.log(kept) - kept + 1 if kept > 0 else 1.0
+    return math.log(86_400 / FALSE_PER_DAY) / (rate * information)
 
 
 def most_a_day(false: int, days: float) -> float:
