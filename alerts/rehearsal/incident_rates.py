@@ -15,7 +15,8 @@ from alerts.rehearsal.truth import ActualIncident
 from streams.panes.counters import COUNTER_IDS
 
 BEFORE_S, SALES_BEFORE_S = 1200, 300
-"""Rates, and GMV, are means over this time before an incident: traffic changes faster than rates do."""
+"""Rates and the value of an order, and the number of orders, are means over this time before an incident: traffic
+changes faster than rates do."""
 
 
 class BoundFormula(StrEnum):
@@ -71,8 +72,10 @@ class _Before:
     seconds: int = 0
     count: float = 0.0
     per: float = 0.0
-    sales_seconds: int = 0
     gmv: float = 0.0
+    paid: float = 0.0
+    sales_seconds: int = 0
+    paid_lately: float = 0.0
 
 
 @dataclass(slots=True)
@@ -97,7 +100,9 @@ class IncidentRates:
             before.per += float(panes.counts(effect.per, row, start_s, end_s)[0])
             sales_from_s = min(max(start_s, onset_s - SALES_BEFORE_S), end_s)
             before.sales_seconds += end_s - sales_from_s
-            before.gmv += float(panes.counts(("gmv",), row, sales_from_s, end_s)[0])
+            before.paid_lately += float(panes.counts(("orders_paid",), row, sales_from_s, end_s)[0])
+            before.paid += float(panes.counts(("orders_paid",), row, start_s, end_s)[0])
+            before.gmv += float(panes.counts(("gmv",), row, start_s, end_s)[0])
 
     def bound(self, incident: ActualIncident) -> DelayBound | None:
         """The bound of an incident; None: its rate, size or series is unknown."""
@@ -111,11 +116,13 @@ class IncidentRates:
         return DelayBound(bernoulli_bound_s(before.per / before.seconds, share, after), BoundFormula.BERNOULLI)
 
     def lost_per_minute(self, incident: ActualIncident) -> float | None:
-        """GMV that it costs, minor units: its size times that of its series before; None: unknown, or none is lost."""
+        """GMV that it costs, minor units: its size times the sales of its series before; None: unknown or nothing."""
         effect, before, size = _effect(incident), self._sums.get(incident), _size(incident)
-        if effect is None or before is None or size is None or not before.sales_seconds or not effect.loses_orders:
+        if effect is None or before is None or size is None or not effect.loses_orders:
             return None
-        return 60 * before.gmv / before.sales_seconds * size
+        if not before.paid or not before.sales_seconds:
+            return None
+        return size * 60 * before.paid_lately / before.sales_seconds * before.gmv / before.paid
 
 
 def series_label(incident: ActualIncident) -> ScopeValue | None:

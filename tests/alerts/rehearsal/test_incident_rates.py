@@ -23,11 +23,11 @@ OMS = ("source", "orders/oms-1")
 
 def seconds(start_s: int, end_s: int, of_app: int) -> DensePanes:
     """Ten checkouts a second, eight orders of them; in the app, this many checkouts and no order."""
-    table = np.zeros((end_s - start_s, 3, 3), np.int32)
-    table[:, 0] = (10, 8, 600)
+    table = np.zeros((end_s - start_s, 3, 4), np.int32)
+    table[:, 0] = (10, 8, 6, 600)
     table[:, 1, 0] = of_app
     table[:, 2, 1] = 2
-    return DensePanes(start_s, [WHOLE_SHOP, APP, OMS], ("checkouts", "orders_created", "gmv"), table)
+    return DensePanes(start_s, [WHOLE_SHOP, APP, OMS], ("checkouts", "orders_created", "orders_paid", "gmv"), table)
 
 
 def rates(*incidents: ActualIncident) -> IncidentRates:
