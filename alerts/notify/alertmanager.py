@@ -80,7 +80,9 @@ class Alertmanager(HttpReceiver):
 
     def _concerns(self, alert: AlertState, now_ms: int) -> bool:
         if alert.status is Status.FIRING:
-            return any(notified.receiver == self.name for notified in alert.log.notified)
+            mine = next((notified for notified in alert.log.notified if notified.receiver == self.name), None)
+            waiting = None if mine is None else mine.waiting_at(now_ms)
+            return mine is not None and (waiting is None or not waiting.is_first)
         resolved_ms = alert.resolved_ms
         return (
             alert.status is Status.RESOLVED

@@ -165,3 +165,14 @@ def test_only_alerts_of_its_routes_are_resent() -> None:
     assert channel is not None
     play.at(0, APP)
     assert channel.resend_request(play.alerts.values(), PLACE, play.now_ms) is None
+
+
+def test_an_alert_that_waits_for_its_digest_is_not_resent_before() -> None:
+    play = Play(Timing(digest_ms=300_000), to("manager"))
+    config = {"name": "manager", "type": "alertmanager", "url": "http://manager.example"}
+    channel = build_receivers(ReceiversFile.model_validate({"receivers": [config]}), Http())["manager"].alertmanager
+    assert channel is not None
+    play.at(0, replace(APP, severity=Severity.WARNING))
+    for second, is_sent in ((60, False), (300, True)):
+        request = channel.resend_request(play.alerts.values(), PLACE, T0 + 1000 * second)
+        assert (request is not None) is is_sent
