@@ -29,8 +29,6 @@ _SHARE_RATIO, _SHARE_MARGIN = 1.25, 0.03
 """A fall is accounted for up to this multiple of the lost share, and so many points more."""
 _STILL_RATIO = 1.5
 """The multiple for an alert that was inhibited at the last evaluation."""
-_ERRORS = 4.0
-"""Standard errors by which a fall must be larger: the start of a breach is where the fall seems largest."""
 _TRACKING_FALL = 0.4
 _TRACKING_AFTER_MS = 90_000
 _SUSPECTED_MS = 15_000
@@ -157,7 +155,7 @@ def _accounts_for(faults: Mapping[Series, DataFault], case: Candidate, memory: C
     most = ratio * share + _SHARE_MARGIN
     begins_with_fault = any(abs(extent.since_ms - fault.since_ms) <= _AT_ONCE_MS for fault in faults.values())
     of_part = bool(case.series.labels) and extent.loss is not None and extent.loss <= most
-    return not extent.exceeds(most, _ERRORS) or (of_part and begins_with_fault)
+    return not extent.exceeds(most) or (of_part and begins_with_fault)
 
 
 def _lost_share(faults: Mapping[Series, DataFault]) -> float:

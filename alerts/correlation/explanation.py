@@ -30,8 +30,8 @@ LOSS_RATIO = 1.5
 """How much larger than expected an effect may be."""
 STILL_RATIO = 2.0
 """The same for an effect that was explained at the last evaluation."""
-_ERRORS = 2.0
-"""Standard errors by which a fall may be larger."""
+_ERRORS = 3.0
+"""Standard errors by which the loss of the whole may be larger."""
 _ALIKE = 2.0
 """Maximum ratio of the falls of parts that fall together."""
 _REST = 0.5
@@ -175,7 +175,7 @@ def _is_loss_of_part(part: Extent, whole: Extent, ratio: float) -> bool:
     """Whether most of the whole's loss is in the part."""
     if part.loss is None or whole.loss is None:
         return False
-    if whole.loss > ratio * part.loss + whole.noise:
+    if whole.loss > ratio * part.loss + _ERRORS * whole.noise:
         return False
     if not part.fall:
         return True

@@ -24,6 +24,10 @@ _FADES_MS = 120_000
 """Half-life of the largest fall and loss: rules with long lags recover later than the cause."""
 
 
+_ERRORS = 4.0
+"""Standard errors by which a fall must be larger: the start of a breach is chosen where the fall seems largest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """The stages in which the cause of a breach may be, both inclusive."""
@@ -79,11 +83,10 @@ class Extent:
     part: Labels | None = None
     """For the whole shop: the one part that explains it."""
 
-    def exceeds(self, most: float, errors: float = 2.0) -> bool:
-        """Whether the fall is larger by so many standard errors: that of the latest events, or that since the start.
-        Unknown is not."""
+    def exceeds(self, most: float) -> bool:
+        """Whether the fall is surely larger: that of the latest events, or that since the start. Unknown is not."""
         falls = ((self.fall, self.noise), (self.mean_fall, self.mean_noise))
-        return any(fall is not None and fall - errors * noise > most for fall, noise in falls)
+        return any(fall is not None and fall - _ERRORS * noise > most for fall, noise in falls)
 
     def after(self, before: Extent | None) -> Extent:
         """The extent with the earlier start and the larger size of two evaluations; what was larger before, fades."""

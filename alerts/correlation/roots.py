@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from alerts.correlation.explanation import (
     STILL_RATIO,
     Effect,
     Relation,
+    can_cause,
     explain_together,
     explains,
     fall_together,
@@ -20,6 +22,9 @@ from alerts.correlation.explanation import (
 from alerts.correlation.memory import CorrelationMemory
 from alerts.detection.schedule import EffectiveRule
 from alerts.findings import FindingReason, Series
+
+YOUNG_MS = 30_000
+"""Age from which the size of a breach is known well enough to separate it from an incident that may explain it."""
 
 
 @dataclass(slots=True)
@@ -72,6 +77,9 @@ def _place(case: Candidate, roots: Roots, ended: Sequence[Effect], memory: Corre
         roots.explained_by[root.series] = case.series
         if root.series in memory.reported:
             roots.continues.setdefault(case.series, root.series)
+    if not overtaken and (suspect := _suspected_root(case, roots, as_of_ms)) is not None:
+        roots.explained_by[case.series] = suspect
+        return
     before = None if overtaken else _ended_root(case, ended, memory)
     if before is not None:
         if as_of_ms < before.extent.last_ms + _inhibit_for_ms(case) and not _takes_over(case.effect, before, True):
@@ -95,6 +103,18 @@ def _explaining_root(case: Candidate, roots: Roots, memory: CorrelationMemory) -
     return None if largest is None else largest.extent.series
 
 
+def _suspected_root(case: Candidate, roots: Roots, as_of_ms: int) -> Series | None:
+    """A root that may explain a young breach, which seems too large: of many series and moments, those with the largest
+    chance deviation are breached first."""
+    if as_of_ms - case.extent.since_ms >= YOUNG_MS:
+        return None
+    for root in roots.standing:
+        kind = relation(root.series.labels, case.series.labels)
+        if kind is not Relation.SIBLING and can_cause(root.effect, case.effect):
+            return root.series
+    return None
+
+
 def _is_one_incident(one: Effect, other: Effect, ratio: float) -> bool:
     return explains(one, other, ratio) or explains(other, one, ratio)
 
@@ -105,8 +125,8 @@ def _ended_root(case: Candidate, ended: Sequence[Effect], memory: CorrelationMem
     for root in ended:
         if own is not None and own.last_ms >= root.extent.last_ms:
             continue  # it was a root itself since then
-        if before == root.extent.series and _is_one_incident(root, case.effect, STILL_RATIO):
-            return root
+        if before == root.extent.series and _is_one_incident(root, case.effect, math.inf):
+            return root  # as the incident ends, the falls are no measure
         if explains(root, case.effect) or _takes_over(case.effect, root, True):
             return root
     return None

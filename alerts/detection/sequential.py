@@ -179,7 +179,9 @@ def breaches(memory: SequentialMemory, effective: EffectiveRule, observation: Ob
     if memory.explaining_part is not None and not state.alarm[memory.places.of[memory.explaining_part]]:
         since_ms = int(state.since_s[0]) * 1000
         child = _breach(memory, rule, memory.places.of[memory.explaining_part], rise, revenue)
-        yield replace(child, since_ms=since_ms)
+        changes = state.change()[[0, memory.places.of[memory.explaining_part]]] * (1 if rise else -1)
+        if changes[1] >= changes[0]:  # in the first seconds it may be chance which part is named
+            yield replace(child, since_ms=since_ms)
 
 
 def discard_explained(memory: SequentialMemory, rule: Rule, root: Series, since_ms: int) -> None:

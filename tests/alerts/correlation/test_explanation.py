@@ -38,7 +38,7 @@ def test_orders_of_a_category_do_not_hide_the_checkouts_of_a_channel() -> None:
     sale = Correlated()
     beauty = breach("conversion-drop", "category beauty", fall=0.6)
     sale.at(30, beauty)
-    sale.at(320, beauty, breach("checkout-drop", "channel mini", fall=0.6, at_s=300))
+    sale.at(335, beauty, breach("checkout-drop", "channel mini", fall=0.6, at_s=300))
     assert sale.pages == ['conversion-drop{category="beauty"}', 'checkout-drop{channel="mini"}']
 
 
@@ -83,8 +83,19 @@ def test_a_whole_explains_its_parts_but_not_a_far_larger_fall_of_one() -> None:
     whole = breach("order-drop", fall=0.2)
     sale.at(30, whole, breach("order-drop", "channel app", fall=0.22), breach("order-drop", "region west", fall=0.26))
     assert sale.pages == ["order-drop"]
-    sale.at(320, breach("order-drop", fall=0.29), breach("order-drop", "channel web", fall=0.8, at_s=300))
+    sale.at(335, breach("order-drop", fall=0.29), breach("order-drop", "channel web", fall=0.8, at_s=300))
     assert sale.pages == ["order-drop", 'order-drop{channel="web"}']
+
+
+def test_a_young_breach_that_an_open_incident_may_explain_waits_until_its_size_is_sure() -> None:
+    sale = Correlated()
+    beauty = breach("conversion-drop", "category beauty", fall=0.6)
+    sale.at(30, beauty)
+    checkouts = breach("checkout-drop", "channel mini", fall=0.6, at_s=300)
+    assert len(sale.at(329, beauty, checkouts)) == 1
+    assert len(sale.at(330, beauty, checkouts)) == 2
+    alone = Correlated()
+    assert alone.at(302, checkouts) == ['checkout-drop{channel="mini"}'], "without another incident it does not wait"
 
 
 def test_a_whole_that_loses_far_more_than_a_reported_part_takes_over_its_page() -> None:
