@@ -124,7 +124,7 @@ def fall_together(one: Effect, other: Effect) -> bool:
 
 def falls_further(one: Effect, other: Effect) -> bool:
     """Whether one fall is larger than the other would explain."""
-    return not _is_within(one.extent, other.extent.fall, LOSS_RATIO)
+    return not _is_within(one.extent, other.extent.size, LOSS_RATIO)
 
 
 def can_cause(cause: Effect, effect: Effect) -> bool:
@@ -145,9 +145,9 @@ def _accounts_for(cause: Effect, effect: Effect, ratio: float) -> bool:
     a, b = cause.extent, effect.extent
     match relation(cause.labels, effect.labels):
         case Relation.SAME:
-            return _is_within(b, a.fall, ratio)
+            return _is_within(b, a.size, ratio)
         case Relation.IN_WHOLE:
-            return not _is_named_part(b, a) and _is_within(b, a.fall, ratio)
+            return not _is_named_part(b, a) and _is_within(b, a.size, ratio)
         case Relation.ACROSS:
             return _is_within(b, a.loss, ratio)
         case Relation.OF_PART:

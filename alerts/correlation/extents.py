@@ -83,6 +83,11 @@ class Extent:
     part: Labels | None = None
     """For the whole shop: the one part that explains it."""
 
+    @property
+    def size(self) -> float | None:
+        """The larger of the latest fall and that since the start: as an incident ends, the latest is no measure."""
+        return _larger(self.fall, self.mean_fall, 1.0)
+
     def exceeds(self, most: float) -> bool:
         """Whether the fall is surely larger: that of the latest events, or that since the start. Unknown is not."""
         falls = ((self.fall, self.noise), (self.mean_fall, self.mean_noise))
@@ -102,7 +107,9 @@ class Extent:
 
 
 def _larger(now: float | None, before: float | None, keep: float) -> float | None:
-    return now if now is None or before is None else max(now, before * keep)
+    if now is None or before is None:
+        return now
+    return max(now, before * keep)
 
 
 def extent_of(rule: Rule, breach: Breach, revenue: RevenueRate, as_of_ms: int) -> Extent:
@@ -123,7 +130,7 @@ def extent_of(rule: Rule, breach: Breach, revenue: RevenueRate, as_of_ms: int) -
         noise,
         mean_fall,
         mean_noise,
-        _loss(breach, fall, revenue),
+        _loss(breach, _larger(fall, mean_fall, 1.0), revenue),
         None if part is None else (part,),
     )
 

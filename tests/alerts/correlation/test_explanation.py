@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from alerts.correlation.extents import Stages, stages_of
+from alerts.detection.detector import ValueSinceStart
 from tests.alerts.correlation.sized import RULES, Correlated, breach
 
 
@@ -184,6 +185,16 @@ def test_what_clears_later_does_not_page_after_the_end() -> None:
     for second in (310, 400, 600):
         assert sale.at(second, conversion) == []
     assert sale.pages == ["order-drop"]
+
+
+def test_while_an_incident_ends_what_it_explains_does_not_page() -> None:
+    """Both recover, and the fall since the start is known better for the effect."""
+    sale = Correlated()
+    west = replace(breach("payment-failures", "region west", fall=0.6), mean=ValueSinceStart(0.63, 0.02))
+    app = breach("payment-failures", "channel app", fall=0.1)
+    sale.at(60, west, app)
+    recovering = replace(app, mean=ValueSinceStart(0.19, 0.005))
+    assert sale.at(700, replace(west, value=0.2), recovering) == ['payment-failures{region="west"}']
 
 
 def test_what_begins_after_the_end_is_another_incident() -> None:
