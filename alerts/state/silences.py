@@ -162,6 +162,7 @@ HEALTH_LABELS = ("topic", "partition", "worker", "reason")
 ALERT_LABELS: tuple[str, ...] = (
     *COMMON_LABELS,
     *(scope.value for scope in SCOPES if scope is not Scope.ALL),
+    "warehouse",
     *(dimension.value for dimension in SourceDimension),
     *HEALTH_LABELS,
 )
