@@ -138,6 +138,10 @@ class Baseline:
         fast = self.kept[:, FAST]
         return np.nan_to_num(ratio(fast, fast[:, MinutePart.SECONDS :]))
 
+    def hourly(self) -> Floats:
+        """`count` events per second in the last hours; 0 if unknown."""
+        return np.nan_to_num(ratio(self.counted, self.kept[:, HOUR, MinutePart.SECONDS]))
+
     def crowd(self) -> Floats:
         """`per` events lately over those of the last hours, where there are surely more, else 1: (series)."""
         rates = np.nan_to_num(ratio(self.kept[..., MinutePart.INPUT], self.kept[..., MinutePart.SECONDS]))

@@ -1,8 +1,8 @@
 """How soon a drop can be detected, by its size and by the rate of events: the evidence of its mean course.
 
-t seconds after a drop to r, a window of T seconds has lost (1 - r) of t seconds of its expected events. The delay is the
-least t at which the evidence of such a window reaches its threshold, over all lengths T (`evidence`). It is about the
-median of the delays, for a steady level and the dispersion that is given.
+t seconds after a drop to r, a window of T seconds has lost (1 - r) of t seconds of its expected events. The delay is
+the least t at which the evidence of such a window reaches its threshold, over all lengths T (`evidence`). It is about
+the median of the delays, for a steady level and the dispersion that is given.
 """
 
 from __future__ import annotations

@@ -41,6 +41,10 @@ _SHORT_LENGTH = 3
 _LATEST_LENGTH = 7
 """Length index of the latest window in which a long breach is compared with own trends: 128 s."""
 _LATEST_S = 150.0
+_CROWD, _CROWD_SE = 0.25, 2.0
+"""Where `per` rose by this share, so many standard errors more are needed: chance is tested often in a crowd."""
+_UNTRACKED = 0.75
+"""Tracking is lost only below this share of the events of the last hours: the end of a surge is no loss."""
 _FELL_SE, _FOLLOWED_SE = 2.5, 3.0
 """Standard errors below its own trend that a count, and a later one that is tested often, have surely fallen by."""
 
@@ -142,7 +146,7 @@ class SequentialState:
     inputs: Floats = field(default_factory=_numbers)
     """# [series]: delayed `per` events per second, at the last step"""
     level: Floats = field(default_factory=_numbers)
-    """The usual level, 0 if unknown; this and the next five are copied from the baseline every minute."""
+    """The usual level, 0 if unknown; this and the next six are copied from the baseline every minute."""
     tested: Floats = field(default_factory=_numbers)
     """The reference level."""
     estimated_from: Floats = field(default_factory=_numbers)
@@ -153,6 +157,8 @@ class SequentialState:
     """# [series, part]: own trends, events per second"""
     before: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
     """# [series, part]: own trends as the breach began"""
+    hourly: Floats = field(default_factory=_numbers)
+    """`count` events per second in the last hours."""
     crowd: Floats = field(default_factory=_numbers)
     """`per` events lately over those of the last hours, where there are surely more, else 1."""
     muted: bool = False
@@ -180,7 +186,7 @@ class SequentialState:
         for name in ("since_s", "alarm_s", "recent", "lately", "onset", "recovery", "inputs"):
             setattr(self, name, resized(getattr(self, name), size))
         self.crowd = resized(self.crowd, size, 1.0)
-        for name in ("level", "tested", "estimated_from", "own", "before"):
+        for name in ("level", "tested", "estimated_from", "own", "before", "hourly"):
             setattr(self, name, resized(getattr(self, name), size))
 
     @property
@@ -331,27 +337,28 @@ class SequentialState:
         seconds, fell = window[:, Part.SECONDS], 1 - terms.least_effect / 2
         phi = np.maximum(self.evidence.phi[:, _END_LENGTH], 1.0)
 
-        def against_own(sums: Floats, part: Part, own: MinutePart) -> tuple[Floats, Bools]:
+        def against_own(sums: Floats, part: Part, own: MinutePart) -> tuple[Floats, Floats]:
+            """(relative to its own trend, standard errors below it)."""
             expected = self.before[:, own] * sums[:, Part.SECONDS]
-            standard_error = np.sqrt(phi * np.maximum(expected, 1.0))
             change = np.nan_to_num(ratio(sums[:, part], expected), nan=1.0)
-            surely = sums[:, part] <= np.minimum(fell * expected, expected - _FELL_SE * standard_error)
-            return change, surely
+            return change, (1 - change) * np.sqrt(expected / phi)
 
-        count, count_fell = against_own(window, Part.COUNT, MinutePart.COUNT)
+        count, fell_se = against_own(window, Part.COUNT, MinutePart.COUNT)
         inputs, _ = against_own(window, Part.INPUT, MinutePart.INPUT)
         per, _ = against_own(window, Part.PER, MinutePart.PER)
         rose = np.maximum(inputs, per) * self.crowd
-        lost = count_fell & (count * rose <= 1) & (per > count) & (seconds > 0)
+        needed_se = _FELL_SE + _CROWD_SE * np.clip((rose - 1) / _CROWD, 0, 1)
+        lost = (count <= fell) & (fell_se >= needed_se) & (count * rose <= 1) & (per > count) & (seconds > 0)
         if not terms.loss_lag_s:
             return lost
         latest, _ = self.evidence.window(_SHORT_LENGTH + 2, step.end_s)
         window = np.where((age_s > latest[:, Part.SECONDS])[:, None], latest, self.onset)
-        follow, _ = against_own(window, Part.LOSS, MinutePart.LOSS)
-        expected = self.before[:, MinutePart.LOSS] * window[:, Part.SECONDS]
-        followed = (follow <= (1 + count) / 2) & ((1 - follow) * np.sqrt(expected / phi) >= _FOLLOWED_SE)
+        follow, follow_se = against_own(window, Part.LOSS, MinutePart.LOSS)
+        is_half = follow <= (1 + count) / 2
         has_followed = age_s >= 2 * terms.loss_lag_s
-        self.tracking = self.note & count_fell & has_followed & (follow > (1 + count) / 2) & (per <= 1)
+        by_hours = ratio(latest[:, Part.COUNT], latest[:, Part.SECONDS]) <= _UNTRACKED * self.hourly
+        self.tracking = self.note & (fell_se >= _FELL_SE) & by_hours & has_followed & ~is_half & (per <= 1)
+        followed = is_half & (follow_se >= _FOLLOWED_SE)
         return lost & followed
 
     def _learn(
@@ -387,7 +394,7 @@ class SequentialState:
             self.evidence.phi[:, _END_LENGTH], rise=terms.rise
         )
         self.tested = np.nan_to_num(tested)
-        self.own, self.crowd = self.baseline.rates(), self.baseline.crowd()
+        self.own, self.crowd, self.hourly = self.baseline.rates(), self.baseline.crowd(), self.baseline.hourly()
 
 
 PARENT_SHARE = 0.5
