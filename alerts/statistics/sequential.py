@@ -315,7 +315,10 @@ class SequentialState:
         self.muted = not step.may_alarm
         if not self.note.any() or self.muted:
             return
-        lost = self.note if terms.rise or not step.needs_loss else self.note & self._is_lost(step, terms)
+        if terms.rise:
+            lost = self.note & self._has_risen(step, terms)
+        else:
+            lost = self.note & self._is_lost(step, terms) if step.needs_loss else self.note
         usual, seconds = self.onset[:, Part.USUAL], np.maximum(self.onset[:, Part.SECONDS], 1.0)
         missing = (usual - self.onset[:, Part.COUNT]) * (-1 if terms.rise else 1)
         lost = lost & (missing >= terms.late_s * usual / seconds)
@@ -328,6 +331,17 @@ class SequentialState:
         self.baseline.drop_recent(lost)
         if lost[:1].any():
             self.lag.forget_recent()
+
+    def _has_risen(self, step: SequentialStep, terms: SequentialParameters) -> Bools:
+        """Whether `count` itself rose: failures are a larger share of attempts, too, where other attempts are late."""
+        age_s = step.end_s - self.since_s
+        latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
+        window = np.where((age_s > _LATEST_S)[:, None], latest, self.onset)
+        expected = self.before[:, MinutePart.COUNT] * window[:, Part.SECONDS]
+        error = np.sqrt(np.maximum(self.evidence.phi[:, _END_LENGTH], 1.0) * np.maximum(expected, 1.0))
+        surely = expected + _FELL_SE * error
+        result: Bools = window[:, Part.COUNT] >= np.maximum((1 + terms.least_effect / 2) * expected, surely)
+        return result
 
     def _is_lost(self, step: SequentialStep, terms: SequentialParameters) -> Bools:
         """Whether `count`, and what follows from it, fell by more than `per` rose."""

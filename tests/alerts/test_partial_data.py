@@ -76,3 +76,11 @@ def test_checkouts_of_an_app_that_are_not_recorded_are_a_data_fault() -> None:
     assert business(pages) == []
     assert len(pages) == 1
     assert delay_s(pages[0]) <= 240
+
+
+def test_slow_payments_are_a_delay_that_ends_by_itself() -> None:
+    pages = pages_of(IncidentSpec("slow_payments", BEGIN_S, 600.0), hours=0.75)
+    assert [(page.finding.title, page.finding.severity) for page in pages] == [
+        ("Payments are late or missing", Severity.WARNING)
+    ]
+    assert pages[0].resolved_ms
