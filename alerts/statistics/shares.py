@@ -6,9 +6,10 @@ Two tests over windows of 10 to 320 s, each by half the signed deviance over the
   that changes for all sources does not matter.
 - **Own trend**: y is compared with the source's usual rate, as Poisson's, so a surge of other sources is no loss.
 
-Both levels are those of the lower half of the last hour, by ten minutes and without the last three, or the latest if it
-is lower: the end of a surge is no loss. If the others rise by as much as the source falls, nothing is lost: producers
-share their load in another way.
+The usual share is that of the lowest quarter of the last four hours, by ten minutes and without the last three. The
+usual rate is that of the lower half of the last hour, or the latest if it is lower. So the end of a surge or of a
+crawler is no loss. If the others rise by as much as the source falls, nothing is lost: producers share their load in
+another way.
 
 A loss is suspected at a low threshold of both, and found at a high one: P(evidence >= l) <= exp(-l) for each window
 (Chernoff). It ends by Page's CUSUM (Biometrika 41, 1954) of the usual share against the lost one.
@@ -26,7 +27,7 @@ BLOCK_S = 5
 BLOCKS = 64
 WINDOWS = np.array([2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
 """# [window]: length in blocks"""
-_LEVELS, _LEVEL_MIN = 6, 10
+_LEVELS, _HOUR, _LEVEL_MIN = 24, 6, 10
 _LEAST_LEVEL_S = 300.0
 _MINUTE_S = 60
 _PENDING = 3
@@ -75,7 +76,7 @@ class ShareState:
     pending: Floats = field(default_factory=lambda: _sums(_PENDING, 3))
     """# [series, minute, sum]: minutes that are not in the levels yet, oldest first"""
     kept: Floats = field(default_factory=lambda: _sums(_LEVELS, 3))
-    """# [series, ten minutes, sum]: of the last hour, latest last"""
+    """# [series, ten minutes, sum]: of the last four hours, latest last"""
     open: Floats = field(default_factory=lambda: _sums(len(WINDOWS), 3))
     """# [series, window, sum]: the disjoint windows that measure the dispersion"""
     spread: Floats = field(default_factory=lambda: _sums(len(WINDOWS), 3))
@@ -120,26 +121,16 @@ class ShareState:
 
     def usual_share(self) -> Floats:
         """Usual share of each source of its topic's events; NaN if unknown."""
-        return self._lower_half(self.kept[..., N])
+        return _lower(self.kept, N, 4)
 
     def usual_rate(self) -> Floats:
         """Usual events a second; NaN if unknown."""
-        return self._lower_half(self.kept[..., SECONDS])
-
-    def _lower_half(self, per: Floats) -> Floats:
-        """The mean of the lower half of the levels, or the latest if it is lower."""
-        levels = np.where(self.kept[..., SECONDS] >= _LEAST_LEVEL_S, ratio(self.kept[..., Y], per), np.nan)
-        latest = np.where(np.isnan(levels[:, -1]), levels[:, -2], levels[:, -1])
-        levels.sort(axis=1)  # NaN last
-        known = np.isfinite(levels).sum(axis=1)
-        lower = np.arange(_LEVELS) < (known[:, None] + 1) // 2
-        mean = ratio(np.where(lower, np.nan_to_num(levels), 0.0).sum(axis=1), lower.sum(axis=1).astype(np.float64))
-        result: Floats = np.fmin(mean, latest)
-        return result
+        return _lower(self.kept[:, -_HOUR:], SECONDS, 2)
 
     def _usual_rate_of_others(self) -> Floats:
-        seconds = self.kept[..., SECONDS]
-        rates = np.where(seconds >= _LEAST_LEVEL_S, ratio(self.kept[..., N] - self.kept[..., Y], seconds), np.nan)
+        hour = self.kept[:, -_HOUR:]
+        seconds = hour[..., SECONDS]
+        rates = np.where(seconds >= _LEAST_LEVEL_S, ratio(hour[..., N] - hour[..., Y], seconds), np.nan)
         result: Floats = np.nan_to_num(np.fmax.reduce(rates, axis=1))
         return result
 
@@ -241,7 +232,7 @@ class ShareState:
         if not full.any():
             return
         y, n, seconds = (self.open[..., part] for part in (Y, N, SECONDS))
-        usual = self.kept.sum(axis=1)
+        usual = self.kept[:, -_HOUR:].sum(axis=1)
         p, own = ratio(usual[:, Y], usual[:, N])[:, None], ratio(usual[:, Y], usual[:, SECONDS])[:, None] * seconds
         variance = np.nan_to_num(n * p * (1 - p))
         of_share = np.divide((y - n * p) ** 2, variance, out=np.zeros_like(y), where=variance > 0)
@@ -252,3 +243,15 @@ class ShareState:
         terms = np.stack((np.minimum(of_share, _MOST), np.minimum(of_own, _MOST), np.ones_like(y)), axis=2)
         self.spread += terms * usable[..., None]
         self.open[full] = 0.0
+
+
+def _lower(kept: Floats, per: int, parts: int) -> Floats:
+    """The mean of the lowest of so many parts of the levels, or the latest level if it is lower; NaN if unknown."""
+    levels = np.where(kept[..., SECONDS] >= _LEAST_LEVEL_S, ratio(kept[..., Y], kept[..., per]), np.nan)
+    latest = np.where(np.isnan(levels[:, -1]), levels[:, -2], levels[:, -1])
+    levels.sort(axis=1)  # NaN last
+    known = np.isfinite(levels).sum(axis=1)
+    lower = np.arange(levels.shape[1]) < (known[:, None] + parts - 1) // parts
+    mean = ratio(np.where(lower, np.nan_to_num(levels), 0.0).sum(axis=1), lower.sum(axis=1).astype(np.float64))
+    result: Floats = np.fmin(mean, latest)
+    return result
