@@ -180,7 +180,7 @@ def _discard_faulty(
         for name, effective in effective_rules.items():
             rule_memory, topics = memory.rules[name], {str(topic) for topic in effective.rule.topics}
             if isinstance(rule_memory, SequentialMemory) and not topics.isdisjoint(fault.topics):
-                sequential.discard_faulty(rule_memory, effective.rule, kept, fault.since_ms - ONSET_TOLERANCE_MS)
+                sequential.discard_faulty(rule_memory, effective.rule, kept, fault.since_ms - 2 * ONSET_TOLERANCE_MS)
 
 
 def _steps(panes: Panes, evaluated_until_s: int | None, step_s: int) -> list[tuple[int, int]]:

@@ -133,7 +133,8 @@ def _inhibit(case: Candidate, memory: CorrelationMemory) -> Candidate:
 def _may_affect(fault: DataFault, case: Candidate) -> bool:
     """Whether it is a fault of the topics, and of the time, that the breach depends on."""
     topics = case.rule.topics if fault.share >= UNRELIABLE else _lossy_topics(case.rule)
-    return bool(topics & set(fault.topics)) and case.extent.since_ms >= fault.since_ms - ONSET_TOLERANCE_MS
+    tolerance_ms = ONSET_TOLERANCE_MS * (2 if case.series.labels else 1)  # parts have fewer events
+    return bool(topics & set(fault.topics)) and case.extent.since_ms >= fault.since_ms - tolerance_ms
 
 
 def _lossy_topics(rule: Rule) -> frozenset[Topic]:
