@@ -56,7 +56,7 @@ class FindingReason(StrEnum):
     TOO_FEW = "too_few"
     """unknown: fewer events than the rule's `least_sample`."""
     NOTHING_LOST = "nothing_lost"
-    """inhibited: a ratio fell because there is more of what it is per, such as visits that do not buy; a note."""
+    """inhibited: a ratio changed and nothing is lost: it is per more, such as visits that do not buy, or per less."""
     DATA_FAULT = "data_fault"
     """inhibited: a data fault explains the value and sends its own page."""
     PARENT = "parent"

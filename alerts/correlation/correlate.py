@@ -2,7 +2,7 @@
 
 1. **Data faults** inhibit the business alerts that they can account for (`data_faults`), until three minutes after
    their end: the numbers of that time are wrong, too. Alerts that were reported before the fault continue. Sequential
-   tests go on during a fault, and learn nothing; then its evidence is discarded.
+   tests continue during a fault, and learn nothing; then its evidence is discarded.
 2. **A silent topic** is one incident, not one for each of its producers.
 3. **Roots**: of the other breaches, those page that none explains (`explanation`, `roots`). A root that has ended
    explains for the rule's `inhibit_for` what began in its time, because some detectors clear later than others.

@@ -38,8 +38,8 @@ _AT_ONCE_MS = 60_000
 
 
 def is_tracking_fault(breach: Breach, as_of_ms: int) -> bool:
-    """Whether clicks are lost whose orders go on: a fault, and no note, if it is large and lasts. A smaller fall may be
-    the end of a crowd."""
+    """Whether clicks are lost whose orders continue, and the fall is large and lasts. A smaller one may be the end of a
+    crowd."""
     if not breach.is_tracking_loss or breach.value is None or not breach.expected or breach.since_ms is None:
         return False
     return breach.value <= (1 - _TRACKING_FALL) * breach.expected and as_of_ms - breach.since_ms >= _TRACKING_AFTER_MS

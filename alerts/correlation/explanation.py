@@ -4,7 +4,8 @@ A cause explains an effect if all of this holds:
 
 - **Same family**: both rules have the same `incident`, or the cause's rule lists that of the effect in `causes`.
 - **Same or later stage** of the funnel: views, carts, checkouts, orders, payments.
-- **In time**: the effect begins no earlier than the cause, and no later than the rule's lag allows.
+- **In time**: the effect begins no more than two minutes before the cause, and no later than two minutes and twice its
+  rule's lag after it.
 - **Accounted for**: the effect is no larger than the cause makes it. In the same value, or a part of it, its fall is at
   most 1.5 times that of the cause. Across dimensions (a region, a channel) the cause's loss is taken to be spread
   evenly: the fall is at most 1.5 times the cause's share of the shop's revenue. A part explains the whole shop if the

@@ -70,9 +70,15 @@ def _kpi(count: tuple[str, ...], per: tuple[str, ...]) -> str:
     return count[0]
 
 
-def describe_note(measure: Measure, breach: Breach) -> tuple[str, str]:
-    """The title of a note, and why it is no alert."""
+def describe_note(measure: Measure, breach: Breach, *, rise: bool) -> tuple[str, str]:
+    """The title of a breach without a loss, and why it is no alert."""
     count, per = describe_events(measure.count), describe_events(measure.per)
     if breach.is_tracking_loss:
         return f"Fewer {count} are recorded", "the events that follow have not fallen; are clicks not recorded?"
+    if rise:
+        others = describe_events([name for name in measure.per if name not in measure.count])
+        return (
+            f"A larger ratio of {count} to {others}",
+            f"{count} have not clearly risen; are {others} fewer, or late?",
+        )
     return f"More {per} without more {count}", "nothing is lost; a crowd, a crawler or a campaign?"

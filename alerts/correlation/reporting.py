@@ -8,6 +8,7 @@ from alerts.correlation.candidates import Candidate
 from alerts.correlation.presentation import chart, describe_note, measure_of
 from alerts.detection.detector import Breach, RevenueRate
 from alerts.findings import SEVERITY_ORDER, Finding, FindingReason, Series, Severity
+from alerts.rules.detect import Direction, SequentialDetector
 from alerts.rules.rule import Rule
 
 CRITICAL_AFTER_MS = 60_000
@@ -93,9 +94,10 @@ def _severity(
 
 
 def note_finding(rule: Rule, breach: Breach, as_of_ms: int) -> Finding:
-    """Return the finding of a note, which is never notified."""
-    measure = measure_of(rule.detect)
-    title, reason = describe_note(measure, breach)
+    """Return the finding of a breach without a loss, which is never notified."""
+    measure, detect = measure_of(rule.detect), rule.detect
+    rise = isinstance(detect, SequentialDetector) and detect.direction is Direction.RISE
+    title, reason = describe_note(measure, breach, rise=rise)
     return Finding(
         series=Series(breach.rule, breach.labels),
         reason=FindingReason.NOTHING_LOST,

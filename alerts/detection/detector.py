@@ -1,4 +1,4 @@
-"""Breaches, and the protocol of detectors: `health`, `sequential`, `silence`, `stock` and `thresholds`."""
+"""Breaches, and the protocol of detectors: `health`, `sequential`, `shares`, `silence`, `stock` and `thresholds`."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Breach:
     numbers: str = ""
     """The measured facts in words; empty: from value and expected value."""
     is_note: bool = False
-    """Whether nothing is lost: a ratio changed because there is more of what it is per. Never a page."""
+    """Whether nothing is lost: a ratio changed, and what it counts did not. Never a page."""
     is_tracking_loss: bool = False
     """For a note: whether events went missing, and those that follow did not, so that only the recording failed."""
     contributors: tuple[Contributor, ...] = ()

@@ -21,9 +21,7 @@ from consumers.ndjson import holds_recordings
 from streams.settings import Settings
 
 LAYOUT = f"a folder for each day, such as DAYS/2025-11-11 with orders.ndjson.gz, clicks.ndjson.gz and {TRUTH}"
-
-
-_STATES_FACTS = (ThresholdDetector, StockDetector, HealthCheckDetector)
+_LIMIT_DETECTORS = (ThresholdDetector, StockDetector, HealthCheckDetector)
 """Detectors that compare a number with a limit; the others conclude from evidence."""
 
 
@@ -94,7 +92,7 @@ def rehearse_source(
 
 def add_score(total: Score, rules: Rules, source: RehearsalSource, done: Rehearsed) -> list[DetectedIncident]:
     """Score a sale, with the bounds of its incidents."""
-    plain = {rule.name for rule in rules.rules if isinstance(rule.detect, _STATES_FACTS)}
+    plain = {rule.name for rule in rules.rules if isinstance(rule.detect, _LIMIT_DETECTORS)}
     incidents = () if source.truth is None else source.truth.incidents
     detected = score(total, done.played, [_priced(incident, done.rates) for incident in incidents], plain)
     for incident, stated in zip(detected, incidents, strict=True):

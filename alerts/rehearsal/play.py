@@ -54,7 +54,7 @@ class RehearsalResult:
 def play(
     rules: Rules, snapshots: Iterable[DetectionInputs], *, from_ms: int = 0, step_s: int = STEP_S
 ) -> RehearsalResult:
-    """Evaluate all inputs in order. Inputs before `from_ms` are only learnt from; an alert that still fires then is a
+    """Evaluate all inputs in order. Inputs before `from_ms` are only learned from; an alert that still fires then is a
     page. `step_s`: see `evaluate`."""
     played, memory = RehearsalResult(), EvaluationMemory()
     timing = {rule.name: timing_of(rule) for rule in rules.rules}

@@ -223,9 +223,9 @@ class SequentialDetector(CounterDetector):
     """Counters of the events that they follow."""
     direction: Direction = Direction.DROP
     least_effect: Share = 0.10
-    """Smallest change to detect: none below it is sought, and none below half of it fires."""
+    """Smallest change to detect: an estimate below eight tenths of it does not fire."""
     least_sample: Annotated[float, Field(ge=1)] = 30
-    """Minimum number of counted or expected `count` events, whichever is more, since the change."""
+    """Minimum number of counted or expected `count` events, whichever is more, in the window that shows the change."""
     least_baseline: Annotated[float, Field(ge=1)] = 100
     """Minimum number of observed `count` events before the first test."""
     lag: Seconds = 0.0
@@ -233,16 +233,16 @@ class SequentialDetector(CounterDetector):
     late: Seconds = 0.0
     """Missing events do not fire until they are more than come in this time: a delay that grows by less is no drop."""
     loss: CounterNames = ()
-    """Counters whose own fall shows a loss. For a drop: `count` if left out; without such a fall, the breach is a note,
-    and no page. For a rise: none if left out; they give the lost money."""
+    """Counters of the events that are lost, which give the lost money: `count` of a drop, none of a rise if left out.
+    With `loss_lag`, a drop fires only if they fall, too."""
     loss_lag: Seconds = 0.0
-    """Mean delay from `count` to `loss` events."""
+    """Mean delay from `count` to `loss` events; ignored without `loss`."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """This rule's weight in the false-alarm budget."""
 
     @property
     def values(self) -> frozenset[str]:
-        """The counters, and those of `per`."""
+        """The counters of `count`, `per` and `loss`."""
         return frozenset({*self.count, *self.per, *self.loss})
 
     @model_validator(mode="after")

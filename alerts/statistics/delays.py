@@ -7,7 +7,7 @@ wrong. So the expectation uses *delayed* views: convolved with the distribution 
   phase-type distributions approximate any distribution (Neuts, Matrix-Geometric Solutions in Stochastic Models, 1981,
   chapter 2), and a chain needs one number per stage and series, however long the lags are. Mean delays double from 1 s
   on; for lags from 5 min on, the first eight stages are equal, which fits time-outs (Erlang).
-- **The mixture** is learnt from the sale: counts are Poisson with a mean that is the weighted sum of the stages'
+- **The mixture** is learned from the sale: counts are Poisson with a mean that is the weighted sum of the stages'
   outputs. The weights are estimated by maximum likelihood with the multiplicative steps of EM (Shepp and Vardi, IEEE
   Transactions on Medical Imaging 1, 1982). Only changing traffic is informative; in even traffic the weights stay.
 - **Uncertainty**: moving all lags by half a stage (a factor of 1.4) changes the expectation while traffic changes.
@@ -130,7 +130,7 @@ def moved(weights: Floats, stages: float) -> Floats:
 
 @dataclass(slots=True)
 class Lag:
-    """The lag's distribution, learnt from the whole shop in blocks of 10 s."""
+    """The lag's distribution, learned from the whole shop in blocks of 10 s."""
 
     weights: Floats
     """# [stage]: sum 1"""
@@ -155,11 +155,6 @@ class Lag:
     def learns(self) -> bool:
         """Whether there is a lag to learn."""
         return bool(self.weights[0] < 1)
-
-    @property
-    def learnt(self) -> bool:
-        """Whether the lag is known as well as it can be."""
-        return not self.learns or len(self.counts) >= _LEAST_BLOCKS + _PENDING_BLOCKS
 
     def take(self, count: float, inputs: Floats) -> None:
         """Add a block without a breach."""

@@ -6,10 +6,11 @@ budget, the least sample, and an estimated change of about the least effect.
 
 - **Note or alarm**: a ratio also falls where `per` rises: crowds, crawlers, campaigns. A breach of a drop is an alarm
   only if `count` fell surely below its own trend, by more than `per` rose above its own, and further than `per` fell;
-  where orders come later than `count`, they must have fallen by half as much, too. Otherwise it is a note.
+  where orders come later than `count`, they must have fallen by half as much, too. A breach of a rise is an alarm only
+  if `count` rose surely above its own trend. Otherwise it is a note: a breach without a loss.
 - **End**: Page's CUSUM (Biometrika 41, 1954) of "the ratio is 1" against "at least half of the change, or the least
   effect, persists", at a likelihood ratio of 1,000.
-- Nothing is learnt in an alarm. In a note, levels follow.
+- Nothing is learned in an alarm. In a note, levels follow.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class SequentialParameters:
     late_s: float = 0.0
     """Growth of the delay that is no alarm."""
     loss_lag_s: float = 0.0
-    """Mean delay from `count` to `loss` events; 0: they are the same."""
+    """Mean delay from `count` to `loss` events; 0: a fall of `count` alone shows a loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,9 @@ class SequentialStep:
     per: Floats
     gmv: Floats
     frozen: Bools
-    """Series with unreliable counters, which are tested, but not learnt from."""
+    """Series with unreliable counters, which are tested, but not learned from."""
     loss: Floats | None = None
-    """Events whose fall is a loss; None: `count`."""
+    """Events that are lost; None: `count`."""
     may_alarm: bool = True
     """False: breaches are notes."""
     is_around_opening: bool = False
@@ -117,7 +118,7 @@ def _sums() -> Floats:
 
 @dataclass(slots=True)
 class SequentialState:
-    """All series of one rule. Series 0 is the whole shop, from which the lag is learnt."""
+    """All series of one rule. Series 0 is the whole shop, from which the lag is learned."""
 
     lag: Lag
     chain: Chain
@@ -131,6 +132,8 @@ class SequentialState:
     """Notes in which `count` fell surely, and the `loss` events that follow did not: events are not recorded."""
     since_s: Floats = field(default_factory=_numbers)
     """Start of the change, for breaches."""
+    before: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
+    """# [series, part]: own trends as the breach began"""
     alarm_s: Floats = field(default_factory=_numbers)
     """Start of the alarm."""
     renewed: Bools = field(default_factory=_flags)
@@ -146,17 +149,15 @@ class SequentialState:
     inputs: Floats = field(default_factory=_numbers)
     """# [series]: delayed `per` events per second, at the last step"""
     level: Floats = field(default_factory=_numbers)
-    """The usual level, 0 if unknown; this and the next six are copied from the baseline every minute."""
+    """The usual level, 0 if unknown; the fields from here to `crowd` are copied from the baseline every minute."""
     tested: Floats = field(default_factory=_numbers)
     """The reference level."""
     estimated_from: Floats = field(default_factory=_numbers)
     """Counted events that the reference level is estimated from."""
     is_other: Bools = field(default_factory=_flags)
-    """Whether it is a level of minutes, not of hours."""
+    """Whether `tested` is a level of minutes, not of hours."""
     own: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
     """# [series, part]: own trends, events per second"""
-    before: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
-    """# [series, part]: own trends as the breach began"""
     hourly: Floats = field(default_factory=_numbers)
     """`count` events per second in the last hours."""
     crowd: Floats = field(default_factory=_numbers)
@@ -208,12 +209,11 @@ class SequentialState:
         sums[:, Part.EXPECTED] = np.where(known, self.tested * bounded * step.dt_s, 0.0)
         sums[:, Part.LOSS], sums[:, Part.PER] = step.count if step.loss is None else step.loss, step.per
         sums[:, Part.USUAL], sums[:, Part.SECONDS] = self.level * sums[:, Part.INPUT], step.dt_s
-        weighs = known
         self._follow(step, sums, terms)
-        self.evidence.step(sums * weighs[:, None], end_s=step.end_s, dt_s=step.dt_s)
-        self._raise(step, terms, weighs, false_per_day)
+        self.evidence.step(sums * known[:, None], end_s=step.end_s, dt_s=step.dt_s)
+        self._raise(step, terms, known, false_per_day)
         self._escalate(step, terms)
-        self._learn(step, terms, sums, weighs, outputs)
+        self._learn(step, terms, sums, known, outputs)
 
     def ready(self, terms: SequentialParameters) -> Bools:
         """Series with a sufficient baseline and most of a lag observed."""
@@ -266,7 +266,7 @@ class SequentialState:
 
     def explain(self, which: Bools, from_s: float) -> None:
         """Discard evidence of these series since a moment, because an ended incident explains it: tests restart,
-        breaches of that time end, and nothing is learnt from it. Earlier changes stay."""
+        breaches of that time end, and nothing is learned from it. Earlier changes stay."""
         explained = which & ~((self.alarm | self.note) & (self.since_s < from_s))
         self._clear(explained, self.end_s)
         self.baseline.drop_recent(explained)
@@ -286,7 +286,7 @@ class SequentialState:
         """Counted over expected recently; NaN if nothing is expected."""
         return ratio(self.recent[:, Part.COUNT], self.recent[:, Part.USUAL])
 
-    def _raise(self, step: SequentialStep, terms: SequentialParameters, weighs: Bools, false_per_day: Floats) -> None:
+    def _raise(self, step: SequentialStep, terms: SequentialParameters, known: Bools, false_per_day: Floats) -> None:
         evidence, least = self.evidence, _LEAST_ESTIMATE * terms.least_effect
         lengths = evidence.lengths(step.dt_s)
         found, y, mu = evidence.scan(
@@ -297,7 +297,7 @@ class SequentialState:
             return
         enough &= y >= mu * (1 + least) if terms.rise else y <= mu * (1 - least)
         enough &= np.maximum(y, mu) >= terms.least_sample
-        raised = enough.any(axis=1) & weighs & ~self.alarm & ~self.note
+        raised = enough.any(axis=1) & known & ~self.alarm & ~self.note
         places = np.flatnonzero(raised)
         if not len(places):
             return
@@ -376,7 +376,7 @@ class SequentialState:
         return lost & followed
 
     def _learn(
-        self, step: SequentialStep, terms: SequentialParameters, sums: Floats, weighs: Bools, outputs: Floats
+        self, step: SequentialStep, terms: SequentialParameters, sums: Floats, known: Bools, outputs: Floats
     ) -> None:
         sound = ~self.alarm & ~step.frozen
         parts = np.empty((len(sound), N_PARTS))
@@ -384,7 +384,7 @@ class SequentialState:
         parts[:, MinutePart.GMV], parts[:, MinutePart.LOSS] = step.gmv, sums[:, Part.LOSS]
         parts[:, MinutePart.PER], parts[:, MinutePart.SECONDS] = step.per, step.dt_s
         self.baseline.take(parts * sound[:, None])
-        quiet = weighs & ~self.alarm & ~self.note & ~step.frozen
+        quiet = known & ~self.alarm & ~self.note & ~step.frozen
         self.evidence.learn(quiet, level=self.level, rise=terms.rise, end_s=step.end_s, dt_s=step.dt_s)
         if sound[0]:
             self.block_count += float(step.count[0])
@@ -396,7 +396,7 @@ class SequentialState:
         if step.end_s % MINUTE_S < step.dt_s:
             self.crowds.end_minute(self.baseline.minute[:, MinutePart.PER])
             is_other = (self.note | self.is_other) & (self.crowd > 1)
-            self.baseline.end_minute(sound, is_other | (weighs & step.is_around_opening))
+            self.baseline.end_minute(sound, is_other | (known & step.is_around_opening))
             self._refresh_levels(terms)
         if step.end_s % _LEARN_EVERY_S < step.dt_s:
             self.lag.learn(float(self.phi[0]))

@@ -1,4 +1,4 @@
-"""Detect that one of several sources loses events, while the others go on.
+"""Detect that one of several sources loses events, while the others continue.
 
 Two tests over windows of 10 to 320 s, each by half the signed deviance over the dispersion of its window length:
 
@@ -7,9 +7,9 @@ Two tests over windows of 10 to 320 s, each by half the signed deviance over the
 - **Own trend**: y is compared with the source's usual rate, as Poisson's, so a surge of other sources is no loss.
 
 The usual share is that of the lowest quarter of the last four hours, by ten minutes and without the last three. The
-usual rate is that of the lower half of the last hour, or the latest if it is lower. So the end of a surge or of a
-crawler is no loss. If the others rise by as much as the source falls, nothing is lost: producers share their load in
-another way.
+usual rate is that of the lower half of the last hour. Both are the latest level where that is lower. So the end
+of a surge or of a crawler is no loss. If the others rise by as much as the source falls, nothing is lost: producers
+share their load in another way.
 
 A loss is suspected at a low threshold of both, and found at a high one: P(evidence >= l) <= exp(-l) for each window
 (Chernoff). It ends by Page's CUSUM (Biometrika 41, 1954) of the usual share against the lost one.

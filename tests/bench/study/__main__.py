@@ -52,7 +52,8 @@ def default_rules() -> Rules:
 def calm_line(
     shape: str, rate: float, seed: int, hours: float, every_table: bool = False, rules: Rules | None = None
 ) -> dict[str, Any]:
-    """Play a day of a shape; its pages are false, but for SKUs that are sold out, or will be within `SOON_S`."""
+    """Play a day of a shape; its pages are false, except warnings of what is late, and SKUs that are sold out, or
+    will be within `SOON_S`."""
     is_tight = shape == "tight_stock"
     one = day(shape, rate, seed, hours + (SOON_S / 3600 if is_tight else 0))
     counted = counters(one, one.journeys)

@@ -1,6 +1,6 @@
-"""The shapes of calm days: each has something that is not an incident, and no page is right on any of them.
+"""The shapes of calm days: each has something that is not an incident.
 
-`tight_stock` is the exception: its sold-out SKUs are incidents.
+Pages are false, except warnings of lateness on `late_producer` and `slow_payments`, and the SKUs of `tight_stock`.
 """
 
 from __future__ import annotations
