@@ -184,19 +184,19 @@ class AlertsRole:
     async def run(self) -> None:
         """Run all loops until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(_run_every(self._settings.alerts_interval_s, "evaluation", self._evaluate))
-            group.create_task(_run_every(_PROBE_EVERY_S, "Redis probe", self._probe_redis))
-            group.create_task(_run_every(_REJOIN_AFTER_S, "Kafka group of alerts processes", self._join_group))
-            group.create_task(_run_every(_PUBLISH_EVERY_S, "publishing of changes", self._publish))
-            group.create_task(_run_every(_REFRESH_EVERY_S, "Alertmanager refresh", self._refresh))
-            group.create_task(_run_every(_REPORT_EVERY_S, "report", self._report))
+            group.create_task(run_every(self._settings.alerts_interval_s, "evaluation", self._evaluate))
+            group.create_task(run_every(_PROBE_EVERY_S, "Redis probe", self._probe_redis))
+            group.create_task(run_every(_REJOIN_AFTER_S, "Kafka group of alerts processes", self._join_group))
+            group.create_task(run_every(_PUBLISH_EVERY_S, "publishing of changes", self._publish))
+            group.create_task(run_every(_REFRESH_EVERY_S, "Alertmanager refresh", self._refresh))
+            group.create_task(run_every(_REPORT_EVERY_S, "report", self._report))
             if self._settings.alerts_heartbeat_url.get_secret_value():
-                group.create_task(_run_every(self._settings.alerts_heartbeat_s, "heartbeat", self._beat))
+                group.create_task(run_every(self._settings.alerts_heartbeat_s, "heartbeat", self._beat))
             for name in self._receivers:
                 group.create_task(
-                    _run_every(_SEND_EVERY_S, f"delivery to {name}", partial(self._dispatcher.dispatch, name))
+                    run_every(_SEND_EVERY_S, f"delivery to {name}", partial(self._dispatcher.dispatch, name))
                 )
-                group.create_task(_run_every(_SEND_EVERY_S, f"Redis alerts to {name}", partial(self._send_alarm, name)))
+                group.create_task(run_every(_SEND_EVERY_S, f"Redis alerts to {name}", partial(self._send_alarm, name)))
 
     def _reports(self) -> bool:
         return self._outage_reporter.reports(led=self.engine.led_last, led_by_another=self.engine.led_by_another)
@@ -259,7 +259,7 @@ class AlertsRole:
         await self._redis.hset(self._keys.reports, self.name, report)
 
 
-async def _run_every(interval_s: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
+async def run_every(interval_s: float, name: str, work: Callable[[], Awaitable[object]]) -> None:
     """Repeat `work`. Log each new failure once, and retry with growing pauses."""
     failures, reported = 0, ""
     while True:
@@ -276,5 +276,8 @@ async def _run_every(interval_s: float, name: str, work: Callable[[], Awaitable[
             if failures:
                 log.info(f"{name} recovered")
             failures, reported = 0, ""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # `asyncio.wait_for` may lose a cancellation (Python < 3.12)
+            raise asyncio.CancelledError
         pause = interval_s if not failures else min(interval_s * 2 ** min(failures, 10), _LONGEST_PAUSE_S)
         await asyncio.sleep(max(0.0, pause - (time.monotonic() - began)))

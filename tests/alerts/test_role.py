@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import sys
@@ -16,6 +17,7 @@ import pytest
 from redis.asyncio import Redis
 
 from alerts.redis_alerts import HANDOVER_TIMEOUT_MS
+from alerts.role import run_every
 from alerts.store.keys import AlertKeys
 from consumers.kafka.standalone import read_to_end
 from consumers.topic_admin import create_topics, default_plans
@@ -304,3 +306,18 @@ async def test_an_unavailable_receiver_gets_all_notifications_later(stage: Stage
     await stage.say("bad")
     stage.start("one")
     await stage.until_sent(*["FIRING"] * 4, within_s=40)
+
+
+async def test_a_loop_ends_although_its_work_loses_the_cancellation() -> None:
+    started = asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    loop = asyncio.create_task(run_every(0.01, "work", work))
+    await started.wait()
+    loop.cancel()
+    await asyncio.wait({loop}, timeout=5)
+    assert loop.cancelled()
