@@ -49,6 +49,7 @@ class RedisProbe:
         reports: Callable[[], bool],
         evaluated_ms: Callable[[], int | None],
         clock: Callable[[], int],
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`acks_and_silences` uses the connections of `redis`. `reports`: whether this process reports an outage.
         `evaluated_ms` is the time of this process's last evaluation."""
@@ -60,7 +61,8 @@ class RedisProbe:
         self._reports = reports
         self._evaluated_ms = evaluated_ms
         self._clock = clock
-        self._answered_s = time.monotonic()
+        self._monotonic_s = monotonic_s
+        self._answered_s = self._monotonic_s()
         self._unhealthy_since_s: float | None = None
         self._back_s = -inf
         """When Redis last returned from an outage."""
@@ -76,14 +78,14 @@ class RedisProbe:
 
         Raises SalepulseError, not retriable, if Redis must not be used as configured.
         """
-        now_s = time.monotonic()
+        now_s = self._monotonic_s()
         health, failure = await self._health()
         if failure is None and health.is_healthy:
-            if time.monotonic() - now_s > _SLOW_S:
+            if self._monotonic_s() - now_s > _SLOW_S:
                 self.healthy_since_s = None
             else:
                 self.healthy_since_s = now_s if self.healthy_since_s is None else self.healthy_since_s
-            answered_s = time.monotonic()  # a Redis that hung answers calls from before its return
+            answered_s = self._monotonic_s()  # a Redis that hung answers calls from before its return
             if self._unhealthy_since_s is not None and answered_s - self._unhealthy_since_s > _DOWN_AFTER_S:
                 self._back_s = answered_s
             self._unhealthy_since_s = None
@@ -101,7 +103,7 @@ class RedisProbe:
     @property
     def healthy_for_s(self) -> float:
         """Seconds for which Redis has accepted writes, ignoring short interruptions; infinite if no outage is known."""
-        return time.monotonic() - self._back_s if self._unhealthy_since_s is None else 0.0
+        return self._monotonic_s() - self._back_s if self._unhealthy_since_s is None else 0.0
 
     async def _health(self) -> tuple[RedisHealth, Exception | None]:
         try:
@@ -110,7 +112,7 @@ class RedisProbe:
                 await check(self._redis)
                 async with servers(self._redis) as clients:  # Redis may have been down before this process started
                     up_s = min([int((await client.info("server"))["uptime_in_seconds"]) for client in clients])
-                self._back_s = time.monotonic() - up_s
+                self._back_s = self._monotonic_s() - up_s
                 self.checked = True
         except RedisUnavailableError as error:
             failure: Exception = error
@@ -118,11 +120,11 @@ class RedisProbe:
             failure = error
         else:
             if refusal is None or refusal not in _UNREADABLE:
-                self._answered_s = time.monotonic()
+                self._answered_s = self._monotonic_s()
                 refuses = refusal is not None and not (refusal in PERMISSION_REFUSALS and await self._others_write())
                 return RedisHealth(refuses=refuses), None
             failure = SalepulseError(f"Redis refuses commands ({refusal})")
-        return RedisHealth(down=time.monotonic() - self._answered_s > _DOWN_AFTER_S), failure
+        return RedisHealth(down=self._monotonic_s() - self._answered_s > _DOWN_AFTER_S), failure
 
     async def _others_write(self) -> bool:
         """Whether only this process's user lacks the right: another process still writes evaluations."""
@@ -135,7 +137,7 @@ class RedisProbe:
         return at_ms > (evaluated_ms or 0) + _APART_MS and self._clock() - at_ms <= EVALUATED_WITHIN_MS
 
     async def _update_known(self) -> None:
-        now_s = time.monotonic()
+        now_s = self._monotonic_s()
         every_s = _LEARN_SOON_S if self._alarm.knows_firing else _KNOWN_REFRESH_S
         if now_s - self._known_updated_s < every_s or self._alarm.firing():
             return

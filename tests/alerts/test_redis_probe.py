@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 
-import anyio
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -23,7 +22,15 @@ from tests.alerts.engine import KEYS
 from tests.alerts.viewing.test_health_readings import NOW, readings
 
 
-def look_at_nothing() -> RedisProbe:
+@dataclass
+class MonotonicClock:
+    now_s: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def look_at_nothing(monotonic_s: MonotonicClock) -> RedisProbe:
     redis = Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
     rules = load(default_text(), "rules").rules
     alarm = InMemoryRedisAlerts(lambda: rules, lambda _: Timing(), lambda: to("chat"))
@@ -35,14 +42,16 @@ def look_at_nothing() -> RedisProbe:
         reports=lambda: True,
         evaluated_ms=lambda: None,
         clock=lambda: NOW,
+        monotonic_s=monotonic_s,
     )
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("silent_ms", "down"), [(1_500, False), (2_500, True)])
 async def test_redis_is_down_after_two_seconds_without_a_response(silent_ms: int, down: bool) -> None:
-    look = look_at_nothing()
-    look._answered_s = time.monotonic() - silent_ms / 1000
+    clock = MonotonicClock()
+    look = look_at_nothing(clock)
+    clock.now_s += silent_ms / 1000
     health, failure = await look._health()
     assert failure is not None
     assert health.down is down
@@ -53,14 +62,18 @@ async def test_redis_is_down_after_two_seconds_without_a_response(silent_ms: int
 @pytest.mark.anyio
 async def test_the_outage_ends_with_the_answer_not_with_its_question(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis that hung answers what was asked before. Workers write their heartbeats only from then on."""
-    look = look_at_nothing()
-    look._known_updated_s = time.monotonic()
-    look._unhealthy_since_s = time.monotonic() - 20
+    clock = MonotonicClock()
+    look = look_at_nothing(clock)
+    await look.observe(blocked_s=0)
+    clock.now_s += 20
+    assert look.healthy_for_s == 0
 
     async def answers_late() -> tuple[RedisHealth, Exception | None]:
-        await anyio.sleep(0.3)
+        clock.now_s += 0.3
         return RedisHealth(), None
 
     monkeypatch.setattr(look, "_health", answers_late)
     await look.observe(blocked_s=20)
-    assert look.healthy_for_s < 0.2
+    assert look.healthy_for_s == 0
+    clock.now_s += 5
+    assert look.healthy_for_s == 5

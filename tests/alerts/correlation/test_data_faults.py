@@ -76,6 +76,14 @@ def test_a_fall_that_began_before_the_fault_pages() -> None:
     assert "order-drop" in Correlated().at(310, lagging, breach("order-drop", fall=0.3, at_s=100))
 
 
+def test_parts_may_seem_to_begin_earlier_before_the_fault_than_the_whole() -> None:
+    silent = replace(SILENT, since_ms=200_000)
+    assert "order-drop" in Correlated().at(220, silent, breach("order-drop", fall=0.25))
+    assert 'order-drop{channel="app"}' not in Correlated().at(
+        220, silent, breach("order-drop", "channel app", fall=0.25)
+    )
+
+
 def test_a_fault_inhibits_until_three_minutes_after_its_end() -> None:
     sale = Correlated()
     drop = breach("conversion-drop", fall=0.25, at_s=20)

@@ -207,11 +207,11 @@ def test_what_begins_after_the_end_is_another_incident() -> None:
 
 def test_two_roots_together_explain_the_whole() -> None:
     sale = Correlated()
-    app, south = (
+    mini, south = (
         breach("order-drop", "channel mini", fall=0.6),
         breach("order-drop", "region south", fall=0.9, at_s=300),
     )
-    sale.at(20, app)
-    sale.at(320, app, south)
-    sale.at(340, app, south, breach("conversion-drop", fall=0.36, at_s=200))
+    sale.at(20, mini)
+    sale.at(320, mini, south)
+    sale.at(340, mini, south, breach("conversion-drop", fall=0.36, at_s=200))
     assert sale.pages == ['order-drop{channel="mini"}', 'order-drop{region="south"}']

@@ -44,11 +44,12 @@ def test_false_alarms_keep_the_budget() -> None:
     """40 series of 50 min are 1.4 days of a budget of 0.05 a day."""
     rng = np.random.default_rng(11)
     _, over = run(rng.poisson(RATE, (3000, 40)).astype(np.float64))
-    assert int((over >= 0).any(axis=0).sum()) <= 1
+    assert not (over >= 0).any()
 
 
 def test_over_dispersed_counts_are_learned() -> None:
-    """Minutes that wander by 10 %: each length learns its own dispersion; Poisson's would alarm in all series."""
+    """Minutes that wander by 10 %: each length learns its own dispersion; Poisson's would alarm in all series. While it
+    is learned, more alarm than the budget allows: 4 of 40 in the second hour."""
     rng = np.random.default_rng(12)
     walk = np.repeat(1 + 0.1 * rng.standard_normal((120, 40)), 60, axis=0)
     evidence, over = run(rng.poisson(RATE * np.maximum(walk, 0.1)).astype(np.float64))

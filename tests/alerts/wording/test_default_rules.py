@@ -30,7 +30,9 @@ from alerts.rules.detect import (
     HealthCheck,
     HealthCheckDetector,
     SequentialDetector,
+    ShareDetector,
     SilenceDetector,
+    StockDetector,
     ThresholdDetector,
 )
 from alerts.rules.file import read_rules
@@ -80,7 +82,7 @@ def unit_of_rule(rule: Rule) -> Unit:
 
 def reasons(rule: Rule) -> tuple[FindingReason, ...]:
     match rule.detect:
-        case SequentialDetector():
+        case SequentialDetector() | ShareDetector():
             return (FindingReason.EVIDENCE,)
         case SilenceDetector():
             return (FindingReason.SILENT,)
@@ -93,6 +95,7 @@ def reasons(rule: Rule) -> tuple[FindingReason, ...]:
 def breaches(rule: Rule) -> Iterator[Finding]:
     """Findings of a rule with small, usual and large numbers, with and without each part."""
     for number, (reason, scope) in itertools.product(NUMBERS, itertools.product(reasons(rule), rule.for_each)):
+        is_sequential = isinstance(rule.detect, SequentialDetector)
         labels = () if scope == "all" else ((str(scope), "v1"),)
         bare = Finding(
             series=Series(rule.name, labels),
@@ -106,6 +109,7 @@ def breaches(rule: Rule) -> Iterator[Finding]:
             measure=measure_of(rule.detect),
             incident=rule.incident_key,
             title=rule.title,
+            summary=f"{number:,.0f} units left" if isinstance(rule.detect, StockDetector) else "",
             runbook=rule.runbook,
         )
         yield replace(bare, value=None)
@@ -114,7 +118,7 @@ def breaches(rule: Rule) -> Iterator[Finding]:
             bare,
             expected=number / 3 + 0.1,
             interval=ExpectedRange(number / 4, number / 2),
-            rate=EventRate(number, ExpectedRange(number / 3, number / 2)) if reason is FindingReason.EVIDENCE else None,
+            rate=EventRate(number, ExpectedRange(number / 3, number / 2)) if is_sequential else None,
             money_per_minute=round(number * 1234),
             money_lost=round(number * 123_456),
             contributors=(Contributor((("channel", "app"),), 0.123456, 0.7, number, number / 7),),
