@@ -18,13 +18,8 @@ from alerts.rules.detect import AnyDetector, Direction, SequentialDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from alerts.statistics.arrays import Bools, Floats, Ints, ratio
 from alerts.statistics.baseline import HOUR, MinutePart
-from alerts.statistics.sequential import (
-    Part,
-    SequentialParameters,
-    SequentialState,
-    SequentialStep,
-    false_alarms_per_day,
-)
+from alerts.statistics.sequential import SequentialState, false_alarms_per_day
+from alerts.statistics.steps import Part, SequentialParameters, SequentialStep
 from streams.panes.counters import Unit
 
 evaluated_first = False

@@ -1,8 +1,8 @@
-"""Sequential detection of rates: delays, baseline, evidence and own trends combined.
+"""Sequential detection of rates: delays, baseline, evidence and losses combined.
 
 In each step, the expectation is the delayed `per` events (`delays`) times the reference level (`baseline`), both on the
-side without a breach, and `evidence` compares the counts with it. A breach needs enough evidence for the false-alarm
-budget, the least sample, and an estimated change of about the least effect.
+side without a breach. `evidence` compares the counts with it, `losses` with their own trends. A breach needs enough
+evidence for the false-alarm budget, the least sample, and an estimated change of about the least effect.
 
 - **Note or alarm**: a ratio also falls where `per` rises: crowds, crawlers, campaigns. A breach of a drop is an alarm
   only if `count` fell surely below its own trend, by more than `per` rose above its own, and further than `per` fell;
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 
@@ -26,6 +25,8 @@ from alerts.statistics.baseline import MINUTE_S, N_PARTS, Baseline, MinutePart
 from alerts.statistics.crowds import Crowds
 from alerts.statistics.delays import BLOCK_S, PLACES, Chain, Lag, stages
 from alerts.statistics.evidence import Evidence, log_threshold
+from alerts.statistics.losses import OwnTrends, has_fallen, has_risen, is_followed
+from alerts.statistics.steps import PARTS, Part, SequentialParameters, SequentialStep
 
 _RECENT_LEAST_S, _RECENT_MOST_S = 20.0, 1800.0
 _LATELY_S = 60.0
@@ -42,66 +43,8 @@ _SHORT_LENGTH = 3
 _LATEST_LENGTH = 7
 """Length index of the latest window in which a long breach is compared with own trends: 128 s."""
 _LATEST_S = 150.0
-_CROWD, _CROWD_SE = 0.25, 2.0
-"""Where `per` rose by this share, so many standard errors more are needed: chance is tested often in a crowd."""
-_UNTRACKED = 0.75
-"""Tracking is lost only below this share of the events of the last hours: the end of a surge is no loss."""
-_FELL_SE, _FOLLOWED_SE = 2.5, 3.0
-"""Standard errors below its own trend that a count, and a later one that is tested often, have surely fallen by."""
-
-
-class Part(IntEnum):
-    """Sums of a time."""
-
-    COUNT = 0
-    EXPECTED = 1
-    """By the reference level, on the side without a breach."""
-    INPUT = 2
-    """Delayed `per` events."""
-    LOSS = 3
-    """Events of the `loss` counter."""
-    PER = 4
-    USUAL = 5
-    """Expected by the level of an hour."""
-    SECONDS = 6
-
-
-PARTS = len(Part)
-
-
-@dataclass(frozen=True, slots=True)
-class SequentialParameters:
-    """Parameters of a rule."""
-
-    rise: bool
-    least_effect: float
-    least_sample: float
-    least_baseline: float
-    late_s: float = 0.0
-    """Growth of the delay that is no alarm."""
-    loss_lag_s: float = 0.0
-    """Mean delay from `count` to `loss` events; 0: a fall of `count` alone shows a loss."""
-
-
-@dataclass(frozen=True, slots=True)
-class SequentialStep:
-    """The events of `dt_s` seconds up to `end_s`: arrays by series."""
-
-    end_s: int
-    dt_s: int
-    count: Floats
-    per: Floats
-    gmv: Floats
-    frozen: Bools
-    """Series with unreliable counters, which are tested, but not learned from."""
-    loss: Floats | None = None
-    """Events that are lost; None: `count`."""
-    may_alarm: bool = True
-    """False: breaches are notes."""
-    is_around_opening: bool = False
-    """Whether what visitors do is not usual: they wait for an opening, or hurry after it."""
-    needs_loss: bool = True
-    """Whether a drop must show in own trends."""
+_FOLLOWED_LENGTH = 5
+"""Length index of the latest window of the events that follow: 32 s."""
 
 
 def _flags() -> Bools:
@@ -315,10 +258,7 @@ class SequentialState:
         self.muted = not step.may_alarm
         if not self.note.any() or self.muted:
             return
-        if terms.rise:
-            lost = self.note & self._has_risen(step, terms)
-        else:
-            lost = self.note & self._is_lost(step, terms) if step.needs_loss else self.note
+        lost = self.note & self._is_lost(step, terms) if terms.rise or step.needs_loss else self.note
         usual, seconds = self.onset[:, Part.USUAL], np.maximum(self.onset[:, Part.SECONDS], 1.0)
         missing = (usual - self.onset[:, Part.COUNT]) * (-1 if terms.rise else 1)
         lost = lost & (missing >= terms.late_s * usual / seconds)
@@ -332,47 +272,21 @@ class SequentialState:
         if lost[:1].any():
             self.lag.forget_recent()
 
-    def _has_risen(self, step: SequentialStep, terms: SequentialParameters) -> Bools:
-        """Whether `count` itself rose: failures are a larger share of attempts, too, where other attempts are late."""
-        age_s = step.end_s - self.since_s
-        latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
-        window = np.where((age_s > _LATEST_S)[:, None], latest, self.onset)
-        expected = self.before[:, MinutePart.COUNT] * window[:, Part.SECONDS]
-        error = np.sqrt(np.maximum(self.evidence.phi[:, _END_LENGTH], 1.0) * np.maximum(expected, 1.0))
-        surely = expected + _FELL_SE * error
-        result: Bools = window[:, Part.COUNT] >= np.maximum((1 + terms.least_effect / 2) * expected, surely)
-        return result
-
     def _is_lost(self, step: SequentialStep, terms: SequentialParameters) -> Bools:
-        """Whether `count`, and what follows from it, fell by more than `per` rose."""
+        """Whether own trends show a loss; marks notes in which tracking is lost."""
+        phi = np.maximum(self.evidence.phi[:, _END_LENGTH], 1.0)
+        trends = OwnTrends(self.before, self.hourly, self.crowd, phi)
         age_s = step.end_s - self.since_s
         latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
         window = np.where((age_s > _LATEST_S)[:, None], latest, self.onset)
-        seconds, fell = window[:, Part.SECONDS], 1 - terms.least_effect / 2
-        phi = np.maximum(self.evidence.phi[:, _END_LENGTH], 1.0)
-
-        def against_own(sums: Floats, part: Part, own: MinutePart) -> tuple[Floats, Floats]:
-            """(relative to its own trend, standard errors below it)."""
-            expected = self.before[:, own] * sums[:, Part.SECONDS]
-            change = np.nan_to_num(ratio(sums[:, part], expected), nan=1.0)
-            return change, (1 - change) * np.sqrt(expected / phi)
-
-        count, fell_se = against_own(window, Part.COUNT, MinutePart.COUNT)
-        inputs, _ = against_own(window, Part.INPUT, MinutePart.INPUT)
-        per, _ = against_own(window, Part.PER, MinutePart.PER)
-        rose = np.maximum(inputs, per) * self.crowd
-        needed_se = _FELL_SE + _CROWD_SE * np.clip((rose - 1) / _CROWD, 0, 1)
-        lost = (count <= fell) & (fell_se >= needed_se) & (count * rose <= 1) & (per > count) & (seconds > 0)
+        if terms.rise:
+            return has_risen(window, trends, terms.least_effect)
+        lost = has_fallen(window, trends, terms.least_effect)
         if not terms.loss_lag_s:
             return lost
-        latest, _ = self.evidence.window(_SHORT_LENGTH + 2, step.end_s)
-        window = np.where((age_s > latest[:, Part.SECONDS])[:, None], latest, self.onset)
-        follow, follow_se = against_own(window, Part.LOSS, MinutePart.LOSS)
-        is_half = follow <= (1 + count) / 2
-        has_followed = age_s >= 2 * terms.loss_lag_s
-        by_hours = ratio(latest[:, Part.COUNT], latest[:, Part.SECONDS]) <= _UNTRACKED * self.hourly
-        self.tracking = self.note & (fell_se >= _FELL_SE) & by_hours & has_followed & ~is_half & (per <= 1)
-        followed = is_half & (follow_se >= _FOLLOWED_SE)
+        latest, _ = self.evidence.window(_FOLLOWED_LENGTH, step.end_s)
+        followed, untracked = is_followed(window, latest, self.onset, age_s, trends)
+        self.tracking = self.note & untracked & (age_s >= 2 * terms.loss_lag_s)
         return lost & followed
 
     def _learn(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from alerts.statistics.arrays import Floats
-from alerts.statistics.sequential import SequentialParameters, SequentialState, SequentialStep, false_alarms_per_day
+from alerts.statistics.sequential import SequentialState, false_alarms_per_day
+from alerts.statistics.steps import SequentialParameters, SequentialStep
 
 DROP = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
 CARTS = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100, loss_lag_s=60)
@@ -38,6 +39,8 @@ def course(
     loss: Floats | None = None,
     lag_s: float = 0.0,
     coarse_s: int = WARM_S,
+    may_alarm: bool = True,
+    needs_loss: bool = True,
 ) -> Course:
     """Steps of 10 s until `coarse_s`, then of 2 s."""
     found = Course(SequentialState.of(lag_s))
@@ -50,7 +53,17 @@ def course(
         sums = [None if one is None else np.array([one[at].sum()]) for one in (count, per, loss)]
         assert sums[0] is not None
         assert sums[1] is not None
-        step = SequentialStep(end_s, end_s - start_s, sums[0], sums[1], 100 * sums[0], np.zeros(1, np.bool_), sums[2])
+        step = SequentialStep(
+            end_s,
+            end_s - start_s,
+            sums[0],
+            sums[1],
+            100 * sums[0],
+            np.zeros(1, np.bool_),
+            sums[2],
+            may_alarm=may_alarm,
+            needs_loss=needs_loss,
+        )
         found.state.step(step, terms, budget)
         found.noted |= bool(found.state.note[0])
         found.tracking |= bool(found.state.tracking[0])
@@ -78,6 +91,45 @@ def test_more_views_without_more_orders_are_a_note(more: float) -> None:
     assert found.noted
     assert found.began == []
     assert found.state.tested[0] == pytest.approx(16.7 / 500, rel=0.15), "as before: views are back to normal"
+
+
+def test_more_views_are_an_alarm_where_own_trends_are_no_reference() -> None:
+    rng, seconds = np.random.default_rng(1), WARM_S + 900
+    orders, views = poisson(rng, 16.7, seconds), poisson(rng, 500 * during(seconds, 300, 900, 1.6), seconds)
+    found = course(orders, views, DROP, needs_loss=False)
+    assert len(found.began) == 1
+    assert 300 < found.began[0] <= 330
+
+
+def test_fewer_orders_while_visitors_wait_are_no_alarm() -> None:
+    rng, seconds = np.random.default_rng(2), WARM_S + 900
+    orders = poisson(rng, 16.7 * during(seconds, 300, 900, 0.5), seconds)
+    found = course(orders, poisson(rng, 500, seconds), DROP, may_alarm=False)
+    assert found.noted
+    assert found.began == []
+
+
+def test_missing_payments_are_an_alarm_once_they_are_more_than_may_be_late() -> None:
+    """All are missing, for less and for more than the minute that a delay may grow by."""
+    rng, seconds, terms = np.random.default_rng(3), WARM_S + 900, replace(DROP, late_s=60.0)
+    for lasts_s, alarms in ((50, 0), (300, 1)):
+        orders = poisson(rng, 16.7, seconds)
+        found = course(orders * during(seconds, 300, 300 + lasts_s, 0.0), orders, terms)
+        assert found.noted
+        assert len(found.began) == alarms
+    assert 360 <= found.began[0] <= 375
+
+
+def test_a_larger_share_of_as_many_failures_is_no_alarm() -> None:
+    """Half of the other payments are late, so that failures are 18 % in place of 10 %; then twice as many fail."""
+    rng, seconds = np.random.default_rng(4), WARM_S + 900
+    failed, paid = poisson(rng, 0.5, seconds), poisson(rng, 4.5, seconds)
+    late = np.floor(paid * during(seconds, 300, 900, 0.5) + rng.uniform(0, 1, seconds) * (paid % 2 > 0))
+    found = course(failed, failed + late, FAILURES)
+    assert found.noted
+    assert found.began == []
+    more = poisson(rng, 0.5 * during(seconds, 300, 900, 2.0), seconds)
+    assert len(course(more, more + paid, FAILURES).began) == 1
 
 
 def test_fewer_orders_of_as_many_views_are_an_alarm() -> None:

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from alerts.statistics.arrays import Floats
-from alerts.statistics.sequential import (
-    NEW_NORMAL_S,
-    Part,
-    SequentialParameters,
-    SequentialState,
-    SequentialStep,
-    false_alarms_per_day,
-)
+from alerts.statistics.sequential import NEW_NORMAL_S, SequentialState, false_alarms_per_day
+from alerts.statistics.steps import Part, SequentialParameters, SequentialStep
 
 DROP = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
 RISE = SequentialParameters(rise=True, least_effect=0.4, least_sample=20, least_baseline=100)

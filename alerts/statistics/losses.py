@@ -1,0 +1,73 @@
+"""Whether something is lost: counts in a window against the own trends of their series before the breach.
+
+A ratio also falls where `per` rises, and rises where `per` falls; its own events then do not change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from alerts.statistics.arrays import Bools, Floats, ratio
+from alerts.statistics.baseline import MinutePart
+from alerts.statistics.steps import Part
+
+_CROWD, _CROWD_SE = 0.25, 2.0
+"""Where `per` rose by this share, so many standard errors more are needed: chance is tested often in a crowd."""
+_UNTRACKED = 0.75
+"""Tracking is lost only below this share of the events of the last hours: the end of a surge is no loss."""
+_FELL_SE, _FOLLOWED_SE = 2.5, 3.0
+"""Standard errors below its own trend that a count, and a later one that is tested often, have surely fallen by."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTrends:
+    """What windows are compared with: arrays by series."""
+
+    before: Floats
+    """# [series, part]: events per second as the breach began"""
+    hourly: Floats
+    """`count` events per second in the last hours."""
+    crowd: Floats
+    """`per` events lately over those of the last hours, at least 1."""
+    phi: Floats
+    """Dispersion, at least 1."""
+
+    def change(self, window: Floats, part: Part, own: MinutePart) -> tuple[Floats, Floats]:
+        """(a sum of a window relative to its trend, standard errors below it)."""
+        expected = self.before[:, own] * window[:, Part.SECONDS]
+        change = np.nan_to_num(ratio(window[:, part], expected), nan=1.0)
+        return change, (1 - change) * np.sqrt(expected / self.phi)
+
+
+def has_risen(window: Floats, trends: OwnTrends, least_effect: float) -> Bools:
+    """Whether `count` itself rose: failures are a larger share of attempts, too, where other attempts are late."""
+    expected = trends.before[:, MinutePart.COUNT] * window[:, Part.SECONDS]
+    surely = expected + _FELL_SE * np.sqrt(trends.phi * np.maximum(expected, 1.0))
+    result: Bools = window[:, Part.COUNT] >= np.maximum((1 + least_effect / 2) * expected, surely)
+    return result
+
+
+def has_fallen(window: Floats, trends: OwnTrends, least_effect: float) -> Bools:
+    """Whether `count` fell surely, by more than `per` rose, and further than `per` fell."""
+    count, fell_se = trends.change(window, Part.COUNT, MinutePart.COUNT)
+    inputs, _ = trends.change(window, Part.INPUT, MinutePart.INPUT)
+    per, _ = trends.change(window, Part.PER, MinutePart.PER)
+    rose = np.maximum(inputs, per) * trends.crowd
+    needed_se = _FELL_SE + _CROWD_SE * np.clip((rose - 1) / _CROWD, 0, 1)
+    lost = (count <= 1 - least_effect / 2) & (fell_se >= needed_se) & (count * rose <= 1) & (per > count)
+    result: Bools = lost & (window[:, Part.SECONDS] > 0)
+    return result
+
+
+def is_followed(window: Floats, latest: Floats, onset: Floats, age_s: Floats, trends: OwnTrends) -> tuple[Bools, Bools]:
+    """(whether the `loss` events fell by half as much as `count`, whether they did not although `count` fell surely:
+    events are not recorded). They are those of the `latest` seconds, or since the `onset` of a younger breach."""
+    count, fell_se = trends.change(window, Part.COUNT, MinutePart.COUNT)
+    per, _ = trends.change(window, Part.PER, MinutePart.PER)
+    short = np.where((age_s > latest[:, Part.SECONDS])[:, None], latest, onset)
+    follow, follow_se = trends.change(short, Part.LOSS, MinutePart.LOSS)
+    is_half = follow <= (1 + count) / 2
+    by_hours = ratio(latest[:, Part.COUNT], latest[:, Part.SECONDS]) <= _UNTRACKED * trends.hourly
+    return is_half & (follow_se >= _FOLLOWED_SE), (fell_se >= _FELL_SE) & by_hours & ~is_half & (per <= 1)
