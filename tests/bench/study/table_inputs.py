@@ -38,6 +38,7 @@ class StudyTables:
         self.stock = begun - created.cumsum(axis=0) + cancelled.cumsum(axis=0)
         """# [step, SKU]"""
         self._units, self._gmv = _of_last(units, 90), _of_last(gmv, 90)
+        self._units_1m, self._gmv_1m = _of_last(units, 6), _of_last(gmv, 6)
         self._good: tuple[Table, ...] = ()
         self._good_at = -1
 
@@ -57,19 +58,23 @@ class StudyTables:
                 "gmv": self._gmv[step],
             },
         )
+        lately = Table(self._names, {"units": self._units_1m[step], "gmv": self._gmv_1m[step]})
+        of_skus = {(Window.M15, RuleScope.SKU): skus, (Window.M1, RuleScope.SKU): lately}
         if not self._every_table:
-            return {(Window.M15, RuleScope.SKU): skus, (Window.M15, RuleScope.ALL): _NO_REPEATS}
+            return {**of_skus, (Window.M15, RuleScope.ALL): _NO_REPEATS}
         if step != self._good_at:
             self._good, self._good_at = self._good_tables(), step
-        repeats, shipping, regions, targets, ads, ads_hour = self._good
+        repeats, shipping, regions, targets, ads, ads_hour, dispatch, warehouses = self._good
         return {
-            (Window.M15, RuleScope.SKU): skus,
+            **of_skus,
             (Window.M15, RuleScope.ALL): repeats,
             (Window.H24, RuleScope.ALL): shipping,
             (Window.H24, RuleScope.REGION): regions,
             (Window.PROMOTION, RuleScope.PROMOTION): targets,
             (Window.M15, RuleScope.CAMPAIGN): ads,
             (Window.H1, RuleScope.CAMPAIGN): ads_hour,
+            (Window.H1, RuleScope.ALL): dispatch,
+            (Window.H1, RuleScope.WAREHOUSE): warehouses,
         }
 
     def _good_tables(self) -> tuple[Table, ...]:
@@ -99,6 +104,18 @@ class StudyTables:
             Table(("study",), {"target_probability.base": around(0.7, 0.02, 1), "gmv": np.zeros(1)}),
             Table(_CAMPAIGNS, {"cpc": around(120, 4, two), "ad_clicks": np.full(two, 900.0), "gmv": np.zeros(two)}),
             Table(_CAMPAIGNS, {"roas": around(4, 0.1, two), "ad_clicks": np.full(two, 3600.0), "gmv": np.zeros(two)}),
+            *(
+                Table(
+                    names,
+                    {
+                        "dispatched_of_usual": around(1.0, 0.03, len(names)),
+                        "usual_dispatches": np.full(len(names), 500.0),
+                        "undispatched_gmv": np.zeros(len(names)),
+                        "gmv": np.zeros(len(names)),
+                    },
+                )
+                for names in (("",), (*shop.WAREHOUSES,))
+            ),
         )
 
 
