@@ -81,7 +81,7 @@ def evaluate(
         fine,
         promoted_skus(inputs.promotions, at_ms, inputs.best_sellers),
         memory.revenue,
-        _budgets(rules),
+        budgets_of(rules),
     )
     breaches_by_rule = _breaches(effective_rules, memory, observation, first=True)
     silent_topics = _silent_topics(rules, memory)
@@ -216,7 +216,7 @@ def _reset_changed_memories(rules: Rules, memory: EvaluationMemory) -> None:
     memory.signatures = {name: text for name, text in memory.signatures.items() if name in names}
 
 
-def _budgets(rules: Rules) -> dict[str, float]:
+def budgets_of(rules: Rules) -> dict[str, float]:
     """False alarms per day of each sequential rule."""
     weights = {
         rule.name: rule.detect.weight

@@ -34,7 +34,7 @@ _LEARN_EVERY_S = 60
 NEW_NORMAL_S = 2 * 3600.0
 """An alarm ends after this time: the new level becomes the usual one."""
 _LEAST_SEEN = 0.9
-_LEAST_ESTIMATE = 0.8
+LEAST_ESTIMATE = 0.8
 """The estimated change must be this share of the least effect."""
 _LOG_ENDED = math.log(1000)
 _END_LENGTH = 6
@@ -230,7 +230,7 @@ class SequentialState:
         return ratio(self.recent[:, Part.COUNT], self.recent[:, Part.USUAL])
 
     def _raise(self, step: SequentialStep, terms: SequentialParameters, known: Bools, false_per_day: Floats) -> None:
-        evidence, least = self.evidence, _LEAST_ESTIMATE * terms.least_effect
+        evidence, least = self.evidence, LEAST_ESTIMATE * terms.least_effect
         lengths = evidence.lengths(step.dt_s)
         found, y, mu = evidence.scan(
             lengths, self.estimated_from, rise=terms.rise, end_s=step.end_s, allowance=self.crowds.most() * self.tested
