@@ -1,8 +1,9 @@
 """Data faults inhibit the business alerts that they can account for.
 
 A fault accounts for a fall on its own topics, that begins in its own time, and is no larger than the share of the
-events that it loses. Rejected messages lose their share, a silent producer its usual share of the topic, repeated
-messages nothing. Where the share is unknown, as with partitions that are behind, the numbers are unreliable.
+events that it loses. Rejected messages lose their share, a silent producer its usual share of the topic. Repeated
+messages lose nothing, and neither does a past loss of records, which is reported until an operator clears it. Where
+the share is unknown, as with partitions that are behind, the numbers are unreliable.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def _share(rule: Rule, breach: Breach) -> float:
     if breach.share is not None:
         return breach.share
     match rule.detect:
-        case HealthCheckDetector(check=HealthCheck.REPEATED):
+        case HealthCheckDetector(check=HealthCheck.REPEATED | HealthCheck.INCOMPLETE):
             return 0.0
         case HealthCheckDetector(check=HealthCheck.REFUSED):
             return 1.0 if breach.value is None else breach.value

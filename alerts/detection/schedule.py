@@ -26,8 +26,8 @@ class EffectiveRule:
 
     def severity_of_loss(self, money_per_minute: float | None, gmv_per_minute: float) -> Severity:
         """The severity of a loss; both in minor units of GMV per minute, the second is the whole shop's. The rule's own
-        severity where one of them is unknown."""
-        if money_per_minute is None or math.isnan(money_per_minute) or math.isnan(gmv_per_minute):
+        severity where one of them is unknown, and before the shop's first GMV."""
+        if money_per_minute is None or math.isnan(money_per_minute) or not gmv_per_minute > 0:
             return self.severity
         rule = self.rule
         if rule.critical_from is not None and money_per_minute >= rule.critical_from * gmv_per_minute:

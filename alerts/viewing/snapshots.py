@@ -91,15 +91,16 @@ class InputReader:
     ) -> DetectionInputs:
         """All inputs of the rules. Raises NotReadyError while there is no as-of.
 
-        A SKU of a `watched` series stays among the best sellers, also when it is sold out.
+        A SKU of a `watched` series is read, and stays among the best sellers, also when it is sold out.
         """
         now: dict[tuple[Window, RuleScope], Table] = {}
         past: dict[tuple[Window, RuleScope, ReferencePeriod], tuple[Table, ...]] = {}
         best_sellers: frozenset[str] = frozenset()
         if any(rule.enabled and rule.promoted for rule in rules.rules):
             best_sellers = await self._best_sellers(view, at_ms, seen.as_of_ms)
-        best_sellers |= {value for series in watched for name, value in series.labels if name == RuleScope.SKU}
-        skus = SkuSelection(wants_all_skus(rules), best_sellers)
+        with_alerts = frozenset(value for series in watched for name, value in series.labels if name == RuleScope.SKU)
+        best_sellers |= with_alerts
+        skus = SkuSelection(wants_all_skus(rules), best_sellers, with_alerts)
         queries = table_queries(rules)
         for query in sorted(queries, key=str):
             if query.scope is RuleScope.SOURCE:

@@ -48,6 +48,7 @@ class SkuSelection:
     """Include the best-selling SKUs outside promotions."""
     best_sellers: frozenset[str] = frozenset()
     """Watched for promotions that list none."""
+    with_alerts: frozenset[str] = frozenset()
 
 
 class TableReader:
@@ -200,9 +201,10 @@ async def _due(
 
 
 async def _skus(view: RollingView, at_ms: int, skus: SkuSelection, query: KpiQuery) -> list[str]:
-    """SKUs to query: promoted, oversold, and the best-selling."""
+    """SKUs to query: those with alerts, promoted, oversold, and the best-selling."""
     as_of_ms = view.resolve_as_of_ms(None, at_ms)
-    names = sorted(promoted_skus(view.promotions, as_of_ms, skus.best_sellers))[:MAX_SKUS]
+    names = sorted(skus.with_alerts)
+    names += sorted(promoted_skus(view.promotions, as_of_ms, skus.best_sellers))[:MAX_SKUS]
     names += await view.stock_at(as_of_ms, at_ms, _oversold)
     if skus.all_skus:
         unfiltered = replace(query, only=frozenset())

@@ -71,6 +71,13 @@ def test_a_fault_of_unknown_size_inhibits_all_alerts_of_its_topic() -> None:
     assert Correlated().at(30, stale, breach("order-drop", fall=0.9)) == ["input-stale"]
 
 
+def test_a_past_loss_of_records_inhibits_nothing() -> None:
+    """It is reported until an operator clears it."""
+    sale, lost = Correlated(), fault("incomplete-history", value=3)
+    assert "order-drop" in sale.at(3600, lost, breach("order-drop", fall=0.9, at_s=3500))
+    assert not sale.memory.faults, "what comes in is learned"
+
+
 def test_a_fall_that_began_before_the_fault_pages() -> None:
     lagging = fault("input-lagging", at_s=300)
     assert "order-drop" in Correlated().at(310, lagging, breach("order-drop", fall=0.3, at_s=100))

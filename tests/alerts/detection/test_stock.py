@@ -125,6 +125,12 @@ def test_without_revenue_the_rules_severity_applies() -> None:
     assert shelf.at(0, {"s-1": (0, 10, 50_000)})["s-1"].severity is Severity.WARNING
 
 
+def test_before_the_first_gmv_of_a_shop_a_stock_out_is_not_critical() -> None:
+    shelf = Shelf()
+    shelf.memory.revenue = RevenueRate(seconds=60)
+    assert shelf.at(0, {"s-1": (0, 0, 0)})["s-1"].severity is Severity.WARNING
+
+
 def test_the_loss_is_what_was_sold_before_the_stock_out() -> None:
     """The window's own GMV falls to nothing within 15 minutes."""
     shelf = Shelf()

@@ -14,7 +14,7 @@ import pytest
 from alerts.detection.panes import CellPanes
 from alerts.detection.series import WHOLE_SHOP
 from alerts.engine import EvaluationRun
-from alerts.findings import Finding, Series
+from alerts.findings import Finding, FindingReason, Series
 from alerts.rules.loader import RuleLoader
 from alerts.rules.rule import RuleScope
 from alerts.viewing.seconds import SelectedRows
@@ -132,6 +132,18 @@ async def test_a_promotion_without_skus_watches_its_best_sellers(shop: Shop, tmp
         async with watcher(shop.settings, rules) as one:
             reported = Series("sold-out", (("sku", "s-2"),))
             assert str(reported) in await found(one, reported), "its sales of the last hour may be over"
+
+
+async def test_a_sku_with_an_alert_is_read_also_when_it_is_neither_promoted_nor_oversold(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """Without its row, its incident would end at once."""
+    await shop.feed(LOGISTICS_0, [stock_level(0, sku="s-1", at=10)])
+    await shop.feed(ORDERS_0, [LATER])
+    reported = Series("oversold", (("sku", "s-1"),))
+    with loader(tmp_path, STOCK) as rules:
+        async with watcher(shop.settings, rules) as one:
+            assert (await found(one, reported))[str(reported)].reason is FindingReason.WITHIN
 
 
 async def test_a_number_is_compared_with_yesterday(shop: Shop, tmp_path: Path) -> None:
