@@ -18,9 +18,9 @@ from alerts.correlation.data_faults import (
     topics_at_fault,
 )
 from alerts.correlation.explained import with_explained
-from alerts.correlation.explanation import ONSET_TOLERANCE_MS
+from alerts.correlation.explanation import PART_ONSET_TOLERANCE_MS
 from alerts.correlation.memory import ActiveIncident, DataFault
-from alerts.correlation.reporting import note_finding, unbreached_finding
+from alerts.correlation.reporting import no_loss_finding, unbreached_finding
 from alerts.detection import health, sequential, shares, silence, stock, thresholds
 from alerts.detection.detector import Breach, Detector, Observation
 from alerts.detection.inputs import DetectionInputs
@@ -93,12 +93,12 @@ def evaluate(
     )
     breaches_by_rule |= _breaches(effective_rules, memory, observation, first=False)
     found = [breach for rule in rules.rules for breach in breaches_by_rule[rule.name] if not breach.is_suspected]
-    notes = [breach for breach in found if breach.is_note and not is_tracking_fault(breach, at_ms)]
-    breaches = [breach for breach in found if not breach.is_note or is_tracking_fault(breach, at_ms)]
+    without_loss = [breach for breach in found if breach.has_no_loss and not is_tracking_fault(breach, at_ms)]
+    breaches = [breach for breach in found if not breach.has_no_loss or is_tracking_fault(breach, at_ms)]
     correlated = correlate(breaches, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
     _discard_explained(correlated.ended_incidents, memory, effective_rules)
     findings = correlated.findings
-    findings += [note_finding(effective_rules[note.rule].rule, note, at_ms) for note in notes]
+    findings += [no_loss_finding(effective_rules[breach.rule].rule, breach, at_ms) for breach in without_loss]
     findings += _findings_of_watched(watched, findings, effective_rules, memory, at_ms)
     if steps:
         memory.evaluated_until_s = steps[-1][1]
@@ -180,7 +180,7 @@ def _discard_faulty(
         for name, effective in effective_rules.items():
             rule_memory, topics = memory.rules[name], {str(topic) for topic in effective.rule.topics}
             if isinstance(rule_memory, SequentialMemory) and not topics.isdisjoint(fault.topics):
-                sequential.discard_faulty(rule_memory, effective.rule, kept, fault.since_ms - 2 * ONSET_TOLERANCE_MS)
+                sequential.discard_faulty(rule_memory, effective.rule, kept, fault.since_ms - PART_ONSET_TOLERANCE_MS)
 
 
 def _steps(panes: Panes, evaluated_until_s: int | None, step_s: int) -> list[tuple[int, int]]:

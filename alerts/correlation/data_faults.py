@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from alerts.correlation.candidates import Candidate
-from alerts.correlation.explanation import ONSET_TOLERANCE_MS
+from alerts.correlation.explanation import ONSET_TOLERANCE_MS, PART_ONSET_TOLERANCE_MS
 from alerts.correlation.memory import INHIBIT_AFTER_FAULT_MS, CorrelationMemory, DataFault
 from alerts.detection.detector import Breach
 from alerts.detection.schedule import EffectiveRule
@@ -134,7 +134,7 @@ def _inhibit(case: Candidate, memory: CorrelationMemory) -> Candidate:
 def _may_affect(fault: DataFault, case: Candidate) -> bool:
     """Whether it is a fault of the topics, and of the time, that the breach depends on."""
     topics = case.rule.topics if fault.share >= UNRELIABLE else _lossy_topics(case.rule)
-    tolerance_ms = ONSET_TOLERANCE_MS * (2 if case.series.labels else 1)  # parts have fewer events
+    tolerance_ms = PART_ONSET_TOLERANCE_MS if case.series.labels else ONSET_TOLERANCE_MS
     return bool(topics & set(fault.topics)) and case.extent.since_ms >= fault.since_ms - tolerance_ms
 
 

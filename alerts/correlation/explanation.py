@@ -25,6 +25,8 @@ from alerts.rules.rule import Rule, RuleScope
 
 ONSET_TOLERANCE_MS = 120_000
 """Error of estimated starts."""
+PART_ONSET_TOLERANCE_MS = 2 * ONSET_TOLERANCE_MS
+"""The same for parts of the shop beside a data fault: they have fewer events."""
 _TOGETHER_MS = 60_000
 """Parts of a shop-wide fall begin within this time."""
 LOSS_RATIO = 1.5

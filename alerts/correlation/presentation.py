@@ -70,7 +70,7 @@ def _kpi(count: tuple[str, ...], per: tuple[str, ...]) -> str:
     return count[0]
 
 
-def describe_note(measure: Measure, breach: Breach, *, rise: bool) -> tuple[str, str]:
+def describe_no_loss(measure: Measure, breach: Breach, *, rise: bool) -> tuple[str, str]:
     """The title of a breach without a loss, and why it is no alert."""
     count, per = describe_events(measure.count), describe_events(measure.per)
     if breach.is_tracking_loss:

@@ -1,11 +1,11 @@
-"""The findings of candidates, of notes, and of series that are not breached."""
+"""The findings of candidates, of breaches without a loss, and of series that are not breached."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from alerts.correlation.candidates import Candidate
-from alerts.correlation.presentation import chart, describe_note, measure_of
+from alerts.correlation.presentation import chart, describe_no_loss, measure_of
 from alerts.detection.detector import Breach, RevenueRate
 from alerts.findings import SEVERITY_ORDER, Finding, FindingReason, Series, Severity
 from alerts.rules.detect import Direction, SequentialDetector
@@ -93,11 +93,11 @@ def _severity(
     return min(severity, *before, key=SEVERITY_ORDER.__getitem__)
 
 
-def note_finding(rule: Rule, breach: Breach, as_of_ms: int) -> Finding:
+def no_loss_finding(rule: Rule, breach: Breach, as_of_ms: int) -> Finding:
     """Return the finding of a breach without a loss, which is never notified."""
     measure, detect = measure_of(rule.detect), rule.detect
     rise = isinstance(detect, SequentialDetector) and detect.direction is Direction.RISE
-    title, reason = describe_note(measure, breach, rise=rise)
+    title, reason = describe_no_loss(measure, breach, rise=rise)
     return Finding(
         series=Series(breach.rule, breach.labels),
         reason=FindingReason.NOTHING_LOST,

@@ -82,10 +82,11 @@ class Breach:
     """Empty: the rule's."""
     numbers: str = ""
     """The measured facts in words; empty: from value and expected value."""
-    is_note: bool = False
+    has_no_loss: bool = False
     """Whether nothing is lost: a ratio changed, and what it counts did not. Never a page."""
     is_tracking_loss: bool = False
-    """For a note: whether events went missing, and those that follow did not, so that only the recording failed."""
+    """With `has_no_loss`: whether events went missing, and those that follow did not, so that only the recording
+    failed."""
     contributors: tuple[Contributor, ...] = ()
     share: float | None = None
     """For data faults: the lost share of the topic's events, 0 to 1; None: unknown."""

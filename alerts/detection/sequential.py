@@ -157,8 +157,8 @@ def breaches(memory: SequentialMemory, effective: EffectiveRule, observation: Ob
     state = memory.state
     rise = detect.direction is Direction.RISE
     for index in np.flatnonzero(state.note & memory.watched).tolist():
-        note = _breach(memory, rule, index, rise, revenue)
-        yield replace(note, is_note=True, is_tracking_loss=bool(state.tracking[index]))
+        breach = _breach(memory, rule, index, rise, revenue)
+        yield replace(breach, has_no_loss=True, is_tracking_loss=bool(state.tracking[index]))
     alarms = np.flatnonzero(state.alarm & memory.watched).tolist()
     if 0 not in alarms:
         memory.explaining_part = None
@@ -185,13 +185,13 @@ def discard_explained(memory: SequentialMemory, rule: Rule, root: Series, since_
     A different value of its dimension, or a breach that started well before, is a separate incident.
     """
     own = [siblings(Series(rule.name, to_labels(label)), root) for label in memory.places.labels]
-    memory.state.explain(~memory.places.mask(own), (since_ms - SAME_INCIDENT_WITHIN_MS) / 1000)
+    memory.state.discard_since(~memory.places.mask(own), (since_ms - SAME_INCIDENT_WITHIN_MS) / 1000)
 
 
 def discard_faulty(memory: SequentialMemory, rule: Rule, kept: Container[Series], since_ms: int) -> None:
     """Discard the evidence since the start of a data fault, except of the series in `kept`."""
     chosen = [Series(rule.name, to_labels(label)) not in kept for label in memory.places.labels]
-    memory.state.explain(memory.places.mask(chosen), since_ms / 1000)
+    memory.state.discard_since(memory.places.mask(chosen), since_ms / 1000)
 
 
 def counts(memory: SequentialMemory, effective: EffectiveRule) -> SeriesCounts:
@@ -242,7 +242,7 @@ def _config(detect: AnyDetector) -> SequentialDetector:
 
 def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue: RevenueRate) -> Breach:
     state = memory.state
-    seen = state.seen_of(index)
+    seen = state.sums_for_size(index)
     count, expected, inputs = (float(seen[part]) for part in (Part.COUNT, Part.USUAL, Part.INPUT))
     level, phi = float(state.level[index]), float(state.phi[index])
     spread = 2 * float(np.sqrt(phi * max(expected, 1.0))) / inputs if inputs > 0 else 0.0
@@ -291,7 +291,7 @@ def _money(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue
     if rule.money is LossMethod.ALL_OF_IT:
         return revenue.gmv_per_minute, revenue.gmv_per_minute * _age_s(memory, index) / 60
     state, detect = memory.state, _config(rule.detect)
-    since, seen = state.onset[index], state.seen_of(index)
+    since, seen = state.onset[index], state.sums_for_size(index)
     sign = 1.0 if rise else -1.0
     usual = max(float(seen[Part.USUAL]), 1e-9)
     by_ratio = max(0.0, sign * (float(seen[Part.COUNT]) / usual - 1)) * float(state.level[index] * state.inputs[index])

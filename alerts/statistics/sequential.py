@@ -207,7 +207,7 @@ class SequentialState:
         self.evidence.reset(which, end_s)
         self.recovery[which] = 0.0
 
-    def explain(self, which: Bools, from_s: float) -> None:
+    def discard_since(self, which: Bools, from_s: float) -> None:
         """Discard evidence of these series since a moment, because an ended incident explains it: tests restart,
         breaches of that time end, and nothing is learned from it. Earlier changes stay."""
         explained = which & ~((self.alarm | self.note) & (self.since_s < from_s))
@@ -218,7 +218,7 @@ class SequentialState:
         if explained[:1].any():
             self.lag.forget_recent()
 
-    def seen_of(self, place: int) -> Floats:
+    def sums_for_size(self, place: int) -> Floats:
         """The sums for the size of a breach: the recent ones, or those since the start of a younger breach."""
         since, latest = self.onset[place], self.recent[place]
         is_young = (self.alarm[place] or self.note[place]) and 0 < since[Part.USUAL] < latest[Part.USUAL]

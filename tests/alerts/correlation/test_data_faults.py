@@ -130,7 +130,7 @@ def test_the_end_of_a_suspected_fault_discards_no_evidence() -> None:
 
 def untracked(fall: float = 0.6) -> Breach:
     """Checkouts of the app that are not recorded; orders go on."""
-    return replace(breach("checkout-drop", "channel app", fall=fall), is_note=True, is_tracking_loss=True)
+    return replace(breach("checkout-drop", "channel app", fall=fall), has_no_loss=True, is_tracking_loss=True)
 
 
 def test_orders_without_their_clicks_are_a_data_fault() -> None:

@@ -69,7 +69,7 @@ def test_a_young_alarm_reports_the_change_since_its_start(kept: float) -> None:
         orders = orders_of(views, rng, share)
         _, (began, *_), _ = played(views, orders)
         followed, _, _ = played(views[:began], orders[:began])
-        counted, expected, inputs = followed.seen_of(0)[[Part.COUNT, Part.USUAL, Part.INPUT]]
+        counted, expected, inputs = followed.sums_for_size(0)[[Part.COUNT, Part.USUAL, Part.INPUT]]
         estimated.append(counted / expected)
         before.append(float(followed.change()[0]))
         assert expected == pytest.approx(followed.level[0] * inputs, rel=0.01)
@@ -82,7 +82,7 @@ def test_a_long_alarm_reports_the_recent_change() -> None:
     views = even(rng, WARM_S + 600)
     kept = np.where(np.arange(len(views)) < WARM_S, 1.0, np.where(np.arange(len(views)) < WARM_S + 400, 0.2, 0.6))
     followed, began, ended = played(views, orders_of(views, rng, kept))
-    counted, expected = followed.seen_of(0)[[Part.COUNT, Part.USUAL]]
+    counted, expected = followed.sums_for_size(0)[[Part.COUNT, Part.USUAL]]
     assert (len(began), ended) == (1, [])
     assert counted / expected == pytest.approx(0.6, abs=0.1)
 
@@ -93,7 +93,7 @@ def explained_after(kept: Floats, at: int, from_s: float) -> tuple[SequentialSta
     views = even(rng, len(kept))
     orders = orders_of(views, rng, kept)
     followed, _, _ = played(views[:at], orders[:at])
-    followed.explain(np.ones(1, np.bool_), from_s)
+    followed.discard_since(np.ones(1, np.bool_), from_s)
     threshold, one, began = false_alarms_per_day(0.1, np.ones(1, np.bool_)), np.ones(1), []
     for second in range(at, len(views)):
         was = bool(followed.alarm[0])

@@ -1,4 +1,4 @@
-"""Days: a seed repeats them, rates are the funnel's, and each shape has its trait and loses no orders by it."""
+"""Days: a seed repeats them, rates are the funnel's, and shapes have their traits and lose no orders by them."""
 
 from __future__ import annotations
 
