@@ -176,7 +176,7 @@ def breaches(memory: SequentialMemory, effective: EffectiveRule, observation: Ob
         child = _breach(memory, rule, memory.places.of[memory.explaining_part], rise, revenue)
         changes = state.change()[[0, memory.places.of[memory.explaining_part]]] * (1 if rise else -1)
         if changes[1] >= changes[0]:  # in the first seconds it may be chance which part is named
-            yield replace(child, since_ms=since_ms)
+            yield replace(child, since_ms=since_ms, money_lost=None, mean=None)
 
 
 def discard_explained(memory: SequentialMemory, rule: Rule, root: Series, since_ms: int) -> None:

@@ -206,6 +206,7 @@ class SequentialState:
             flags &= ~which
         self.evidence.reset(which, end_s)
         self.recovery[which] = 0.0
+        self.onset[which] = self.before[which] = 0.0
 
     def discard_since(self, which: Bools, from_s: float) -> None:
         """Discard evidence of these series since a moment, because an ended incident explains it: tests restart,
@@ -213,7 +214,7 @@ class SequentialState:
         explained = which & ~((self.alarm | self.note) & (self.since_s < from_s))
         self._clear(explained, self.end_s)
         self.baseline.drop_recent(explained)
-        for sums in (self.recent, self.lately, self.onset):
+        for sums in (self.recent, self.lately):
             sums[explained] = 0.0
         if explained[:1].any():
             self.lag.forget_recent()

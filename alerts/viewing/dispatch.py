@@ -76,8 +76,8 @@ def _usual(name: str, now: Dispatches, past: Sequence[Sequence[Dispatches]]) -> 
 class DispatchReader:
     """Reads dispatches from the view; those of the past once a minute."""
 
-    _minute: int = -1
-    _past: list[list[Dispatches]] = field(default_factory=list)
+    _past: dict[Window, tuple[int, list[list[Dispatches]]]] = field(default_factory=dict)
+    """# window: (minute of the as-of, dispatches of comparable days)"""
 
     async def levels(self, view: RollingView, window: Window, at_ms: int) -> dict[str, DispatchLevel]:
         """Dispatches by warehouse and of the whole shop, at the newest as-of.
@@ -86,12 +86,13 @@ class DispatchReader:
         """
         as_of_ms = view.resolve_as_of_ms(None, at_ms)
         now = await _dispatches(view, KpiQuery(window), at_ms)
-        if as_of_ms // 60_000 != self._minute:
+        minute, past = self._past.get(window, (-1, []))
+        if as_of_ms // 60_000 != minute:
             days = [await _comparable(view, window, as_of_ms, *period, at_ms) for period in _PERIODS]
             known = [windows for windows in days[:2] if windows]
-            self._past = known if len(known) == 2 else [windows for windows in (*known, days[2]) if windows]
-            self._minute = as_of_ms // 60_000
-        return compare(now, self._past)
+            past = known if len(known) == 2 else [windows for windows in (*known, days[2]) if windows]
+            self._past[window] = as_of_ms // 60_000, past
+        return compare(now, past)
 
 
 async def _comparable(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,17 +33,20 @@ for _kind, _counter in TYPE_COUNTERS.items():
 class RecentLateness:
     """Recent arrivals of each producer, and of each topic's events without a producer."""
 
+    not_in_as_of: Collection[Topic] = ()
+    """Topics whose events are expected to be late."""
     _sums: dict[Labels, Floats] = field(default_factory=lambda: defaultdict(lambda: np.zeros(3)))
     """# labels: exponential sums of (events, late events, seconds that these were late)"""
 
     def take(self, panes: CellPanes) -> None:
         """Add the arrivals of an evaluation, if they are known."""
-        if panes.arrived is None or not len(panes.arrived.keys):
+        if panes.arrived is None:
             return
         for sums in self._sums.values():
             sums *= 0.5 ** ((panes.end_s - panes.start_s) / _HALF_LIFE_S)
-        for labels, sums in _arrivals(panes):
-            self._sums[labels] += sums
+        for labels, sums in _arrivals(panes) if len(panes.arrived.keys) else ():
+            if dict(labels)["topic"] not in self.not_in_as_of:
+                self._sums[labels] += sums
         for labels in [labels for labels, sums in self._sums.items() if sums[0] < 1e-3]:
             del self._sums[labels]
 

@@ -60,7 +60,7 @@ class InputReader:
         self._tables = TableReader(Forecasts(settings), settings.overdue_after_h)
         self._chosen: SelectedRows | None = None
         self._arrivals = ArrivalReader()
-        self._lateness = RecentLateness()
+        self._lateness = RecentLateness(settings.not_in_as_of)
         self._cache: dict[TableQuery, _CachedTables] = {}
         self._best: frozenset[str] = frozenset()
         self._best_until_s = 0.0

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from alerts.correlation.memory import INHIBIT_AFTER_FAULT_MS, CorrelationMemory
+from alerts.detection.detector import Observation
 from alerts.detection.inputs import DetectionInputs, HealthReading, Table, TableQuery, empty_panes, table_queries
 from alerts.detection.panes import CellPanes, ScopeValue
-from alerts.detection.sequential import SequentialMemory
+from alerts.detection.schedule import effective_rule
+from alerts.detection.sequential import SequentialMemory, breaches
 from alerts.detection.series import WHOLE_SHOP
 from alerts.evaluate import evaluate
 from alerts.findings import (
@@ -138,6 +140,24 @@ def test_a_drop_in_one_channel_is_its_finding() -> None:
     assert findings['drop{channel="app"}'].condition is Condition.BREACHED
     assert findings["drop"].reason is FindingReason.CHILD
     assert findings["drop"].contributors[0].labels == (APP,)
+
+
+def test_a_named_part_without_an_alarm_of_its_own_reports_no_sums_since_a_start() -> None:
+    """They would be those of another time."""
+    calm = counted(1800, {})
+    rules, bad = rules_of(DROP), after(counted(60, {APP: 0.4}, seed=2), calm.end_s)
+    _, memory = played(rules, [calm, bad])
+    drop = memory.rules["drop"]
+    assert isinstance(drop, SequentialMemory)
+    assert drop.explaining_part == APP
+    inputs = DetectionInputs(bad.end_s * 1000, empty_panes(bad.end_s))
+    observation = Observation(inputs, {}, (), (), frozenset(), memory.revenue, {})
+    for has_alarm in (True, False):
+        drop.state.alarm[drop.places.of[APP]] = has_alarm
+        named = [one for one in breaches(drop, effective_rule(rules.rules[0], {}, 0), observation) if one.labels]
+        assert [one.labels for one in named] == [(APP,)]
+        assert [one.mean is not None and one.money_lost is not None for one in named] == [has_alarm]
+        assert named[0].money_per_minute is not None
 
 
 @pytest.mark.parametrize("cut_s", [1, 7, 10, 60])

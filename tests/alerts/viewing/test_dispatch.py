@@ -15,7 +15,7 @@ from alerts.findings import Severity
 from alerts.memory import EvaluationMemory
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules, RuleScope
-from alerts.viewing.dispatch import WHOLE, compare
+from alerts.viewing.dispatch import WHOLE, DispatchReader, compare
 from alerts.viewing.tables import SkuSelection, TableReader
 from streams.clock import now_ms
 from streams.model.windows import Window
@@ -101,6 +101,25 @@ async def test_the_table_has_the_dispatches_of_each_warehouse(redis_url: str) ->
         assert table.column("usual_dispatches").tolist() == [pytest.approx(15), 60], "scaled by the other warehouse"
         assert table.column("dispatched_of_usual")[1] == pytest.approx(0.25, abs=0.02)
         assert table.column("undispatched_gmv")[1] == pytest.approx(45_000, rel=0.05)
+
+
+@pytest.mark.anyio
+async def test_each_window_is_compared_with_windows_of_its_length(redis_url: str) -> None:
+    numbers, now = count(), 54 * HOUR
+    events = [
+        one
+        for day in range(3)
+        for one in parcels(now - day * DAY - 2 * HOUR, now - day * DAY + HOUR * (day > 0), "east", 60, numbers)
+    ]
+    async with opened(redis_url) as shop:
+        await shop.feed(ORDERS_0, [one for one in events if one["type"] == "order_paid"])
+        await shop.feed(LOGISTICS_0, [one for one in events if one["type"] != "order_paid"])
+        await shop.feed(CLICKS_0, [click(at=now)])
+        view, reader = await shop.view(), DispatchReader()
+        for window, usual in ((Window.H1, 60), (Window.M15, 15), (Window.H1, 60)):
+            assert (await reader.levels(view, window, now_ms()))[WHOLE].counted == pytest.approx(usual, abs=1)
+            (_, past) = reader._past[window]
+            assert [one[0][WHOLE] for one in past] == [pytest.approx(usual, abs=1)]
 
 
 def test_the_default_rule_reports_the_warehouse_with_the_money_at_stake() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from alerts.detection.panes import CellPanes, ScopeValue
 from alerts.findings import Labels
 from alerts.rules.detect import HealthCheck
 from alerts.viewing.lateness import RecentLateness
+from consumers.topics import Topic
 from streams.panes.cells import Cells, cell_keys, merge_cells
 from streams.panes.counters import COUNTER_IDS
 from tests.alerts.viewing.test_arrivals import ALL, START_S
@@ -21,9 +24,11 @@ def cell(second: int, row: int, amount: int, counter: str = "orders_created") ->
     return Cells(keys, np.array([amount]))
 
 
-def readings(arrivals: list[tuple[int, int, int, str]], seconds: int = 120) -> dict[Labels, float]:
+def readings(
+    arrivals: list[tuple[int, int, int, str]], seconds: int = 120, not_in_as_of: Collection[Topic] = ()
+) -> dict[Labels, float]:
     """Readings after so many seconds with these arrivals in each: (row, seconds late, number, counter)."""
-    lateness = RecentLateness()
+    lateness = RecentLateness(not_in_as_of)
     for second in range(START_S, START_S + seconds):
         arrived = [cell(second - late_s, row, amount, counter) for row, late_s, amount, counter in arrivals]
         lateness.take(CellPanes(second, second + 1, LABELS, arrived=merge_cells(arrived)))
@@ -49,6 +54,12 @@ def test_late_events_without_a_source_are_those_of_their_topic() -> None:
     assert readings(half) == {(("topic", "orders"),): pytest.approx(42, abs=1)}
 
 
+def test_a_topic_that_is_excluded_from_the_as_of_is_expected_to_be_late() -> None:
+    late = [(0, 40, 5, CREATED)]
+    assert list(readings(late)) == [(("topic", "orders"),)]
+    assert readings(late, not_in_as_of=(Topic.ORDERS,)) == {}
+
+
 def test_stragglers_are_no_late_producer() -> None:
     assert readings([(0, 0, 90, VIEWED), (3, 0, 90, VIEWED), (0, 30, 9, VIEWED), (3, 30, 9, VIEWED)]) == {}
     assert readings([(0, 40, 5, CREATED), (1, 40, 5, CREATED)], seconds=1) == {}, "too few"
@@ -59,6 +70,16 @@ def test_a_reading_ends_soon_after_the_lateness() -> None:
     for second in range(START_S, START_S + 600):
         late_s = 40 if second < START_S + 300 else 0
         arrived = merge_cells([cell(second - late_s, row, 5) for row in (0, 1)])
+        lateness.take(CellPanes(second, second + 1, LABELS, arrived=arrived))
+        if second == START_S + 299:
+            assert list(lateness.readings())
+    assert not list(lateness.readings())
+
+
+def test_a_reading_ends_also_if_nothing_arrives() -> None:
+    lateness = RecentLateness()
+    for second in range(START_S, START_S + 1200):
+        arrived = cell(second - 40, 0, 5) if second < START_S + 300 else merge_cells([])
         lateness.take(CellPanes(second, second + 1, LABELS, arrived=arrived))
         if second == START_S + 299:
             assert list(lateness.readings())
