@@ -54,7 +54,7 @@ function link(text, url) {
 function showAlert(alert) {
   const item = create("li", "", { "data-severity": alert.severity, "data-rule": alert.rule });
   const head = create("p");
-  head.append(create("strong", `${alert.severity}: `), alert.summary); // it begins with the title
+  head.append(create("strong", `${alert.severity}: ${alert.summary}`)); // it begins with the title
   const since = `since ${format.time(alert.since ?? alert.changed_at)}`;
   const ack = alert.ack ? `, acknowledged by ${alert.ack.by}` : "";
   const links = create("p");

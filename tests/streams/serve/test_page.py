@@ -91,7 +91,9 @@ async def test_the_page_shows_the_current_state_in_a_browser(
             html = await seen(lambda html: LIVE in html and "<polyline" in html and "critical: " in html)
             assert re.search(r'id="age">numbers are \d+ h old<', html), "the shop is one of 2025, and it says so"
             assert numbers(html) | {"gmv": "CN¥13.00", "orders_paid": "2", "stockout_skus": "0"} == numbers(html)
-            assert "critical: &lt;img src=x onerror=" in html
+            (alert,) = re.findall(r"<li data-severity=.*?</li>", html, re.DOTALL)
+            assert "critical: &lt;img src=x onerror=" in alert
+            assert alert.count("&lt;img src=x onerror=") == 1, "the summary begins with the title"
             assert "gmv, channel &lt;img src=x" in html
             assert ">began " in html
             await open_shop.send(CLICKS, click(61, user="u9"))
