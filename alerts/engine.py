@@ -23,7 +23,7 @@ from alerts.rule_states import NO_RULE_STATES, next_states
 from alerts.rules.rule import Rules
 from alerts.state.notification import NotificationContext
 from alerts.state.policy import Routing, Timing
-from alerts.state.update import AlertStateUpdate, update_alerts, watched
+from alerts.state.update import AlertStateUpdate, update_alerts, watched, without_waiting_notices
 from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.states import LeaderLease, StateStore, StoredAlerts, WriteResult
 
@@ -117,6 +117,8 @@ class Engine:
         self._loaded: StoredAlerts | None = None
         self._expired_since_s: float | None = None
         self._other_leads = False
+        self._failed_withdrawals = 0
+        """Number of successive rejected evaluations that withdraw notices."""
         self._begun = False
         self._memory_saved_at = time.monotonic()
         self._rules = NO_RULE_STATES
@@ -200,6 +202,8 @@ class Engine:
         now_ms = self._clock()
         handover = {} if self._alarm is None else self._alarm.pending_handover(loaded.alerts)
         alerts = loaded.alerts | handover
+        if self._failed_withdrawals > 1:  # the notices are not in the outbox any more
+            alerts = without_waiting_notices(alerts)
         run = await self._evaluator.evaluate(watched(alerts), now_ms)
         if run is None:
             return EvaluationOutcome.NO_AS_OF
@@ -220,8 +224,10 @@ class Engine:
                 result = await self._store.write(lead, loaded.version, update)
             if result is not WriteResult.OK:
                 self._metrics.rejected_evaluations.inc()
+                self._failed_withdrawals += bool(update.withdrawn)
                 log.warning("evaluation write rejected", reason=result.value)
                 return EvaluationOutcome.REFUSED
+            self._failed_withdrawals = 0
             loaded = StoredAlerts(update.apply_to(alerts), loaded.version + 1)
             if self._alarm is not None and handover:
                 self._alarm.confirm_handover()

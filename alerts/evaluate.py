@@ -172,11 +172,11 @@ def _discard_faulty(
     ended_faults: Mapping[Series, DataFault], memory: EvaluationMemory, effective_rules: Mapping[str, EffectiveRule]
 ) -> None:
     """Discard the evidence that sequential tests gathered during a data fault, except of reported alerts and of what
-    they explain. A fall that lasts is detected again."""
+    they explain. A fall that lasts is detected again. Of faults that lose little the numbers are learned."""
     correlation = memory.correlation
     explained = (series for series, by in correlation.inhibited.items() if by not in ended_faults)
     kept = {*correlation.reported, *explained}
-    for fault in ended_faults.values():
+    for fault in (fault for fault in ended_faults.values() if fault.share >= LOSSY):
         for name, effective in effective_rules.items():
             rule_memory, topics = memory.rules[name], {str(topic) for topic in effective.rule.topics}
             if isinstance(rule_memory, SequentialMemory) and not topics.isdisjoint(fault.topics):

@@ -35,8 +35,9 @@ from alerts.statistics.shares import ShareState
 from alerts.statistics.silence import SilenceState
 
 VERSION = 6
-_COUNTER_MEMORIES = {"SequentialMemory", "RateMemory", "SilenceMemory", "QuietMemory"}
-"""Discarded from earlier versions, and learned again from the last hour."""
+_DISCARDED_MEMORIES = {"SequentialMemory", "RateMemory", "SilenceMemory", "QuietMemory", "HealthMemory", "FactMemory"}
+"""Discarded from earlier versions. What counters show is learned again from the last hour; a data fault that still
+lasted then would prevent that."""
 RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | ShareMemory | StockMemory | ThresholdMemory | HealthMemory
 
 
@@ -124,7 +125,7 @@ def from_bytes(data: bytes) -> EvaluationMemory | None:
 def _without_counters(plain: Any) -> Any:
     """A serialized memory without what was learned from counters."""
     values = {_FORMER_FIELDS["Memory"].get(name, name): value for name, value in plain["v"].items()}
-    rules = [entry for entry in values["rules"]["v"] if entry[1]["~"] not in _COUNTER_MEMORIES]
+    rules = [entry for entry in values["rules"]["v"] if entry[1]["~"] not in _DISCARDED_MEMORIES]
     names = [entry[0] for entry in rules]
     values["rules"] = {"~": "dict", "v": rules}
     values["signatures"] = {"~": "dict", "v": [entry for entry in values["signatures"]["v"] if entry[0] in names]}

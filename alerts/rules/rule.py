@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -9,7 +10,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, TypeAdapter, model_validator
 
 from alerts.findings import Category, Severity
-from alerts.rules.detect import AnyDetector, Detect, KpiDetector, Seconds, Share, StrictModel
+from alerts.rules.detect import (
+    AnyDetector,
+    Detect,
+    KpiDetector,
+    Seconds,
+    Share,
+    ShareDetector,
+    StockDetector,
+    StrictModel,
+)
 from alerts.rules.values import check_scopes, topics_of
 from consumers.topics import EVENT_TOPICS, Topic
 
@@ -134,6 +144,9 @@ class Rule(StrictModel):
                     check_scopes(name, self.for_each)
             elif RuleScope.WAREHOUSE in self.for_each:
                 raise ValueError("scope `warehouse` has no counters by the second: use a `threshold` or `change` rule")
+            scope = _ONLY_SCOPES.get(type(detect))
+            if scope is not None and set(self.for_each) != {scope}:
+                raise ValueError(f"a `{self.detect.kind}` rule exists by {scope} only: write `for_each: [{scope}]`")
         return self
 
     @cached_property
@@ -161,6 +174,7 @@ class Rule(StrictModel):
         return self.incident or self.name
 
 
+_ONLY_SCOPES: Mapping[type, RuleScope] = {StockDetector: RuleScope.SKU, ShareDetector: RuleScope.SOURCE}
 _DETECT: TypeAdapter[AnyDetector] = TypeAdapter(Detect)
 
 

@@ -45,6 +45,16 @@ class AlertStateUpdate:
         return kept | {alert.fingerprint: alert for alert in self.updated_alerts}
 
 
+def without_waiting_notices(alerts: Alerts) -> dict[str, AlertState]:
+    """The alerts as if all of their notices had been sent, so that none is withdrawn."""
+    return {
+        name: replace(
+            alert, log=replace(alert.log, notified=tuple(replace(entry, waiting=None) for entry in alert.log.notified))
+        )
+        for name, alert in alerts.items()
+    }
+
+
 def watched(alerts: Alerts) -> frozenset[Series]:
     """Series that need a finding of any condition, because their alert has not ended."""
     return frozenset(alert.series for alert in alerts.values() if alert.status in (Status.PENDING, Status.FIRING))

@@ -10,7 +10,7 @@ import numpy as np
 
 from alerts.detection.inputs import Table, TableQuery
 from alerts.detection.schedule import promoted_skus, promotes_all_skus, running_promotions
-from alerts.rules.detect import ReferencePeriod, StockDetector, ThresholdDetector
+from alerts.rules.detect import ReferencePeriod, ThresholdDetector
 from alerts.rules.rule import Rules, RuleScope
 from alerts.rules.values import DISPATCH_VALUES, MIN_DUE_ORDERS, NON_KPI_VALUES
 from alerts.viewing.dispatch import DispatchReader
@@ -181,7 +181,6 @@ def wants_all_skus(rules: Rules) -> bool:
         rule.enabled
         and RuleScope.SKU in rule.for_each
         and not rule.promoted
-        and not isinstance(rule.detect, StockDetector)
         and not (isinstance(rule.detect, ThresholdDetector) and rule.detect.value == "oversold_units")
         for rule in rules.rules
     )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from redis.asyncio import Redis
 
 from alerts import engine as engine_module
 from alerts.engine import Engine, EvaluationOutcome
+from alerts.findings import Severity
 from alerts.metrics import AlertMetrics
 from alerts.rule_states import NO_RULE_STATES, RuleCondition
 from alerts.shop import ShopInfo
 from alerts.state.notices import DueNotices, NoticeKind
+from alerts.state.policy import Timing
 from alerts.store.acks_and_silences import AcksAndSilences
 from alerts.store.outbox import Outbox
 from alerts.store.rule_states import read_rule_states
@@ -53,8 +55,8 @@ Owed = Callable[[], Awaitable[list[NoticeKind]]]
 def make(redis: Redis) -> Making:
     clock = Clock()
 
-    def making(name: str = "one") -> Made:
-        evaluator, metrics = Scripted(BAD), AlertMetrics()
+    def making(name: str = "one", timing: Timing | None = None) -> Made:
+        evaluator, metrics = Scripted(BAD, timing=timing), AlertMetrics()
         store = StateStore(redis, KEYS, ShopInfo(), lease_ms=5000)
         routing = to("chat")
         engine = Engine(
@@ -90,6 +92,19 @@ async def test_an_evaluation_is_written(make: Making, owed: Owed) -> None:
     assert value("salepulse_alerts", {"state": "firing", "severity": "critical"}) == 1
     assert value("salepulse_alerts_by_notification_status", {"reason": "unchanged"}) == 1
     assert value("salepulse_alerts_leading") == 1
+
+
+async def test_a_waiting_notice_that_is_gone_from_the_outbox_counts_as_sent(
+    make: Making, owed: Owed, redis: Redis
+) -> None:
+    one = make(timing=Timing(digest_ms=300_000))
+    one.evaluator.found = (replace(BAD, severity=Severity.WARNING),)
+    assert await one.engine.round() is EvaluationOutcome.EVALUATED
+    await redis.delete(KEYS.outbox("chat"), KEYS.due("chat"))
+    one.evaluator.found = (FINE,)
+    outcomes = [await one.engine.round() for _ in range(3)]
+    assert outcomes == [EvaluationOutcome.REFUSED] * 2 + [EvaluationOutcome.EVALUATED]
+    assert await owed() == [NoticeKind.RESOLVED]
 
 
 async def test_states_of_rules_are_stored_and_the_next_leader_continues_them(make: Making, redis: Redis) -> None:

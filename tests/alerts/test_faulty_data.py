@@ -10,6 +10,7 @@ import pytest
 
 from alerts.detection.inputs import DetectionInputs, HealthReading
 from alerts.detection.panes import ScopeValue
+from alerts.detection.sequential import SequentialMemory
 from alerts.detection.series import WHOLE_SHOP
 from alerts.evaluate import evaluate
 from alerts.findings import Condition
@@ -17,6 +18,7 @@ from alerts.memory import EvaluationMemory
 from alerts.rules.detect import HealthCheck
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
+from alerts.statistics.steps import Part
 from tests.alerts.dense_panes import DensePanes
 
 START_S = 1_762_776_000
@@ -120,3 +122,18 @@ def test_a_silent_producer_does_not_hide_that_payments_fail() -> None:
     assert 'producer-silent{source="oms-0",topic="orders"}' in pages
     assert len(business) == 1, "one page of payments"
     assert 300 < min(business.values()) <= 340
+
+
+@pytest.mark.parametrize(("refused", "is_discarded"), [(0.02, False), (0.2, True)])
+def test_the_end_of_a_fault_that_loses_little_discards_no_evidence(refused: float, is_discarded: bool) -> None:
+    memory, panes, recent = EvaluationMemory(), sale(220, kept=(0, 1 - refused)), []
+    used = rules("order-drop", "dead-letters")
+    for start, end in pairwise([0, *range(WARM_S, WARM_S + 221, 10)]):
+        part = DensePanes(START_S + start, panes.labels, panes.counters, panes.table[start:end])
+        readings = share(HealthCheck.REFUSED, refused, "orders")(0 if end <= WARM_S + 20 else -1)
+        inputs = DetectionInputs((START_S + end) * 1000, part, health_readings=readings)
+        _, memory = evaluate(used, inputs, memory)
+        drop = memory.rules["order-drop"]
+        assert isinstance(drop, SequentialMemory)
+        recent.append(float(drop.state.recent[0, Part.COUNT]))
+    assert (min(recent) < 0.1 * recent[0]) is is_discarded

@@ -114,6 +114,14 @@ def test_a_number_is_refused_in_scopes_without_it(detect: str, for_each: str, ex
     assert expected in message
 
 
+@pytest.mark.parametrize(("kind", "scope"), [("stock", "sku"), ("share", "source")])
+def test_a_rule_of_one_scope_is_refused_in_others(kind: str, scope: str) -> None:
+    text = "rules: [{name: a, title: b, for_each: [%s], detect: {kind: %s}}]"
+    assert rules_of(text % (scope, kind)).rules
+    for other in ("all", "channel", f"all, {scope}"):
+        assert f"write `for_each: [{scope}]`" in faults_of(text % (other, kind))[0][1]
+
+
 def test_a_threshold_clears_on_the_right_side() -> None:
     text = "rules: [{name: a, title: b, detect: {kind: threshold, value: roas, below: 1, clear: 0.5}}]"
     assert "on the clear side" in faults_of(text)[0][1]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from alerts.rules.detect import ReferencePeriod
-from alerts.viewing.tables import DAYS_BACK, WEEKS_BACK, is_free_of_losses, reference_questions
+from alerts.rules.loader import load
+from alerts.viewing.tables import DAYS_BACK, WEEKS_BACK, is_free_of_losses, reference_questions, wants_all_skus
 from consumers.contract.events import Promotion
 from consumers.topics import Partition, Topic
 from streams.model.windows import Window
@@ -50,3 +53,9 @@ def test_a_window_with_a_hole_in_it_is_no_baseline() -> None:
     assert is_free_of_losses(question, {}, SETTINGS)
     assert is_free_of_losses(question, {lost: NOW - DAY_MS - 901_000}, SETTINGS)
     assert not is_free_of_losses(question, {lost: NOW - DAY_MS - 600_000}, SETTINGS)
+
+
+@pytest.mark.parametrize(("promoted", "expected"), [("true", False), ("false", True)])
+def test_a_stock_rule_reads_all_skus_unless_it_is_about_promoted_ones(promoted: str, expected: bool) -> None:
+    rule = f"{{name: a, title: b, for_each: [sku], promoted: {promoted}, detect: {{kind: stock}}}}"
+    assert wants_all_skus(load(f"rules: [{rule}]", "rules").rules) is expected
