@@ -272,7 +272,7 @@ def test_partitions_stuck_on_a_damaged_disk_are_named_and_continue_after_the_dam
         asyncio.run(send_clicks(apache_kafka.bootstrap, (0, 1, 2)))
         eventually(
             lambda: shop.counted() == 20 + 20 + 40 + 3,
-            within_s=60,
+            within_s=120,
             what="both partitions continue",
         )
         assert sorted(shop.incomplete()) == ["clicks/0", "clicks/1"]
