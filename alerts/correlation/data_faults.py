@@ -27,7 +27,7 @@ UNRELIABLE = 0.99
 LOSSY = 0.05
 """Lost share from which sequential tests learn nothing."""
 _SHARE_RATIO, _SHARE_MARGIN = 1.25, 0.03
-"""A fall is accounted for up to this multiple of the lost share, and so many points more."""
+"""A fall is accounted for up to this multiple of the lost share, plus a number of points."""
 _STILL_RATIO = 1.5
 """The multiple for an alert that was inhibited at the last evaluation."""
 _TRACKING_FALL = 0.4

@@ -313,7 +313,7 @@ class StockDetector(BaseDetector):
     clear: Seconds = 3600.0
     """The incident ends once the stock lasts for at least this ..."""
     clear_units: Annotated[float, Field(ge=1)] = 5
-    """... with at least so many units ..."""
+    """... with at least this number of units ..."""
     clear_for: Seconds = 600.0
     """... without interruption for this long."""
 

@@ -185,6 +185,6 @@ class Evidence:
 
 
 def log_threshold(false_per_day: Floats, lengths: Ints) -> Floats:
-    """The evidence that windows of these length indexes need for so many false alarms a day: # [series, length]"""
+    """The evidence that windows of these length indexes need, by false alarms per day: # [series, length]"""
     result: Floats = np.log(DAY_S / LENGTHS_S[lengths] * LENGTHS / false_per_day[:, None])
     return result

@@ -14,7 +14,7 @@ from alerts.statistics.baseline import MinutePart
 from alerts.statistics.steps import Part
 
 _CROWD, _CROWD_SE = 0.25, 2.0
-"""Where `per` rose by this share, so many standard errors more are needed: chance is tested often in a crowd."""
+"""Where `per` rose by this share, this many more standard errors are needed: chance is tested often in a crowd."""
 _UNTRACKED = 0.75
 """Tracking is lost only below this share of the events of the last hours: the end of a surge is no loss."""
 _FELL_SE, _FOLLOWED_SE = 2.5, 3.0

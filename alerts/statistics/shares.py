@@ -114,7 +114,7 @@ class ShareState:
         self._learn(sums, end_s, dt_s)
 
     def known(self, least: float) -> Bools:
-        """Sources with at least so many events in the levels, ten minutes of them, and not alone in their topic."""
+        """Sources with at least `least` events and ten minutes in the levels, and not alone in their topic."""
         sums = self.kept.sum(axis=1)
         result: Bools = (sums[:, Y] >= least) & (sums[:, SECONDS] >= _LEAST_KNOWN_S) & (sums[:, Y] < sums[:, N])
         return result
@@ -246,7 +246,7 @@ class ShareState:
 
 
 def _lower(kept: Floats, per: int, parts: int) -> Floats:
-    """The mean of the lowest of so many parts of the levels, or the latest level if it is lower; NaN if unknown."""
+    """The mean of the lowest `parts` of the levels, or the latest level if it is lower; NaN if unknown."""
     levels = np.where(kept[..., SECONDS] >= _LEAST_LEVEL_S, ratio(kept[..., Y], kept[..., per]), np.nan)
     latest = np.where(np.isnan(levels[:, -1]), levels[:, -2], levels[:, -1])
     levels.sort(axis=1)  # NaN last

@@ -47,9 +47,9 @@ def sale(
     pays: tuple[int, float] = (0, PAYS),
     silent_from_s: int | None = None,
 ) -> DensePanes:
-    """Counts by second: `WARM_S` calm ones, then so many.
+    """Counts by second: `WARM_S` calm ones, then `seconds`.
 
-    From a second on, so many orders are `kept`, such a share of them `pays`, or one of four producers is silent.
+    From a second on, this share of orders is `kept`, this share of those `pays`, or one of four producers is silent.
     """
     rng, total = np.random.default_rng(1), WARM_S + seconds
     table = np.zeros((total, 1 + len(SOURCES), len(COUNTERS)), np.int32)

@@ -27,7 +27,7 @@ def cell(second: int, row: int, amount: int, counter: str = "orders_created") ->
 def readings(
     arrivals: list[tuple[int, int, int, str]], seconds: int = 120, not_in_as_of: Collection[Topic] = ()
 ) -> dict[Labels, float]:
-    """Readings after so many seconds with these arrivals in each: (row, seconds late, number, counter)."""
+    """Readings after this number of seconds with these arrivals in each: (row, seconds late, number, counter)."""
     lateness = RecentLateness(not_in_as_of)
     for second in range(START_S, START_S + seconds):
         arrived = [cell(second - late_s, row, amount, counter) for row, late_s, amount, counter in arrivals]
