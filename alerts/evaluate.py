@@ -112,12 +112,14 @@ def _rule_statuses(
     findings_by_rule: dict[str, list[Finding]] = {name: [] for name in effective_rules}
     for finding in findings:
         findings_by_rule[finding.series.rule].append(finding)
+    at_limit = memory.rules_at_limit()
     return tuple(
         rule_status(
             effective,
             _detector(effective.rule).counts(memory.rules[name], effective),
             findings_by_rule[name],
             blinding_faults(effective.rule, memory.correlation),
+            is_at_limit=name in at_limit,
         )
         if effective.enabled
         else disabled_status(effective.rule)

@@ -54,6 +54,14 @@ class EvaluationMemory:
     revenue: RevenueRate = field(default_factory=RevenueRate)
     correlation: CorrelationMemory = field(default_factory=CorrelationMemory)
 
+    def rules_at_limit(self) -> frozenset[str]:
+        """Rules that watch the maximum number of series, and no others."""
+        return frozenset(
+            name
+            for name, memory in self.rules.items()
+            if not isinstance(memory, HealthMemory) and memory.places.is_full
+        )
+
 
 _STORED_TYPES: Mapping[str, type] = {
     "EvaluationMemory": EvaluationMemory,

@@ -163,6 +163,7 @@ class InMemoryRedisAlerts:
         )
         self._alerts = update.apply_to(self._alerts)
         self._changes += update.changes
+        self.outbox.withdraw(update.withdrawn)
         self.outbox.put(update.notices)
         return update.changes
 

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 
 from alerts.detection.detector import SeriesCounts
 from alerts.detection.schedule import EffectiveRule
+from alerts.detection.series import MAX_SERIES
 from alerts.findings import Condition, Finding, FindingReason, Series
 from alerts.rule_states import RuleCondition, RuleStatus
 from alerts.rules.rule import PromotionCondition, Rule, RuleScope
+
+_AT_LIMIT = f"series beyond the first {MAX_SERIES:,}, which are not watched"
 
 
 def disabled_status(rule: Rule) -> RuleStatus:
@@ -17,9 +20,15 @@ def disabled_status(rule: Rule) -> RuleStatus:
 
 
 def rule_status(
-    effective: EffectiveRule, counts: SeriesCounts, findings: Sequence[Finding], faults: Sequence[Series]
+    effective: EffectiveRule,
+    counts: SeriesCounts,
+    findings: Sequence[Finding],
+    faults: Sequence[Series],
+    *,
+    is_at_limit: bool = False,
 ) -> RuleStatus:
-    """The status of an enabled rule, of which `findings` are all. `faults` make its numbers unreliable."""
+    """The status of an enabled rule, of which `findings` are all. `faults` make its numbers unreliable; at the limit,
+    it watches no further series."""
     rule = effective.rule
     learning = counts.undecided.get(FindingReason.LEARNING, 0)
     no_data = sum(
@@ -43,7 +52,7 @@ def rule_status(
         rule=rule.name,
         title=rule.title,
         condition=condition,
-        lacks=counts.lacks or _missing(rule, condition),
+        lacks=_AT_LIMIT if is_at_limit else counts.lacks or _missing(rule, condition),
         inhibited_by=tuple(sorted(inhibited_by)),
         watching=counts.decided,
         learning=learning,

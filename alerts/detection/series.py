@@ -34,7 +34,7 @@ class SeriesIndex:
         """The index of a label, added if new; -1 if the limit is reached."""
         index = self.of.get(label)
         if index is None:
-            if len(self.labels) >= MAX_SERIES:
+            if self.is_full:
                 return -1
             index = self.of[label] = len(self.labels)
             self.labels.append(label)
@@ -42,6 +42,11 @@ class SeriesIndex:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no other series is watched."""
+        return len(self.labels) >= MAX_SERIES
 
     def rows(self, row_of: Mapping[ScopeValue, int]) -> Ints:
         """The row of each index, looked up by its label; -1 if absent."""

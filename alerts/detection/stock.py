@@ -56,7 +56,7 @@ class StockMemory:
     clear_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """Since when the stock is sufficient again."""
     units: Floats = field(default_factory=lambda: np.zeros(0))
-    """Units sold per minute before the SKU was sold out; NaN: unknown."""
+    """Units sold per minute before the SKU was sold out; NaN: unknown, and so is the loss."""
     gmv: Floats = field(default_factory=lambda: np.zeros(0))
     """The same of GMV, minor units."""
     loss: Floats = field(default_factory=lambda: np.zeros(0))
@@ -110,7 +110,8 @@ def observe(memory: StockMemory, effective: EffectiveRule, observation: Observat
         loss = np.maximum(gmv, _gmv_of_last_minute(observation, [table.values[row] for row in rows]))
         for rates, now in ((memory.units, sold), (memory.gmv, gmv), (memory.loss, loss)):
             # a SKU that has just been sold out may have sold nothing in the windows since
-            rates[at[learns]] = np.where(available >= 1, now, np.fmax(now, rates[at]))[learns]
+            known = np.where(available >= 1, now, np.fmax(np.where(sold > 0, now, np.nan), rates[at]))
+            rates[at[learns]] = known[learns]
     floor = (effective.rule.warning_from or 0.0) * np.nan_to_num(observation.revenue.gmv_per_minute)
     oversold = _oversold_gmv(memory, at, observation.revenue.aov) / minutes
     _advance(memory, detect, at, watched, sold * minutes >= detect.least_units, oversold >= floor, observation)
@@ -125,8 +126,9 @@ def breaches(memory: StockMemory, effective: EffectiveRule, observation: Observa
         at.tolist(), memory.minutes_left(at).tolist(), oversold.tolist(), strict=True
     ):
         stage, available = StockStage(int(memory.stage[index])), float(memory.available[index])
-        money = float(memory.loss[index])
-        stake = max(money, oversold_gmv) if stage is StockStage.OVERSOLD else money
+        is_known = not np.isnan(memory.units[index])  # else it was sold out when first seen, or in a data fault
+        money = float(memory.loss[index]) if is_known else None
+        stake = max(money or 0.0, oversold_gmv) if stage is StockStage.OVERSOLD else money
         severity = effective.severity_of_loss(stake, revenue.gmv_per_minute)
         if stage is StockStage.SOON and severity is Severity.CRITICAL:
             severity = Severity.WARNING

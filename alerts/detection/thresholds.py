@@ -163,11 +163,12 @@ def breaches(memory: ThresholdMemory, effective: EffectiveRule, observation: Obs
     if frozen and memory.as_of_ms:
         memory.judged_ms[memory.judged_ms > 0] += inputs.as_of_ms - memory.as_of_ms
     memory.as_of_ms = inputs.as_of_ms
-    memory.seen = np.zeros(len(memory.places), np.bool_)
+    before, memory.seen = memory.seen, np.zeros(len(memory.places), np.bool_)
     for scope in effective.rule.for_each:
         table = inputs.tables.get((detect.window, scope))
-        if table is None:
-            continue
+        if table is None:  # the numbers of what was seen last are unknown
+            labels = (memory.places.labels[index] for index in np.flatnonzero(before).tolist())
+            table = Table(tuple(value for name, value in labels if name == scope), {})
         numbers = _numbers(memory, effective, detect, scope, table, skus)
         reference: _Reference | _Limits
         if isinstance(detect, ChangeDetector):

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from alerts.state.notices import AttemptResult, DueNotices, Notice, ReceiverBlocked, ReceiverBusy
+from alerts.state.notices import AttemptResult, DueNotices, Notice, ReceiverBlocked, ReceiverBusy, WithdrawnNotice
 from alerts.store.codec import decode, encode
 from alerts.store.keys import AlertKeys
 from streams.store.connection import script
@@ -111,6 +111,11 @@ class MemoryOutbox:
         """Queue notices."""
         for notice in notices:
             self._queue(notice.receiver).notices[notice.id] = notice
+
+    def withdraw(self, notices: Iterable[WithdrawnNotice]) -> None:
+        """Remove notices that are not due yet."""
+        for notice in notices:
+            self._queue(notice.receiver).notices.pop(notice.id, None)
 
     def receivers(self) -> list[str]:
         """Receivers with queued notices."""

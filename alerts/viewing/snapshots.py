@@ -17,7 +17,6 @@ from alerts.viewing.horizon import Horizon
 from alerts.viewing.lateness import RecentLateness
 from alerts.viewing.seconds import SelectedRows, select_rows
 from alerts.viewing.tables import (
-    NO_TABLE,
     SkuSelection,
     TableReader,
     is_free_of_losses,
@@ -106,8 +105,8 @@ class InputReader:
             if query.scope is RuleScope.SOURCE:
                 continue  # producers exist only as seconds
             if query.against is None:
-                table = await self._answer(view, at_ms, seen.as_of_ms, query, skus)
-                now[query.window, query.scope] = table
+                for table in await self._answer(view, at_ms, seen.as_of_ms, query, skus):
+                    now[query.window, query.scope] = table
             else:
                 past[query.window, query.scope, query.against] = await self._past(
                     view, at_ms, seen.as_of_ms, query, holes_ms
@@ -135,16 +134,16 @@ class InputReader:
 
     async def _answer(
         self, view: RollingView, at_ms: int, as_of_ms: int, query: TableQuery, skus: SkuSelection
-    ) -> Table:
+    ) -> tuple[Table, ...]:
+        """The table; empty if it cannot be answered, so that nothing changes."""
         cached, began_s = self._cache.get(query), self._clock()
         if cached is None or began_s >= cached.until_s:
-            try:
-                table = await self._tables.now(view, at_ms, as_of_ms, query, skus)
-            except NotAnswerableError:
-                table = NO_TABLE
+            tables: tuple[Table, ...] = ()
+            with contextlib.suppress(NotAnswerableError):
+                tables = (await self._tables.now(view, at_ms, as_of_ms, query, skus),)
             quick = query.scope is RuleScope.SKU or query.window in (Window.M1, Window.M5)
-            cached = self._keep(query, (table,), began_s, _QUICK_S if quick else _SLOW_S)
-        return cached.tables[0]
+            cached = self._keep(query, tables, began_s, _QUICK_S if quick else _SLOW_S)
+        return cached.tables
 
     async def _past(
         self, view: RollingView, at_ms: int, as_of_ms: int, query: TableQuery, holes_ms: Mapping[Partition, int]

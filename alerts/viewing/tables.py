@@ -35,7 +35,6 @@ DAY_H = 24
 MAX_SKUS = 5000
 BEST_SELLERS = 50
 """Number of SKUs that are watched for a promotion that lists none."""
-NO_TABLE = Table((), {})
 _BREACHES, _BREACH_RATE, _DUE = "expected_breaches", "expected_breach_rate", "orders_due"
 _PROBABILITIES = {f"target_probability.{tier}" for tier in TARGET_TIERS}
 

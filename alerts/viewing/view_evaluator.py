@@ -15,6 +15,7 @@ import structlog
 
 from alerts.detection.inputs import DetectionInputs, HealthReading
 from alerts.detection.schedule import running_promotions
+from alerts.detection.series import MAX_SERIES
 from alerts.engine import EvaluationRun
 from alerts.evaluate import evaluate
 from alerts.findings import Evaluation, Series
@@ -155,7 +156,10 @@ class ViewEvaluator:
 
     def _judge(self, rules: Rules, snapshot: DetectionInputs, watched: Collection[Series]) -> Evaluation:
         memory, self._memory = self._memory, EvaluationMemory()  # a partial evaluation is discarded
+        at_limit = memory.rules_at_limit()
         evaluation, self._memory = evaluate(rules, snapshot, memory, watched)
+        for rule in sorted(self._memory.rules_at_limit() - at_limit):
+            log.warning("series limit reached; further series are not watched", rule=rule, limit=MAX_SERIES)
         return evaluation
 
     async def _catch_up(self, view: RollingView, seen: Horizon, request: _EvaluationRequest) -> int | None:

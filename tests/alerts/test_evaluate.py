@@ -298,6 +298,15 @@ def test_a_series_without_a_number_is_unchanged_and_counted() -> None:
     assert evaluation.rules[0].no_data == 1
 
 
+def test_without_a_table_every_alert_continues() -> None:
+    _, memory = evaluate(rules_of(LOW), stock(900, {"s-1": 0}), EvaluationMemory())
+    without = replace(stock(910, {}), tables={})
+    evaluation, memory = evaluate(rules_of(LOW), without, memory)
+    assert list(found(evaluation)) == ['sold-out{sku="s-1"}']
+    evaluation, _ = evaluate(rules_of(LOW), stock(920, {"s-1": 9}), memory)
+    assert list(found(evaluation)) == []
+
+
 FEW = "rules: [{name: late, title: Late, for_each: [region], detect: {kind: threshold, value: ship_within_48h_rate, "
 FEW += "window: 1h, below: 90%, least: [orders_paid, 20]}}]"
 FEW_OR_FAULT = (

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from alerts.api.silences import SilenceRequest
 from alerts.engine import Engine, EvaluationOutcome
+from alerts.findings import Severity
 from alerts.metrics import AlertMetrics
 from alerts.redis_alerts import HANDOVER_TIMEOUT_MS, InMemoryRedisAlerts, RedisHealth
 from alerts.rules.loader import default_text, load
@@ -107,6 +108,22 @@ async def test_an_alert_without_a_leader_ends_in_memory() -> None:
     ended = passing(alarm, WELL, 10 + waits_s, 30 + waits_s)
     assert await sent(alarm, ended) == [("store-down", NoticeKind.RESOLVED)]
     assert alarm.firing() == {}
+
+
+async def test_what_ends_before_its_digest_is_never_sent() -> None:
+    rules = load(default_text(), "rules").rules
+    timing = Timing(for_ms=3000, clear_ms=2000, digest_ms=300_000)
+    alarm = InMemoryRedisAlerts(
+        lambda: rules.model_copy(
+            update={"rules": tuple(rule.model_copy(update={"severity": Severity.WARNING}) for rule in rules.rules)}
+        ),
+        lambda _: timing,
+        lambda: to("chat"),
+    )
+    passing(alarm, DOWN, 0, 10)
+    assert alarm.outbox.receivers() == ["chat"]
+    passing(alarm, WELL, 10, 30 + HANDOVER_TIMEOUT_MS // 1000)
+    assert alarm.outbox.receivers() == []
 
 
 # With the engine that takes it over -----------------------------------------------------------------------------------

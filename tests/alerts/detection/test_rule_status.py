@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from alerts.detection import series
 from alerts.detection.inputs import DetectionInputs, HealthReading, Table, empty_panes
 from alerts.detection.series import WHOLE_SHOP
 from alerts.evaluate import evaluate
@@ -121,6 +122,16 @@ def test_too_few_events_for_a_limit_are_no_data() -> None:
     one = status_of(rules_of(LATE), nothing(table=Table(("east", "west"), columns)))
     assert (one.condition, one.watching, one.no_data) == (RuleCondition.WATCHING, 1, 1)
     assert one.lacks == "no ship_within_48h_rate in 1h, or fewer than 100 orders_due"
+
+
+def test_a_rule_says_that_it_watches_no_further_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series, "MAX_SERIES", 2)
+    columns = {"ship_within_48h_rate": np.array([0.95] * 3), "orders_due": np.array([500.0] * 3)}
+    regions = nothing(table=Table(("east", "north", "west"), columns))
+    evaluation, memory = evaluate(rules_of(LATE), regions, EvaluationMemory())
+    assert (evaluation.rules[0].condition, evaluation.rules[0].watching) == (RuleCondition.WATCHING, 2)
+    assert evaluation.rules[0].lacks == "series beyond the first 20,000, which are not watched"
+    assert memory.rules_at_limit() == {"late"}
 
 
 def test_a_check_that_reads_only_what_is_wrong_watches_without_readings() -> None:

@@ -223,3 +223,21 @@ def test_the_memory_survives_a_restart() -> None:
     assert restored is not None
     found = Shelf(restored).at(70, {"s-1": (3, 0, 0)})["s-1"]
     assert (found.stage, found.condition) == (2, Condition.BREACHED)
+
+
+def test_a_sku_that_was_sold_out_before_it_was_seen_has_the_severity_of_the_rule() -> None:
+    found = Shelf().at(0, {"s-1": (0, 0, 0)})["s-1"]
+    assert (found.severity, found.money_per_minute) == (Severity.WARNING, None)
+
+
+def test_a_sku_that_sold_nothing_is_a_note() -> None:
+    shelf = Shelf()
+    shelf.at(0, {"s-1": (5, 0, 0)})
+    assert shelf.at(10, {"s-1": (0, 0, 0)})["s-1"].severity is Severity.INFO
+
+
+def test_without_a_table_an_incident_continues() -> None:
+    shelf = Shelf()
+    since_ms = shelf.at(0, {"s-1": (0, 10, 2000)})["s-1"].since_ms
+    shelf.at(10, None)
+    assert shelf.at(20, {"s-1": (0, 10, 2000)})["s-1"].since_ms == since_ms
