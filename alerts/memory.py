@@ -26,7 +26,7 @@ from alerts.detection.stock import StockMemory
 from alerts.detection.thresholds import ThresholdMemory
 from alerts.findings import Series, Severity
 from alerts.statistics.baseline import Baseline
-from alerts.statistics.crowds import Crowds
+from alerts.statistics.batches import BatchAllowance
 from alerts.statistics.delays import Chain, Lag
 from alerts.statistics.evidence import Evidence
 from alerts.statistics.limits import WeeklyHistory
@@ -34,8 +34,17 @@ from alerts.statistics.sequential import SequentialState
 from alerts.statistics.shares import ShareState
 from alerts.statistics.silence import SilenceState
 
-VERSION = 6
-_DISCARDED_MEMORIES = {"SequentialMemory", "RateMemory", "SilenceMemory", "QuietMemory", "HealthMemory", "FactMemory"}
+VERSION = 7
+_FORMER_VERSIONS = range(3, VERSION)
+_DISCARDED_MEMORIES = {
+    "SequentialMemory",
+    "RateMemory",
+    "SilenceMemory",
+    "QuietMemory",
+    "ShareMemory",
+    "HealthMemory",
+    "FactMemory",
+}
 """Discarded from earlier versions. What counters show is learned again from the last hour; a data fault that still
 lasted then would prevent that."""
 RuleMemory: TypeAlias = SequentialMemory | SilenceMemory | ShareMemory | StockMemory | ThresholdMemory | HealthMemory
@@ -83,7 +92,7 @@ _STORED_TYPES: Mapping[str, type] = {
     "Chain": Chain,
     "Baseline": Baseline,
     "Evidence": Evidence,
-    "Crowds": Crowds,
+    "Crowds": BatchAllowance,
     "SilenceState": SilenceState,
     "ShareState": ShareState,
     "WeeklyHistory": WeeklyHistory,
@@ -109,8 +118,10 @@ _FORMER_FIELDS = {
         "verdicts": "correlation",
     },
     "RateMemory": {"followed": "state", "named": "explaining_part"},
+    "NumberMemory": {"wrong": "breached", "judged": "evaluable", "judged_ms": "evaluable_ms"},
+    "ThresholdMemory": {"wrong": "breached", "judged": "evaluable", "judged_ms": "evaluable_ms"},
 }
-"""{class in version 3: {former field: current field}}"""
+"""{class in an earlier version: {former field: current field}}"""
 
 
 def to_bytes(memory: EvaluationMemory) -> bytes:
@@ -119,12 +130,12 @@ def to_bytes(memory: EvaluationMemory) -> bytes:
 
 
 def from_bytes(data: bytes) -> EvaluationMemory | None:
-    """Deserialize a memory of this version, 3, 4 or 5; None if it is of another version or damaged."""
+    """Deserialize a memory of this version or one since 3; None if it is of another version or damaged."""
     try:
         version, plain = msgspec.msgpack.decode(data)
-        if version in (3, 4, 5):
+        if version in _FORMER_VERSIONS:
             plain = _without_counters(plain)
-        memory = _from_plain(plain) if version in (3, 4, 5, VERSION) else None
+        memory = _from_plain(plain) if version in (*_FORMER_VERSIONS, VERSION) else None
     except (msgspec.DecodeError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return memory if isinstance(memory, EvaluationMemory) else None

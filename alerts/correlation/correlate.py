@@ -47,18 +47,25 @@ def correlate(
     """Correlate breaches, given in the order of the rule file, and update the memory."""
     memory.expire(as_of_ms)
     remember_faults(breaches, rules, silent_topics, memory, as_of_ms)
-    cases = [_candidate(breach, rules[breach.rule], memory, revenue, as_of_ms) for breach in breaches]
-    cases = inhibit_by_data_faults(cases, memory)
-    cases = inhibit_by_silent_topics(cases, memory, silent_topics)
-    roots = choose_roots(cases, rules, memory, as_of_ms)
-    cases = [inhibited(case, roots) if case.is_root else case for case in cases]
-    ended = _update_active_incidents(cases, rules, memory)
+    candidates = [_candidate(breach, rules[breach.rule], memory, revenue, as_of_ms) for breach in breaches]
+    candidates = inhibit_by_data_faults(candidates, memory)
+    candidates = inhibit_by_silent_topics(candidates, memory, silent_topics)
+    roots = choose_roots(candidates, rules, memory, as_of_ms)
+    candidates = [inhibited(candidate, roots) if candidate.is_root else candidate for candidate in candidates]
+    ended = _update_active_incidents(candidates, rules, memory)
     findings = [
-        breached_finding(case, roots.continues.get(case.series), memory.reported, revenue, as_of_ms) for case in cases
+        breached_finding(candidate, roots.continues.get(candidate.series), memory.reported, revenue, as_of_ms)
+        for candidate in candidates
     ]
-    memory.roots |= {case.series: case.extent for case in cases if case.is_root and not case.breach.is_tracking_loss}
+    memory.roots |= {
+        candidate.series: candidate.extent
+        for candidate in candidates
+        if candidate.is_root and not candidate.breach.is_tracking_loss
+    }
     memory.reported = {finding.series: finding.severity for finding in findings if finding.inhibited_by is None}
-    memory.inhibited = {case.series: case.inhibited_by for case in cases if case.inhibited_by is not None}
+    memory.inhibited = {
+        candidate.series: candidate.inhibited_by for candidate in candidates if candidate.inhibited_by is not None
+    }
     memory.continues = {finding.series: finding.continues for finding in findings if finding.continues is not None}
     return CorrelationResult(sorted(findings, key=finding_sort_key), ended)
 
@@ -71,16 +78,21 @@ def _candidate(
 
 
 def _update_active_incidents(
-    cases: Sequence[Candidate], rules: Mapping[str, EffectiveRule], memory: CorrelationMemory
+    candidates: Sequence[Candidate], rules: Mapping[str, EffectiveRule], memory: CorrelationMemory
 ) -> dict[str, ActiveIncident]:
     """Update the incidents' roots; return the incidents that have ended, except those of disabled rules."""
     active: dict[str, ActiveIncident] = {}
-    for case in cases:
-        if not case.is_root or not case.rule.incident or case.breach.since_ms is None or case.breach.is_tracking_loss:
+    for candidate in candidates:
+        if (
+            not candidate.is_root
+            or not candidate.rule.incident
+            or candidate.breach.since_ms is None
+            or candidate.breach.is_tracking_loss
+        ):
             continue
-        key = case.incident_key
+        key = candidate.incident_key
         known = [earlier.since_ms for earlier in (memory.active.get(key), active.get(key)) if earlier is not None]
-        active[key] = ActiveIncident(case.series, min([case.breach.since_ms, *known]))
+        active[key] = ActiveIncident(candidate.series, min([candidate.breach.since_ms, *known]))
     before, memory.active = memory.active, active
     return {
         key: incident

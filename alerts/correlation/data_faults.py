@@ -115,27 +115,27 @@ def blinding_faults(rule: Rule, memory: CorrelationMemory) -> tuple[Series, ...]
     )
 
 
-def inhibit_by_data_faults(cases: Sequence[Candidate], memory: CorrelationMemory) -> list[Candidate]:
+def inhibit_by_data_faults(candidates: Sequence[Candidate], memory: CorrelationMemory) -> list[Candidate]:
     """Inhibit the business alerts that data faults account for, unless they were reported before."""
-    return [_inhibit(case, memory) for case in cases]
+    return [_inhibit(candidate, memory) for candidate in candidates]
 
 
-def _inhibit(case: Candidate, memory: CorrelationMemory) -> Candidate:
-    if case.rule.category is Category.DATA or case.series in memory.reported:
-        return case
-    faults = [(series, fault) for series, fault in memory.faults.items() if _may_affect(fault, case)]
-    is_same_loss = case.breach.is_tracking_loss  # of a producer that has a fault
-    if not faults or not (is_same_loss or _accounts_for(dict(faults), case, memory)):
-        return case
+def _inhibit(candidate: Candidate, memory: CorrelationMemory) -> Candidate:
+    if candidate.rule.category is Category.DATA or candidate.series in memory.reported:
+        return candidate
+    faults = [(series, fault) for series, fault in memory.faults.items() if _may_affect(fault, candidate)]
+    is_same_loss = candidate.breach.is_tracking_loss  # of a producer that has a fault
+    if not faults or not (is_same_loss or _accounts_for(dict(faults), candidate, memory)):
+        return candidate
     series, _ = max(faults, key=lambda one: one[1].share)
-    return case.inhibited(FindingReason.DATA_FAULT, series)
+    return candidate.inhibited(FindingReason.DATA_FAULT, series)
 
 
-def _may_affect(fault: DataFault, case: Candidate) -> bool:
+def _may_affect(fault: DataFault, candidate: Candidate) -> bool:
     """Whether it is a fault of the topics, and of the time, that the breach depends on."""
-    topics = case.rule.topics if fault.share >= UNRELIABLE else _lossy_topics(case.rule)
-    tolerance_ms = PART_ONSET_TOLERANCE_MS if case.series.labels else ONSET_TOLERANCE_MS
-    return bool(topics & set(fault.topics)) and case.extent.since_ms >= fault.since_ms - tolerance_ms
+    topics = candidate.rule.topics if fault.share >= UNRELIABLE else _lossy_topics(candidate.rule)
+    tolerance_ms = PART_ONSET_TOLERANCE_MS if candidate.series.labels else ONSET_TOLERANCE_MS
+    return bool(topics & set(fault.topics)) and candidate.extent.since_ms >= fault.since_ms - tolerance_ms
 
 
 def _lossy_topics(rule: Rule) -> frozenset[Topic]:
@@ -146,17 +146,17 @@ def _lossy_topics(rule: Rule) -> frozenset[Topic]:
     return rule.topics
 
 
-def _accounts_for(faults: Mapping[Series, DataFault], case: Candidate, memory: CorrelationMemory) -> bool:
+def _accounts_for(faults: Mapping[Series, DataFault], candidate: Candidate, memory: CorrelationMemory) -> bool:
     share = _lost_share(faults)
     if share >= UNRELIABLE:
         return True
-    extent = case.extent
+    extent = candidate.extent
     if extent.fall is None:
         return False
-    ratio = _STILL_RATIO if memory.inhibited.get(case.series) in memory.faults else _SHARE_RATIO
+    ratio = _STILL_RATIO if memory.inhibited.get(candidate.series) in memory.faults else _SHARE_RATIO
     most = ratio * share + _SHARE_MARGIN
     begins_with_fault = any(abs(extent.since_ms - fault.since_ms) <= _AT_ONCE_MS for fault in faults.values())
-    of_part = bool(case.series.labels) and extent.loss is not None and extent.loss <= most
+    of_part = bool(candidate.series.labels) and extent.loss is not None and extent.loss <= most
     return not extent.exceeds(most) or (of_part and begins_with_fault)
 
 
@@ -169,29 +169,39 @@ def _lost_share(faults: Mapping[Series, DataFault]) -> float:
 
 
 def inhibit_by_silent_topics(
-    cases: Sequence[Candidate], memory: CorrelationMemory, silent_topics: Collection[str]
+    candidates: Sequence[Candidate], memory: CorrelationMemory, silent_topics: Collection[str]
 ) -> list[Candidate]:
     """A silent topic is one incident, not one for each of its producers."""
     inhibited: dict[Series, Series] = {}
     for topic in silent_topics:
-        of_topic = [case for case in cases if case.is_root and {"source", "topic"} <= dict(case.series.labels).keys()]
-        of_topic = [case for case in of_topic if dict(case.series.labels)["topic"] == topic]
-        whole = (case for case in cases if case.is_root and _is_silence_of(case, topic))
-        reported = (case for case in of_topic if case.series in memory.reported)
+        of_topic = [
+            candidate
+            for candidate in candidates
+            if candidate.is_root and {"source", "topic"} <= dict(candidate.series.labels).keys()
+        ]
+        of_topic = [candidate for candidate in of_topic if dict(candidate.series.labels)["topic"] == topic]
+        whole = (candidate for candidate in candidates if candidate.is_root and _is_silence_of(candidate, topic))
+        reported = (candidate for candidate in of_topic if candidate.series in memory.reported)
         leader = next(whole, None) or next(reported, None) or next(iter(of_topic), None)
         if leader is not None:
-            others = (case.series for case in of_topic if case is not leader and case.series not in memory.reported)
+            others = (
+                candidate.series
+                for candidate in of_topic
+                if candidate is not leader and candidate.series not in memory.reported
+            )
             inhibited |= dict.fromkeys(others, leader.series)
     return [
-        case.inhibited(FindingReason.SAME_INCIDENT, inhibited[case.series]) if case.series in inhibited else case
-        for case in cases
+        candidate.inhibited(FindingReason.SAME_INCIDENT, inhibited[candidate.series])
+        if candidate.series in inhibited
+        else candidate
+        for candidate in candidates
     ]
 
 
-def _is_silence_of(case: Candidate, topic: str) -> bool:
+def _is_silence_of(candidate: Candidate, topic: str) -> bool:
     """Whether the candidate reports the silence of a whole topic."""
     return (
-        isinstance(case.effective.detect, SilenceDetector)
-        and not case.series.labels
-        and Topic(topic) in case.rule.topics
+        isinstance(candidate.effective.detect, SilenceDetector)
+        and not candidate.series.labels
+        and Topic(topic) in candidate.rule.topics
     )

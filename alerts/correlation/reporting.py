@@ -29,20 +29,20 @@ def finding_sort_key(finding: Finding) -> tuple[int, int, float, str]:
 
 
 def breached_finding(
-    case: Candidate,
+    candidate: Candidate,
     predecessor: Series | None,
     reported: Mapping[Series, Severity],
     revenue: RevenueRate,
     as_of_ms: int,
 ) -> Finding:
     """Return the finding of a candidate; `predecessor` is the root whose page it continues."""
-    breach, rule = case.breach, case.rule
+    breach, rule = candidate.breach, candidate.rule
     money = breach.money_per_minute
     return Finding(
-        series=case.series,
-        reason=case.reason,
-        severity=_severity(case, predecessor, reported, revenue, as_of_ms),
-        category=case.category,
+        series=candidate.series,
+        reason=candidate.reason,
+        severity=_severity(candidate, predecessor, reported, revenue, as_of_ms),
+        category=candidate.category,
         as_of_ms=as_of_ms,
         since_ms=breach.since_ms,
         unit=breach.unit,
@@ -57,9 +57,9 @@ def breached_finding(
         is_forecast=breach.is_forecast,
         stage=breach.stage,
         contributors=breach.contributors,
-        inhibited_by=case.inhibited_by,
+        inhibited_by=candidate.inhibited_by,
         continues=predecessor,
-        incident=case.incident_key,
+        incident=candidate.incident_key,
         title=_TRACKING_TITLE if breach.is_tracking_loss else breach.title or rule.title,
         summary=breach.numbers,
         runbook=rule.runbook,
@@ -75,21 +75,21 @@ def _is_established(breach: Breach, as_of_ms: int) -> bool:
 
 
 def _severity(
-    case: Candidate,
+    candidate: Candidate,
     predecessor: Series | None,
     reported: Mapping[Series, Severity],
     revenue: RevenueRate,
     as_of_ms: int,
 ) -> Severity:
     """The rule's severity, or critical by its loss; a reported incident never becomes less severe."""
-    breach, effective = case.breach, case.effective
+    breach, effective = candidate.breach, candidate.effective
     by_loss = effective.severity_of_loss(breach.money_per_minute, revenue.gmv_per_minute)
     if by_loss is Severity.CRITICAL and not _is_established(breach, as_of_ms):
         by_loss = effective.severity
     if breach.is_tracking_loss:
         by_loss = effective.severity
     severity = breach.severity or by_loss
-    before = (reported.get(series, severity) for series in (case.series, predecessor) if series is not None)
+    before = (reported.get(series, severity) for series in (candidate.series, predecessor) if series is not None)
     return min(severity, *before, key=SEVERITY_ORDER.__getitem__)
 
 

@@ -31,86 +31,90 @@ YOUNG_MS = 30_000
 class Roots:
     """The roots among some candidates, and what they explain."""
 
-    standing: list[Candidate] = field(default_factory=list)
+    open: list[Candidate] = field(default_factory=list)
     explained_by: dict[Series, Series] = field(default_factory=dict)
     continues: dict[Series, Series] = field(default_factory=dict)
     """# root: the root whose page it continues"""
 
 
 def choose_roots(
-    cases: Sequence[Candidate], rules: Mapping[str, EffectiveRule], memory: CorrelationMemory, as_of_ms: int
+    candidates: Sequence[Candidate], rules: Mapping[str, EffectiveRule], memory: CorrelationMemory, as_of_ms: int
 ) -> Roots:
     """Choose the roots among the candidates that nothing inhibits yet, given in the order of the rule file.
 
     A reported root stays one, until a wider breach takes over its page.
     """
-    open_cases = {case.series: case for case in cases if case.is_root}
-    reported = [open_cases[series] for series in memory.reported if series in open_cases]
-    breached = {case.series for case in cases}
+    open_candidates = {candidate.series: candidate for candidate in candidates if candidate.is_root}
+    reported = [open_candidates[series] for series in memory.reported if series in open_candidates]
+    breached = {candidate.series for candidate in candidates}
     ended = [
         Effect(rules[series.rule].rule, extent, rules[series.rule].rule.incident_key)
         for series, extent in memory.roots.items()
         if series not in breached and series.rule in rules
     ]
-    roots = Roots(standing=reported)
-    for case in open_cases.values():
-        if case.series not in memory.reported:
-            _place(case, roots, ended, memory, as_of_ms)
-    for case in roots.standing:
-        before = memory.continues.get(case.series)
+    roots = Roots(open=reported)
+    for candidate in open_candidates.values():
+        if candidate.series not in memory.reported:
+            _explain_or_open(candidate, roots, ended, memory, as_of_ms)
+    for candidate in roots.open:
+        before = memory.continues.get(candidate.series)
         if before is not None:
-            roots.continues.setdefault(case.series, before)
+            roots.continues.setdefault(candidate.series, before)
     return roots
 
 
-def _place(case: Candidate, roots: Roots, ended: Sequence[Effect], memory: CorrelationMemory, as_of_ms: int) -> None:
+def _explain_or_open(
+    candidate: Candidate, roots: Roots, ended: Sequence[Effect], memory: CorrelationMemory, as_of_ms: int
+) -> None:
     """Make a new candidate a root, or explain it by one."""
     overtaken = [
-        root for root in roots.standing if _takes_over(case.effect, root.effect, root.series in memory.reported)
+        root for root in roots.open if _takes_over(candidate.effect, root.effect, root.series in memory.reported)
     ]
-    by = None if overtaken else _explaining_root(case, roots, memory)
+    by = None if overtaken else _explaining_root(candidate, roots, memory)
     if by is not None:
-        roots.explained_by[case.series] = by
+        roots.explained_by[candidate.series] = by
         return
     for root in overtaken:
-        roots.standing.remove(root)
-        roots.explained_by[root.series] = case.series
+        roots.open.remove(root)
+        roots.explained_by[root.series] = candidate.series
         if root.series in memory.reported:
-            roots.continues.setdefault(case.series, root.series)
-    if not overtaken and (suspect := _suspected_root(case, roots, as_of_ms)) is not None:
-        roots.explained_by[case.series] = suspect
+            roots.continues.setdefault(candidate.series, root.series)
+    if not overtaken and (suspect := _suspected_root(candidate, roots, as_of_ms)) is not None:
+        roots.explained_by[candidate.series] = suspect
         return
-    before = None if overtaken else _ended_root(case, ended, memory)
+    before = None if overtaken else _ended_root(candidate, ended, memory)
     if before is not None:
-        if as_of_ms < before.extent.last_ms + _inhibit_for_ms(case) and not _takes_over(case.effect, before, True):
-            roots.explained_by[case.series] = before.extent.series
+        if as_of_ms < before.extent.last_ms + _inhibit_for_ms(candidate) and not _takes_over(
+            candidate.effect, before, True
+        ):
+            roots.explained_by[candidate.series] = before.extent.series
             return
-        roots.continues[case.series] = before.extent.series
-    roots.standing.append(case)
+        roots.continues[candidate.series] = before.extent.series
+    roots.open.append(candidate)
 
 
-def _explaining_root(case: Candidate, roots: Roots, memory: CorrelationMemory) -> Series | None:
+def _explaining_root(candidate: Candidate, roots: Roots, memory: CorrelationMemory) -> Series | None:
     """The root of the incident that the candidate belongs to."""
-    before = memory.inhibited.get(case.series)
-    for root in roots.standing:
+    before = memory.inhibited.get(candidate.series)
+    for root in roots.open:
         ratio = STILL_RATIO if before == root.series else LOSS_RATIO
-        if _is_one_incident(root.effect, case.effect, ratio):
+        if _is_one_incident(root.effect, candidate.effect, ratio):
             return root.series
-    for root in roots.standing:
-        if fall_together(root.effect, case.effect):
+    for root in roots.open:
+        if fall_together(root.effect, candidate.effect):
             return root.series
-    largest = explain_together([root.effect for root in roots.standing], case.effect)
+    largest = explain_together([root.effect for root in roots.open], candidate.effect)
     return None if largest is None else largest.extent.series
 
 
-def _suspected_root(case: Candidate, roots: Roots, as_of_ms: int) -> Series | None:
+def _suspected_root(candidate: Candidate, roots: Roots, as_of_ms: int) -> Series | None:
     """A root that may explain a young breach, which seems too large: of many series and moments, those with the largest
     chance deviation are breached first."""
-    if as_of_ms - case.extent.since_ms >= YOUNG_MS:
+    if as_of_ms - candidate.extent.since_ms >= YOUNG_MS:
         return None
-    for root in roots.standing:
-        kind = relation(root.series.labels, case.series.labels)
-        if kind is not Relation.SIBLING and can_cause(root.effect, case.effect):
+    for root in roots.open:
+        kind = relation(root.series.labels, candidate.series.labels)
+        if kind is not Relation.SIBLING and can_cause(root.effect, candidate.effect):
             return root.series
     return None
 
@@ -119,15 +123,15 @@ def _is_one_incident(one: Effect, other: Effect, ratio: float) -> bool:
     return explains(one, other, ratio) or explains(other, one, ratio)
 
 
-def _ended_root(case: Candidate, ended: Sequence[Effect], memory: CorrelationMemory) -> Effect | None:
+def _ended_root(candidate: Candidate, ended: Sequence[Effect], memory: CorrelationMemory) -> Effect | None:
     """The root of an incident that has ended, to which the candidate still belongs."""
-    before, own = memory.inhibited.get(case.series), memory.roots.get(case.series)
+    before, own = memory.inhibited.get(candidate.series), memory.roots.get(candidate.series)
     for root in ended:
         if own is not None and own.last_ms >= root.extent.last_ms:
             continue  # it was a root itself since then
-        if before == root.extent.series and _is_one_incident(root, case.effect, math.inf):
+        if before == root.extent.series and _is_one_incident(root, candidate.effect, math.inf):
             return root  # as the incident ends, the falls are no measure
-        if explains(root, case.effect) or _takes_over(case.effect, root, True):
+        if explains(root, candidate.effect) or _takes_over(candidate.effect, root, True):
             return root
     return None
 
@@ -148,19 +152,19 @@ def _takes_over(new: Effect, root: Effect, is_reported: bool) -> bool:
             return is_larger or root.incident_key in new.rule.causes
 
 
-def _inhibit_for_ms(case: Candidate) -> int:
-    return round(case.rule.inhibit_for * 1000)
+def _inhibit_for_ms(candidate: Candidate) -> int:
+    return round(candidate.rule.inhibit_for * 1000)
 
 
-def inhibited(case: Candidate, roots: Roots) -> Candidate:
+def inhibited(candidate: Candidate, roots: Roots) -> Candidate:
     """Return the candidate as inhibited by the root that explains it, if one does."""
-    by = roots.explained_by.get(case.series)
+    by = roots.explained_by.get(candidate.series)
     if by is None:
-        return case
+        return candidate
     while by in roots.explained_by:
         by = roots.explained_by[by]
     reason = FindingReason.SAME_INCIDENT
-    if by.rule == case.series.rule:
-        kind = relation(by.labels, case.series.labels)
+    if by.rule == candidate.series.rule:
+        kind = relation(by.labels, candidate.series.labels)
         reason = {Relation.IN_WHOLE: FindingReason.PARENT, Relation.OF_PART: FindingReason.CHILD}.get(kind, reason)
-    return case.inhibited(reason, by)
+    return candidate.inhibited(reason, by)

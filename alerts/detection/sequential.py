@@ -19,7 +19,7 @@ from alerts.rules.rule import LossMethod, Rule, RuleScope
 from alerts.statistics.arrays import Bools, Floats, Ints, ratio
 from alerts.statistics.baseline import HOUR, MinutePart
 from alerts.statistics.sequential import SequentialState, false_alarms_per_day
-from alerts.statistics.steps import Part, SequentialParameters, SequentialStep
+from alerts.statistics.steps import SequentialParameters, SequentialStep, WindowPart
 from streams.panes.counters import Unit
 
 evaluated_first = False
@@ -225,7 +225,7 @@ def status(memory: SequentialMemory, effective: EffectiveRule, series: Series) -
         return FindingReason.GONE, None
     value = None
     if index < len(memory.state.recent):
-        count, inputs = (float(memory.state.recent[index, part]) for part in (Part.COUNT, Part.INPUT))
+        count, inputs = (float(memory.state.recent[index, part]) for part in (WindowPart.COUNT, WindowPart.INPUT))
         value = count / inputs if inputs > 0 else None
     if index >= len(memory.watched) or not memory.watched[index]:
         return FindingReason.GONE, value
@@ -243,9 +243,9 @@ def _config(detect: AnyDetector) -> SequentialDetector:
 def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue: RevenueRate) -> Breach:
     state = memory.state
     seen = state.sums_for_size(index)
-    count, expected, inputs = (float(seen[part]) for part in (Part.COUNT, Part.USUAL, Part.INPUT))
-    level, phi = float(state.level[index]), float(state.phi[index])
-    spread = 2 * float(np.sqrt(phi * max(expected, 1.0))) / inputs if inputs > 0 else 0.0
+    count, expected, inputs = (float(seen[part]) for part in (WindowPart.COUNT, WindowPart.USUAL, WindowPart.INPUT))
+    level, dispersion = float(state.level[index]), float(state.dispersion[index])
+    spread = 2 * float(np.sqrt(dispersion * max(expected, 1.0))) / inputs if inputs > 0 else 0.0
     money, lost = (None, None) if rule.money is None else _money(memory, rule, index, rise, revenue)
     label = memory.places.labels[index]
     return Breach(
@@ -261,24 +261,24 @@ def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenu
         since_ms=int(state.since_s[index]) * 1000,
         money_per_minute=None if money is None or not np.isfinite(money) else money,
         money_lost=None if lost is None or not np.isfinite(lost) else lost,
-        mean=_mean(state, index, phi),
+        mean=_mean(state, index, dispersion),
         weight=_weight(memory, index),
     )
 
 
-def _mean(state: SequentialState, index: int, phi: float) -> ValueSinceStart | None:
+def _mean(state: SequentialState, index: int, dispersion: float) -> ValueSinceStart | None:
     """The ratio since the start of a breach."""
     since = state.onset[index]
-    inputs = float(since[Part.INPUT])
+    inputs = float(since[WindowPart.INPUT])
     if inputs <= 0:
         return None
-    spread = 2 * math.sqrt(phi * max(float(since[Part.USUAL]), 1.0)) / inputs
-    return ValueSinceStart(float(since[Part.COUNT]) / inputs, spread)
+    spread = 2 * math.sqrt(dispersion * max(float(since[WindowPart.USUAL]), 1.0)) / inputs
+    return ValueSinceStart(float(since[WindowPart.COUNT]) / inputs, spread)
 
 
 def _weight(memory: SequentialMemory, index: int) -> float | None:
     """Usual share of the shop's revenue in a series."""
-    gmv = memory.state.baseline.kept[:, HOUR, MinutePart.GMV]
+    gmv = memory.state.baseline.decayed[:, HOUR, MinutePart.GMV]
     return float(gmv[index] / gmv[0]) if gmv[0] > 0 else None
 
 
@@ -293,21 +293,23 @@ def _money(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue
     state, detect = memory.state, _config(rule.detect)
     since, seen = state.onset[index], state.sums_for_size(index)
     sign = 1.0 if rise else -1.0
-    usual = max(float(seen[Part.USUAL]), 1e-9)
-    by_ratio = max(0.0, sign * (float(seen[Part.COUNT]) / usual - 1)) * float(state.level[index] * state.inputs[index])
-    lost_by_ratio = max(0.0, sign * float(since[Part.COUNT] - since[Part.USUAL]))
+    usual = max(float(seen[WindowPart.USUAL]), 1e-9)
+    by_ratio = max(0.0, sign * (float(seen[WindowPart.COUNT]) / usual - 1)) * float(
+        state.level[index] * state.inputs[index]
+    )
+    lost_by_ratio = max(0.0, sign * float(since[WindowPart.COUNT] - since[WindowPart.USUAL]))
     if rise and not detect.loss:
         return 60 * by_ratio * revenue.aov, lost_by_ratio * revenue.aov
     if rise:
         by_ratio, lost_by_ratio = (x * _never_paid(seen) for x in (by_ratio, lost_by_ratio))
-    own, kept = state.before[index], state.baseline.kept[index, HOUR]
-    if not rise and kept[MinutePart.COUNT] > 0:  # lost events for each counted one
-        share = float(kept[MinutePart.LOSS] / kept[MinutePart.COUNT])
+    own, hourly = state.before[index], state.baseline.decayed[index, HOUR]
+    if not rise and hourly[MinutePart.COUNT] > 0:  # lost events for each counted one
+        share = float(hourly[MinutePart.LOSS] / hourly[MinutePart.COUNT])
         by_ratio, lost_by_ratio = by_ratio * share, lost_by_ratio * share
     latest = since if _age_s(memory, index) < _YOUNG_S else state.lately[index]
-    rate = float(latest[Part.LOSS]) / max(float(latest[Part.SECONDS]), 1.0)
+    rate = float(latest[WindowPart.LOSS]) / max(float(latest[WindowPart.SECONDS]), 1.0)
     lacking = max(0.0, float(own[MinutePart.LOSS]) - rate)
-    lacked = max(0.0, float(own[MinutePart.LOSS] * since[Part.SECONDS] - since[Part.LOSS]))
+    lacked = max(0.0, float(own[MinutePart.LOSS] * since[WindowPart.SECONDS] - since[WindowPart.LOSS]))
     if not rise and lacked == 0.0:  # an alarm without a fall of its own: traffic has risen
         lacking, lacked = by_ratio, lost_by_ratio
     gmv = float(state.baseline.gmv_per(MinutePart.LOSS)[index])
@@ -316,12 +318,12 @@ def _money(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue
 
 def _never_paid(seen: Floats) -> float:
     """Share of failures after which no later attempt succeeds, if customers try again independently."""
-    failing = min(float(seen[Part.COUNT]) / max(float(seen[Part.INPUT]), 1e-9), 1.0)
+    failing = min(float(seen[WindowPart.COUNT]) / max(float(seen[WindowPart.INPUT]), 1e-9), 1.0)
     return 1 - _RETRIED * (1 - failing) / (1 - _RETRIED * failing)
 
 
 def _age_s(memory: SequentialMemory, index: int) -> float:
-    return float(memory.state.onset[index, Part.SECONDS])
+    return float(memory.state.onset[index, WindowPart.SECONDS])
 
 
 def _event_rate(count: float, expected: float, inputs: float, input_rate: float, spread: float) -> EventRate | None:
@@ -345,15 +347,15 @@ def _dimension_breakdowns(memory: SequentialMemory, rule: Rule) -> Mapping[str, 
         indexes = [i for i, label in enumerate(memory.places.labels) if label[0] == scope and memory.watched[i]]
         if len(indexes) < 2:
             continue
-        slow, lately = state.baseline.kept[indexes, HOUR], state.lately[indexes]
+        slow, lately = state.baseline.decayed[indexes, HOUR], state.lately[indexes]
         breakdowns[scope] = DimensionBreakdown(
             labels=[memory.places.labels[i] for i in indexes],
             usual_share=_shares(slow[:, MinutePart.INPUT]),
-            share=_shares(lately[:, Part.INPUT]),
+            share=_shares(lately[:, WindowPart.INPUT]),
             usual_rate=ratio(slow[:, MinutePart.COUNT], slow[:, MinutePart.INPUT]),
-            rate=ratio(lately[:, Part.COUNT], lately[:, Part.INPUT]),
-            counted=lately[:, Part.COUNT],
-            expected=lately[:, Part.USUAL],
+            rate=ratio(lately[:, WindowPart.COUNT], lately[:, WindowPart.INPUT]),
+            counted=lately[:, WindowPart.COUNT],
+            expected=lately[:, WindowPart.USUAL],
         )
     return breakdowns
 

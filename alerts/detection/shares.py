@@ -59,7 +59,7 @@ def observe(memory: ShareMemory, effective: EffectiveRule, observation: Observat
             end_s=end_s,
             dt_s=end_s - start_s,
             least_effect=detect.least_effect,
-            least=detect.least_baseline,
+            least_events=detect.least_baseline,
         )
         memory.until_s = end_s
 

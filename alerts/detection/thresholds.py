@@ -42,7 +42,7 @@ class ThresholdMemory:
 
     places: SeriesIndex = field(default_factory=SeriesIndex)
     """The series by array index."""
-    wrong: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    breached: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether the series is breached."""
     since_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """Start of the breach."""
@@ -50,12 +50,12 @@ class ThresholdMemory:
     """The latest number; NaN: none."""
     known: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether there is enough data."""
-    judged: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
+    evaluable: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether there is also a reference."""
-    judged_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    evaluable_ms: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     """When data and reference last existed, plus the time since then in which the numbers were unreliable."""
     stale: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
-    """Whether `judged_ms` is too long ago."""
+    """Whether `evaluable_ms` is too long ago."""
     seen: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))
     """Whether the series is in the rule's scopes now."""
     history: Floats = field(default_factory=lambda: np.zeros((0, HISTORY_MIN)))
@@ -69,10 +69,10 @@ class ThresholdMemory:
 
     def fit(self, size: int) -> None:
         """Resize the arrays."""
-        self.wrong, self.known = resized(self.wrong, size), resized(self.known, size)
+        self.breached, self.known = resized(self.breached, size), resized(self.known, size)
         self.seen, self.since_ms = resized(self.seen, size), resized(self.since_ms, size)
-        self.judged = resized(self.judged, size)
-        self.judged_ms, self.stale = resized(self.judged_ms, size), resized(self.stale, size)
+        self.evaluable = resized(self.evaluable, size)
+        self.evaluable_ms, self.stale = resized(self.evaluable_ms, size), resized(self.stale, size)
         self.value = resized(self.value, size, np.nan)
         self.history = resized(self.history, size, np.nan)
 
@@ -161,7 +161,7 @@ def breaches(memory: ThresholdMemory, effective: EffectiveRule, observation: Obs
     detect, inputs, skus = _config(effective.detect), observation.inputs, observation.skus
     frozen = observation.is_frozen(effective.rule)
     if frozen and memory.as_of_ms:
-        memory.judged_ms[memory.judged_ms > 0] += inputs.as_of_ms - memory.as_of_ms
+        memory.evaluable_ms[memory.evaluable_ms > 0] += inputs.as_of_ms - memory.as_of_ms
     memory.as_of_ms = inputs.as_of_ms
     before, memory.seen = memory.seen, np.zeros(len(memory.places), np.bool_)
     for scope in effective.rule.for_each:
@@ -178,7 +178,7 @@ def breaches(memory: ThresholdMemory, effective: EffectiveRule, observation: Obs
         if not frozen:
             _update_breached(memory, detect, numbers, reference, inputs.as_of_ms)
         yield from _breaches_of_scope(memory, effective, detect, numbers, reference)
-    memory.wrong[~memory.seen] = False
+    memory.breached[~memory.seen] = False
 
 
 def status(memory: ThresholdMemory, effective: EffectiveRule, series: Series) -> tuple[FindingReason, float | None]:
@@ -198,7 +198,7 @@ def counts(memory: ThresholdMemory, effective: EffectiveRule) -> SeriesCounts:
     """Count the series; those without enough data are NO_DATA, those without a reference LEARNING."""
     detect = _config(effective.detect)
     missing = int((memory.seen & ~memory.known).sum())
-    learning = int((memory.seen & memory.known & ~memory.judged).sum())
+    learning = int((memory.seen & memory.known & ~memory.evaluable).sum())
     lacks = ""
     if missing:
         least = "" if detect.least is None else f", or fewer than {detect.least[1]:,.0f} {detect.least[0]}"
@@ -206,7 +206,7 @@ def counts(memory: ThresholdMemory, effective: EffectiveRule) -> SeriesCounts:
     elif learning and isinstance(detect, ChangeDetector):
         lacks = f"no value of {' or '.join(detect.against)} to compare with"
     return SeriesCounts(
-        int((memory.seen & memory.judged).sum()),
+        int((memory.seen & memory.evaluable).sum()),
         {FindingReason.NO_DATA: missing, FindingReason.LEARNING: learning},
         lacks,
     )
@@ -296,8 +296,8 @@ def _remember(memory: ThresholdMemory, numbers: _ScopeNumbers, as_of_ms: int) ->
         memory.history = np.roll(memory.history, -shift, axis=1)
         memory.history[:, HISTORY_MIN - shift :] = np.nan
         memory.minute = minute
-    sound = numbers.enough & ~memory.wrong[numbers.at]
-    memory.history[numbers.at[sound], -1] = numbers.values[sound]
+    learnable = numbers.enough & ~memory.breached[numbers.at]
+    memory.history[numbers.at[learnable], -1] = numbers.values[learnable]
 
 
 def _past(table: Table, detect: ChangeDetector, labels: list[str]) -> Floats:
@@ -324,15 +324,19 @@ def _update_breached(
     reference: _Reference | _Limits,
     as_of_ms: int,
 ) -> None:
-    evaluable, was_breached = numbers.enough & reference.known, memory.wrong[numbers.at]
+    evaluable, was_breached = numbers.enough & reference.known, memory.breached[numbers.at]
     breached = reference.breached(np.where(numbers.enough, numbers.values, np.nan), was_breached)
-    evaluable_ms = memory.judged_ms[numbers.at]
+    evaluable_ms = memory.evaluable_ms[numbers.at]
     evaluable_ms = np.where(evaluable | (evaluable_ms == 0), as_of_ms, evaluable_ms)
     stale = as_of_ms - evaluable_ms >= 1000 * max(LENGTH_S.get(detect.window, _DAY_S), _STALE_LEAST_S)
     breached &= ~stale
-    memory.judged[numbers.at], memory.judged_ms[numbers.at], memory.stale[numbers.at] = evaluable, evaluable_ms, stale
+    memory.evaluable[numbers.at], memory.evaluable_ms[numbers.at], memory.stale[numbers.at] = (
+        evaluable,
+        evaluable_ms,
+        stale,
+    )
     memory.since_ms[numbers.at] = np.where(breached & ~was_breached, as_of_ms, memory.since_ms[numbers.at])
-    memory.wrong[numbers.at] = breached
+    memory.breached[numbers.at] = breached
 
 
 def _breaches_of_scope(
@@ -343,7 +347,7 @@ def _breaches_of_scope(
     reference: _Reference | _Limits,
 ) -> Iterator[Breach]:
     rule = effective.rule
-    for i in np.flatnonzero(memory.wrong[numbers.at]).tolist():
+    for i in np.flatnonzero(memory.breached[numbers.at]).tolist():
         index = int(numbers.at[i])
         label, value = memory.places.labels[index], float(numbers.values[i])
         expected, interval, fired_beyond = reference.describe(i, value)

@@ -22,6 +22,8 @@ import numpy as np
 from alerts.statistics.arrays import Bools, Floats, ratio, resized
 
 MINUTE_S = 60
+NEW_NORMAL_S = 2 * 3600.0
+"""After this time, what was a breach is the usual state."""
 PENDING = 3
 """Number of excluded minutes."""
 HALF_LIVES_MIN = np.array([5.0, 20.0, 60.0, 240.0])
@@ -29,7 +31,7 @@ FAST, HOUR = 0, 2
 _SURE_SE = np.array([2.0, 2.0, 0.0, 0.0])
 _OTHER_MOST_MIN = 120
 _CROWD = 1.15
-_MOST_PHI = 4.0
+_MOST_DISPERSION = 4.0
 """Limit of the dispersion that standard errors assume: a level that wanders is followed."""
 
 
@@ -58,36 +60,39 @@ class Baseline:
     """The current minute."""
     pending: Floats = field(default_factory=lambda: np.zeros((0, PENDING, N_PARTS)))
     """The excluded minutes, oldest first."""
-    kept: Floats = field(default_factory=lambda: np.zeros((0, len(HALF_LIVES_MIN), N_PARTS)))
+    decayed: Floats = field(default_factory=lambda: np.zeros((0, len(HALF_LIVES_MIN), N_PARTS)))
     """# [series, half-life, part]: exponential sums"""
 
-    other_min: Floats = field(default_factory=lambda: np.zeros(0))
+    long_levels_paused_min: Floats = field(default_factory=lambda: np.zeros(0))
     """Minutes for which another level than those of hours has applied."""
 
     def fit(self, size: int) -> None:
         """Resize the arrays."""
-        self.minute, self.pending, self.kept = (
+        self.minute, self.pending, self.decayed = (
             resized(self.minute, size),
             resized(self.pending, size),
-            resized(self.kept, size),
+            resized(self.decayed, size),
         )
-        self.other_min = resized(self.other_min, size)
+        self.long_levels_paused_min = resized(self.long_levels_paused_min, size)
 
-    def take(self, parts: Floats) -> None:
+    def add(self, parts: Floats) -> None:
         """Add a part of the current minute."""
         self.minute += parts
 
-    def end_minute(self, sound: Bools, is_other: Bools) -> None:
-        """End a minute, which is included only for `sound` series; not in hours where the level `is_other`."""
-        self.minute[~sound] = 0.0
+    def end_minute(self, learnable: Bools, pause_long_levels: Bools) -> None:
+        """End a minute, which is included only for `learnable` series. With `pause_long_levels`, the levels of hours do
+        not include it."""
+        self.minute[~learnable] = 0.0
         self.minute[self.minute[:, MinutePart.INPUT] <= 0, MinutePart.SECONDS] = 0.0
         oldest = self.pending[:, 0]
         has_events = (oldest[:, MinutePart.INPUT] > 0)[:, None, None]
-        self.other_min = np.where(is_other & (self.other_min < _OTHER_MOST_MIN), self.other_min + 1, 0.0)
-        learns = (self.other_min == 0)[:, None] | (np.arange(len(HALF_LIVES_MIN)) < HOUR)
+        self.long_levels_paused_min = np.where(
+            pause_long_levels & (self.long_levels_paused_min < _OTHER_MOST_MIN), self.long_levels_paused_min + 1, 0.0
+        )
+        learns = (self.long_levels_paused_min == 0)[:, None] | (np.arange(len(HALF_LIVES_MIN)) < HOUR)
         keep = np.where(has_events & learns[..., None], 0.5 ** (1 / HALF_LIVES_MIN)[:, None], 1.0)
-        self.kept *= keep
-        self.kept += oldest[:, None] * learns[..., None]
+        self.decayed *= keep
+        self.decayed += oldest[:, None] * learns[..., None]
         self.pending[:, :-1] = self.pending[:, 1:]
         self.pending[:, -1] = self.minute
         self.minute = np.zeros_like(self.minute)
@@ -99,32 +104,34 @@ class Baseline:
 
     def accept(self, which: Bools, level: Floats) -> None:
         """Make this level the usual one."""
-        inputs = self.kept[which, :, MinutePart.INPUT]
-        self.kept[which, :, MinutePart.COUNT] = np.nan_to_num(level)[which, None] * inputs
+        inputs = self.decayed[which, :, MinutePart.INPUT]
+        self.decayed[which, :, MinutePart.COUNT] = np.nan_to_num(level)[which, None] * inputs
 
     @property
     def counted(self) -> Floats:
         """Counted events that the level of an hour is estimated from."""
-        result: Floats = self.kept[:, HOUR, MinutePart.COUNT]
+        result: Floats = self.decayed[:, HOUR, MinutePart.COUNT]
         return result
 
     def seen(self) -> Floats:
         """Delayed `per` events, also of the minutes that are not included yet."""
-        inputs = (minutes[..., MinutePart.INPUT] for minutes in (self.kept[:, HOUR], self.minute))
+        inputs = (minutes[..., MinutePart.INPUT] for minutes in (self.decayed[:, HOUR], self.minute))
         result: Floats = sum(inputs, self.pending[:, :, MinutePart.INPUT].sum(axis=1))
         return result
 
     def level(self) -> Floats:
         """Estimated `count` per `per` events; NaN if unknown."""
-        return ratio(self.counted, self.kept[:, HOUR, MinutePart.INPUT])
+        return ratio(self.counted, self.decayed[:, HOUR, MinutePart.INPUT])
 
-    def reference(self, phi: Floats, *, rise: bool) -> tuple[Floats, Floats, Bools]:
-        """(reference level, events that it is estimated from, whether it is one of minutes); NaN if unknown. `phi`:
-        dispersion over minutes."""
-        counts = self.kept[..., MinutePart.COUNT]
-        levels = ratio(counts, self.kept[..., MinutePart.INPUT])
+    def reference(self, dispersion: Floats, *, rise: bool) -> tuple[Floats, Floats, Bools]:
+        """(reference level, events that it is estimated from, whether it is one of minutes); NaN if unknown.
+
+        `dispersion`: over minutes.
+        """
+        counts = self.decayed[..., MinutePart.COUNT]
+        levels = ratio(counts, self.decayed[..., MinutePart.INPUT])
         hour = levels[:, HOUR : HOUR + 1]
-        se = hour * np.sqrt(np.minimum(phi, _MOST_PHI)[:, None] / np.maximum(counts, 1.0))
+        se = hour * np.sqrt(np.minimum(dispersion, _MOST_DISPERSION)[:, None] / np.maximum(counts, 1.0))
         sign = 1.0 if rise else -1.0
         surely = (levels - hour) * sign >= _SURE_SE * se
         surely[:, HOUR] = True
@@ -135,18 +142,18 @@ class Baseline:
 
     def rates(self) -> Floats:
         """Own trend: # [series, part]: events per second lately; 0 if unknown."""
-        fast = self.kept[:, FAST]
+        fast = self.decayed[:, FAST]
         return np.nan_to_num(ratio(fast, fast[:, MinutePart.SECONDS :]))
 
     def hourly(self) -> Floats:
         """`count` events per second in the last hours; 0 if unknown."""
-        return np.nan_to_num(ratio(self.counted, self.kept[:, HOUR, MinutePart.SECONDS]))
+        return np.nan_to_num(ratio(self.counted, self.decayed[:, HOUR, MinutePart.SECONDS]))
 
     def crowd(self) -> Floats:
         """`per` events lately over those of the last hours, where there are surely more, else 1: (series)."""
-        rates = np.nan_to_num(ratio(self.kept[..., MinutePart.INPUT], self.kept[..., MinutePart.SECONDS]))
+        rates = np.nan_to_num(ratio(self.decayed[..., MinutePart.INPUT], self.decayed[..., MinutePart.SECONDS]))
         return np.where(rates[:, FAST] > _CROWD * rates[:, HOUR], rates[:, FAST] / np.maximum(rates[:, HOUR], 1e-9), 1)
 
     def gmv_per(self, part: MinutePart) -> Floats:
         """GMV per event of a part, minor units."""
-        return ratio(self.kept[:, HOUR, MinutePart.GMV], self.kept[:, HOUR, part])
+        return ratio(self.decayed[:, HOUR, MinutePart.GMV], self.decayed[:, HOUR, part])

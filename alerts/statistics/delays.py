@@ -156,7 +156,7 @@ class Lag:
         """Whether there is a lag to learn."""
         return bool(self.weights[0] < 1)
 
-    def take(self, count: float, inputs: Floats) -> None:
+    def add(self, count: float, inputs: Floats) -> None:
         """Add a block without a breach."""
         self.counts = np.append(self.counts, count)[-_BLOCKS:]
         self.inputs = np.vstack((self.inputs, inputs))[-_BLOCKS:]

@@ -35,24 +35,24 @@ _PRIOR_WANDER = 0.02
 """Prior: a level that wanders by this share of itself within the longest window."""
 _CUT = 9.0
 """Limit of a window's term, relative to the dispersion."""
-_LEAST_PHI = 0.25
+_LEAST_DISPERSION = 0.25
 _MARGIN_SE = 0.7
 """Standard errors by which the dispersion is taken as larger than estimated; the variance of a term is 5 phi^2."""
 _LEAST_EXPECTED = 3.0
 """Windows with fewer expected events say nothing about the dispersion."""
 
 
-def half_deviance(y: Floats, mu: Floats, phi: Floats) -> Floats:
+def half_deviance(y: Floats, mu: Floats, dispersion: Floats) -> Floats:
     """Half the deviance of counts from their expectation, by the binomial or over-dispersed Poisson of variance
     phi mu; the limit is that of the latter's support."""
     with np.errstate(divide="ignore", invalid="ignore"):
         log_ratio = np.where(y > 0, y * np.log(y / mu), 0.0)
-        poisson = (log_ratio - (y - mu)) / np.maximum(phi, 1.0)
-        trials = mu / np.maximum(1.0 - phi, 1e-3)
+        poisson = (log_ratio - (y - mu)) / np.maximum(dispersion, 1.0)
+        trials = mu / np.maximum(1.0 - dispersion, 1e-3)
         failures = np.maximum(trials - y, 0.0)
         usual = np.maximum(trials - mu, 1e-12)
         binomial = log_ratio + np.where(failures > 0, failures * np.log(failures / usual), 0.0)
-    result: Floats = np.where(mu > 0, np.where(phi < 0.999, binomial, poisson), 0.0)
+    result: Floats = np.where(mu > 0, np.where(dispersion < 0.999, binomial, poisson), 0.0)
     return result
 
 
@@ -70,7 +70,7 @@ class Evidence:
     """# [series]: start of its evidence"""
     spread: Floats = field(default_factory=lambda: np.zeros((0, LENGTHS, 2)))
     """# [series, length, (sum of the terms, number of windows)]: exponential sums"""
-    phi: Floats = field(default_factory=lambda: np.ones((0, LENGTHS)))
+    dispersion: Floats = field(default_factory=lambda: np.ones((0, LENGTHS)))
     """# [series, length]: dispersion"""
 
     @classmethod
@@ -81,10 +81,10 @@ class Evidence:
     def fit(self, size: int) -> None:
         """Resize the arrays."""
         self.sums, self.marks = resized(self.sums, size), resized(self.marks, size)
-        self.from_s, self.spread, self.phi = (
+        self.from_s, self.spread, self.dispersion = (
             resized(self.from_s, size),
             resized(self.spread, size),
-            resized(self.phi, size, 1.0),
+            resized(self.dispersion, size, 1.0),
         )
 
     def step(self, parts: Floats, *, end_s: float, dt_s: float) -> None:
@@ -116,7 +116,7 @@ class Evidence:
         found: Ints = np.flatnonzero(dt_s / 2 < LENGTHS_S)
         return found if len(found) else np.array([LENGTHS - 1])
 
-    def learn(self, sound: Bools, *, level: Floats, rise: bool, end_s: float, dt_s: float) -> None:
+    def learn(self, learnable: Bools, *, level: Floats, rise: bool, end_s: float, dt_s: float) -> None:
         """Learn the dispersion where a disjoint window ends. `level`: counted for each event, at most 1 if thinned."""
         for length in self.lengths(dt_s).tolist():
             length_s = LENGTHS_S[length]
@@ -127,18 +127,18 @@ class Evidence:
                 continue
             y, mu = sums[:, 0], sums[:, 1]
             away = np.maximum(y - mu if rise else mu - y, 0.0)
-            known = sound & (mu >= _LEAST_EXPECTED) & (self.from_s <= start_s)
+            known = learnable & (mu >= _LEAST_EXPECTED) & (self.from_s <= start_s)
             term = 2 * np.divide(away**2, mu, out=np.zeros_like(mu), where=known)
             keep = 0.5 ** ((end_s - start_s) / _HALF_LIFE_S)
             spread = self.spread[:, length]
             spread *= np.where(known, keep, 1.0)[:, None]
-            spread[:, 0] += np.minimum(term, _CUT * self.phi[:, length]) * known
+            spread[:, 0] += np.minimum(term, _CUT * self.dispersion[:, length]) * known
             spread[:, 1] += known
             self._refresh(length, mu, level)
 
     def _refresh(self, length: int, mu: Floats, level: Floats) -> None:
         if length:
-            shorter = self.phi[:, length - 1]
+            shorter = self.dispersion[:, length - 1]
             prior = np.where(shorter > 1, 2 * shorter - 1, shorter)
         else:
             prior = np.ones(len(mu))
@@ -147,7 +147,7 @@ class Evidence:
         spread = self.spread[:, length]
         learned = (spread[:, 0] + _PRIOR_WINDOWS * prior) / (spread[:, 1] + _PRIOR_WINDOWS)
         learned *= 1 + _MARGIN_SE * np.sqrt(5 / (spread[:, 1] + _PRIOR_WINDOWS))
-        self.phi[:, length] = np.maximum(learned, np.maximum(_LEAST_PHI, 1 - np.minimum(level, 1.0)))
+        self.dispersion[:, length] = np.maximum(learned, np.maximum(_LEAST_DISPERSION, 1 - np.minimum(level, 1.0)))
 
     def scan(
         self, lengths: Ints, usual: Floats, *, rise: bool, end_s: float, allowance: Floats | float = 0.0
@@ -159,10 +159,10 @@ class Evidence:
         marks = self.marks[:, lengths, self._first_marks(lengths, end_s), :2]
         windows = self.sums[:, None, :2] - marks
         y, mu = windows[..., 0], windows[..., 1]
-        phi = self.phi[:, lengths] * (1 + mu / np.maximum(usual, 1.0)[:, None])
+        dispersion = self.dispersion[:, lengths] * (1 + mu / np.maximum(usual, 1.0)[:, None])
         allowed = mu + np.broadcast_to(allowance, len(mu))[:, None]
         is_beyond = y > allowed if rise else y < mu
-        return np.where(is_beyond, half_deviance(y, allowed, phi), 0.0), y, mu
+        return np.where(is_beyond, half_deviance(y, allowed, dispersion), 0.0), y, mu
 
     def onset(self, which: Ints, *, rise: bool) -> tuple[Floats, Floats]:
         """(start in seconds, sums since) of the change of these series: the window of most evidence."""
@@ -171,7 +171,7 @@ class Evidence:
         known = np.isfinite(self.marks_s) & (self.marks_s >= self.from_s[which][:, None, None])
         is_beyond = (y > mu if rise else y < mu) & known
         scores = np.where(
-            is_beyond, half_deviance(y, mu, np.broadcast_to(self.phi[which][:, :, None], mu.shape)), -1.0
+            is_beyond, half_deviance(y, mu, np.broadcast_to(self.dispersion[which][:, :, None], mu.shape)), -1.0
         ).reshape(len(which), -1)
         best = scores.argmax(axis=1)
         rows = np.arange(len(which))

@@ -11,7 +11,7 @@ import numpy as np
 
 from alerts.statistics.arrays import Bools, Floats, ratio
 from alerts.statistics.baseline import MinutePart
-from alerts.statistics.steps import Part
+from alerts.statistics.steps import WindowPart
 
 _CROWD, _CROWD_SE = 0.25, 2.0
 """Where `per` rose by this share, this many more standard errors are needed: chance is tested often in a crowd."""
@@ -31,43 +31,43 @@ class OwnTrends:
     """`count` events per second in the last hours."""
     crowd: Floats
     """`per` events lately over those of the last hours, at least 1."""
-    phi: Floats
+    dispersion: Floats
     """Dispersion, at least 1."""
 
-    def change(self, window: Floats, part: Part, own: MinutePart) -> tuple[Floats, Floats]:
+    def change(self, window: Floats, part: WindowPart, own: MinutePart) -> tuple[Floats, Floats]:
         """(a sum of a window relative to its trend, standard errors below it)."""
-        expected = self.before[:, own] * window[:, Part.SECONDS]
+        expected = self.before[:, own] * window[:, WindowPart.SECONDS]
         change = np.nan_to_num(ratio(window[:, part], expected), nan=1.0)
-        return change, (1 - change) * np.sqrt(expected / self.phi)
+        return change, (1 - change) * np.sqrt(expected / self.dispersion)
 
 
 def has_risen(window: Floats, trends: OwnTrends, least_effect: float) -> Bools:
     """Whether `count` itself rose: failures are a larger share of attempts, too, where other attempts are late."""
-    expected = trends.before[:, MinutePart.COUNT] * window[:, Part.SECONDS]
-    surely = expected + _FELL_SE * np.sqrt(trends.phi * np.maximum(expected, 1.0))
-    result: Bools = window[:, Part.COUNT] >= np.maximum((1 + least_effect / 2) * expected, surely)
+    expected = trends.before[:, MinutePart.COUNT] * window[:, WindowPart.SECONDS]
+    surely = expected + _FELL_SE * np.sqrt(trends.dispersion * np.maximum(expected, 1.0))
+    result: Bools = window[:, WindowPart.COUNT] >= np.maximum((1 + least_effect / 2) * expected, surely)
     return result
 
 
 def has_fallen(window: Floats, trends: OwnTrends, least_effect: float) -> Bools:
     """Whether `count` fell surely, by more than `per` rose, and further than `per` fell."""
-    count, fell_se = trends.change(window, Part.COUNT, MinutePart.COUNT)
-    inputs, _ = trends.change(window, Part.INPUT, MinutePart.INPUT)
-    per, _ = trends.change(window, Part.PER, MinutePart.PER)
+    count, fell_se = trends.change(window, WindowPart.COUNT, MinutePart.COUNT)
+    inputs, _ = trends.change(window, WindowPart.INPUT, MinutePart.INPUT)
+    per, _ = trends.change(window, WindowPart.PER, MinutePart.PER)
     rose = np.maximum(inputs, per) * trends.crowd
     needed_se = _FELL_SE + _CROWD_SE * np.clip((rose - 1) / _CROWD, 0, 1)
     lost = (count <= 1 - least_effect / 2) & (fell_se >= needed_se) & (count * rose <= 1) & (per > count)
-    result: Bools = lost & (window[:, Part.SECONDS] > 0)
+    result: Bools = lost & (window[:, WindowPart.SECONDS] > 0)
     return result
 
 
 def is_followed(window: Floats, latest: Floats, onset: Floats, age_s: Floats, trends: OwnTrends) -> tuple[Bools, Bools]:
     """(whether the `loss` events fell by half as much as `count`, whether they did not although `count` fell surely:
     events are not recorded). They are those of the `latest` seconds, or since the `onset` of a younger breach."""
-    count, fell_se = trends.change(window, Part.COUNT, MinutePart.COUNT)
-    per, _ = trends.change(window, Part.PER, MinutePart.PER)
-    short = np.where((age_s > latest[:, Part.SECONDS])[:, None], latest, onset)
-    follow, follow_se = trends.change(short, Part.LOSS, MinutePart.LOSS)
+    count, fell_se = trends.change(window, WindowPart.COUNT, MinutePart.COUNT)
+    per, _ = trends.change(window, WindowPart.PER, MinutePart.PER)
+    short = np.where((age_s > latest[:, WindowPart.SECONDS])[:, None], latest, onset)
+    follow, follow_se = trends.change(short, WindowPart.LOSS, MinutePart.LOSS)
     is_half = follow <= (1 + count) / 2
-    by_hours = ratio(latest[:, Part.COUNT], latest[:, Part.SECONDS]) <= _UNTRACKED * trends.hourly
-    return is_half & (follow_se >= _FOLLOWED_SE), (fell_se >= _FELL_SE) & by_hours & ~is_half & (per <= 1)
+    is_below_hourly = ratio(latest[:, WindowPart.COUNT], latest[:, WindowPart.SECONDS]) <= _UNTRACKED * trends.hourly
+    return is_half & (follow_se >= _FOLLOWED_SE), (fell_se >= _FELL_SE) & is_below_hourly & ~is_half & (per <= 1)

@@ -29,18 +29,20 @@ def thinned(success: float, lag_s: float) -> Floats:
 
 
 def detection_s(
-    rate: float, kept: float, *, phi: Floats, false_per_day: float, parameters: SequentialParameters
+    rate: float, kept: float, *, dispersion: Floats, false_per_day: float, parameters: SequentialParameters
 ) -> float:
     """Seconds until a series of `rate` events a second that falls to the share `kept` is detected; infinite: never.
 
-    `phi`: dispersion by window length. `false_per_day`: the budget of the series.
+    `dispersion`: dispersion by window length. `false_per_day`: the budget of the series.
     """
     least = LEAST_ESTIMATE * parameters.least_effect
     thresholds = log_threshold(np.array([false_per_day]), np.arange(LENGTHS))[0]
     seconds = np.arange(_STEP_S, LENGTHS_S[-1] + _STEP_S, _STEP_S)
     mu = rate * LENGTHS_S[:, None]
     lost = (1 - kept) * rate * np.minimum(seconds, LENGTHS_S[:, None])
-    evidence = half_deviance(mu - lost, np.broadcast_to(mu, lost.shape), np.broadcast_to(phi[:, None], lost.shape))
+    evidence = half_deviance(
+        mu - lost, np.broadcast_to(mu, lost.shape), np.broadcast_to(dispersion[:, None], lost.shape)
+    )
     enough = (evidence >= thresholds[:, None]) & (mu >= parameters.least_sample) & (lost >= least * mu)
     reached = enough.any(axis=0)
     return float(seconds[reached.argmax()]) if reached.any() else math.inf
@@ -51,7 +53,7 @@ def power_lines(
     shares: Sequence[float],
     drops: Sequence[float],
     *,
-    phi: Floats,
+    dispersion: Floats,
     per_day: tuple[float, float],
     parameters: SequentialParameters,
 ) -> Iterator[str]:
@@ -65,7 +67,9 @@ def power_lines(
         for share in shares:
             budget = per_day[0] if share == 1 else per_day[1]
             delays = (
-                detection_s(rate * share / 60, 1 - drop, phi=phi, false_per_day=budget, parameters=parameters)
+                detection_s(
+                    rate * share / 60, 1 - drop, dispersion=dispersion, false_per_day=budget, parameters=parameters
+                )
                 for drop in drops
             )
             cells = " | ".join("never" if math.isinf(delay) else f"{delay:.0f} s" for delay in delays)

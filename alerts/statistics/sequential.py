@@ -21,24 +21,22 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alerts.statistics.arrays import Bools, Floats, ratio, resized
-from alerts.statistics.baseline import MINUTE_S, N_PARTS, Baseline, MinutePart
-from alerts.statistics.crowds import Crowds
+from alerts.statistics.baseline import MINUTE_S, N_PARTS, NEW_NORMAL_S, Baseline, MinutePart
+from alerts.statistics.batches import BatchAllowance
 from alerts.statistics.delays import BLOCK_S, PLACES, Chain, Lag, stages
 from alerts.statistics.evidence import Evidence, log_threshold
 from alerts.statistics.losses import OwnTrends, has_fallen, has_risen, is_followed
-from alerts.statistics.steps import PARTS, Part, SequentialParameters, SequentialStep
+from alerts.statistics.steps import PARTS, SequentialParameters, SequentialStep, WindowPart
 
 _RECENT_LEAST_S, _RECENT_MOST_S = 20.0, 1800.0
 _LATELY_S = 60.0
 _LEARN_EVERY_S = 60
-NEW_NORMAL_S = 2 * 3600.0
-"""An alarm ends after this time: the new level becomes the usual one."""
 _LEAST_SEEN = 0.9
 LEAST_ESTIMATE = 0.8
 """The estimated change must be this share of the least effect."""
 _LOG_ENDED = math.log(1000)
 _END_LENGTH = 6
-_LEAST_END_PHI = 0.4
+_LEAST_END_DISPERSION = 0.4
 _SHORT_LENGTH = 3
 _LATEST_LENGTH = 7
 """Length index of the latest window in which a long breach is compared with own trends: 128 s."""
@@ -67,7 +65,7 @@ class SequentialState:
     chain: Chain
     baseline: Baseline = field(default_factory=Baseline)
     evidence: Evidence = field(default_factory=lambda: Evidence.of(PARTS))
-    crowds: Crowds = field(default_factory=Crowds)
+    batches: BatchAllowance = field(default_factory=BatchAllowance)
     alarm: Bools = field(default_factory=_flags)
     note: Bools = field(default_factory=_flags)
     """Breaches without a loss."""
@@ -93,19 +91,19 @@ class SequentialState:
     """# [series]: delayed `per` events per second, at the last step"""
     level: Floats = field(default_factory=_numbers)
     """The usual level, 0 if unknown; the fields from here to `crowd` are copied from the baseline every minute."""
-    tested: Floats = field(default_factory=_numbers)
+    reference: Floats = field(default_factory=_numbers)
     """The reference level."""
     estimated_from: Floats = field(default_factory=_numbers)
     """Counted events that the reference level is estimated from."""
-    is_other: Bools = field(default_factory=_flags)
-    """Whether `tested` is a level of minutes, not of hours."""
+    uses_short_level: Bools = field(default_factory=_flags)
+    """Whether `reference` is a level of minutes, not of hours."""
     own: Floats = field(default_factory=lambda: np.zeros((0, N_PARTS)))
     """# [series, part]: own trends, events per second"""
     hourly: Floats = field(default_factory=_numbers)
     """`count` events per second in the last hours."""
     crowd: Floats = field(default_factory=_numbers)
     """`per` events lately over those of the last hours, where there are surely more, else 1."""
-    muted: bool = False
+    were_alarms_off: bool = False
     """Whether breaches were notes in the last step, whatever was lost."""
     end_s: int = 0
     """End of the last step."""
@@ -117,61 +115,61 @@ class SequentialState:
     @classmethod
     def of(cls, lag_s: float) -> SequentialState:
         """Create the state for a lag of about this mean."""
-        return cls(Lag.of(lag_s), Chain(stages(lag_s)), crowds=Crowds.of(lag_s))
+        return cls(Lag.of(lag_s), Chain(stages(lag_s)), batches=BatchAllowance.of(lag_s))
 
     def fit(self, size: int) -> None:
         """Resize the arrays."""
         if len(self.alarm) >= size:
             return
-        for part in (self.chain, self.baseline, self.evidence, self.crowds):
+        for part in (self.chain, self.baseline, self.evidence, self.batches):
             part.fit(size)
-        for name in ("alarm", "note", "tracking", "renewed", "is_other"):
+        for name in ("alarm", "note", "tracking", "renewed", "uses_short_level"):
             setattr(self, name, resized(getattr(self, name), size, False))
         for name in ("since_s", "alarm_s", "recent", "lately", "onset", "recovery", "inputs"):
             setattr(self, name, resized(getattr(self, name), size))
         self.crowd = resized(self.crowd, size, 1.0)
-        for name in ("level", "tested", "estimated_from", "own", "before", "hourly"):
+        for name in ("level", "reference", "estimated_from", "own", "before", "hourly"):
             setattr(self, name, resized(getattr(self, name), size))
 
     @property
-    def phi(self) -> Floats:
+    def dispersion(self) -> Floats:
         """Dispersion of short windows."""
-        result: Floats = self.evidence.phi[:, _SHORT_LENGTH]
+        result: Floats = self.evidence.dispersion[:, _SHORT_LENGTH]
         return result
 
-    def step(self, step: SequentialStep, terms: SequentialParameters, false_per_day: Floats) -> None:
+    def step(self, step: SequentialStep, parameters: SequentialParameters, false_per_day: Floats) -> None:
         """Advance one step. `false_per_day`: budget of each series."""
         self.end_s = step.end_s
         outputs = self.chain.step(step.per / step.dt_s, step.dt_s)
         rate, uncertainty = self.lag.delayed(outputs)
         self.inputs = rate
-        known = self.ready(terms)
-        bounded = np.maximum(rate + uncertainty if terms.rise else rate - uncertainty, 0.0)
+        known = self.ready(parameters)
+        bounded = np.maximum(rate + uncertainty if parameters.rise else rate - uncertainty, 0.0)
         sums = np.empty((len(rate), PARTS))
-        sums[:, Part.COUNT], sums[:, Part.INPUT] = step.count, rate * step.dt_s
-        sums[:, Part.EXPECTED] = np.where(known, self.tested * bounded * step.dt_s, 0.0)
-        sums[:, Part.LOSS], sums[:, Part.PER] = step.count if step.loss is None else step.loss, step.per
-        sums[:, Part.USUAL], sums[:, Part.SECONDS] = self.level * sums[:, Part.INPUT], step.dt_s
-        self._follow(step, sums, terms)
+        sums[:, WindowPart.COUNT], sums[:, WindowPart.INPUT] = step.count, rate * step.dt_s
+        sums[:, WindowPart.EXPECTED] = np.where(known, self.reference * bounded * step.dt_s, 0.0)
+        sums[:, WindowPart.LOSS], sums[:, WindowPart.PER] = step.count if step.loss is None else step.loss, step.per
+        sums[:, WindowPart.USUAL], sums[:, WindowPart.SECONDS] = self.level * sums[:, WindowPart.INPUT], step.dt_s
+        self._follow(step, sums, parameters)
         self.evidence.step(sums * known[:, None], end_s=step.end_s, dt_s=step.dt_s)
-        self._raise(step, terms, known, false_per_day)
-        self._escalate(step, terms)
-        self._learn(step, terms, sums, known, outputs)
+        self._raise(step, parameters, known, false_per_day)
+        self._escalate(step, parameters)
+        self._learn(step, parameters, sums, known, outputs)
 
-    def ready(self, terms: SequentialParameters) -> Bools:
+    def ready(self, parameters: SequentialParameters) -> Bools:
         """Series with a sufficient baseline and most of a lag observed."""
         seen = float(self.chain.known @ self.lag.weights)
-        result: Bools = (self.baseline.counted >= terms.least_baseline) & (seen >= _LEAST_SEEN)
+        result: Bools = (self.baseline.counted >= parameters.least_baseline) & (seen >= _LEAST_SEEN)
         return result
 
     def lag_known_in_s(self) -> float:
         """Time until most of a lag is observed, to the minute; 0: it is."""
         return self.chain.known_in_s(self.lag.weights, _LEAST_SEEN)
 
-    def _follow(self, step: SequentialStep, sums: Floats, terms: SequentialParameters) -> None:
+    def _follow(self, step: SequentialStep, sums: Floats, parameters: SequentialParameters) -> None:
         """Update the recent sums, and end breaches."""
         with np.errstate(divide="ignore", over="ignore"):
-            time_constant_s = 2 * terms.least_sample * step.dt_s / sums[:, Part.USUAL]
+            time_constant_s = 2 * parameters.least_sample * step.dt_s / sums[:, WindowPart.USUAL]
         time_constant_s = np.clip(time_constant_s, _RECENT_LEAST_S, _RECENT_MOST_S)
         self.recent *= np.exp(-step.dt_s / time_constant_s)[:, None]
         self.recent += sums
@@ -182,23 +180,25 @@ class SequentialState:
         if not breached.any():
             self.renewed[:] = False
             return
-        y, mu, r = step.count, sums[:, Part.EXPECTED], self._persisting(terms)
-        evidence = (mu * (r - 1) - y * np.log(r)) / np.maximum(self.evidence.phi[:, _END_LENGTH], _LEAST_END_PHI)
+        y, mu, r = step.count, sums[:, WindowPart.EXPECTED], self._persisting(parameters)
+        evidence = (mu * (r - 1) - y * np.log(r)) / np.maximum(
+            self.evidence.dispersion[:, _END_LENGTH], _LEAST_END_DISPERSION
+        )
         self.recovery = np.maximum(self.recovery + evidence, 0.0) * breached
         ended = breached & (self.recovery >= _LOG_ENDED)
         self.renewed = self.alarm & ~ended & (step.end_s - self.alarm_s >= NEW_NORMAL_S)
         ended |= self.renewed
         if not ended.any():
             return
-        self.baseline.accept(self.renewed, ratio(self.recent[:, Part.COUNT], self.recent[:, Part.INPUT]))
-        self._refresh_levels(terms)
+        self.baseline.accept(self.renewed, ratio(self.recent[:, WindowPart.COUNT], self.recent[:, WindowPart.INPUT]))
+        self._refresh_levels(parameters)
         self._clear(ended, step.end_s)
 
-    def _persisting(self, terms: SequentialParameters) -> Floats:
+    def _persisting(self, parameters: SequentialParameters) -> Floats:
         """The ratio that the end of a breach is tested against."""
-        change = np.nan_to_num(ratio(self.onset[:, Part.COUNT], self.onset[:, Part.EXPECTED]), nan=1.0)
-        half = np.maximum(terms.least_effect, np.abs(change - 1) / 2)
-        result: Floats = np.maximum(1 + half if terms.rise else 1 - half, 0.05)
+        change = np.nan_to_num(ratio(self.onset[:, WindowPart.COUNT], self.onset[:, WindowPart.EXPECTED]), nan=1.0)
+        half = np.maximum(parameters.least_effect, np.abs(change - 1) / 2)
+        result: Floats = np.maximum(1 + half if parameters.rise else 1 - half, 0.05)
         return result
 
     def _clear(self, which: Bools, end_s: float) -> None:
@@ -222,47 +222,53 @@ class SequentialState:
     def sums_for_size(self, place: int) -> Floats:
         """The sums for the size of a breach: the recent ones, or those since the start of a younger breach."""
         since, latest = self.onset[place], self.recent[place]
-        is_young = (self.alarm[place] or self.note[place]) and 0 < since[Part.USUAL] < latest[Part.USUAL]
+        is_young = (self.alarm[place] or self.note[place]) and 0 < since[WindowPart.USUAL] < latest[WindowPart.USUAL]
         result: Floats = since if is_young else latest
         return result
 
     def change(self) -> Floats:
         """Counted over expected recently; NaN if nothing is expected."""
-        return ratio(self.recent[:, Part.COUNT], self.recent[:, Part.USUAL])
+        return ratio(self.recent[:, WindowPart.COUNT], self.recent[:, WindowPart.USUAL])
 
-    def _raise(self, step: SequentialStep, terms: SequentialParameters, known: Bools, false_per_day: Floats) -> None:
-        evidence, least = self.evidence, LEAST_ESTIMATE * terms.least_effect
+    def _raise(
+        self, step: SequentialStep, parameters: SequentialParameters, known: Bools, false_per_day: Floats
+    ) -> None:
+        evidence, least = self.evidence, LEAST_ESTIMATE * parameters.least_effect
         lengths = evidence.lengths(step.dt_s)
         found, y, mu = evidence.scan(
-            lengths, self.estimated_from, rise=terms.rise, end_s=step.end_s, allowance=self.crowds.most() * self.tested
+            lengths,
+            self.estimated_from,
+            rise=parameters.rise,
+            end_s=step.end_s,
+            allowance=self.batches.largest_batch() * self.reference,
         )
         enough = found >= log_threshold(false_per_day, lengths)
         if not enough.any():
             return
-        enough &= y >= mu * (1 + least) if terms.rise else y <= mu * (1 - least)
-        enough &= np.maximum(y, mu) >= terms.least_sample
+        enough &= y >= mu * (1 + least) if parameters.rise else y <= mu * (1 - least)
+        enough &= np.maximum(y, mu) >= parameters.least_sample
         raised = enough.any(axis=1) & known & ~self.alarm & ~self.note
         places = np.flatnonzero(raised)
         if not len(places):
             return
-        since_s, sums = evidence.onset(places, rise=terms.rise)
+        since_s, sums = evidence.onset(places, rise=parameters.rise)
         self.note |= raised
         self.since_s[places], self.onset[places] = since_s, sums
-        self.onset[places, Part.USUAL] = sums[:, Part.INPUT] * self.level[places]
+        self.onset[places, WindowPart.USUAL] = sums[:, WindowPart.INPUT] * self.level[places]
         self.before[places] = self.own[places]
         self.recovery[places] = 0.0
 
-    def _escalate(self, step: SequentialStep, terms: SequentialParameters) -> None:
+    def _escalate(self, step: SequentialStep, parameters: SequentialParameters) -> None:
         """Make alarms of the notes with a loss."""
-        if step.may_alarm and self.muted and self.note.any():
+        if step.may_alarm and self.were_alarms_off and self.note.any():
             self._clear(self.note.copy(), step.end_s)
-        self.muted = not step.may_alarm
-        if not self.note.any() or self.muted:
+        self.were_alarms_off = not step.may_alarm
+        if not self.note.any() or self.were_alarms_off:
             return
-        lost = self.note & self._is_lost(step, terms) if terms.rise or step.needs_loss else self.note
-        usual, seconds = self.onset[:, Part.USUAL], np.maximum(self.onset[:, Part.SECONDS], 1.0)
-        missing = (usual - self.onset[:, Part.COUNT]) * (-1 if terms.rise else 1)
-        lost = lost & (missing >= terms.late_s * usual / seconds)
+        lost = self.note & self._is_lost(step, parameters) if parameters.rise or step.needs_loss else self.note
+        usual, seconds = self.onset[:, WindowPart.USUAL], np.maximum(self.onset[:, WindowPart.SECONDS], 1.0)
+        missing = (usual - self.onset[:, WindowPart.COUNT]) * (-1 if parameters.rise else 1)
+        lost = lost & (missing >= parameters.late_s * usual / seconds)
         if not lost.any():
             return
         self.alarm |= lost
@@ -273,56 +279,56 @@ class SequentialState:
         if lost[:1].any():
             self.lag.forget_recent()
 
-    def _is_lost(self, step: SequentialStep, terms: SequentialParameters) -> Bools:
+    def _is_lost(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
         """Whether own trends show a loss; marks notes in which tracking is lost."""
-        phi = np.maximum(self.evidence.phi[:, _END_LENGTH], 1.0)
-        trends = OwnTrends(self.before, self.hourly, self.crowd, phi)
+        dispersion = np.maximum(self.evidence.dispersion[:, _END_LENGTH], 1.0)
+        trends = OwnTrends(self.before, self.hourly, self.crowd, dispersion)
         age_s = step.end_s - self.since_s
         latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
         window = np.where((age_s > _LATEST_S)[:, None], latest, self.onset)
-        if terms.rise:
-            return has_risen(window, trends, terms.least_effect)
-        lost = has_fallen(window, trends, terms.least_effect)
-        if not terms.loss_lag_s:
+        if parameters.rise:
+            return has_risen(window, trends, parameters.least_effect)
+        lost = has_fallen(window, trends, parameters.least_effect)
+        if not parameters.loss_lag_s:
             return lost
         latest, _ = self.evidence.window(_FOLLOWED_LENGTH, step.end_s)
         followed, untracked = is_followed(window, latest, self.onset, age_s, trends)
-        self.tracking = self.note & untracked & (age_s >= 2 * terms.loss_lag_s)
+        self.tracking = self.note & untracked & (age_s >= 2 * parameters.loss_lag_s)
         return lost & followed
 
     def _learn(
-        self, step: SequentialStep, terms: SequentialParameters, sums: Floats, known: Bools, outputs: Floats
+        self, step: SequentialStep, parameters: SequentialParameters, sums: Floats, known: Bools, outputs: Floats
     ) -> None:
-        sound = ~self.alarm & ~step.frozen
-        parts = np.empty((len(sound), N_PARTS))
-        parts[:, MinutePart.COUNT], parts[:, MinutePart.INPUT] = step.count, sums[:, Part.INPUT]
-        parts[:, MinutePart.GMV], parts[:, MinutePart.LOSS] = step.gmv, sums[:, Part.LOSS]
+        learnable = ~self.alarm & ~step.frozen
+        parts = np.empty((len(learnable), N_PARTS))
+        parts[:, MinutePart.COUNT], parts[:, MinutePart.INPUT] = step.count, sums[:, WindowPart.INPUT]
+        parts[:, MinutePart.GMV], parts[:, MinutePart.LOSS] = step.gmv, sums[:, WindowPart.LOSS]
         parts[:, MinutePart.PER], parts[:, MinutePart.SECONDS] = step.per, step.dt_s
-        self.baseline.take(parts * sound[:, None])
+        self.baseline.add(parts * learnable[:, None])
         quiet = known & ~self.alarm & ~self.note & ~step.frozen
-        self.evidence.learn(quiet, level=self.level, rise=terms.rise, end_s=step.end_s, dt_s=step.dt_s)
-        if sound[0]:
+        self.evidence.learn(quiet, level=self.level, rise=parameters.rise, end_s=step.end_s, dt_s=step.dt_s)
+        if learnable[0]:
             self.block_count += float(step.count[0])
             self.block_outputs += outputs[0] * step.dt_s
         if step.end_s % BLOCK_S < step.dt_s:
-            if sound[0]:
-                self.lag.take(self.block_count, self.block_outputs)
+            if learnable[0]:
+                self.lag.add(self.block_count, self.block_outputs)
             self.block_count, self.block_outputs = 0.0, np.zeros_like(self.block_outputs)
         if step.end_s % MINUTE_S < step.dt_s:
-            self.crowds.end_minute(self.baseline.minute[:, MinutePart.PER])
-            is_other = (self.note | self.is_other) & (self.crowd > 1)
-            self.baseline.end_minute(sound, is_other | (known & step.is_around_opening))
-            self._refresh_levels(terms)
+            self.batches.end_minute(self.baseline.minute[:, MinutePart.PER])
+            uses_short_level = (self.note | self.uses_short_level) & (self.crowd > 1)
+            self.baseline.end_minute(learnable, uses_short_level | (known & step.is_around_opening))
+            self._refresh_levels(parameters)
         if step.end_s % _LEARN_EVERY_S < step.dt_s:
-            self.lag.learn(float(self.phi[0]))
+            self.lag.learn(float(self.dispersion[0]))
 
-    def _refresh_levels(self, terms: SequentialParameters) -> None:
+    def _refresh_levels(self, parameters: SequentialParameters) -> None:
         """Copy the levels from the baseline."""
         self.level = np.nan_to_num(self.baseline.level())
-        tested, self.estimated_from, self.is_other = self.baseline.reference(
-            self.evidence.phi[:, _END_LENGTH], rise=terms.rise
+        reference, self.estimated_from, self.uses_short_level = self.baseline.reference(
+            self.evidence.dispersion[:, _END_LENGTH], rise=parameters.rise
         )
-        self.tested = np.nan_to_num(tested)
+        self.reference = np.nan_to_num(reference)
         self.own, self.crowd, self.hourly = self.baseline.rates(), self.baseline.crowd(), self.baseline.hourly()
 
 

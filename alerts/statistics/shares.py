@@ -18,10 +18,12 @@ A loss is suspected at a low threshold of both, and found at a high one: P(evide
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 
 from alerts.statistics.arrays import Bools, Floats, Ints, ratio, resized
+from alerts.statistics.baseline import NEW_NORMAL_S
 
 BLOCK_S = 5
 BLOCKS = 64
@@ -42,8 +44,16 @@ _MOST_MOVED, _WANDER = 0.1, 0.05
 _CLEAR = 5.0
 _SURELY_LOST = 0.6
 """Part of an estimated loss that is taken for sure: it is found when chance adds to it."""
-_NEW_NORMAL_S = 2 * 3600.0
-Y, N, SECONDS = range(3)
+
+
+class SharePart(IntEnum):
+    """Sums of a source."""
+
+    SOURCE = 0
+    """Its events."""
+    TOPIC = 1
+    """Its topic's events."""
+    SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ def _sums(*shape: int) -> Floats:
 
 @dataclass(slots=True)
 class ShareState:
-    """Arrays by series; a series is a source, and sums are of (its events, its topic's events, seconds)."""
+    """Arrays by series; a series is a source, and sums are by `SharePart`."""
 
     blocks: Floats = field(default_factory=lambda: _sums(BLOCKS, 3))
     """# [series, block, sum]: the last blocks of 5 s, the current one last"""
@@ -97,10 +107,12 @@ class ShareState:
         for name in ("suspected", "found", "fall", "since_s", "found_s", "recovery"):
             setattr(self, name, resized(getattr(self, name), size, 0))
 
-    def step(self, count: Floats, topic: Ints, *, end_s: int, dt_s: int, least_effect: float, least: float) -> None:
+    def step(
+        self, count: Floats, topic: Ints, *, end_s: int, dt_s: int, least_effect: float, least_events: float
+    ) -> None:
         """Advance `dt_s` seconds up to `end_s`. `count` and `topic` (a number) by series.
 
-        `least`: events that a source must have had before it is tested.
+        `least_events`: events that a source must have had before it is tested.
         """
         if not len(count):
             return
@@ -109,28 +121,34 @@ class ShareState:
         self._shift(end_s)
         self.blocks[:, -1] += sums
         share, rate = self.usual_share(), self.usual_rate()
-        self._test(self.known(least), share, rate, end_s, least_effect)
+        self._test(self.known(least_events), share, rate, end_s, least_effect)
         self._end(sums, share, end_s)
         self._learn(sums, end_s, dt_s)
 
-    def known(self, least: float) -> Bools:
-        """Sources with at least `least` events and ten minutes in the levels, and not alone in their topic."""
+    def known(self, least_events: float) -> Bools:
+        """Sources with at least `least_events` events and ten minutes in the levels, and not alone in their topic."""
         sums = self.kept.sum(axis=1)
-        result: Bools = (sums[:, Y] >= least) & (sums[:, SECONDS] >= _LEAST_KNOWN_S) & (sums[:, Y] < sums[:, N])
+        result: Bools = (
+            (sums[:, SharePart.SOURCE] >= least_events)
+            & (sums[:, SharePart.SECONDS] >= _LEAST_KNOWN_S)
+            & (sums[:, SharePart.SOURCE] < sums[:, SharePart.TOPIC])
+        )
         return result
 
     def usual_share(self) -> Floats:
         """Usual share of each source of its topic's events; NaN if unknown."""
-        return _lower(self.kept, N, 4)
+        return _lower(self.kept, SharePart.TOPIC, 4)
 
     def usual_rate(self) -> Floats:
         """Usual events a second; NaN if unknown."""
-        return _lower(self.kept[:, -_HOUR:], SECONDS, 2)
+        return _lower(self.kept[:, -_HOUR:], SharePart.SECONDS, 2)
 
     def _usual_rate_of_others(self) -> Floats:
         hour = self.kept[:, -_HOUR:]
-        seconds = hour[..., SECONDS]
-        rates = np.where(seconds >= _LEAST_LEVEL_S, ratio(hour[..., N] - hour[..., Y], seconds), np.nan)
+        seconds = hour[..., SharePart.SECONDS]
+        rates = np.where(
+            seconds >= _LEAST_LEVEL_S, ratio(hour[..., SharePart.TOPIC] - hour[..., SharePart.SOURCE], seconds), np.nan
+        )
         result: Floats = np.nan_to_num(np.fmax.reduce(rates, axis=1))
         return result
 
@@ -144,7 +162,7 @@ class ShareState:
     def _test(self, known: Bools, share: Floats, rate: Floats, end_s: int, least_effect: float) -> None:
         """Set `suspected`, and raise `found`."""
         ends = self.blocks[:, ::-1].cumsum(axis=1)[:, WINDOWS - 1]
-        y, n, seconds = (ends[..., part] for part in (Y, N, SECONDS))
+        y, n, seconds = (ends[..., part] for part in SharePart)
         p, own = np.nan_to_num(share)[:, None], np.nan_to_num(rate)[:, None] * seconds
         others_usual = self._usual_rate_of_others()[:, None] * seconds
         by_share, by_own = self._evidence(y, n, p, own)
@@ -194,11 +212,11 @@ class ShareState:
         p = np.clip(np.nan_to_num(share), 1e-6, 1 - 1e-6)
         lost = p * (1 - _SURELY_LOST * self.fall)
         lost = np.clip(lost / (lost + 1 - p), 1e-6, 1 - 1e-6)
-        y, others = sums[:, Y], sums[:, N] - sums[:, Y]
+        y, others = sums[:, SharePart.SOURCE], sums[:, SharePart.TOPIC] - sums[:, SharePart.SOURCE]
         phi = self.dispersion()[:, 3, 0]
         gained = (y * np.log(p / lost) + others * np.log((1 - p) / (1 - lost))) / phi
         self.recovery = np.where(self.found, np.maximum(self.recovery + gained, 0.0), 0.0)
-        renewed = self.found & (end_s - self.found_s >= _NEW_NORMAL_S)
+        renewed = self.found & (end_s - self.found_s >= NEW_NORMAL_S)
         ended = self.found & ((self.recovery >= _CLEAR) | renewed)
         self.kept[renewed] = 0.0
         self.kept[renewed, -1] = self.blocks[renewed].sum(axis=1)
@@ -212,14 +230,14 @@ class ShareState:
             array[which] = 0.0
 
     def _learn(self, sums: Floats, end_s: int, dt_s: int) -> None:
-        sound = (~self.found & ~self.suspected)[:, None]
-        self.minute += sums * sound
-        self.open += (sums * sound)[:, None]
+        learnable = (~self.found & ~self.suspected)[:, None]
+        self.minute += sums * learnable
+        self.open += (sums * learnable)[:, None]
         self._measure(dt_s)
         if end_s % _MINUTE_S >= dt_s:
             return
         if end_s % (_LEVEL_MIN * _MINUTE_S) < dt_s:
-            enough = self.kept[:, -1, SECONDS] >= _LEAST_LEVEL_S
+            enough = self.kept[:, -1, SharePart.SECONDS] >= _LEAST_LEVEL_S
             self.kept[enough] = np.roll(self.kept[enough], -1, axis=1)
             self.kept[enough, -1] = 0.0
         self.kept[:, -1] += self.pending[:, 0]
@@ -228,12 +246,15 @@ class ShareState:
 
     def _measure(self, dt_s: int) -> None:
         """Add the full windows to the dispersion."""
-        full = self.open[..., SECONDS] >= WINDOWS * BLOCK_S
+        full = self.open[..., SharePart.SECONDS] >= WINDOWS * BLOCK_S
         if not full.any():
             return
-        y, n, seconds = (self.open[..., part] for part in (Y, N, SECONDS))
+        y, n, seconds = (self.open[..., part] for part in SharePart)
         usual = self.kept[:, -_HOUR:].sum(axis=1)
-        p, own = ratio(usual[:, Y], usual[:, N])[:, None], ratio(usual[:, Y], usual[:, SECONDS])[:, None] * seconds
+        p, own = (
+            ratio(usual[:, SharePart.SOURCE], usual[:, SharePart.TOPIC])[:, None],
+            ratio(usual[:, SharePart.SOURCE], usual[:, SharePart.SECONDS])[:, None] * seconds,
+        )
         variance = np.nan_to_num(n * p * (1 - p))
         of_share = np.divide((y - n * p) ** 2, variance, out=np.zeros_like(y), where=variance > 0)
         of_own = np.divide((y - own) ** 2, own, out=np.zeros_like(y), where=own > 0)
@@ -245,9 +266,11 @@ class ShareState:
         self.open[full] = 0.0
 
 
-def _lower(kept: Floats, per: int, parts: int) -> Floats:
+def _lower(kept: Floats, per: SharePart, parts: int) -> Floats:
     """The mean of the lowest `parts` of the levels, or the latest level if it is lower; NaN if unknown."""
-    levels = np.where(kept[..., SECONDS] >= _LEAST_LEVEL_S, ratio(kept[..., Y], kept[..., per]), np.nan)
+    levels = np.where(
+        kept[..., SharePart.SECONDS] >= _LEAST_LEVEL_S, ratio(kept[..., SharePart.SOURCE], kept[..., per]), np.nan
+    )
     latest = np.where(np.isnan(levels[:, -1]), levels[:, -2], levels[:, -1])
     levels.sort(axis=1)  # NaN last
     known = np.isfinite(levels).sum(axis=1)

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alerts.statistics.arrays import Bools, Floats, resized
+from alerts.statistics.baseline import NEW_NORMAL_S
 
 _MEANS_S = np.array([60.0, 900.0, 3600.0])
 _USUAL_HALF_LIFE_S = 3600.0
 _BURSTS = 3.0
 """Required multiple of the longest recent silence."""
-_GIVEN_UP_S = 2 * 3600.0
-"""After this time, silence is the usual state."""
 
 
 @dataclass(slots=True)
@@ -74,7 +73,7 @@ class SilenceState:
         needed = np.maximum(least_expected, _BURSTS * self.usual)
         result: Bools = (
             (self.quiet_s >= after_s)
-            & (self.quiet_s < _GIVEN_UP_S)
+            & (self.quiet_s < NEW_NORMAL_S)
             & (self.missed >= needed)
             & (self.total >= 2 * least_expected)
         )

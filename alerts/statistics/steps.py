@@ -8,7 +8,7 @@ from enum import IntEnum
 from alerts.statistics.arrays import Bools, Floats
 
 
-class Part(IntEnum):
+class WindowPart(IntEnum):
     """Sums of a time."""
 
     COUNT = 0
@@ -24,7 +24,7 @@ class Part(IntEnum):
     SECONDS = 6
 
 
-PARTS = len(Part)
+PARTS = len(WindowPart)
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ def test_a_memory_of_a_former_version_is_read(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", [3, 4])
-def test_counters_of_a_former_version_are_learnt_again(version: int) -> None:
+def test_counters_of_a_former_version_are_learned_again(version: int) -> None:
     memory = from_bytes((Path(__file__).parent / f"memory_version_{version}.msgpack").read_bytes())
     assert memory is not None
     rules = rules_of(DROP.replace("[all, channel]", "[all]").replace("    money: shortfall\n", ""))
@@ -221,7 +221,7 @@ def test_counters_of_a_former_version_are_learnt_again(version: int) -> None:
 
 def test_a_memory_that_cannot_be_read_is_none() -> None:
     assert from_bytes(b"") is None
-    assert from_bytes(b"\x92\x07\xc0") is None
+    assert from_bytes(b"\x92\x63\xc0") is None
     assert from_bytes(to_bytes(EvaluationMemory())[:-3]) is None
 
 
@@ -565,7 +565,7 @@ def test_steps_without_expectation_are_coalesced_without_a_difference() -> None:
         assert isinstance(held, SequentialMemory)
         baseline = held.state.baseline
         counted_in.append(
-            (baseline.kept[:, HOUR] + baseline.pending.sum(axis=1) + baseline.minute)[:, MinutePart.COUNT]
+            (baseline.decayed[:, HOUR] + baseline.pending.sum(axis=1) + baseline.minute)[:, MinutePart.COUNT]
         )
         assert not held.state.alarm.any()
     assert (counted_in[0] == counted_in[1]).all()

@@ -18,7 +18,7 @@ from alerts.memory import EvaluationMemory
 from alerts.rules.detect import HealthCheck
 from alerts.rules.loader import default_text, load
 from alerts.rules.rule import Rules
-from alerts.statistics.steps import Part
+from alerts.statistics.steps import WindowPart
 from tests.alerts.dense_panes import DensePanes
 
 START_S = 1_762_776_000
@@ -135,5 +135,5 @@ def test_the_end_of_a_fault_that_loses_little_discards_no_evidence(refused: floa
         _, memory = evaluate(used, inputs, memory)
         drop = memory.rules["order-drop"]
         assert isinstance(drop, SequentialMemory)
-        recent.append(float(drop.state.recent[0, Part.COUNT]))
+        recent.append(float(drop.state.recent[0, WindowPart.COUNT]))
     assert (recent[-2] < 0.6 * recent[-3]) is is_discarded, "sums start again three minutes after the fault"

@@ -40,7 +40,7 @@ def test_input_leaves_the_chain_delayed() -> None:
 
 
 @pytest.mark.parametrize(("true_s", "guess_s"), [(30.0, 90.0), (120.0, 40.0)])
-def test_the_lag_is_learnt_from_changing_traffic(true_s: float, guess_s: float) -> None:
+def test_the_lag_is_learned_from_changing_traffic(true_s: float, guess_s: float) -> None:
     rng = np.random.default_rng(5)
     blocks, p = 600, 0.05
     views = np.repeat(300 * rng.gamma(40, 1 / 40, blocks * BLOCK_S // 60 + 1), 60)[: blocks * BLOCK_S]
@@ -52,7 +52,7 @@ def test_the_lag_is_learnt_from_changing_traffic(true_s: float, guess_s: float) 
     lag = Lag.of(guess_s)
     for i in range(60, blocks):
         part = slice(i * BLOCK_S, (i + 1) * BLOCK_S)
-        lag.take(float(orders[part].sum()), passed[part].sum(axis=0))
+        lag.add(float(orders[part].sum()), passed[part].sum(axis=0))
         if i % 6 == 0:
             lag.learn(1.0)
     risen = outputs(np.concatenate((np.zeros(3000), np.ones(600))), guess_s)

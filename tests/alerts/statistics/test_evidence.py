@@ -53,9 +53,9 @@ def test_over_dispersed_counts_are_learned() -> None:
     rng = np.random.default_rng(12)
     walk = np.repeat(1 + 0.1 * rng.standard_normal((120, 40)), 60, axis=0)
     evidence, over = run(rng.poisson(RATE * np.maximum(walk, 0.1)).astype(np.float64))
-    phi = np.median(evidence.phi, axis=0)
-    assert phi[0] == pytest.approx(1.15, abs=0.2)
-    assert phi[6] > 5
+    dispersion = np.median(evidence.dispersion, axis=0)
+    assert dispersion[0] == pytest.approx(1.15, abs=0.2)
+    assert dispersion[6] > 5
     assert int((over[3600:] >= 0).any(axis=0).sum()) <= 4
 
 
@@ -63,8 +63,8 @@ def test_a_thinning_has_less_dispersion_than_poisson() -> None:
     rng = np.random.default_rng(13)
     counts = rng.binomial(21, 0.8, (2000, 10)).astype(np.float64)
     evidence, _ = run(counts, 16.8, level=0.8)
-    assert np.median(evidence.phi[:, 3]) == pytest.approx(0.22, abs=0.08)
-    assert (evidence.phi > 0.199).all()
+    assert np.median(evidence.dispersion[:, 3]) == pytest.approx(0.22, abs=0.08)
+    assert (evidence.dispersion > 0.199).all()
 
 
 @pytest.mark.parametrize(("kept", "most"), [(0.8, 1.6), (0.5, 1.6), (0.0, 2.0)])
@@ -101,9 +101,9 @@ def test_reset_evidence_starts_again() -> None:
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.floats(0.5, 50), st.floats(0.15, 4))
-def test_fewer_counts_are_more_evidence_of_a_drop(few: int, more: int, mu: float, phi: float) -> None:
+def test_fewer_counts_are_more_evidence_of_a_drop(few: int, more: int, mu: float, dispersion: float) -> None:
     few, more = sorted((min(few, int(mu)), min(more, int(mu))))
-    found = half_deviance(np.array([few, more], np.float64), np.full(2, mu), np.full(2, phi))
+    found = half_deviance(np.array([few, more], np.float64), np.full(2, mu), np.full(2, dispersion))
     assert found[0] >= found[1] - 1e-9
     assert found[1] >= -1e-9
 

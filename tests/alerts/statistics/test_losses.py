@@ -34,7 +34,7 @@ class Course:
 def course(
     count: Floats,
     per: Floats,
-    terms: SequentialParameters,
+    parameters: SequentialParameters,
     *,
     loss: Floats | None = None,
     lag_s: float = 0.0,
@@ -64,7 +64,7 @@ def course(
             may_alarm=may_alarm,
             needs_loss=needs_loss,
         )
-        found.state.step(step, terms, budget)
+        found.state.step(step, parameters, budget)
         found.noted |= bool(found.state.note[0])
         found.tracking |= bool(found.state.tracking[0])
         if bool(found.state.alarm[0]) != was:
@@ -90,7 +90,7 @@ def test_more_views_without_more_orders_are_a_note(more: float) -> None:
     found = course(poisson(rng, 16.7, seconds), poisson(rng, 500 * during(seconds, 300, 1500, more), seconds), DROP)
     assert found.noted
     assert found.began == []
-    assert found.state.tested[0] == pytest.approx(16.7 / 500, rel=0.15), "as before: views are back to normal"
+    assert found.state.reference[0] == pytest.approx(16.7 / 500, rel=0.15), "as before: views are back to normal"
 
 
 def test_more_views_are_an_alarm_where_own_trends_are_no_reference() -> None:
@@ -111,10 +111,10 @@ def test_fewer_orders_while_visitors_wait_are_no_alarm() -> None:
 
 def test_missing_payments_are_an_alarm_once_they_are_more_than_may_be_late() -> None:
     """All are missing, for less and for more than the minute that a delay may grow by."""
-    rng, seconds, terms = np.random.default_rng(3), WARM_S + 900, replace(DROP, late_s=60.0)
+    rng, seconds, parameters = np.random.default_rng(3), WARM_S + 900, replace(DROP, late_s=60.0)
     for lasts_s, alarms in ((50, 0), (300, 1)):
         orders = poisson(rng, 16.7, seconds)
-        found = course(orders * during(seconds, 300, 300 + lasts_s, 0.0), orders, terms)
+        found = course(orders * during(seconds, 300, 300 + lasts_s, 0.0), orders, parameters)
         assert found.noted
         assert len(found.began) == alarms
     assert 360 <= found.began[0] <= 375

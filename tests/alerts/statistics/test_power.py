@@ -35,7 +35,7 @@ def test_the_table_in_the_docs_is_the_computed_one() -> None:
         (200, 1000, 5000),
         (1, 0.5, 0.2, 0.05),
         (0.1, 0.2, 0.4, 0.8),
-        phi=thinned(0.8, 8.0),
+        dispersion=thinned(0.8, 8.0),
         per_day=(whole, part),
         parameters=ORDERS,
     )
@@ -44,18 +44,18 @@ def test_the_table_in_the_docs_is_the_computed_one() -> None:
 
 @pytest.mark.parametrize("kept", [0.8, 0.5, 0.0])
 def test_the_delay_is_near_lordens_bound(kept: float) -> None:
-    found = detection_s(16.7, kept, phi=POISSON, false_per_day=0.05, parameters=replace(ORDERS, least_sample=1))
+    found = detection_s(16.7, kept, dispersion=POISSON, false_per_day=0.05, parameters=replace(ORDERS, least_sample=1))
     assert found <= 1.5 * poisson_bound_s(16.7, kept) + 1
 
 
 def test_the_least_sample_delays_what_is_plain() -> None:
     found = [
-        detection_s(0.5, 0.0, phi=POISSON, false_per_day=0.05, parameters=replace(ORDERS, least_sample=least))
+        detection_s(0.5, 0.0, dispersion=POISSON, false_per_day=0.05, parameters=replace(ORDERS, least_sample=least))
         for least in (1, 30)
     ]
     assert found[0] < found[1]
 
 
 def test_what_is_too_small_is_never_detected() -> None:
-    assert math.isinf(detection_s(0.17, 0.9, phi=POISSON, false_per_day=0.05, parameters=ORDERS))
-    assert math.isinf(detection_s(1000, 0.93, phi=POISSON, false_per_day=0.05, parameters=ORDERS))
+    assert math.isinf(detection_s(0.17, 0.9, dispersion=POISSON, false_per_day=0.05, parameters=ORDERS))
+    assert math.isinf(detection_s(1000, 0.93, dispersion=POISSON, false_per_day=0.05, parameters=ORDERS))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from alerts.statistics.arrays import Floats
-from alerts.statistics.sequential import NEW_NORMAL_S, SequentialState, false_alarms_per_day
-from alerts.statistics.steps import Part, SequentialParameters, SequentialStep
+from alerts.statistics.baseline import NEW_NORMAL_S
+from alerts.statistics.sequential import SequentialState, false_alarms_per_day
+from alerts.statistics.steps import SequentialParameters, SequentialStep, WindowPart
 
 DROP = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
 RISE = SequentialParameters(rise=True, least_effect=0.4, least_sample=20, least_baseline=100)
@@ -22,7 +23,11 @@ def orders_of(views: Floats, rng: np.random.Generator, kept: Floats | float = 1.
 
 
 def played(
-    views: Floats, orders: Floats, terms: SequentialParameters = DROP, frozen: range = range(0), per_day: float = 0.1
+    views: Floats,
+    orders: Floats,
+    parameters: SequentialParameters = DROP,
+    frozen: range = range(0),
+    per_day: float = 0.1,
 ) -> tuple[SequentialState, list[int], list[int]]:
     """The whole shop alone: (state, seconds of alarms, seconds of their ends)."""
     followed = SequentialState.of(40)
@@ -35,7 +40,7 @@ def played(
             second + 1, 1, orders[second] * one, views[second] * one, 100 * orders[second] * one,
             np.array([second in frozen]),
         )  # fmt: skip
-        followed.step(step, terms, threshold)
+        followed.step(step, parameters, threshold)
         now = bool(followed.alarm[0])
         if now != was:
             (began if now else ended).append(second + 1)
@@ -71,7 +76,7 @@ def test_a_young_alarm_reports_the_change_since_its_start(kept: float) -> None:
         orders = orders_of(views, rng, share)
         _, (began, *_), _ = played(views, orders)
         followed, _, _ = played(views[:began], orders[:began])
-        counted, expected, inputs = followed.sums_for_size(0)[[Part.COUNT, Part.USUAL, Part.INPUT]]
+        counted, expected, inputs = followed.sums_for_size(0)[[WindowPart.COUNT, WindowPart.USUAL, WindowPart.INPUT]]
         estimated.append(counted / expected)
         before.append(float(followed.change()[0]))
         assert expected == pytest.approx(followed.level[0] * inputs, rel=0.01)
@@ -84,7 +89,7 @@ def test_a_long_alarm_reports_the_recent_change() -> None:
     views = even(rng, WARM_S + 600)
     kept = np.where(np.arange(len(views)) < WARM_S, 1.0, np.where(np.arange(len(views)) < WARM_S + 400, 0.2, 0.6))
     followed, began, ended = played(views, orders_of(views, rng, kept))
-    counted, expected = followed.sums_for_size(0)[[Part.COUNT, Part.USUAL]]
+    counted, expected = followed.sums_for_size(0)[[WindowPart.COUNT, WindowPart.USUAL]]
     assert (len(began), ended) == (1, [])
     assert counted / expected == pytest.approx(0.6, abs=0.1)
 
@@ -116,7 +121,7 @@ def test_explained_evidence_is_discarded_after_the_incident() -> None:
     kept[STOP] = 0.0
     followed, began = explained_after(kept, WARM_S + 60, WARM_S)
     assert began == []
-    assert followed.baseline.level()[0] == pytest.approx(P, rel=0.05), "nor is it learnt from"
+    assert followed.baseline.level()[0] == pytest.approx(P, rel=0.05), "nor is it learned from"
 
 
 def test_a_change_after_the_incident_is_new_evidence() -> None:
@@ -159,7 +164,7 @@ def test_a_change_below_the_least_effect_does_not_alarm() -> None:
     assert played(views, orders_of(views, rng, kept))[1] == []
 
 
-def test_unreliable_data_are_tested_but_not_learnt_from() -> None:
+def test_unreliable_data_are_tested_but_not_learned_from() -> None:
     rng = np.random.default_rng(5)
     views = even(rng, WARM_S + 600)
     kept = np.ones(len(views))

@@ -45,7 +45,7 @@ class Played:
                 end_s=1_762_776_000 + second,
                 dt_s=1,
                 least_effect=0.3,
-                least=100,
+                least_events=100,
             )
             for source in np.flatnonzero(state.found).tolist():
                 self.found_s.setdefault(source, since_s)
@@ -121,7 +121,7 @@ def test_topics_are_compared_apart() -> None:
             end_s=second,
             dt_s=1,
             least_effect=0.3,
-            least=100,
+            least_events=100,
         )
     assert state.usual_share().round(2).tolist() == [0.5, 0.5, 0.25, 0.75]
 
@@ -138,7 +138,7 @@ def test_six_calm_hours_have_no_loss() -> None:
             end_s=10 * step,
             dt_s=10,
             least_effect=0.3,
-            least=100,
+            least_events=100,
         )
         found += int(state.found.sum())
     assert found == 0

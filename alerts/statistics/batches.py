@@ -19,7 +19,7 @@ _MARGIN = 1.5
 
 
 @dataclass(slots=True)
-class Crowds:
+class BatchAllowance:
     """`per` events of the last minutes."""
 
     minutes: int = 0
@@ -28,7 +28,7 @@ class Crowds:
     """# [series, minute]: oldest first"""
 
     @classmethod
-    def of(cls, lag_s: float) -> Crowds:
+    def of(cls, lag_s: float) -> BatchAllowance:
         """Create the minutes of two lags, if they are long."""
         minutes = round(2 * lag_s / 60) if lag_s >= LONG_LAG_S else 0
         return cls(minutes, np.zeros((0, minutes)))
@@ -43,7 +43,7 @@ class Crowds:
             self.per[:, :-1] = self.per[:, 1:]
             self.per[:, -1] = per
 
-    def most(self) -> Floats:
+    def largest_batch(self) -> Floats:
         """Events of the busiest minutes: (series)."""
         if not self.minutes:
             return np.zeros(len(self.per))
