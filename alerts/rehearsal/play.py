@@ -17,6 +17,14 @@ from alerts.state.timing import timing_of
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """An open page continues under the series that succeeds its own."""
+
+    at_ms: int
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One incident, from its start."""
 
@@ -28,6 +36,8 @@ class Page:
     """The alert at the start."""
     resolved_ms: int | None = None
     """None: it did not end."""
+    transfers: tuple[Transfer, ...] = ()
+    """The series that it continued under, in order; each sends an update."""
 
 
 @dataclass(slots=True)
@@ -86,7 +96,9 @@ def play(
             is_page = alert is not None and alert.status is Status.FIRING and alert.severity is not Severity.INFO
             firing = is_scored and is_page
             if firing and finding.continues in open_pages and series not in open_pages:
-                open_pages[series] = open_pages.pop(finding.continues)
+                index = open_pages[series] = open_pages.pop(finding.continues)
+                page = played.pages[index]
+                played.pages[index] = replace(page, transfers=(*page.transfers, Transfer(at_ms, finding)))
             elif firing and series not in open_pages and finding.condition is Condition.BREACHED:
                 open_pages[series] = len(played.pages)
                 played.pages.append(Page(series, finding.incident, at_ms, finding))

@@ -2,24 +2,30 @@
 
 A page is right if it names the incident's value, or the whole that contains it, within the incident's time, with money
 within a factor of two where the loss is known. Which rule it comes from does not matter. A fault of data alone is right
-only as a page of category `data`. Findings of severity `info` are notes, not pages. Recall is over all incidents.
+only as a page of category `data`, a delay only as a warning that says that something is late or missing. Findings of
+severity `info` are notes, not pages. Recall is over all incidents. Of several incidents at once, a page is about one.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from alerts.findings import Severity
+from alerts.findings import Category, Severity
 from alerts.rehearsal.incident_rates import DelayBound
 from alerts.rehearsal.play import Page, RehearsalResult
 from alerts.rehearsal.truth import ActualIncident
+from alerts.shop import ShopInfo
+from alerts.wording.sentences import sentence
 
 LATE_PAGE_WITHIN_MS = 300_000
 """A page within this time after an incident's end still belongs to it, but is late, unless its rule states a fact."""
 MONEY_WITHIN = 2.0
 """Largest factor between the stated and the actual loss of a right page."""
+_SAYS_DELAY = re.compile(r"\b(late|later|delay\w*|missing|slow\w*|longer)\b", re.IGNORECASE)
 
 
 class PageVerdict(StrEnum):
@@ -72,12 +78,19 @@ class DetectedIncident:
         """Whether the first page names the incident's value, not only the whole; None without a page."""
         if self.first is None:
             return None
-        return self.happened.is_whole or bool(self.first.series.labels) or _lists(self.first, self.happened)
+        return self.happened.is_whole or bool(self.first.series.labels)
 
     @property
     def has_right_money(self) -> bool | None:
         """Whether the first page's loss is right; None if either loss is unknown."""
         return None if self.first is None else is_money_right(self.first, self.happened)
+
+    @property
+    def closed_after_s(self) -> float | None:
+        """Time from its end until its last page ended, infinite for one that did not; None: no page was open then."""
+        ends_ms = [math.inf if page.resolved_ms is None else page.resolved_ms for page in self.pages]
+        after_s = (max(ends_ms, default=-math.inf) - self.happened.end_ms) / 1000
+        return after_s if after_s >= 0 else None
 
 
 @dataclass(slots=True)
@@ -140,16 +153,16 @@ def score(
     for page in played.pages:
         if page.finding.severity is Severity.INFO:
             continue
-        verdict, incidents = _judge(page, detected, states_fact=page.series.rule in plain)
+        verdict, incident = _judge(page, detected, states_fact=page.series.rule in plain)
         of_rule = total.rules.setdefault(page.series.rule, RuleScore())
         of_rule.verdicts[verdict] += 1
         total.judged.append(JudgedPage(page, verdict))
-        for incident in incidents:
-            if verdict is PageVerdict.LATE:
-                incident.late += 1
-                continue
+        if verdict is PageVerdict.LATE and incident is not None:
+            incident.late += 1
+        elif incident is not None:
             incident.pages.append(page)
             of_rule.delays_s.append(max(0.0, (page.fired_ms - incident.happened.start_ms) / 1000))
+    _add_transfers(played.pages, detected)
     total.detected += detected
     return detected
 
@@ -164,41 +177,52 @@ def is_money_right(page: Page, actual: ActualIncident) -> bool | None:
 
 def _judge(
     page: Page, detected: Sequence[DetectedIncident], *, states_fact: bool
-) -> tuple[PageVerdict, Sequence[DetectedIncident]]:
-    """The verdict, and the incidents that the page is about."""
+) -> tuple[PageVerdict, DetectedIncident | None]:
+    """The verdict, and the incident that the page is about."""
     afterwards_ms = LATE_PAGE_WITHIN_MS if states_fact else 0  # limits are exceeded by consequences, too
     if in_time := [one for one in detected if _is_about(page, one.happened, afterwards_ms)]:
         chosen = _chosen(page, in_time)
-        is_wrong = len(chosen) == 1 and is_money_right(page, chosen[0].happened) is False
+        is_wrong = is_money_right(page, chosen.happened) is False
         return PageVerdict.WRONG_MONEY if is_wrong else PageVerdict.RIGHT, chosen
     if late := [one for one in detected if _is_about(page, one.happened, LATE_PAGE_WITHIN_MS)]:
         return PageVerdict.LATE, _chosen(page, late)
-    return PageVerdict.PLAIN if states_fact else PageVerdict.FALSE, ()
+    return PageVerdict.PLAIN if states_fact else PageVerdict.FALSE, None
 
 
-def _chosen(page: Page, candidates: Sequence[DetectedIncident]) -> Sequence[DetectedIncident]:
-    """The incident that a page is about, of several at once: one whose value it names rather than the whole, then one
-    without a page, then the latest. A page with a list of SKUs is about all of them."""
-    if listed := [incident for incident in candidates if _lists(page, incident.happened)]:
-        return listed
+def _add_transfers(pages: Sequence[Page], detected: Sequence[DetectedIncident]) -> None:
+    """An open page that continues under an incident's series reports an incident that has no page of its own."""
+    updates = (
+        replace(page, series=update.finding.series, fired_ms=update.at_ms, finding=update.finding, transfers=())
+        for page in pages
+        for update in page.transfers
+    )
+    for page in sorted(updates, key=lambda one: one.fired_ms):
+        missed = [one for one in detected if not one.pages and _is_about(page, one.happened, 0)]
+        if missed:
+            _chosen(page, missed).pages.append(page)
 
-    def rank(incident: DetectedIncident) -> tuple[bool, bool, int]:
+
+def _chosen(page: Page, candidates: Sequence[DetectedIncident]) -> DetectedIncident:
+    """The incident that a page is about, of several at once: a fault of data, if the page is about data; one whose
+    value it names rather than the whole; one without a page; the latest."""
+
+    def rank(incident: DetectedIncident) -> tuple[bool, bool, bool, int]:
+        is_fault = incident.happened.category is page.finding.category is Category.DATA
         is_named = bool(page.series.labels) or incident.happened.is_whole
-        return is_named, not incident.pages, incident.happened.start_ms
+        return is_fault, is_named, not incident.pages, incident.happened.start_ms
 
-    return [max(candidates, key=rank)]
+    return max(candidates, key=rank)
 
 
 def _is_about(page: Page, happened: ActualIncident, afterwards_ms: int) -> bool:
     in_time = happened.start_ms - happened.early_ms <= page.fired_ms < happened.end_ms + afterwards_ms
     fits = happened.category in (None, page.finding.category)
-    return in_time and fits and (happened.contains(page.series.labels) or _lists(page, happened))
+    return in_time and fits and happened.contains(page.series.labels) and (not happened.is_delay or _says_delay(page))
 
 
-def _lists(page: Page, happened: ActualIncident) -> bool:
-    """Whether a page about several SKUs has one of the incident's among them."""
-    listed = {pair for part in page.finding.contributors for pair in part.labels if pair[0] == "sku"}
-    return not listed.isdisjoint(happened.facts)
+def _says_delay(page: Page) -> bool:
+    is_warning = page.finding.severity is Severity.WARNING
+    return is_warning and _SAYS_DELAY.search(sentence(page.finding, ShopInfo())) is not None
 
 
 def _is_shown(actual: ActualIncident, played: RehearsalResult) -> bool:

@@ -36,6 +36,10 @@ class ActualIncident:
     """Share of the events that is lost, or that fails; None: unknown."""
     stage: str = ""
     """The step of the funnel that is hit, if the kind has several."""
+    is_delay: bool = False
+    """Whether events only come late: right is a warning that says so."""
+    must_be_named: bool = False
+    """Whether a page about the whole shop is not right: the loss is too small to show there."""
 
     @property
     def is_whole(self) -> bool:
@@ -44,7 +48,7 @@ class ActualIncident:
 
     def contains(self, labels: Labels) -> bool:
         """Whether labels name a value of the incident, or the whole that contains it."""
-        return self.facts.issuperset(labels)
+        return self.facts.issuperset(labels) and (bool(labels) or not self.must_be_named)
 
 
 class _IncidentLine(BaseModel):
@@ -62,6 +66,7 @@ class _IncidentLine(BaseModel):
     category: Category | Literal["any"] | None = None
     lost_per_minute: NonNegativeFloat | None = None
     values: Mapping[str, Sequence[str]] = {}
+    delay: bool = False
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> _IncidentLine:
@@ -83,6 +88,7 @@ class _IncidentLine(BaseModel):
             lost_per_minute=self.lost_per_minute,
             size=self.size,
             stage=self.options.get("stage", ""),
+            is_delay=self.delay,
         )
 
     def _category(self) -> Category | None:

@@ -97,6 +97,8 @@ rules:
     assert str(page.series) == 'drop{channel="app"}'
     assert page.fired_ms // 1000 - START_S >= 1200
     assert ("drop", FindingReason.PARENT) in played.inhibited, "the whole was the root then"
+    (transfer,) = page.transfers
+    assert (str(transfer.finding.series), transfer.at_ms > page.fired_ms) == ("drop", True)
 
 
 def test_the_remains_of_a_stop_in_its_parts_are_no_second_page() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from alerts.findings import Category, Labels, Series, Severity
-from alerts.rehearsal.play import Page, RehearsalResult
+from alerts.rehearsal.play import Page, RehearsalResult, Transfer
 from alerts.rehearsal.score import DetectedIncident, PageVerdict, Score, score
 from alerts.rehearsal.truth import ActualIncident
 from tests.alerts.builders import finding
@@ -27,12 +27,12 @@ def page(
     category: Category = Category.BUSINESS,
     severity: Severity = Severity.CRITICAL,
     money: int | None = None,
+    title: str = "Conversion dropped",
+    until: float | None = None,
 ) -> Page:
     series = Series(rule, labels)
-    found = replace(
-        finding(), series=series, category=category, severity=severity, money_per_minute=money, contributors=()
-    )
-    return Page(series, "", round(minute * MIN_MS), found)
+    found = replace(finding(), series=series, category=category, severity=severity, money_per_minute=money, title=title)
+    return Page(series, "", round(minute * MIN_MS), found, None if until is None else round(until * MIN_MS))
 
 
 def scored(pages: list[Page], *happened: ActualIncident, plain: tuple[str, ...] = ()) -> Score:
@@ -66,6 +66,12 @@ class TestNames:
         assert scored([page(11)], ORDERS).detected[0].is_named
         assert scored([], ORDERS).detected[0].is_named is None
 
+    def test_an_incident_that_does_not_show_in_the_whole_must_be_named(self) -> None:
+        sku = replace(ORDERS, facts=frozenset({("sku", "P-1"), ("category", "phones")}), must_be_named=True)
+        assert verdict(page(11), sku) is PageVerdict.FALSE
+        for label in sku.facts:
+            assert verdict(page(11, (label,)), sku) is PageVerdict.RIGHT
+
 
 class TestTime:
     def test_a_page_before_the_incident_is_false_unless_it_may_come_early(self) -> None:
@@ -82,6 +88,21 @@ class TestTime:
     def test_a_limit_may_be_exceeded_by_consequences(self) -> None:
         assert verdict(page(21), ORDERS, plain=("any",)) is PageVerdict.RIGHT
         assert verdict(page(40), ORDERS, plain=("any",)) is PageVerdict.PLAIN
+
+    def test_how_long_after_its_end_the_last_page_ends(self) -> None:
+        after = [scored([page(11, until=until)], ORDERS).detected[0].closed_after_s for until in (15, 21, None)]
+        assert after == [None, 60.0, float("inf")]
+        assert scored([], ORDERS).detected[0].closed_after_s is None
+
+
+class TestDelays:
+    LATE = replace(ORDERS, category=None, is_delay=True)
+
+    def test_are_right_only_as_a_warning_that_says_so(self) -> None:
+        for title in ("A producer's events come late", "Payments are late or missing"):
+            assert verdict(page(11, severity=Severity.WARNING, title=title), self.LATE) is PageVerdict.RIGHT
+        assert verdict(page(11, title="Payments are late or missing"), self.LATE) is PageVerdict.FALSE
+        assert verdict(page(11, severity=Severity.WARNING, title="Fewer orders"), self.LATE) is PageVerdict.FALSE
 
 
 class TestDataFaults:
@@ -143,6 +164,20 @@ class TestTwoAtOnce:
 
     def test_a_second_page_of_one_does_not_detect_the_other(self) -> None:
         assert [len(one.pages) for one in self.both(page(11, WEST), page(13, WEST))] == [2, 0]
+
+    def test_an_open_page_that_continues_under_the_whole_detects_what_has_no_page(self) -> None:
+        """A false page of the app was open as all orders stopped: on-call gets an update, not a second page."""
+        before = page(5, APP)
+        update = Transfer(11 * MIN_MS, page(11, money=7).finding)
+        total = scored([replace(before, transfers=(update,))], ORDERS)
+        (found,) = total.detected
+        assert (found.delay_s, len(found.pages), len(total.false), total.recall) == (60.0, 1, 1, 1.0)
+        assert len(scored([replace(before, transfers=(update,)), page(12)], ORDERS).detected[0].pages) == 1
+
+    def test_a_page_of_data_is_about_the_fault_of_data(self) -> None:
+        stop = replace(ORDERS, start_ms=11 * MIN_MS, category=None)
+        found = scored([page(12, category=Category.DATA), page(13)], SILENT, stop).detected
+        assert [len(one.pages) for one in found] == [1, 1]
 
     def test_a_business_incident_during_a_data_fault(self) -> None:
         pages = [page(11, OMS, category=Category.DATA), page(13)]

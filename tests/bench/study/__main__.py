@@ -27,7 +27,7 @@ from tests.bench.study.cases import GROUPS, RATES, Sale, cases
 from tests.bench.study.incidents import calm_truth, inject, sold_out
 from tests.bench.study.inputs import START_S, counters, inputs
 from tests.bench.study.journeys import day
-from tests.bench.study.judging import fired_s, judge, orders_against_before
+from tests.bench.study.judging import fired_s, incident_line, judge, orders_against_before
 from tests.bench.study.shapes import SHAPES
 from tests.bench.study.shop import PRE_S, WARM_S
 from tests.bench.study.table_inputs import STEP_S, StudyTables
@@ -62,17 +62,18 @@ def calm_line(
     seen = inputs(one, one.journeys, counted, times, every_table=every_table)
     played = play(rules or default_rules(), seen, from_ms=1000 * (START_S + WARM_S))
     stock = StudyTables(one, one.journeys, every_table=False).stock
-    verdict = judge(played.pages, sold_out(one, stock, STEP_S) if is_tight else calm_truth(one))
-    in_time = [found for found in verdict.incidents if found.pages or found.incident.start_s < PRE_S + until_s]
+    incidents = sold_out(one, stock, STEP_S) if is_tight else calm_truth(one)
+    found = judge(played.pages, incidents)
+    pairs = zip(incidents, found.detected, strict=True)
     return {
         "part": "calm",
         "shape": shape,
         "rate": rate,
         "seed": seed,
         "days": played.days,
-        "pages": verdict.pages,
-        "false": [page_line(page, counted.panes) for page in verdict.false],
-        "incidents": [found.line() for found in in_time],
+        "pages": len(found.judged),
+        "false": [page_line(page, counted.panes) for page in found.false],
+        "incidents": [incident_line(*pair) for pair in pairs if pair[1].pages or pair[0].start_s < PRE_S + until_s],
     }
 
 
@@ -92,7 +93,7 @@ def struck_line(
         inputs(case.day, case.journeys, counted, sorted(times), faults=case.faults),
         from_ms=1000 * (START_S + WARM_S + LEARNED_S),
     )
-    verdict = judge(played.pages, case.incidents)
+    found = judge(played.pages, case.incidents)
     return {
         "part": "struck",
         "group": group,
@@ -101,9 +102,9 @@ def struck_line(
         "rate": rate,
         "seed": seed,
         "inhibited": {f"{rule}: {reason}": many for (rule, reason), many in sorted(played.inhibited.items())},
-        "pages": verdict.pages,
-        "false": [page_line(page, counted.panes) for page in verdict.false],
-        "incidents": [found.line() for found in verdict.incidents],
+        "pages": len(found.judged),
+        "false": [page_line(page, counted.panes) for page in found.false],
+        "incidents": [*map(incident_line, case.incidents, found.detected)],
     }
 
 

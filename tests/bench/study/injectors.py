@@ -153,7 +153,7 @@ def _stop_orders(given: Injection) -> Injected:
     of_failed = np.where(journeys.failed_at < NEVER, journeys.failed_at + shift[journeys.failed_order], NEVER)
     moved = replace(journeys, **times, failed_at=of_failed.astype(np.int32))
     bounds = _rate_bounds(given, given.rate(journeys.checkout_at), given.rate(journeys.order_at))
-    return Injected(moved.drop_orders(hit & ~back), *bounds)
+    return Injected(moved.drop_orders(hit & ~back), *bounds, reported_as=ReportedAs.STOP)
 
 
 def _stop_shop(given: Injection) -> Injected:
@@ -165,7 +165,9 @@ def _stop_shop(given: Injection) -> Injected:
     left = replace(journeys, views=views, pages=pages)
     left = left.drop_carts(given.inside(left.cart_at))
     left = left.drop_checkouts(given.inside(left.checkout_at))
-    return Injected(left.drop_orders(given.inside(left.order_at)), bound)
+    left = left.drop_orders(given.inside(left.order_at))
+    topics = frozenset({(("topic", "clicks"),), (("topic", "orders"),)})
+    return Injected(left, bound, names=topics, reported_as=ReportedAs.STOP)
 
 
 def _lose_clicks(given: Injection) -> Injected:
@@ -278,7 +280,8 @@ def _stop_dispatch(given: Injection) -> Injected:
     bound = poisson_bound_s(float(dispatched[at, :, number].sum()) / given.spec.lasts_s, 0.0)
     dispatched[at, :, number] = 0
     names = frozenset({_source_labels(warehouse)})
-    return Injected(replace(given.journeys, dispatched=dispatched), bound, names=names)
+    stopped = replace(given.journeys, dispatched=dispatched)
+    return Injected(stopped, bound, names=names, reported_as=ReportedAs.STOP)
 
 
 def category_labels(sku: int) -> frozenset[Labels]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from alerts.rehearsal.bounds import poisson_interval
-from tests.bench.study.judging import MONEY_WITHIN
+from alerts.rehearsal.score import MONEY_WITHIN
 
 Line = Mapping[str, Any]
 Pair = tuple[Line, Line]

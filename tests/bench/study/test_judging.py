@@ -1,6 +1,8 @@
-"""When a page is right."""
+"""The study's incidents as pages of them are judged; see `test_score` for when a page is right."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from alerts.rehearsal.play import Page
 from streams.panes.counters import Unit
 from tests.alerts.dense_panes import DensePanes
 from tests.bench.study.inputs import START_S
-from tests.bench.study.judging import judge, orders_against_before
+from tests.bench.study.judging import incident_line, judge, orders_against_before, to_ms
 from tests.bench.study.shop import PRE_S
 from tests.bench.study.truth import IncidentSpec, ReportedAs, TrueIncident
 
@@ -49,8 +51,8 @@ def page(
         runbook="",
         chart=None,
     )
-    until_ms = None if until_s is None else round(1000 * (until_s - PRE_S + START_S))
-    return Page(finding.series, "any", round(1000 * (at_s - PRE_S + START_S)), finding, until_ms)
+    until_ms = None if until_s is None else to_ms(until_s)
+    return Page(finding.series, "any", to_ms(at_s), finding, until_ms)
 
 
 def incident(
@@ -60,46 +62,57 @@ def incident(
     return TrueIncident(spec, start_s, start_s + 600, frozenset({labels, *names}), lost=1000.0, reported_as=reported_as)
 
 
-def test_a_page_is_right_if_it_names_the_value_or_the_whole() -> None:
-    verdict = judge([page(1010, APP), page(1020)], [incident(APP, ())])
-    assert len(verdict.incidents[0].pages) == 2
-    assert verdict.incidents[0].line()["delay_s"] == 10
-    assert verdict.incidents[0].line()["named"]
+def line(pages: list[Page], of: TrueIncident) -> dict[str, Any]:
+    return incident_line(of, judge(pages, [of]).detected[0])
 
 
-def test_the_whole_is_right_but_does_not_name_the_part() -> None:
-    assert not judge([page(1010)], [incident(APP, ())]).incidents[0].line()["named"]
-    assert judge([page(1010)], [incident((), ())]).incidents[0].line()["named"]
+def test_a_line_has_delay_name_and_money_of_the_first_page() -> None:
+    found = line([page(1010, APP), page(1020)], incident(APP, ()))
+    assert (found["pages"], found["delay_s"], found["named"]) == (2, 10, True)
+    assert (found["lost_per_minute"], found["money"]) == (100.0, 100)
+    assert not line([page(1010)], incident(APP, ()))["named"]
+    assert line([], incident(APP, ()))["delay_s"] is None
 
 
-@pytest.mark.parametrize(
-    ("at_s", "labels"), [(999, APP), (1010, WEB), (1950, APP)], ids=["before it", "another value", "long after it"]
-)
-def test_other_pages_are_false(at_s: float, labels: Labels) -> None:
-    verdict = judge([page(at_s, labels)], [incident(APP, ())])
-    assert len(verdict.false) == 1
-    assert not verdict.incidents[0].pages
-
-
-def test_a_part_of_a_whole_that_is_struck_is_false() -> None:
+def test_a_part_of_a_whole_and_other_values_are_false() -> None:
     assert len(judge([page(1010, APP)], [incident(())]).false) == 1
+    assert len(judge([page(1010, WEB)], [incident(APP, ())]).false) == 1
+
+
+def test_what_is_too_small_to_show_in_the_whole_is_reported_by_name() -> None:
+    sku: Labels = (("sku", "phones-1"),)
+    sold_out = incident(sku, (("category", "phones"),))
+    assert len(judge([page(1010)], [sold_out]).false) == 1
+    assert not judge([page(1010, sku), page(1020, (("category", "phones"),))], [sold_out]).false
 
 
 def test_a_page_soon_after_the_end_is_late() -> None:
-    verdict = judge([page(1700, APP)], [incident(APP, ())])
-    assert (len(verdict.incidents[0].late), verdict.false) == (1, [])
-    assert verdict.incidents[0].line()["delay_s"] is None
+    found = judge([page(1700, APP)], [incident(APP, ())])
+    assert (found.detected[0].late, found.false) == (1, [])
 
 
-def test_a_note_is_no_page() -> None:
-    verdict = judge([page(1010, APP, severity=Severity.INFO), page(10, severity=Severity.INFO)], [incident(APP, ())])
-    assert (verdict.incidents[0].pages, verdict.false) == ([], [])
-
-
-def test_a_fault_of_data_is_reported_as_such() -> None:
+def test_a_fault_of_data_has_no_loss() -> None:
     silent = incident(SILENT, reported_as=ReportedAs.DATA)
-    assert judge([page(1010, SILENT, category=Category.DATA)], [silent]).incidents[0].pages
+    found = line([page(1010, SILENT, category=Category.DATA)], silent)
+    assert (found["pages"], found["lost_per_minute"], found["money"]) == (1, None, None)
     assert judge([page(1010, SILENT)], [silent]).false
+
+
+@pytest.mark.parametrize("category", Category)
+def test_a_stop_may_be_reported_as_either(category: Category) -> None:
+    assert not judge([page(1010, category=category)], [incident((), reported_as=ReportedAs.STOP)]).false
+
+
+def test_a_delay_is_reported_by_a_warning_that_says_so() -> None:
+    late = incident((), reported_as=ReportedAs.DELAY)
+    assert not judge([page(1010, severity=Severity.WARNING, summary="orders come late")], [late]).false
+    assert judge([page(1010, severity=Severity.WARNING, summary="fewer orders")], [late]).false
+
+
+def test_an_alarm_is_open_to_the_end_and_closed_some_time_after() -> None:
+    ends = [line([page(1010, until_s=until_s)], incident(())) for until_s in (1500, 1700, None)]
+    assert [one["open_to_end"] for one in ends] == [False, True, True]
+    assert [one["closed_after_s"] for one in ends] == [None, 100, float("inf")]
 
 
 def test_orders_after_a_page_are_compared_with_those_before() -> None:
@@ -108,40 +121,3 @@ def test_orders_after_a_page_are_compared_with_those_before() -> None:
     panes = DensePanes(START_S, [("all", "")], ("orders_created",), table)
     assert orders_against_before(page(PRE_S + 1300), panes) == 0.5
     assert orders_against_before(page(PRE_S + 1300, APP), panes) is None
-
-
-def test_of_two_incidents_each_has_its_own_page() -> None:
-    verdict = judge([page(1010, APP), page(1320)], [incident(APP, ()), incident(WEB, (), start_s=1300)])
-    assert [len(found.pages) for found in verdict.incidents] == [1, 1]
-
-
-@pytest.mark.parametrize(
-    ("severity", "summary", "is_right"),
-    [
-        (Severity.WARNING, "orders paid come late, or are missing", True),
-        (Severity.CRITICAL, "orders paid come late, or are missing", False),
-        (Severity.WARNING, "orders paid are fewer", False),
-    ],
-)
-def test_a_delay_is_reported_by_a_warning_that_says_so(severity: Severity, summary: str, is_right: bool) -> None:
-    verdict = judge([page(1010, severity=severity, summary=summary)], [incident((), reported_as=ReportedAs.DELAY)])
-    assert (not verdict.false) == is_right
-
-
-def test_a_digest_is_right_for_each_sku_that_it_lists() -> None:
-    skus = [incident((("sku", name),)) for name in ("phones-1", "phones-2", "phones-12")]
-    verdict = judge([page(1010, summary="Sold out: phones-1, phones-12 and others")], skus)
-    assert [len(found.pages) for found in verdict.incidents] == [1, 0, 1]
-    assert verdict.pages == 1
-
-
-def test_an_alarm_is_open_to_the_end_and_closed_some_time_after() -> None:
-    ends = [judge([page(1010, until_s=until_s)], [incident(())]).incidents[0].line() for until_s in (1500, 1700, None)]
-    assert [one["open_to_end"] for one in ends] == [False, True, True]
-    assert [one["closed_after_s"] for one in ends] == [None, 100, float("inf")]
-
-
-def test_a_page_of_data_is_about_the_fault_of_data() -> None:
-    both = [incident(SILENT, (), reported_as=ReportedAs.DATA), incident((), start_s=1005)]
-    verdict = judge([page(1010, category=Category.DATA), page(1020)], both)
-    assert [len(found.pages) for found in verdict.incidents] == [1, 1]

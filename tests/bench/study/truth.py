@@ -14,12 +14,14 @@ SOON_S = 3600.0
 
 
 class ReportedAs(StrEnum):
-    """What a page must say of an incident to be right."""
+    """What a page that names an incident must say to be right."""
 
     LOSS = "loss"
-    """Any page that names it."""
+    """A page of category `business`."""
     DATA = "data"
     """A page of category `data`: the shop sells as before."""
+    STOP = "stop"
+    """A page of any category: what sends no event has stopped, or is not recorded."""
     DELAY = "delay"
     """A warning that says that something is late or missing."""
 
@@ -49,7 +51,7 @@ class TrueIncident:
     start_s: float
     end_s: float
     names: frozenset[Labels]
-    """A page that names one of these is about it."""
+    """A page that names one of these, or some of their pairs, is about it."""
     lost: float = 0.0
     """GMV, minor units; 0 where only data are wrong."""
     reported_as: ReportedAs = ReportedAs.LOSS
