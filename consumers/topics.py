@@ -108,7 +108,7 @@ class TopicNames:
         """Yield a message for each invalid name, and for names that Kafka treats as equal."""
         seen: dict[str, Topic] = {}
         for topic, name in self._names.items():
-            if fault := _fault(name):
+            if fault := topic_name_fault(name):
                 yield f"{topic} would be called {name!r} on the broker: {fault}"
             # Kafka's metrics replace dots with underscores, so brokers refuse names that differ only in these.
             other = seen.setdefault(name.replace(".", "_"), topic)
@@ -120,7 +120,8 @@ LOGICAL_NAMES = TopicNames()
 """Every topic has its logical name on the broker."""
 
 
-def _fault(name: str) -> str:
+def topic_name_fault(name: str) -> str:
+    """Why Kafka does not allow the name of a topic; empty if it does."""
     if len(name) > _LONGEST:
         return f"a topic name has at most {_LONGEST} characters"
     if not _ALLOWED.fullmatch(name) or name in (".", ".."):

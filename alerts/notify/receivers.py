@@ -26,9 +26,9 @@ from alerts.notify.webhook import Webhook
 from alerts.notify.wecom import WeCom
 from alerts.state.policy import EscalationStep, Route, Routing
 from alerts.state.silences import DAYS, MINUTES_A_DAY, Matcher, WeeklyInterval, validate_matcher
-from alerts.yaml_models import YamlModelError, read_model
 from consumers.errors import UsageError
 from consumers.times import parse_duration
+from consumers.yaml_models import YamlModelError, read_model
 
 AnyReceiverConfig = Annotated[
     Alertmanager | AppriseConfig | DingTalk | EmailConfig | Feishu | PagerDuty | Slack | Webhook | WeCom,

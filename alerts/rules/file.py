@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from alerts.rules.detect import AnyDetector
 from alerts.rules.rule import Budget, PromotionCondition, Rule, RuleOverride, Rules
-from alerts.yaml_models import YamlModelError, read_model
 from consumers.promotions.yaml_lines import FileError
+from consumers.yaml_models import YamlModelError, read_model
 
 _MODELS: tuple[type[BaseModel], ...] = (
     *(Rules, Budget, Rule, PromotionCondition, RuleOverride),

@@ -7,6 +7,7 @@ raises for the content of a message.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,7 @@ _DECODERS = {topic: msgspec.json.Decoder(struct) for topic, struct in STRUCTS.it
 _LONG_LABEL_DECODERS = {
     topic: msgspec.json.Decoder(struct_from_model(model, long_labels=True)) for topic, model in EVENT_MODELS.items()
 }
+_LISTS = {topic: types.GenericAlias(list, (struct,)) for topic, struct in STRUCTS.items()}
 _ABSENT = (None, "")
 _LABEL = TypeAdapter(Label)
 
@@ -94,6 +96,21 @@ def decode_batch(topic: Topic, values: Sequence[bytes | None]) -> DecodedBatch:
     return decoded
 
 
+def decode_objects(topic: Topic, objects: Sequence[Mapping[str, Any]]) -> DecodedBatch:
+    """Decode events that are objects already, all of whose texts are valid Unicode, into events and rejections."""
+    decoded = DecodedBatch(amounts=[] if topic is Topic.ORDERS else None)
+    for start in range(0, len(objects), _CHUNK):
+        chunk = objects[start : start + _CHUNK]
+        try:
+            events = msgspec.convert(chunk, _LISTS[topic])
+        except msgspec.ValidationError:
+            events = None
+        if events is None or not _add_valid(topic, events, start, decoded):
+            for index, found in enumerate(chunk, start):
+                _decode_one(topic, msgspec.json.encode(found), index, decoded)
+    return decoded
+
+
 @dataclass(frozen=True, slots=True)
 class PromotionChange:
     """The effect of one message on `promotions`."""
@@ -128,13 +145,21 @@ def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange 
 
 def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, decoded: DecodedBatch) -> None:
     """Add the values to `decoded`: all at once if every one is valid, else one by one."""
-    if (events := _decode_all(topic, values)) is not None and _has_required_fields(topic, events):
-        amounts = list(map(order_amount, events)) if topic is Topic.ORDERS else None
-        if amounts is None or (min(amounts) >= 0 and max(amounts) <= MAX_MONEY):
-            decoded.add(events, range(start, start + len(values)), amounts)
-            return
+    if (events := _decode_all(topic, values)) is not None and _add_valid(topic, events, start, decoded):
+        return
     for index, value in enumerate(values, start):
         _decode_one(topic, value, index, decoded)
+
+
+def _add_valid(topic: Topic, events: list[Any], start: int, decoded: DecodedBatch) -> bool:
+    """Add structs to `decoded` if each has the fields of its type and a valid amount; whether they were added."""
+    if not _has_required_fields(topic, events):
+        return False
+    amounts = list(map(order_amount, events)) if topic is Topic.ORDERS else None
+    if amounts is not None and not (min(amounts) >= 0 and max(amounts) <= MAX_MONEY):
+        return False
+    decoded.add(events, range(start, start + len(events)), amounts)
+    return True
 
 
 def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | None:

@@ -60,6 +60,8 @@ class RejectionReason(StrEnum):
     """An order's amount (items - discount + shipping_fee) is negative: a pricing error of the shop."""
     OTHER_CURRENCY = "other_currency"
     """The `currency` of an order or ad click is not the setting `currency`."""
+    UNMAPPED = "unmapped"
+    """The source of its topic makes no event of it, or its function failed."""
     TOO_LATE = "too_late"
     """Older than all kept panes."""
     FROM_THE_FUTURE = "from_the_future"

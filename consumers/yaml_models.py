@@ -1,8 +1,8 @@
-"""YAML files as pydantic models, with the line of every error. Rules and receivers are read this way."""
+"""YAML files as pydantic models, with the line of every error. Rules, receivers and sources are read this way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -25,6 +25,8 @@ from consumers.promotions.yaml_lines import (
 from consumers.validation_messages import validation_message
 
 Model = TypeVar("Model", bound=BaseModel)
+ModelFault = tuple[YamlPath, str]
+"""The path of a fault, and its message."""
 
 
 class YamlModelError(Exception):
@@ -36,12 +38,19 @@ class YamlModelError(Exception):
 
 
 def read_model(
-    text: str, model: type[Model], *, items: str, known_names: Iterable[str] = (), show_values: bool = True
+    text: str,
+    model: type[Model],
+    *,
+    items: str,
+    known_names: Iterable[str] = (),
+    show_values: bool = True,
+    check: Callable[[Model], Iterable[ModelFault]] | None = None,
 ) -> Model:
     """Validate a YAML file.
 
     Scalars reach the model as written. `items` is the list whose entries have unique names. `known_names` are
-    suggested for unknown fields. Without `show_values`, errors never contain a value, which may be a secret.
+    suggested for unknown fields. Without `show_values`, errors never contain a value, which may be a secret. `check`
+    finds the faults of a valid model that no single field has.
 
     Raises:
         YamlModelError: all errors, with their lines.
@@ -64,6 +73,9 @@ def read_model(
             path = _path_in_file(tuple(details["loc"]), lines)
             errors.append(FileError(nearest_line(lines, path), _message(details, path, sorted(known_names))))
         raise YamlModelError(errors) from None
+    if check is not None and (faults := list(check(value))):
+        lines = _lines(root)
+        repeated += (FileError(nearest_line(lines, path), message) for path, message in faults)
     if repeated:
         raise YamlModelError(repeated)
     return value

@@ -1,0 +1,1 @@
+"""Sources: topics in a shop's own format, mapped to events of the contract."""

@@ -1,0 +1,271 @@
+"""A compiled source: from the messages of a topic to validated events of the contract. Pure.
+
+Either all events of a message are valid, or the message is rejected and none of them counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from consumers.contract.decoding import DecodedBatch, decode_batch, decode_objects
+from consumers.contract.events import MAX_MESSAGE_BYTES, TOPIC_BY_EVENT_TYPE
+from consumers.contract.rejection import RejectedMessage, RejectionError, RejectionReason, parse_object
+from consumers.sources.compiling import EventMaker, compile_event
+from consumers.sources.envelopes import Envelope, PassedOver, parse_text, unwrap
+from consumers.sources.file import SourceMap
+from consumers.sources.message import SourceMessage
+from consumers.sources.paths import MessagePath, compile_path, parse_path
+from consumers.sources.values import MappingError
+from consumers.topics import Topic
+from consumers.unpacking.record import MessageHeaders, Record
+
+EventFunction = Callable[[bytes, MessageHeaders], Iterable[Mapping[str, Any]]]
+"""A function of the shop: the events of a message."""
+Decoder = Callable[[bytes], Any]
+"""From the value of a message to objects, lists and plain values. Raises MappingError."""
+
+_json = msgspec.json.Decoder()
+_MAX_DETAIL = 300
+_NAMED_FIELD = re.compile(r"`(\w+)")
+
+
+@dataclass(slots=True)
+class MappedBatch:
+    """The result of mapping a batch of messages."""
+
+    events: dict[Topic, DecodedBatch] = field(default_factory=dict)
+    """# <topic of the contract: its events>; indexes are those of the messages, ascending, maybe several times."""
+    rejected: list[RejectedMessage] = field(default_factory=list)
+    passed_over: Counter[PassedOver] = field(default_factory=Counter)
+    """Messages that make no event, and are not rejected."""
+
+
+class CompiledSource:
+    """The source of one topic."""
+
+    def __init__(
+        self, source: SourceMap, *, exponent: int, function: EventFunction | None = None, decoder: Decoder | None = None
+    ) -> None:
+        """`exponent`: decimal places of money. `function`: the source's `python`. `decoder`: of other formats than
+        JSON. Raises ValueError for an invalid constant."""
+        self.topic = source.topic
+        self.feeds = source.feeds
+        self._none_is_fine = source.none_is_fine
+        self._envelope = None if source.envelope is None else Envelope(source.envelope)
+        self._decode = decode_json if decoder is None else decoder
+        self._function = function
+        self._function_name = source.python or ""
+        self._parse_json = [_text_parser(parse_path(text)) for text in source.parse_json]
+        self._makers: list[EventMaker] = [compile_event(event, exponent) for event in source.events or ()]
+
+    def read(self, partition: int, records: Sequence[Record]) -> MappedBatch:
+        """The events of messages of one partition."""
+        return self._read_by_function(records) if self._function else self._read_by_maps(partition, records)
+
+    def _read_by_maps(self, partition: int, records: Sequence[Record]) -> MappedBatch:
+        batch = MappedBatch()
+        objects: list[list[dict[str, Any]]] = [[] for _ in self._makers]
+        indexes: list[list[int]] = [[] for _ in self._makers]
+        for index, record in enumerate(records):
+            try:
+                made = self._make(partition, record)
+            except MappingError as error:
+                batch.rejected.append(self._rejected(index, error.reason, error.detail))
+                continue
+            if isinstance(made, PassedOver):
+                batch.passed_over[made] += 1
+                continue
+            for number, events in made:
+                objects[number] += events
+                indexes[number] += [index] * len(events)
+        self._validate(objects, indexes, batch)
+        return batch
+
+    def _make(self, partition: int, record: Record) -> list[tuple[int, list[dict[str, Any]]]] | PassedOver:
+        """The events of a message: (number of the maker, its events)."""
+        value = record.value
+        if value is None:
+            return PassedOver.TOMBSTONE
+        if len(value) > MAX_MESSAGE_BYTES:
+            raise MappingError(
+                RejectionReason.TOO_LARGE, f"the message has {len(value)} bytes: send at most {MAX_MESSAGE_BYTES}"
+            )
+        unwrapped = unwrap(self._envelope, self._decode(value))
+        if isinstance(unwrapped, PassedOver):
+            return unwrapped
+        message = SourceMessage(
+            unwrapped.content, self.topic, partition, record.offset, record.headers, unwrapped.attributes
+        )
+        if message.root.__class__ is not dict:
+            raise MappingError(RejectionReason.NOT_AN_OBJECT, "the message is not an object")
+        for parse in self._parse_json:
+            parse(message)
+        made = []
+        for number, maker in enumerate(self._makers):
+            try:
+                events = maker.make(message)
+            except MappingError as error:
+                raise MappingError(error.reason, f"{self._entry(number)}{error.detail}") from None
+            if events:
+                made.append((number, events))
+        if made:
+            return made
+        if self._none_is_fine:
+            return PassedOver.NONE_MATCHES
+        raise MappingError(
+            RejectionReason.UNMAPPED,
+            "no entry of `events` matches: add one, or set `none_is_fine: true` if the message is no event",
+        )
+
+    def _validate(self, objects: list[list[dict[str, Any]]], indexes: list[list[int]], batch: MappedBatch) -> None:
+        """Add the made events to the batch, as far as they follow the contract."""
+        decoded: dict[Topic, list[DecodedBatch]] = defaultdict(list)
+        for number, maker in enumerate(self._makers):
+            if not objects[number]:
+                continue
+            events = decode_objects(maker.topic, objects[number])
+            message_of = indexes[number]
+            batch.rejected += [
+                self._rejected(message_of[message.index], message.reason, self._with_origin(number, message.detail),
+                               message)
+                for message in events.rejected
+            ]  # fmt: skip
+            events.indexes = [message_of[index] for index in events.indexes]
+            events.dropped_labels = [(message_of[index], name) for index, name in events.dropped_labels]
+            decoded[maker.topic].append(events)
+        _finish(batch, decoded)
+
+    def _read_by_function(self, records: Sequence[Record]) -> MappedBatch:
+        batch = MappedBatch()
+        values: dict[Topic, list[bytes]] = defaultdict(list)
+        indexes: dict[Topic, list[int]] = defaultdict(list)
+        for index, record in enumerate(records):
+            if record.value is None:
+                batch.passed_over[PassedOver.TOMBSTONE] += 1
+                continue
+            try:
+                made = self._call(record.value, record.headers)
+            except MappingError as error:
+                batch.rejected.append(self._rejected(index, error.reason, error.detail))
+                continue
+            if not made:
+                batch.passed_over[PassedOver.NONE_MATCHES] += 1
+            for topic, value in made:
+                values[topic].append(value)
+                indexes[topic].append(index)
+        decoded: dict[Topic, list[DecodedBatch]] = defaultdict(list)
+        for topic, encoded in values.items():
+            events = decode_batch(topic, encoded)
+            batch.rejected += [
+                self._rejected(indexes[topic][message.index], message.reason, message.detail, message)
+                for message in events.rejected
+            ]
+            events.indexes = [indexes[topic][index] for index in events.indexes]
+            events.dropped_labels = [(indexes[topic][index], name) for index, name in events.dropped_labels]
+            decoded[topic].append(events)
+        _finish(batch, decoded)
+        return batch
+
+    def _call(self, value: bytes, headers: MessageHeaders) -> list[tuple[Topic, bytes]]:
+        """The events that the function makes, encoded by topic of the contract."""
+        assert self._function is not None
+        try:
+            events = list(self._function(value, headers) or ())
+            encoded = [(event.get("type"), msgspec.json.encode(event)) for event in events]
+        except Exception as error:
+            raise MappingError(
+                RejectionReason.UNMAPPED, f"{self._function_name} raised {type(error).__name__}: {error}"
+            ) from None
+        if not encoded and not self._none_is_fine:
+            raise MappingError(RejectionReason.UNMAPPED, f"{self._function_name} made no event of it")
+        made = []
+        for name, event in encoded:
+            topic = TOPIC_BY_EVENT_TYPE.get(name) if isinstance(name, str) else None
+            if topic not in self.feeds:
+                raise MappingError(
+                    RejectionReason.UNKNOWN_TYPE,
+                    f"{self._function_name} made an event of type {name!r}, which {', '.join(self.feeds)} do not have",
+                )
+            made.append((topic, event))
+        return made
+
+    def _rejected(
+        self, index: int, reason: RejectionReason, detail: str, origin: RejectedMessage | None = None
+    ) -> RejectedMessage:
+        text = f"{self.topic}: {detail}"
+        text = text if len(text) <= _MAX_DETAIL else text[: _MAX_DETAIL - 1] + "…"
+        return RejectedMessage(index, reason, text, None if origin is None else origin.pricing_labels)
+
+    def _entry(self, number: int) -> str:
+        return f"event {number + 1}: " if len(self._makers) > 1 else ""
+
+    def _with_origin(self, number: int, detail: str) -> str:
+        """The contract's objection, with the path of the field that it names first."""
+        named = _NAMED_FIELD.search(detail)
+        origin = self._makers[number].origins.get(named[1]) if named else None
+        return f"{self._entry(number)}{detail}" + (f" (from {origin})" if origin else "")
+
+
+def decode_json(value: bytes) -> Any:
+    """The default decoder. Raises MappingError."""
+    try:
+        return _json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        parsed = parse_object(value)
+        msgspec.json.encode(parsed)  # fails for unpaired surrogates
+    except RejectionError as rejection:
+        raise MappingError(rejection.reason, rejection.detail) from None
+    except (UnicodeEncodeError, msgspec.EncodeError, RecursionError):
+        raise MappingError(RejectionReason.BAD_ENCODING, "a text has an unpaired surrogate") from None
+    return parsed
+
+
+def _finish(batch: MappedBatch, decoded: Mapping[Topic, Sequence[DecodedBatch]]) -> None:
+    """Move the events to the batch, except those of rejected messages, of which one rejection is kept."""
+    rejected: dict[int, RejectedMessage] = {}
+    for message in batch.rejected:
+        rejected.setdefault(message.index, message)
+    batch.rejected = [rejected[index] for index in sorted(rejected)]
+    for topic, parts in decoded.items():
+        events = parts[0] if len(parts) == 1 and not rejected else _merged(parts, rejected)
+        if events.events:
+            batch.events[topic] = events
+
+
+def _merged(parts: Sequence[DecodedBatch], rejected: Mapping[int, object]) -> DecodedBatch:
+    """The events of all parts in the order of their messages, without those of rejected messages."""
+    entries = [
+        (index, part.events[position], None if part.amounts is None else part.amounts[position])
+        for part in parts
+        for position, index in enumerate(part.indexes)
+        if index not in rejected
+    ]
+    entries.sort(key=lambda entry: entry[0])
+    return DecodedBatch(
+        [event for _, event, _ in entries],
+        [index for index, _, _ in entries],
+        None if parts[0].amounts is None else [amount for _, _, amount in entries if amount is not None],
+        [],
+        [(index, name) for part in parts for index, name in part.dropped_labels if index not in rejected],
+    )
+
+
+def _text_parser(path: MessagePath) -> Callable[[SourceMessage], None]:
+    """Replaces a text that holds JSON by its content."""
+    *outer, last = path.steps
+    find = compile_path(replace(path, steps=tuple(outer), from_message=False)) if outer else None
+
+    def parse(message: SourceMessage) -> None:
+        holder = message.root if find is None else find(message.root, message)
+        if isinstance(holder, dict) and isinstance(text := holder.get(last), str) and text:
+            holder[last] = parse_text(text, path.text)
+
+    return parse

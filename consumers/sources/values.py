@@ -1,0 +1,228 @@
+"""Exact conversions of values in a message to those of the contract.
+
+Every function returns None for an absent value: null or an empty text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from consumers.contract.rejection import RejectionReason
+
+Converter = Callable[[Any], Any]
+"""From a value of a message to one of the contract, None if it is absent. Raises MappingError."""
+
+_MAX_SHOWN = 60
+_LONGEST_NUMBER = 40
+"""Characters of a number in text."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class MappingError(Exception):
+    """A message cannot be mapped. Caught inside this package and returned as a rejection."""
+
+    def __init__(self, reason: RejectionReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def shown(value: object) -> str:
+    """A value for messages, shortened."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+
+
+def text_of(value: object) -> str | None:
+    """The text by which `when` and `map` compare a value; None if it is absent, a list or an object.
+
+    >>> text_of(5), text_of(True), text_of("paid"), text_of(None)
+    ('5', 'true', 'paid', None)
+    """
+    if value.__class__ is str:
+        return value
+    if value is None or isinstance(value, dict | list | bytes):
+        return None
+    return json.dumps(value) if isinstance(value, bool | float) else str(value)
+
+
+def to_label(value: Any) -> str | None:
+    """An id or label; whole numbers become text.
+
+    >>> to_label(450789469), to_label("web"), to_label("")
+    ('450789469', 'web', None)
+    """
+    if value.__class__ is str:
+        return value or None
+    if value is None:
+        return None
+    if value.__class__ is int or isinstance(value, UUID):
+        return str(value)
+    raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: text or a whole number is needed")
+
+
+def to_integer(value: Any) -> int | None:
+    """A whole number, also as text or with zeros after the point.
+
+    >>> to_integer(2), to_integer("2"), to_integer(2.0)
+    (2, 2, 2)
+    """
+    if value.__class__ is int:
+        return value
+    if value is None or value == "":
+        return None
+    return _scaled(value, 0, "a whole number is needed")
+
+
+def to_boolean(value: Any) -> bool | None:
+    """True or false, also as text."""
+    if value.__class__ is bool or value is None:
+        return value
+    match value:
+        case "true" | "True":
+            return True
+        case "false" | "False":
+            return False
+        case "":
+            return None
+    raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: true or false is needed")
+
+
+def to_minor_units(value: Any) -> int | None:
+    """Money that is in minor units already: a whole number, not as text, as that is usually in major units."""
+    if value.__class__ is int or value is None:
+        return value
+    if value == "":
+        return None
+    raise MappingError(
+        RejectionReason.WRONG_TYPE,
+        f"is {shown(value)}: money is a whole number of minor units, or has `money: major` in the map",
+    )
+
+
+def from_major_units(exponent: int) -> Converter:
+    """Money in major units to minor units, exactly. An excess digit is an error.
+
+    >>> convert = from_major_units(2)
+    >>> convert("12.30"), convert(12.3), convert(12)
+    (1230, 1230, 1200)
+    """
+    scale = 10**exponent
+    too_fine = f"money has at most {exponent} digits after the point"
+
+    def convert(value: Any) -> int | None:
+        kind = value.__class__
+        if kind is int:
+            return value * scale  # type: ignore[no-any-return]
+        if kind is str:
+            # the common form: digits with exactly `exponent` of them after the point
+            whole, _, fraction = value.partition(".")
+            if len(fraction) == exponent and len(value) <= _LONGEST_NUMBER:
+                digits = whole + fraction
+                if digits.isdecimal() and digits.isascii():
+                    return int(digits)
+            if not value:
+                return None
+        elif kind is float:
+            # A float is the double nearest to its decimal form, and so is the quotient if it has no more digits.
+            scaled = value * scale
+            if -9e15 < scaled < 9e15:
+                rounded: int = round(scaled)
+                if rounded / scale == value:
+                    return rounded
+        elif value is None:
+            return None
+        return _scaled(value, exponent, too_fine)
+
+    return convert
+
+
+def _scaled(value: Any, exponent: int, limit: str) -> int:
+    """The exact number times 10^exponent as an integer."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: a number is needed")
+    text = value.strip() if isinstance(value, str) else str(value)
+    if len(text) > _LONGEST_NUMBER or "_" in text:
+        raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: a number is needed")
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: a number is needed")
+    if abs(number.adjusted()) > _LONGEST_NUMBER:
+        raise MappingError(RejectionReason.OUT_OF_RANGE, f"is {shown(value)}: {limit}")
+    sign, digits, places = number.as_tuple()
+    shift = int(places) + exponent
+    whole: int = int("".join(map(str, digits)))
+    if shift < 0:
+        whole, excess = divmod(whole, 10**-shift)
+        if excess:
+            raise MappingError(RejectionReason.OUT_OF_RANGE, f"is {shown(value)}: {limit}")
+    else:
+        whole *= int(10**shift)
+    return -whole if sign else whole
+
+
+def from_iso_time(zone: str | None) -> Converter:
+    """ISO 8601 to epoch ms; digits beyond milliseconds are cut. `zone`: of times without an offset; None refuses them.
+
+    >>> from_iso_time(None)("2026-11-11T00:00:00.5+08:00"), from_iso_time("UTC")("2026-11-11 00:00:00")
+    (1794326400500, 1794355200000)
+    """
+    local = ZoneInfo(zone) if zone else None
+
+    def convert(value: Any) -> int | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, datetime):
+            moment = value
+        else:
+            try:
+                moment = datetime.fromisoformat(value)
+            except (ValueError, TypeError):
+                raise MappingError(
+                    RejectionReason.WRONG_TYPE, f"is {shown(value)}: a time in ISO 8601 is needed"
+                ) from None
+        if moment.tzinfo is None:
+            if local is None:
+                raise MappingError(
+                    RejectionReason.WRONG_TYPE,
+                    f"is {shown(value)}: the time has no offset; add `zone` to the map, such as `zone: UTC`",
+                )
+            moment = moment.replace(tzinfo=local)
+        passed = moment - _EPOCH
+        return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000
+
+    return convert
+
+
+def from_epoch(numerator: int, denominator: int) -> Converter:
+    """A number since the epoch to epoch ms: value * numerator / denominator, rounded down."""
+
+    def convert(value: Any) -> int | None:
+        if value.__class__ is int:
+            return value * numerator // denominator
+        if value is None or value == "":
+            return None
+        if isinstance(value, datetime):
+            return from_iso_time("UTC")(value)  # type: ignore[no-any-return]
+        return _scaled_down(value) * numerator // (denominator * _FINEST)
+
+    return convert
+
+
+_FINEST = 10**9
+
+
+def _scaled_down(value: Any) -> int:
+    """The number in billionths, without finer digits."""
+    text = value if isinstance(value, str) else repr(value) if isinstance(value, float) else str(value)
+    whole, point, fraction = text.partition(".")
+    return _scaled(f"{whole}{point}{fraction[:9]}" if fraction.isdecimal() else value, 9, "the time is too fine")

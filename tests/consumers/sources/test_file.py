@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+
+from consumers.sources.file import read_sources
+from consumers.topics import Topic
+from tests.consumers.sources.builders import SHOP, parsed, source_with
+
+
+def errors(text: str) -> list[str]:
+    return [f"{error.line}: {error.message}" for error in read_sources(text).errors]
+
+
+def test_a_valid_file_has_no_errors() -> None:
+    (source,) = parsed(SHOP).sources
+    assert (source.topic, source.format, source.feeds) == ("shop.orders", "json", (Topic.ORDERS,))
+
+
+def test_a_function_feeds_all_topics_unless_it_names_some() -> None:
+    text = "version: 1\nsources:\n  - {topic: a, python: 'shop:f'}\n  - {topic: b, python: 'shop:f', to: [orders]}"
+    assert [source.feeds for source in parsed(text).sources] == [
+        (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS),
+        (Topic.ORDERS,),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error"),
+    [
+        ("topic: shop.orders", "topic: shop orders", "4: topic 'shop orders': a topic name has letters"),
+        ("when:", "whn:", "7: there is no field `whn` here: do you mean `when`?"),
+        ("order_paid", "order_payed", "9: orders has no type 'order_payed': do you mean order_paid?"),
+        ("path: processed_at", "path: a..b", "11: `path`: 'a..b' is not a path, at character 2"),
+        ("channel: {", "chanel: {", "15: events on orders have no field `chanel`: do you mean `channel`?"),
+        ("path: quantity}", "path: quantity, money: major}", "19: `qty` is no money: remove `money`"),
+        ("{sku: {path: sku, or: [variant_id]}, ", "{", "16: an item needs `sku`: add where to find it"),
+        ("time: iso", "time: iso, zone: Asia/Shangai", "11: 'Asia/Shangai' is not an IANA time zone: do you mean"),
+        ("order_id: {path: id}", "", "8: an event order_paid needs `order_id`: add where to find it"),
+        ("{value: order_paid}", "{value: order_refunded}", "8: an event order_refunded needs `refund_amount`"),
+        ("map: {web: web, pos: store}, ", "", "15: `channel`: `else` needs `map`"),
+        ("{path: id}", "{path: id, header: x}", "12: `order_id`: write exactly one of path, value"),
+        ("version: 1", "version: 2", "2: `version`: write one of 1"),
+        ("each: line_items", "path: line_items", "`fields`, `sum` and `when` need `each`"),
+    ],
+)
+def test_errors_have_their_line_and_the_fix(before: str, after: str, error: str) -> None:
+    assert before in SHOP
+    assert any(error in found for found in errors(SHOP.replace(before, after, 1))), errors(
+        SHOP.replace(before, after, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("format: avro", "format avro needs the schema registry"),
+        ("python: 'a:b'", "write either `events` or `python`"),
+        ("envelope: debezim", "`envelope`: write one of none, cloudevents, debezium or connect"),
+        ("to: [orders]", "`to` beside `events`"),
+    ],
+)
+def test_options_of_a_source_are_checked(options: str, error: str) -> None:
+    assert any(error in found for found in errors(source_with("sku: {path: s}", options)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ("member: {value: maybe}", '`member`: the constant is "maybe": true or false is needed'),
+        ("sku: {path: s, time: iso}", "`sku` is no time"),
+        ("sku: {each: s, fields: {}}", "`sku` is one value"),
+        ("sku: {each: s, sum: x}", "`sku` is no number"),
+        ("dwell_ms: {record: true}", "the record's position does not fit"),
+        ("sku: {record: false, path: x}", "exactly one of"),
+        ("sku: {path: s, zone: UTC}", "`zone` needs `time: iso`"),
+        ("sku: {path: s, with: x}", "`with` needs `join`"),
+    ],
+)
+def test_fields_are_checked(fields: str, error: str) -> None:
+    assert any(error in found for found in errors(source_with(fields))), errors(source_with(fields))
+
+
+def test_a_topic_has_one_source() -> None:
+    twice = SHOP + SHOP.partition("sources:\n")[2]
+    assert any("has a source already" in found for found in errors(twice))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "[]", "version: 1", "version: 1\nsources: []", "a: [", "version: 1\nsources: {}"]
+)
+def test_any_other_text_is_an_error(text: str) -> None:
+    assert errors(text)

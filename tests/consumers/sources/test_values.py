@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.sources.values import (
+    MappingError,
+    from_epoch,
+    from_iso_time,
+    from_major_units,
+    text_of,
+    to_boolean,
+    to_integer,
+    to_label,
+    to_minor_units,
+)
+
+
+class TestMoneyInMajorUnits:
+    @pytest.mark.parametrize(
+        ("given_value", "minor"),
+        [("12.30", 1230), (12.3, 1230), (12, 1200), ("12", 1200), ("0.05", 5), ("-1.50", -150), ("12.300", 1230)],
+    )
+    def test_is_exact(self, given_value: Any, minor: int) -> None:
+        assert from_major_units(2)(given_value) == minor
+
+    @pytest.mark.parametrize("given_value", ["12.345", 12.345, "0.001", Decimal("1.005")])
+    def test_an_excess_digit_is_refused(self, given_value: Any) -> None:
+        with pytest.raises(MappingError, match="at most 2 digits"):
+            from_major_units(2)(given_value)
+
+    @pytest.mark.parametrize("given_value", ["1,000.00", "12.3 EUR", True, [], "nan", "1_0", "9" * 50])
+    def test_what_is_no_number_is_refused(self, given_value: Any) -> None:
+        with pytest.raises(MappingError):
+            from_major_units(2)(given_value)
+
+    @pytest.mark.parametrize(
+        ("exponent", "given_value", "minor"), [(0, "500", 500), (0, 500.0, 500), (3, "1.005", 1005)]
+    )
+    def test_follows_the_exponent_of_the_currency(self, exponent: int, given_value: Any, minor: int) -> None:
+        assert from_major_units(exponent)(given_value) == minor
+
+    @given(st.integers(-(10**12), 10**12), st.integers(0, 4))
+    def test_every_amount_is_exact_as_text_as_a_number_and_as_a_decimal(self, minor: int, exponent: int) -> None:
+        amount = Decimal(minor).scaleb(-exponent)
+        convert = from_major_units(exponent)
+        assert convert(f"{amount:f}") == convert(amount) == minor
+        if abs(minor) < 10**15:
+            assert convert(float(amount)) == minor
+
+    @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9))
+    def test_a_number_is_worth_its_shortest_text(self, number: float) -> None:
+        convert = from_major_units(2)
+        try:
+            by_text = convert(repr(number))
+        except MappingError:
+            with pytest.raises(MappingError):
+                convert(number)
+        else:
+            assert convert(number) == by_text
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("given_value", "expected_ms"),
+        [
+            ("2026-11-11T00:00:00Z", 1_794_355_200_000),
+            ("2026-11-11T00:00:00.123456+08:00", 1_794_326_400_123),
+            ("2026-11-11 00:00:00", 1_794_355_200_000),
+        ],
+    )
+    def test_iso(self, given_value: str, expected_ms: int) -> None:
+        assert from_iso_time("UTC")(given_value) == expected_ms
+
+    def test_without_offset_and_zone_is_refused(self) -> None:
+        with pytest.raises(MappingError, match="zone: UTC"):
+            from_iso_time(None)("2026-11-11T00:00:00")
+
+    @pytest.mark.parametrize("given_value", ["yesterday", 17, {}])
+    def test_what_is_no_time_is_refused(self, given_value: Any) -> None:
+        with pytest.raises(MappingError, match="ISO 8601"):
+            from_iso_time("UTC")(given_value)
+
+    @pytest.mark.parametrize(
+        ("scale", "given_value"),
+        [
+            ((1000, 1), 1_794_355_200),
+            ((1000, 1), "1794355200"),
+            ((1000, 1), 1_794_355_200.0),
+            ((1, 1), 1_794_355_200_000),
+            ((1, 1000), 1_794_355_200_000_999),
+            ((1, 1000), "1794355200000999"),
+        ],
+    )
+    def test_since_the_epoch(self, scale: tuple[int, int], given_value: Any) -> None:
+        assert from_epoch(*scale)(given_value) == 1_794_355_200_000
+
+    def test_fractions_of_a_second_count_to_the_millisecond(self) -> None:
+        assert from_epoch(1000, 1)(1_794_355_200.5) == 1_794_355_200_500
+        assert from_epoch(1000, 1)("1794355200.123456789123") == 1_794_355_200_123
+
+
+class TestOtherValues:
+    def test_whole_numbers_become_labels(self) -> None:
+        assert [to_label(given_value) for given_value in (5, "x", "", None)] == ["5", "x", None, None]
+
+    @pytest.mark.parametrize("given_value", [True, 1.5, [], {}])
+    def test_other_values_do_not(self, given_value: Any) -> None:
+        with pytest.raises(MappingError):
+            to_label(given_value)
+
+    def test_integers_may_be_text(self) -> None:
+        assert [to_integer(given_value) for given_value in (2, "2", 2.0, "2.0", "", None)] == [2, 2, 2, 2, None, None]
+
+    @pytest.mark.parametrize("given_value", [2.5, "2.5", "two", True, []])
+    def test_integers_are_exact(self, given_value: Any) -> None:
+        with pytest.raises(MappingError):
+            to_integer(given_value)
+
+    def test_booleans_may_be_text(self) -> None:
+        assert [to_boolean(given_value) for given_value in (True, "false", "", None)] == [True, False, None, None]
+        with pytest.raises(MappingError):
+            to_boolean(1)
+
+    def test_minor_units_are_never_text(self) -> None:
+        assert to_minor_units(5) == 5
+        with pytest.raises(MappingError, match="money: major"):
+            to_minor_units("5")
+
+    @pytest.mark.parametrize(
+        ("given_value", "text"), [(True, "true"), (1, "1"), (1.5, "1.5"), ("a", "a"), (None, None), ([], None)]
+    )
+    def test_text_to_compare_with(self, given_value: Any, text: str | None) -> None:
+        assert text_of(given_value) == text
