@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from streams.commands import demo, doctor, incomplete, kpis, promotions, replay, roles, settings, simulate, tokens, up
+from streams.commands import (
+    demo,
+    doctor,
+    incomplete,
+    kpis,
+    promotions,
+    replay,
+    roles,
+    settings,
+    simulate,
+    sources,
+    tokens,
+    up,
+)
 
 app = typer.Typer()
 for part in (roles, up, demo, replay, simulate, kpis, settings, doctor):
@@ -12,3 +25,4 @@ for part in (roles, up, demo, replay, simulate, kpis, settings, doctor):
 app.add_typer(promotions.app, name="promotions")
 app.add_typer(incomplete.app, name="incomplete")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(sources.app, name="sources")

@@ -1,0 +1,70 @@
+"""Loads a file of sources: reads it, imports its functions, compiles its maps."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumers.errors import UsageError
+from consumers.sources.file import SourceFile, SourceMap, format_source_errors, read_sources
+from consumers.sources.source import CompiledSource, EventFunction
+
+
+class SourcesError(UsageError):
+    """An invalid file of sources; the message lists all errors with their lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSources:
+    """The sources in force."""
+
+    file: SourceFile
+    by_topic: Mapping[str, CompiledSource]
+    """# <name of a topic on the broker: its source>"""
+
+
+def load_sources(path: Path, *, exponent: int) -> LoadedSources:
+    """Load the file. `exponent`: decimal places of money. Raises SourcesError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SourcesError(f"sources {path} cannot be read: {reason}") from None
+    read = read_sources(text)
+    if read.file is None:
+        raise SourcesError("\n".join(format_source_errors(read.errors, str(path))))
+    return LoadedSources(read.file, _compile(read.file.sources, path, exponent))
+
+
+def _compile(sources: Iterable[SourceMap], path: Path, exponent: int) -> dict[str, CompiledSource]:
+    return {
+        source.topic: CompiledSource(
+            source,
+            exponent=exponent,
+            function=None if source.python is None else _import_function(source.python, path),
+        )
+        for source in sources
+    }
+
+
+def _import_function(name: str, path: Path) -> EventFunction:
+    """Import a function; its module may also be beside the file."""
+    module_name, _, attributes = name.partition(":")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        found = importlib.import_module(module_name)
+        for attribute in attributes.split("."):
+            found = getattr(found, attribute)
+    except Exception as error:
+        raise SourcesError(
+            f"{path}: function {name} cannot be imported: {type(error).__name__}: {error}; it must be in a module of "
+            f"the Python path, or in {folder}"
+        ) from None
+    if not callable(found):
+        raise SourcesError(f"{path}: {name} is not a function: name one that takes (value, headers)")
+    return found  # type: ignore[return-value]
