@@ -14,6 +14,7 @@ from alerts.rules.loader import RuleLoader
 from alerts.settings import load_receivers, rules_path
 from alerts.viewing.view_evaluator import ViewEvaluator
 from consumers.kafka.metadata import require_topics
+from consumers.sources.inputs import load_inputs
 from consumers.topic_contents import require_own_topics
 from consumers.topics import Topic
 from streams.process.metrics_server import metrics_server
@@ -66,7 +67,7 @@ async def preflight(settings: Settings) -> None:
         log.warning("Redis unavailable; evaluation will start when it is back", error=str(error))
     finally:
         await redis.aclose()
-    await require_topics(settings.kafka)
+    await require_topics(settings.kafka, load_inputs(settings, exponent=settings.money_exponent).used)
     await require_own_topics(settings, (Topic.ALERTS,), at_work=at_work)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -20,7 +20,7 @@ from consumers.errors import UsageError, check_bootstrap
 from consumers.kafka.connection import KafkaClientConfig, SaslMechanism
 from consumers.secret_files import read_secrets_file
 from consumers.tls import TlsFiles
-from consumers.topics import Topic, TopicNames
+from consumers.topics import InputTopic, Topic, TopicNames, input_topic
 
 
 class SettingSource(StrEnum):
@@ -115,6 +115,9 @@ class IngestSettings(BaseSettings):
         "dead-letters", description="Name of topic dead-letters on the broker, after `topic_prefix`."
     )
     topic_alerts: str = Field("alerts", description="Name of topic alerts on the broker, after `topic_prefix`.")
+    sources: str = Field(
+        "", description="File of sources (YAML): topics to read in the shop's own format; empty: none."
+    )
     accept: str = Field(
         "",
         description="Topics to use even if most of their messages break the contract or are not salepulse's; logical "
@@ -145,9 +148,9 @@ class IngestSettings(BaseSettings):
     )
     dedup_memory_mb: int = Field(128, ge=1, description="Memory for event ids in one worker, in MiB.")
 
-    def dedup_horizon_ms(self, topic: Topic) -> int:
-        """Event time for which a topic's event ids are remembered."""
-        return 1000 * (self.dedup_clicks_s if topic is Topic.CLICKS else self.dedup_orders_s)
+    def dedup_horizon_ms(self, *topics: Topic) -> int:
+        """Event time for which the event ids of a topic are remembered; of several topics the longest."""
+        return 1000 * max(self.dedup_clicks_s if topic is Topic.CLICKS else self.dedup_orders_s for topic in topics)
 
     @property
     def kafka(self) -> KafkaClientConfig:
@@ -187,9 +190,9 @@ class IngestSettings(BaseSettings):
         return self
 
     @property
-    def accepted_topics(self) -> frozenset[Topic]:
+    def accepted_topics(self) -> frozenset[InputTopic]:
         """The topics of `accept`."""
-        return frozenset(Topic(name.strip()) for name in self.accept.split(",") if name.strip())
+        return frozenset(input_topic(name.strip()) for name in self.accept.split(",") if name.strip())
 
     @field_validator("bootstrap")
     @classmethod
@@ -202,9 +205,9 @@ class IngestSettings(BaseSettings):
 
     @field_validator("accept")
     @classmethod
-    def _are_topics(cls, accept: str) -> str:
+    def _are_topics(cls, accept: str, info: ValidationInfo) -> str:
         for name in filter(None, (part.strip() for part in accept.split(","))):
-            if name not in list(Topic):
+            if name not in list(Topic) and not info.data.get("sources"):
                 raise ValueError(f"{name!r} is not a topic of salepulse: name some of {', '.join(Topic)}")
         return accept
 

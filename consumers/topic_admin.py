@@ -27,7 +27,7 @@ from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import fetch_topic_settings, wait_until
 from consumers.kafka.topic_differences import TopicSettingDifference, differences, losses, unusable
 from consumers.topic_contents import contents_advice, find_foreign_contents
-from consumers.topics import EVENT_TOPICS, LOGICAL_NAMES, Topic, TopicNames
+from consumers.topics import EVENT_TOPICS, LOGICAL_NAMES, InputTopic, Topic, TopicNames
 from consumers.validation_messages import how_many
 
 _DAY_MS = 86_400_000
@@ -90,8 +90,13 @@ class TopicReport:
         return f"{self.title}: {self.outcome.replace('_', ' ')}: {self.detail}{unusable}"
 
 
-def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[TopicPlan]:
-    """The topics of the contract. `partitions` applies to the event topics and to dead letters."""
+def default_plans(
+    partitions: int, names: TopicNames = LOGICAL_NAMES, read: Collection[InputTopic] = EVENT_TOPICS
+) -> list[TopicPlan]:
+    """The topics of the contract. `partitions` applies to the event topics and to dead letters.
+
+    `read`: topics with events that workers read; those that sources replace are left out.
+    """
     # Twice the contract's limit: the largest event fits with its overhead, and a slightly larger one becomes a dead
     # letter instead of a producer error.
     event = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY_MS), _LARGEST: str(2 * 2**20)}
@@ -100,7 +105,7 @@ def default_plans(partitions: int, names: TopicNames = LOGICAL_NAMES) -> list[To
     return [
         TopicPlan(topic, names.on_broker(topic), names.shown(topic), count, config)
         for topic, count, config in (
-            *((topic, partitions, event) for topic in EVENT_TOPICS),
+            *((topic, partitions, event) for topic in EVENT_TOPICS if topic in read),
             (Topic.PROMOTIONS, 1, {"cleanup.policy": "compact"}),
             (Topic.ALERTS, 1, alerts),
             (Topic.DEAD_LETTERS, partitions, dead),
@@ -114,7 +119,7 @@ async def create_topics(
     *,
     replication: int | None = None,
     take_over: Collection[str] = (),
-    accepted: Collection[Topic] = (),
+    accepted: Collection[InputTopic] = (),
     dry_run: bool = False,
 ) -> list[TopicReport]:
     """Create the missing topics. Raises SalepulseError if the broker refuses.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -30,6 +30,26 @@ class Topic(StrEnum):
     """Written by salepulse: every change of an alert, keyed by its fingerprint."""
 
 
+class SourceTopic(str):
+    """A topic in the shop's own format, by its name on the broker (`consumers.sources`)."""
+
+    __slots__ = ()
+
+
+InputTopic = Topic | SourceTopic
+"""A topic that workers read."""
+_LOGICAL = {topic.value: topic for topic in Topic}
+
+
+def input_topic(name: str) -> InputTopic:
+    """The topic with this logical name; any other name is that of a source's topic.
+
+    >>> input_topic("orders"), input_topic("shop.orders.v3")
+    (<Topic.ORDERS: 'orders'>, 'shop.orders.v3')
+    """
+    return _LOGICAL.get(name) or SourceTopic(name)
+
+
 WORKER_TOPICS = tuple(topic for topic in Topic if topic is not Topic.ALERTS)
 """The topics that workers read or write."""
 
@@ -37,14 +57,24 @@ EVENT_TOPICS = (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS)
 """The topics whose events are counted and whose partitions advance the as-of."""
 
 READ_TOPICS = (*EVENT_TOPICS, Topic.PROMOTIONS)
-"""The topics that workers read."""
+"""The topics that workers read, without sources."""
+
+Feeds = Mapping[InputTopic, tuple[Topic, ...]]
+"""# <topic with events that workers read: the topics of the contract that its messages make events of>"""
+CONTRACT_FEEDS: Feeds = {topic: (topic,) for topic in EVENT_TOPICS}
+"""Every topic holds events of the contract."""
+
+
+def topics_feeding(feeds: Feeds, wanted: Collection[Topic]) -> frozenset[InputTopic]:
+    """The topics that may hold events of some topics of the contract."""
+    return frozenset(topic for topic, fed in feeds.items() if not set(fed).isdisjoint(wanted))
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Partition:
     """A partition of a topic."""
 
-    topic: Topic
+    topic: InputTopic
     number: int
 
     def __str__(self) -> str:
@@ -54,7 +84,7 @@ class Partition:
     def parse(cls, text: str) -> Partition:
         """The inverse of `str`."""
         topic, _, number = text.rpartition("/")
-        return cls(Topic(topic), int(number))
+        return cls(input_topic(topic), int(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +94,38 @@ class TopicNames:
     prefix: str = ""
     renamed: tuple[tuple[Topic, str], ...] = ()
     """Topics whose own name differs from the logical one."""
+    sources: tuple[str, ...] = ()
+    """Topics in the shop's own format, by their names on the broker."""
     _names: Mapping[Topic, str] = field(init=False, repr=False, compare=False)
-    _topics: Mapping[str, Topic] = field(init=False, repr=False, compare=False)
+    _topics: Mapping[str, InputTopic] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         own = dict(self.renamed)
         names = {topic: self.prefix + own.get(topic, topic.value) for topic in Topic}
         object.__setattr__(self, "_names", names)
-        object.__setattr__(self, "_topics", {name: topic for topic, name in names.items()})
+        sources = {name: SourceTopic(name) for name in self.sources}
+        object.__setattr__(self, "_topics", {**sources, **{name: topic for topic, name in names.items()}})
 
-    def on_broker(self, topic: Topic) -> str:
+    def on_broker(self, topic: InputTopic) -> str:
         """The name of a topic on the broker."""
-        return self._names[topic]
+        return self._names[topic] if isinstance(topic, Topic) else topic
 
     def on_broker_by_name(self, logical: str) -> str:
         """The name on the broker for a logical name; an unknown name is returned as it is."""
         return next((name for topic, name in self._names.items() if topic == logical), logical)
 
-    def topic(self, name: str) -> Topic:
+    def topic(self, name: str) -> InputTopic:
         """The topic with this name on the broker. Raises KeyError for other topics."""
         return self._topics[name]
 
-    def shown(self, topic: Topic) -> str:
+    def shown(self, topic: InputTopic) -> str:
         """The topic in messages: both names if they differ.
 
         >>> TopicNames("shop.").shown(Topic.ORDERS)
         'orders (shop.orders on the broker)'
         """
         name = self.on_broker(topic)
-        return topic.value if name == topic else f"{topic} ({name} on the broker)"
+        return str(topic) if name == topic else f"{topic} ({name} on the broker)"
 
     @property
     def renamed_on_broker(self) -> dict[str, str]:

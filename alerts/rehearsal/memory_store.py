@@ -153,7 +153,7 @@ class MemoryStore:
 
     async def blocks(self, wanted: Sequence[BlockId], partitions: Iterable[Partition]) -> dict[BlockId, StoredBlock]:
         """The parts of blocks."""
-        rolled = {partition: self._topics[partition.topic].position for partition in partitions}
+        rolled = {partition: self._topics[Topic(partition.topic)].position for partition in partitions}
         return {block: StoredBlock(list(self._parts.get(block, ())), rolled) for block in wanted}
 
     async def starts(self, level: str) -> set[int]:

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from alerts.detection.inputs import HealthReading
 from alerts.rules.detect import HealthCheck
 from consumers.settings import Clock
-from consumers.topics import EVENT_TOPICS, Partition, Topic
+from consumers.topics import EVENT_TOPICS, InputTopic, Partition, Topic
 from streams.store.as_of import PartitionState
 from streams.store.process_reports import NO_CLOCK_OFFSETS, ClockOffsets
 from streams.view.answer_status import DOWN_AFTER_MS
 
 RATE_WINDOW_MS = 300_000
 """Window of the shares of rejected and duplicate messages."""
+_MAPPED = ("mapped", "passed_over")
+"""Totals of the other messages of a topic with a source, whose events are counted by topics of the contract."""
 MIN_MESSAGES = 200
 """Minimum messages for a share: one bad message of three is no surge."""
 
@@ -56,14 +58,14 @@ class RecentTotals:
         while len(self._past) > 1 and at_ms - self._past[1][0] >= RATE_WINDOW_MS:
             self._past.popleft()
 
-    def of(self, kind: str, topic: Topic) -> float | None:
+    def of(self, kind: str, topic: InputTopic) -> float | None:
         """Share of a topic's messages that were `rejected` or `duplicates`; None: too few messages."""
         if not self._past:
             return None
         first, last = self._past[0][1], self._past[-1][1]
         counts = {
-            name: sum(last[key] - first.get(key, 0) for key in last if key.split(",")[:2] == [name, topic.value])
-            for name in ("events", "rejected", "duplicates")
+            name: sum(last[key] - first.get(key, 0) for key in last if key.split(",")[:2] == [name, topic])
+            for name in ("rejected", "duplicates", *(("events",) if isinstance(topic, Topic) else _MAPPED))
         }
         whole = sum(counts.values())
         return counts[kind] / whole if whole >= MIN_MESSAGES else None
@@ -78,9 +80,10 @@ def health_readings(sample: StoreSample, shares: RecentTotals) -> Iterator[Healt
         return math.nan if sample.stale is None else value
 
     yield HealthReading(HealthCheck.STALE, if_reported(len(sample.stale or ())))
-    for topic in EVENT_TOPICS:
-        partitions = [state for partition, state in sample.partitions.items() if partition.topic is topic]
-        labels = (("topic", topic.value),)
+    others = sorted({partition.topic for partition in sample.partitions}.difference(EVENT_TOPICS))
+    for topic in (*EVENT_TOPICS, *others):
+        partitions = [state for partition, state in sample.partitions.items() if partition.topic == topic]
+        labels = (("topic", str(topic)),)
         if partitions:
             yield HealthReading(HealthCheck.LAG, if_reported(sum(state.lag or 0 for state in partitions)), labels)
             if sample.clock is Clock.WALL:
@@ -95,8 +98,8 @@ def health_readings(sample: StoreSample, shares: RecentTotals) -> Iterator[Healt
         yield HealthReading(HealthCheck.SOURCE_AHEAD, ahead_s, (("source", source), ("topic", written_to)))
     for worker, offset_s in sorted(sample.clocks.workers.items()):
         yield HealthReading(HealthCheck.WORKER_CLOCK, abs(offset_s), (("worker", worker),))
-    for topic, count in sorted(Counter(partition.topic for partition in sample.incomplete).items()):
-        yield HealthReading(HealthCheck.INCOMPLETE, float(count), (("topic", topic.value),))
+    for of_topic, count in sorted(Counter(str(partition.topic) for partition in sample.incomplete).items()):
+        yield HealthReading(HealthCheck.INCOMPLETE, float(count), (("topic", of_topic),))
 
 
 def _lag_age_s(partitions: Iterable[PartitionState], now_ms: int) -> float:

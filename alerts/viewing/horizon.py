@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alerts.rules.detect import SequentialDetector, SilenceDetector
 from alerts.rules.rule import Rule, Rules, RuleScope
 from consumers.settings import Clock
-from consumers.topics import Partition, Topic
+from consumers.topics import CONTRACT_FEEDS, Feeds, Partition, Topic
 from streams.settings import Settings
 from streams.store.as_of import PartitionState, is_quiet
 
@@ -49,8 +49,10 @@ def horizon(
     at_ms: int,
     settings: Settings,
     continuous_topics: Collection[Topic],
+    feeds: Feeds = CONTRACT_FEEDS,
 ) -> Horizon | None:
-    """Return the horizon; None: there are no events. `at_ms`: time of the sample.
+    """Return the horizon; None: there are no events. `at_ms`: time of the sample;
+    `feeds`: of the topics that workers read.
 
     - A fully counted partition does not delay the horizon while other partitions of its topic are active, up to the
       last heartbeat of its worker: a worker that has just died is no silence of the shop.
@@ -64,7 +66,7 @@ def horizon(
     last_ms = at_ms if settings.clock is Clock.WALL else max(counted)
     reached = [last_ms]
     for topic in settings.topics_in_as_of:
-        of_topic = [partition for name, partition in partitions.items() if name.topic is topic]
+        of_topic = [partition for name, partition in partitions.items() if topic in feeds.get(name.topic, ())]
         newest_ms = max((partition.newest_ms or 0 for partition in of_topic), default=0)
         if newest_ms:
             waits = topic in continuous_topics and not _idle(of_topic, at_ms, settings)

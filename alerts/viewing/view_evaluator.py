@@ -136,7 +136,9 @@ class ViewEvaluator:
     # In the view's thread ---------------------------------------------------------------------------------------------
 
     async def _evaluate(self, view: RollingView, at_ms: int, request: _EvaluationRequest) -> EvaluationRun | None:
-        seen = horizon(view.state.existing_partitions, at_ms, self._settings, continuous_topics(request.rules))
+        seen = horizon(
+            view.state.existing_partitions, at_ms, self._settings, continuous_topics(request.rules), view.state.feeds
+        )
         if seen is None:
             return None
         if view.state.unread and self._memory.evaluated_until_s is not None:  # some events are temporarily missing

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -23,26 +22,19 @@ from consumers.dead_letters.reading import read_dead_letters, replay_dead_letter
 from consumers.errors import SalepulseError, UsageError
 from consumers.kafka.connection import KafkaTarget
 from consumers.times import format_utc
-from consumers.topics import Topic
+from consumers.topics import READ_TOPICS
 
 _MOST_NAMED = 10
 
 app = typer.Typer(help="Inspect and replay rejected messages.", no_args_is_help=True)
 
-
-class ReadTopic(StrEnum):
-    """The topics whose messages may be rejected: those that workers read."""
-
-    CLICKS = Topic.CLICKS.value
-    ORDERS = Topic.ORDERS.value
-    LOGISTICS = Topic.LOGISTICS.value
-    PROMOTIONS = Topic.PROMOTIONS.value
-
-
 Reasons = Annotated[
     list[RejectionReason] | None, typer.Option("--reason", help="Only those rejected for this reason; may be repeated.")
 ]
-Topics = Annotated[list[ReadTopic] | None, typer.Option("--topic", help="Only those of this topic; may be repeated.")]
+Topics = Annotated[
+    list[str] | None,
+    typer.Option("--topic", metavar="TOPIC", help="Only those of this topic, by its logical name; may be repeated."),
+]
 Since = Annotated[
     str | None, typer.Option(help="Only those rejected since then: an age such as 15m, 2h or 7d, or an ISO 8601 time.")
 ]
@@ -60,6 +52,7 @@ def list_(
     """List dead letters, newest last, and count all that match by reason."""
     selection = _selection(reason, topic, since)
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
+    _check_topics(topic, settings)
     newest, counts = run(_newest(settings.kafka, selection, limit))
     total = sum(counts.values())
     if as_json:
@@ -122,6 +115,7 @@ def replay(
         if everything == (selection != DeadLetterFilter()):
             raise UsageError("no dead letters selected: give --reason, --topic, --since or --id, or else --all")
     settings = load_settings(CommandSettings, bootstrap=bootstrap)
+    _check_topics(topic, settings)
     resent = run(replay_dead_letters(settings.kafka, selection))
     count = sum(resent.sent.values())
     if as_json:
@@ -175,6 +169,14 @@ def _selection(
             ids=frozenset(ids or ()),
             since_ms=None if since is None else parse_since(since, datetime.now(UTC)),
         )
+
+
+def _check_topics(names: Sequence[str] | None, settings: CommandSettings) -> None:
+    """Raise UsageError for topics that workers do not read."""
+    for name in names or ():
+        if name not in READ_TOPICS and not settings.sources:
+            with report_errors():
+                raise UsageError(f"{name!r} is no topic that workers read: name one of {', '.join(READ_TOPICS)}")
 
 
 async def _newest(

@@ -15,9 +15,13 @@ from pydantic_settings import SettingsConfigDict
 from consumers.commands.common import accept_setting, load_settings, report_errors, run
 from consumers.errors import UsageError
 from consumers.settings import IngestSettings
+from consumers.sources.inputs import load_inputs
 from consumers.topic_admin import TopicOutcome, TopicPlan, TopicReport, create_topics, default_plans
 
 app = typer.Typer(help="The Kafka topics that salepulse reads and writes.", no_args_is_help=True)
+
+_ANY_EXPONENT = 4
+"""Sources are only read for the names of their topics."""
 
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka bootstrap servers, host:port, separated by commas.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -63,9 +67,10 @@ def create(
     partitions never changes. Exits with 1 if a topic cannot be used.
     """
     settings = load_settings(CommandSettings, bootstrap=bootstrap, partitions=partitions, accept=accept_setting(accept))
-    plans = default_plans(settings.partitions, settings.topic_names)
     taken_over = frozenset(take_over or ())
     with report_errors():
+        inputs = load_inputs(settings, exponent=_ANY_EXPONENT)
+        plans = default_plans(settings.partitions, inputs.names, inputs.feeds.keys() - inputs.sources.keys())
         _check_names(taken_over, plans)
     if taken_over and not dry_run and not yes:
         _confirm(run(create_topics(settings.kafka, plans, take_over=taken_over, dry_run=True)))

@@ -9,7 +9,7 @@ from faust.types import TP
 
 from consumers.kafka.faust_transport import BatchApp
 from consumers.kafka.metadata import TopicMetadata
-from consumers.topics import Partition, Topic
+from consumers.topics import InputTopic, Partition
 
 _PATIENCE_S = 5
 _TOPICS_WITHIN_S = 10
@@ -62,7 +62,7 @@ class WorkerConsumer:
         tp = self._tp(partition)
         return int((await asyncio.wait_for(self._app.consumer.highwaters(tp), _PATIENCE_S))[tp])
 
-    async def fetch_topic_metadata(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
+    async def fetch_topic_metadata(self, topics: Collection[InputTopic]) -> Mapping[InputTopic, TopicMetadata]:
         """Current metadata of topics; omits topics with unknown state."""
         names = self._app.topic_names
         request = self._app.consumer.fetch_topic_metadata([names.on_broker(topic) for topic in topics])

@@ -29,7 +29,7 @@ from faust.types import TP, ConsumerMessage
 
 from consumers.kafka.bulk_fetch import CorruptBatchRetries, RecordChunk, patch_memory_records, patch_partition_records
 from consumers.kafka.metadata import TopicMetadata, fetch_topic_metadata
-from consumers.topics import LOGICAL_NAMES, Topic, TopicNames
+from consumers.topics import LOGICAL_NAMES, InputTopic, TopicNames
 from consumers.unpacking.record import Record, SkippedRecords
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ _STOP_WITHIN_S = 2
 class RecordBatch:
     """Consecutive records of one partition with their offset range."""
 
-    topic: Topic
+    topic: InputTopic
     """The logical name."""
     partition: int
     start_offset: int
@@ -309,7 +309,7 @@ class BatchApp(faust.App):
 
 
 def _append_chunk(
-    batches: dict[TP, RecordBatch], tp: TP, topic: Topic, start_offset: int, end_offset: int, chunk: RecordChunk
+    batches: dict[TP, RecordBatch], tp: TP, topic: InputTopic, start_offset: int, end_offset: int, chunk: RecordChunk
 ) -> None:
     """Append a chunk to its partition's batch."""
     batch = batches.get(tp)

@@ -41,7 +41,7 @@ from aiokafka.protocol.types import (
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
-from consumers.topics import WORKER_TOPICS, Topic
+from consumers.topics import WORKER_TOPICS, InputTopic
 
 T = TypeVar("T")
 
@@ -278,13 +278,14 @@ async def partition_count(client: Any, topic: str, kafka: KafkaTarget) -> int:
     raise SalepulseError(f"topic {topic} does not exist at {kafka}: run `salepulse topics create`", retriable=True)
 
 
-async def require_topics(kafka: KafkaTarget) -> dict[Topic, int]:
-    """The number of partitions of each topic that workers use. Raises SalepulseError if one is missing."""
+async def require_topics(kafka: KafkaTarget, topics: Collection[InputTopic] = WORKER_TOPICS) -> dict[InputTopic, int]:
+    """The number of partitions of each topic, by default of those that workers use. Raises SalepulseError if one is
+    missing."""
     async with kafka_errors(kafka):
         client = AIOKafkaClient(**kafka_client_config(kafka).options())
         try:
             await client.bootstrap()
             names = kafka_client_config(kafka).topics
-            return {topic: await partition_count(client, names.on_broker(topic), kafka) for topic in WORKER_TOPICS}
+            return {topic: await partition_count(client, names.on_broker(topic), kafka) for topic in topics}
         finally:
             await client.close()

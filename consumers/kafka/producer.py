@@ -21,7 +21,7 @@ from aiokafka.partitioner import murmur2
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors, to_user_error
 from consumers.kafka.metadata import partition_count
-from consumers.topics import Topic
+from consumers.topics import InputTopic
 
 MAX_REQUEST_BYTES = 17 * 2**20
 """More than any topic accepts, so that the topic's own limit applies."""
@@ -42,7 +42,7 @@ def partition_for_key(key: bytes, partitions: int) -> int:
 class OutgoingMessage(NamedTuple):
     """A message to write. Key or value must be set."""
 
-    topic: Topic
+    topic: InputTopic
     key: bytes | None
     value: bytes | None
 
@@ -56,8 +56,8 @@ class KeyedProducer:
     def __init__(self, kafka: KafkaTarget) -> None:
         self._kafka = kafka
         self._names = kafka_client_config(kafka).topics
-        self._batches: dict[tuple[Topic, int], Any] = {}  # batches not sent yet
-        self._partitions: dict[Topic, int] = {}  # partitions per topic
+        self._batches: dict[tuple[InputTopic, int], Any] = {}  # batches not sent yet
+        self._partitions: dict[InputTopic, int] = {}  # partitions per topic
         self._unanswered: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._unkeyed = itertools.count()
@@ -90,7 +90,7 @@ class KeyedProducer:
                 task.cancel()
             await self._producer.stop()
 
-    async def partitions(self, topic: Topic) -> int:
+    async def partitions(self, topic: InputTopic) -> int:
         """The number of partitions of a topic. Raises SalepulseError if it does not exist."""
         if topic not in self._partitions:
             async with kafka_errors(self._kafka):
@@ -126,7 +126,7 @@ class KeyedProducer:
             self._raise_failure()
         return self.ends
 
-    async def _send(self, topic: Topic, partition: int, batch: Any) -> None:
+    async def _send(self, topic: InputTopic, partition: int, batch: Any) -> None:
         self._raise_failure()
         self._batches.pop((topic, partition), None)
         async with kafka_errors(self._kafka):
@@ -136,13 +136,13 @@ class KeyedProducer:
         self._unanswered.add(task)
         task.add_done_callback(self._unanswered.discard)
 
-    async def _confirm(self, topic: Topic, partition: int, count: int, response: asyncio.Future[Any]) -> None:
+    async def _confirm(self, topic: InputTopic, partition: int, count: int, response: asyncio.Future[Any]) -> None:
         try:
             metadata = await response
         except Exception as error:
             self._failure = self._failure or error
             return
-        partition_key = (topic.value, partition)
+        partition_key = (str(topic), partition)
         self.ends[partition_key] = max(self.ends.get(partition_key, 0), metadata.offset + count)
 
     def _raise_failure(self) -> None:

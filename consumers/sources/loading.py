@@ -67,4 +67,4 @@ def _import_function(name: str, path: Path) -> EventFunction:
         ) from None
     if not callable(found):
         raise SourcesError(f"{path}: {name} is not a function: name one that takes (value, headers)")
-    return found  # type: ignore[return-value]
+    return found

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import astuple
 
-from consumers.contract.decoding import decode_batch
+from consumers.contract.decoding import DecodedBatch, decode_batch
 from consumers.contract.events import EVENT_TYPES
 from consumers.contract.plausibility import find_implausible_events
 from consumers.contract.rejection import RejectedMessage
@@ -145,17 +145,33 @@ def read_columns(
         decoded = decode_batch(topic, values[start : start + CHUNK])
         rejected += [replace(message, index=start + message.index) for message in decoded.rejected]
         if decoded.events:
-            indexes = np.array(decoded.indexes, np.int64) + start
-            fields = _by_field(decoded.events)
-            part = columns_of(topic, decoded.events, fields, decoded.amounts, indexes, rows)
-            part = replace(part, dropped_labels=[(start + i, name) for i, name in decoded.dropped_labels])
-            if implausible := find_implausible_events(topic, fields, part.ts, currency):
-                rejected += [
-                    RejectedMessage(int(indexes[index]), reason, detail) for index, reason, detail in implausible
-                ]
-                part = part.take(np.delete(np.arange(len(part)), [index for index, _, _ in implausible]))
+            part, implausible = plausible_columns(topic, decoded, start, rows, currency)
             parts.append(part)
-    return _joined(parts) if parts else _nothing(topic), rejected
+            rejected += implausible
+    return join_columns(topic, parts), rejected
+
+
+def plausible_columns(
+    topic: Topic, decoded: DecodedBatch, start: int, rows: RowIndex, currency: str | None
+) -> tuple[Columns, list[RejectedMessage]]:
+    """The events of a decoded chunk (at least one), without implausible ones, and the rejections of these.
+
+    `start`: index of the chunk in its batch.
+    """
+    indexes = np.array(decoded.indexes, np.int64) + start
+    fields = _by_field(decoded.events)
+    part = columns_of(topic, decoded.events, fields, decoded.amounts, indexes, rows)
+    part = replace(part, dropped_labels=[(start + i, name) for i, name in decoded.dropped_labels])
+    implausible = find_implausible_events(topic, fields, part.ts, currency)
+    if not implausible:
+        return part, []
+    rejected = [RejectedMessage(int(indexes[index]), reason, detail) for index, reason, detail in implausible]
+    return part.take(np.delete(np.arange(len(part)), [index for index, _, _ in implausible])), rejected
+
+
+def join_columns(topic: Topic, parts: Sequence[Columns]) -> Columns:
+    """The chunks of a batch as one."""
+    return _joined(parts) if parts else _nothing(topic)
 
 
 def _by_field(events: Sequence[Any]) -> _Fields:

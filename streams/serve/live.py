@@ -182,7 +182,9 @@ class Live:
             differing=self.state.partition_count_mismatch,
             refused=self.redis_metrics.refused,
             paused=self.state.paused,
-            blocking_as_of=tuple(blocking_as_of(self.state.existing_partitions, state_ms, self.settings)),
+            blocking_as_of=tuple(
+                blocking_as_of(self.state.existing_partitions, state_ms, self.settings, self.state.feeds)
+            ),
             stuck=self.stuck(),
             answer_as_of_ms=self.snapshot.as_of_ms if as_of_ms is None else as_of_ms,
         )

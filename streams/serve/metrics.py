@@ -19,7 +19,8 @@ from starlette.responses import Response
 
 from consumers.contract.events import DROPPABLE_FIELDS, EVENT_TYPES
 from consumers.contract.rejection import RejectionReason
-from consumers.topics import EVENT_TOPICS, READ_TOPICS, Topic, TopicNames
+from consumers.sources.envelopes import PassedOver
+from consumers.topics import EVENT_TOPICS, Feeds, Topic, TopicNames
 from streams.model.negative_amounts import negative_amounts
 from streams.panes.scopes import SCOPES
 from streams.serve.connections import Connections
@@ -60,6 +61,11 @@ TOTALS = {
         "Optional labels over 128 characters, dropped from their events.",
         ("topic", "field"),
     ),
+    "mapped": ("Messages in the shop's own format that made an event.", ("topic",)),
+    "passed_over": (
+        "Messages in the shop's own format that made no event and were not rejected.",
+        ("topic", "reason"),
+    ),
 }
 ZERO_TOTALS = {
     **{f"events,{topic},{name}": 0 for topic in EVENT_TOPICS for name in sorted(EVENT_TYPES[topic])},
@@ -99,8 +105,8 @@ class ServerCollector(Collector):
             "Whether a topic is paused because most of its first messages violate the contract.",
             labels=["topic"],
         )
-        for topic in READ_TOPICS:
-            paused.add_metric([topic], any(partition.topic is topic for partition in self._live.state.paused))
+        for topic in (*self._live.state.feeds, Topic.PROMOTIONS):
+            paused.add_metric([topic], any(partition.topic == topic for partition in self._live.state.paused))
         yield paused
         yield _gauge(
             "server_clock_offset_seconds",
@@ -149,7 +155,8 @@ class ServerCollector(Collector):
             name: CounterMetricFamily(f"salepulse_{name}", about, labels=labels)
             for name, (about, labels) in TOTALS.items()
         }
-        for name, count in {**ZERO_TOTALS, **self._live.redis_metrics.totals}.items():
+        zero = {**ZERO_TOTALS, **_zero_totals_of_sources(self._live.state.feeds)}
+        for name, count in {**zero, **self._live.redis_metrics.totals}.items():
             kind, *labels = name.split(",")
             if kind in families and len(labels) == len(TOTALS[kind][1]):
                 families[kind].add_metric(labels, count)
@@ -239,6 +246,20 @@ class Exposition:
     def _is_recent(self) -> bool:
         newest_ms = self._live.newest_ms() if self._last else None
         return self._last is not None and newest_ms is not None and newest_ms - self._last.as_of_ms <= _RECENT_MS
+
+
+def _zero_totals_of_sources(feeds: Feeds) -> dict[str, int]:
+    """All possible totals of topics in the shop's own format."""
+    names: list[str] = []
+    for topic in feeds:
+        if not isinstance(topic, Topic):
+            names += [
+                f"mapped,{topic}",
+                f"records_lost,{topic}",
+                *(f"rejected,{topic},{why}" for why in RejectionReason),
+            ]
+            names += [f"passed_over,{topic},{why}" for why in PassedOver]
+    return dict.fromkeys(names, 0)
 
 
 def _negative_amounts(totals: Mapping[str, int]) -> Metric:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from consumers.settings import Clock
 from consumers.times import format_rough_duration
-from consumers.topics import EVENT_TOPICS, Partition, Topic
+from consumers.topics import CONTRACT_FEEDS, EVENT_TOPICS, Feeds, InputTopic, Partition, topics_feeding
 from streams.settings import Settings
 
 STEP_MS = 1000
@@ -102,7 +102,7 @@ def as_of(
     clock: Clock,
     idle_after_ms: int,
     stale_after_ms: int,
-    topics: Collection[Topic] = EVENT_TOPICS,
+    topics: Collection[InputTopic] = EVENT_TOPICS,
 ) -> AsOf:
     """The smallest newest event time over the active partitions; if all are idle, the time by which all arrived records
     are counted. Never beyond the clock.
@@ -185,16 +185,18 @@ class BlockingPartition:
 
 
 def blocking_as_of(
-    states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings
+    states: Mapping[Partition, PartitionState], now_ms: int, settings: Settings, feeds: Feeds = CONTRACT_FEEDS
 ) -> Iterator[BlockingPartition]:
     """The partitions that delay the as-of although their newest event is old, on the wall clock.
 
-    Stale partitions are left out, since their backlog is unknown. `states`: existing partitions only.
+    Stale partitions are left out, since their backlog is unknown. `states`: existing partitions only. `feeds`: of
+    topics that workers read.
     """
     if settings.clock is not Clock.WALL:
         return
+    waited_for = topics_feeding(feeds, settings.topics_in_as_of)
     for partition, state in sorted(states.items()):
-        if partition.topic not in settings.topics_in_as_of or state.newest_ms is None:
+        if partition.topic not in waited_for or state.newest_ms is None:
             continue
         if is_stale(state, now_ms, round(settings.stale_after_s * 1000)):
             continue

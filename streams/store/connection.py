@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from enum import StrEnum
 from importlib.resources import files
@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from consumers.errors import SalepulseError
 from consumers.secret_files import read_secret
 from consumers.tls import TlsFiles, client_ssl_context
-from consumers.topics import Topic
+from consumers.topics import CONTRACT_FEEDS, Feeds, InputTopic, Topic, topics_feeding
 from streams.log_pace import LogPace
 from streams.settings import Settings
 from streams.store.client import StorePool, StoreRedis
@@ -224,17 +224,20 @@ async def wait_for_redis(redis: Redis | None, work: Callable[[], Awaitable[T]]) 
             return result
 
 
-async def require_same_settings(redis: Redis, settings: Settings, partitions: dict[Topic, int]) -> None:
+async def require_same_settings(
+    redis: Redis, settings: Settings, partitions: Mapping[InputTopic, int], feeds: Feeds = CONTRACT_FEEDS
+) -> None:
     """Reject settings that differ from the store's, or partition counts under which orders cannot be joined.
 
-    `partitions`: number per topic. Raises SalepulseError.
+    `partitions`: number per topic; `feeds`: of the topics that workers read. Raises SalepulseError.
     """
-    orders, logistics = partitions[Topic.ORDERS], partitions[Topic.LOGISTICS]
-    if settings.shards > 1 and orders != logistics:
+    joined = [topic for topic in feeds if topic in topics_feeding(feeds, (Topic.ORDERS, Topic.LOGISTICS))]
+    other = next((topic for topic in joined if partitions[topic] != partitions[joined[0]]), None)
+    if settings.shards > 1 and other is not None:
         raise SalepulseError(
-            f"topic orders has {orders} partitions and logistics {logistics}: with shards = {settings.shards} the "
-            "numbers must match, so that all records of an order are in one shard; recreate one of the topics, or "
-            "set shards = 1"
+            f"topic {joined[0]} has {partitions[joined[0]]} partitions and {other} {partitions[other]}: with shards = "
+            f"{settings.shards} the numbers must match, so that all records of an order are in one shard; recreate one "
+            "of the topics, or set shards = 1"
         )
     state = Keys(settings.redis_prefix, settings.shards).state(0)
     counted_with = {

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from consumers.contract.rejection import RejectedMessage
-from consumers.topics import Topic
+from consumers.topics import InputTopic, Topic
 
 CHECKED_MESSAGES = 1_000
 """Number of messages that are checked per topic."""
 _GOOD = ("events", "duplicates")
+_GOOD_IN_SOURCES = ("mapped", "passed_over")
+"""Totals of messages by their own topic, where its events are counted by those of the contract."""
 _REFUSED = "rejected"
 
 
@@ -53,10 +55,13 @@ class ContractCheckResult:
     why: str = ""
 
 
-def topic_tally(topic: Topic, totals: Mapping[str, int], applied: int | None = None) -> TopicTally:
+def topic_tally(
+    topic: InputTopic, totals: Mapping[str, int], applied: int | None = None, *, has_source: bool = False
+) -> TopicTally:
     """A topic's share of the totals of all shards, by their names in Redis.
 
-    `applied`: number of applied promotion changes, which no total counts; None if unknown.
+    `applied`: number of applied promotion changes, which no total counts; None if unknown. `has_source`: whether its
+    messages are mapped.
     """
     messages, reasons = applied or 0, Counter[str]()
     for name, count in totals.items():
@@ -64,7 +69,7 @@ def topic_tally(topic: Topic, totals: Mapping[str, int], applied: int | None = N
         if counted_topic == topic and kind == _REFUSED:
             reasons[reason] += count
             messages += count
-        elif counted_topic == topic and kind in _GOOD:
+        elif counted_topic == topic and kind in (_GOOD_IN_SOURCES if has_source else _GOOD):
             messages += count
     if topic is Topic.PROMOTIONS and applied is None and reasons:
         messages = max(messages, CHECKED_MESSAGES)  # earlier versions did not store the number of valid messages
@@ -85,8 +90,13 @@ def check_contract(counted: TopicTally, size: int, rejected: Sequence[RejectedMe
     return ContractCheckResult(TopicVerdict.PAUSED, _why(counted, counted.messages + min(unchecked, size), checked))
 
 
-def contract_fix(topic: Topic) -> str:
+def contract_fix(topic: InputTopic) -> str:
     """How to fix a paused topic."""
+    if not isinstance(topic, Topic):
+        return (
+            f"correct the source of {topic} in the file of the setting `sources` (`salepulse sources try` shows why "
+            f"messages are refused), or start every worker with `--accept {topic}`, which counts the valid ones"
+        )
     setting = f"topic_{topic.name.lower()}"
     return (
         f"if these are the shop's messages, correct their producer, or start every worker with `--accept {topic}` "

@@ -39,12 +39,13 @@ class Keys:
     def shard(self, partition: Partition) -> int:
         """The shard of a partition.
 
-        Partitions of `orders` and `logistics` with the same number share one; `promotions` is in shard 0,
+        Partitions of `orders`, `logistics` and sources with the same number share one; `promotions` is in shard 0,
         with the definitions.
         """
         if partition.topic is Topic.PROMOTIONS:
             return 0
-        shared = Partition(Topic.ORDERS, partition.number) if partition.topic is Topic.LOGISTICS else partition
+        alone = partition.topic is Topic.CLICKS or partition.topic is Topic.ORDERS
+        shared = partition if alone else Partition(Topic.ORDERS, partition.number)
         return zlib.crc32(str(shared).encode()) % self.shards
 
     def state(self, shard: int) -> str:

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.errors import SalepulseError
-from consumers.topics import EVENT_TOPICS, Partition, Topic
+from consumers.topics import Partition, Topic, input_topic
 from streams.model.negative_amounts import NEGATIVE_AMOUNTS, NegativeAmounts, negative_amounts
 from streams.settings import Settings
 from streams.store.as_of import PartitionState
@@ -53,7 +53,7 @@ class CountingProgress:
         """
         missing = 0
         for (topic, number), end in ends.items():
-            partition = Partition(Topic(topic), number)
+            partition = Partition(input_topic(topic), number)
             position = self.positions.get(partition, 0)
             stays = before.get(partition, -1) >= end and position == before[partition]
             missing += end if stays else max(0, end - position)
@@ -87,8 +87,8 @@ async def read_progress(redis: Redis, keys: Keys, ends: EndOffsets) -> CountingP
     state = await read_state(redis, keys)
     positions = {name: stored.position for name, stored in state.partitions.items() if stored.position is not None}
     for topic, number in ends:
-        partition = Partition(Topic(topic), number)
-        if partition.topic not in EVENT_TOPICS:
+        partition = Partition(input_topic(topic), number)
+        if partition.topic is Topic.PROMOTIONS:
             position = await redis.hget(keys.state(keys.shard(partition)), f"pos:{partition}")
             positions |= {} if position is None else {partition: int(position)}
     return CountingProgress(positions, state.existing_partitions, await server_time_ms(redis, keys), state.paused)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from redis.asyncio import Redis
 
-from consumers.topics import EVENT_TOPICS, READ_TOPICS, Partition, Topic
+from consumers.topics import CONTRACT_FEEDS, Feeds, InputTopic, Partition, Topic, topics_feeding
 from streams.settings import Settings
 from streams.store.as_of import AsOf, PartitionState, as_of
+from streams.store.feeds import FEEDS_FIELD, parse_feeds
 from streams.store.keys import Keys
 from streams.store.stuck_partitions import UnmovedPosition
 
@@ -28,7 +29,7 @@ class StoreState:
     """All event partitions that were ever read, even if the broker no longer has them."""
     promotions_version: int
     """Incremented by every change of a promotion."""
-    partition_counts: Mapping[Topic, int] = field(default_factory=dict)
+    partition_counts: Mapping[InputTopic, int] = field(default_factory=dict)
     """# <topic that workers read: number of partitions on the broker, 0 if it does not exist>, as far as noted."""
     unread: tuple[Partition, ...] = ()
     """Partitions of the broker without any heartbeat yet."""
@@ -36,32 +37,43 @@ class StoreState:
     """# <partition that lost uncounted records: event time of the loss, epoch ms, never 0>, also of `promotions`."""
     paused: dict[Partition, str] = field(default_factory=dict)
     """# <paused partition: reason>: most messages of its topic break the contract."""
+    feeds: Feeds = field(default_factory=lambda: CONTRACT_FEEDS)
+    """The topics with events that workers read."""
     unmoved: Mapping[Partition, UnmovedPosition] = field(default_factory=dict)
     """Partitions with a backlog, or that the broker does not answer for; also of `promotions`."""
 
     @property
     def existing_partitions(self) -> dict[Partition, PartitionState]:
         """`partitions` without those that the broker no longer has, because their topic was recreated with fewer. Their
-        counts remain. A topic that is missing entirely keeps all of its partitions, since it may come back."""
+        counts remain. A topic that is missing entirely keeps all of its partitions, since it may come back; those of
+        a topic that workers no longer read are left out."""
         return {
             partition: state
             for partition, state in self.partitions.items()
-            if not (count := self.partition_counts.get(partition.topic)) or partition.number < count
+            if partition.topic in self.feeds
+            and (not (count := self.partition_counts.get(partition.topic)) or partition.number < count)
         }
 
     @property
     def partition_count_mismatch(self) -> tuple[int, int] | None:
-        """The partition counts of `orders` and `logistics` if they must match and do not."""
-        orders, logistics = self.partition_counts.get(Topic.ORDERS, 0), self.partition_counts.get(Topic.LOGISTICS, 0)
-        return (orders, logistics) if len(self.epochs) > 1 and orders and logistics and orders != logistics else None
+        """Two partition counts of topics with orders or shipments if they must match and do not."""
+        counts = [
+            count
+            for topic, fed in self.feeds.items()
+            if not {Topic.ORDERS, Topic.LOGISTICS}.isdisjoint(fed) and (count := self.partition_counts.get(topic, 0))
+        ]
+        differing = next((count for count in counts if count != counts[0]), None)
+        return (counts[0], differing) if len(self.epochs) > 1 and differing is not None else None
 
     @property
     def incomplete_since_ms(self) -> int | None:
         """Event time from which on uncounted events were lost; None if there is no known loss."""
-        return min((ms for partition, ms in self.incomplete.items() if partition.topic in EVENT_TOPICS), default=None)
+        return min(
+            (ms for partition, ms in self.incomplete.items() if partition.topic is not Topic.PROMOTIONS), default=None
+        )
 
     @property
-    def missing_topics(self) -> tuple[Topic, ...]:
+    def missing_topics(self) -> tuple[InputTopic, ...]:
         """Topics that the broker does not have."""
         return tuple(topic for topic, count in self.partition_counts.items() if not count)
 
@@ -77,6 +89,12 @@ async def read_state(redis: Redis, keys: Keys) -> StoreState:
             pipe.hgetall(keys.state(shard))
         shards = await pipe.execute()
     return parse_state(shards)
+
+
+async def forget_feeds(redis: Redis, keys: Keys) -> None:
+    """Note that workers read the topics of the contract."""
+    if await redis.hexists(keys.state(0), FEEDS_FIELD):
+        await redis.hdel(keys.state(0), FEEDS_FIELD)
 
 
 async def read_topic_id(redis: Redis, keys: Keys, partition: Partition) -> str:
@@ -102,16 +120,17 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
                 with_heartbeat.add(partition)
             if (since := fields.get(b"incomplete:" + name)) is not None:
                 incomplete[partition] = int(since) or UNKNOWN_SINCE_MS
-            if partition.topic in EVENT_TOPICS:
+            if partition.topic is not Topic.PROMOTIONS:
                 partitions[partition] = PartitionState(
                     *(
                         _int(fields.get(field + b":" + name))
                         for field in (b"pos", b"rolled", b"max", b"new", b"seen", b"lag", b"upto", b"void")
                     )
                 )
-    partition_counts = {
+    feeds = parse_feeds(shards[0].get(FEEDS_FIELD.encode()) if shards else None)
+    partition_counts: dict[InputTopic, int] = {
         topic: int(stored.split(b" ")[1])
-        for topic in READ_TOPICS
+        for topic in (*feeds, Topic.PROMOTIONS)
         for fields in shards[:1]
         if (stored := fields.get(f"broker,{topic}".encode())) is not None
     }
@@ -128,6 +147,7 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
         ),
         incomplete,
         {partition: why.decode("utf-8", "replace") for partition, why in _by_partition(shards, _STOPPED)},
+        feeds,
         {partition: _unmoved(stored) for partition, stored in _by_partition(shards, _WAITS)},
     )
 
@@ -163,7 +183,7 @@ def newest_as_of(
         clock=settings.clock,
         idle_after_ms=int(settings.idle_after_s * 1000),
         stale_after_ms=int(settings.stale_after_s * 1000),
-        topics=settings.topics_in_as_of if waiting_for is None else waiting_for,
+        topics=topics_feeding(state.feeds, settings.topics_in_as_of if waiting_for is None else waiting_for),
     )
     return replace(newest, stale=(*newest.stale, *state.unread))
 
@@ -178,4 +198,6 @@ def queryable_until_ms(state: StoreState, now_ms: int, settings: Settings) -> in
         name: partition for name, partition in state.existing_partitions.items() if partition.newest_ms is not None
     }
     newest_ms = newest_as_of(state, now_ms, settings).ms
-    return newest_as_of(StoreState(state.epochs, known, 0), now_ms, settings).ms if newest_ms is None else newest_ms
+    if newest_ms is not None:
+        return newest_ms
+    return newest_as_of(StoreState(state.epochs, known, 0, feeds=state.feeds), now_ms, settings).ms

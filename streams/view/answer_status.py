@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from consumers.times import format_utc
-from consumers.topics import Partition, Topic
+from consumers.topics import InputTopic, Partition
 from streams.store.as_of import AsOf, BlockingPartition, PartitionState, late_feed_fix, late_feed_text
 from streams.store.contract_check import contract_fix
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
@@ -99,7 +99,7 @@ class ServerState:
     """Whether the clock is the wall clock, so that an as-of can be old."""
     unread: tuple[Partition, ...] = ()
     """Partitions that no worker reads; also in `stale`."""
-    missing: tuple[Topic, ...] = ()
+    missing: tuple[InputTopic, ...] = ()
     """Topics missing on the broker."""
     differing: tuple[int, int] | None = None
     """The numbers of partitions of `orders` and `logistics`, if they must be equal and are not."""

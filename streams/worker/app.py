@@ -16,15 +16,16 @@ from faust.types import TP
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import BatchApp, BatchSchema, FetchBudget, FetchSettings, RecordBatch
 from consumers.kafka.metadata import require_topics
+from consumers.sources.inputs import InputTopics, load_inputs
 from consumers.topic_contents import require_own_topics
-from consumers.topics import READ_TOPICS, Topic
+from consumers.topics import Topic
 from streams.process.metrics_server import metrics_server
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.process.tuning import tune_memory
 from streams.settings import WORKER_METRICS_PORT, Settings
 from streams.store.connection import check, connect, require_same_settings, wait_for_redis
 from streams.store.keys import Keys
-from streams.store.state import read_state
+from streams.store.state import forget_feeds, read_state
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.position_tracker import ASK_EVERY_S
 from streams.worker.worker import Worker
@@ -42,8 +43,11 @@ _ANSWER_WITHIN_S = 20
 rebalance."""
 
 
-def create_app(settings: Settings, metrics: WorkerMetrics, shutdown_watchdog: ShutdownWatchdog) -> BatchApp:
-    """The Faust app with its agents and timers; connects when it runs."""
+def create_app(
+    settings: Settings, metrics: WorkerMetrics, shutdown_watchdog: ShutdownWatchdog, inputs: InputTopics | None = None
+) -> BatchApp:
+    """The Faust app with its agents and timers; connects when it runs. `inputs`: by default the contract's topics."""
+    inputs = InputTopics(settings.topic_names) if inputs is None else inputs
     app = BatchApp(
         settings.group,
         **settings.kafka.faust_options(),
@@ -69,17 +73,17 @@ def create_app(settings: Settings, metrics: WorkerMetrics, shutdown_watchdog: Sh
         settings.batch_wait_ms,
         settings.batch_bytes,
     )
-    app.topic_names = settings.topic_names
+    app.topic_names = inputs.names
     app.fetch_budget = FetchBudget(settings.batch_records, settings.batch_bytes)
     reading = WorkerConsumer(app)
-    worker = Worker(settings, reading, app.fetch_budget, shutdown_watchdog, metrics=metrics)
+    worker = Worker(settings, reading, app.fetch_budget, shutdown_watchdog, metrics=metrics, inputs=inputs)
     schema = BatchSchema()
 
     async def consume(stream: faust.StreamT[RecordBatch]) -> None:
         async for batch in stream:
             worker.take(batch)
 
-    for topic in READ_TOPICS:
+    for topic in inputs.all:
         source = app.topic(app.topic_names.on_broker(topic), schema=schema, acks=False)
         app.agent(source, name=f"salepulse-{topic}")(consume)
 
@@ -106,19 +110,21 @@ def create_app(settings: Settings, metrics: WorkerMetrics, shutdown_watchdog: Sh
     return app
 
 
-async def preflight(settings: Settings) -> None:
+async def preflight(settings: Settings, inputs: InputTopics) -> None:
     """Check the broker, the topics and Redis before reading; wait for a Redis that is unavailable or refuses writes.
 
     Raises SalepulseError where there is no broker, a topic is missing, or Redis evicts keys or was populated with other
     settings.
     """
     # first, so that a missing broker is reported even while Redis is unavailable
-    partitions = await require_topics(settings.kafka)
+    partitions = await require_topics(settings.kafka, inputs.used)
     redis = connect(settings)
     try:
         await wait_for_redis(redis, lambda: check(redis))
-        await wait_for_redis(redis, lambda: require_same_settings(redis, settings, partitions))
+        await wait_for_redis(redis, lambda: require_same_settings(redis, settings, partitions, inputs.feeds))
         keys = Keys(settings.redis_prefix, settings.shards)
+        if not inputs.sources:
+            await wait_for_redis(redis, lambda: forget_feeds(redis, keys))
         states = (await wait_for_redis(redis, lambda: read_state(redis, keys))).partitions.values()
         at_work = any(state.position is not None for state in states)
         await require_own_topics(settings, (Topic.PROMOTIONS, Topic.DEAD_LETTERS), at_work=at_work)
@@ -151,9 +157,10 @@ def run(settings: Settings) -> None:
     Raises SalepulseError if the broker, the topics or Redis are unusable.
     """
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust logs nothing, not even its own crash
+    inputs = load_inputs(settings, exponent=settings.money_exponent)
     metrics = WorkerMetrics()
     with metrics_server(settings, metrics.registry, WORKER_METRICS_PORT):
-        asyncio.run(preflight(settings))
+        asyncio.run(preflight(settings, inputs))
         logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is normal
         tune_memory()
         shutdown_watchdog = ShutdownWatchdog(
@@ -161,7 +168,7 @@ def run(settings: Settings) -> None:
         )
         shutdown_watchdog.start()
         try:
-            app = create_app(settings, metrics, shutdown_watchdog)
+            app = create_app(settings, metrics, shutdown_watchdog, inputs)
             FaustProcess(app, shutdown_watchdog).execute_from_commandline()
         except SystemExit as end:
             raise SystemExit(shutdown_watchdog.code or end.code) from None

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from consumers.contract.rejection import RejectedMessage
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import RecordBatch
-from consumers.topics import Partition, Topic
+from consumers.topics import InputTopic, Partition
 from streams.clock import MachineClock
 from streams.settings import Settings
 from streams.store.contract_check import TopicTally, TopicVerdict, check_contract, contract_fix, topic_tally
@@ -58,9 +58,9 @@ class ContractCheck:
     machine: MachineClock
 
     def __post_init__(self) -> None:
-        self._accepted: set[Topic] = set(self.settings.accepted_topics)
+        self._accepted: set[InputTopic] = set(self.settings.accepted_topics)
         """Topics that need no further check."""
-        self._turns: dict[Topic, asyncio.Lock] = {}
+        self._turns: dict[InputTopic, asyncio.Lock] = {}
         self._paused: dict[Partition, _Pause] = {}
 
     def is_paused(self, partition: Partition) -> bool:
@@ -68,7 +68,7 @@ class ContractCheck:
         return partition in self._paused
 
     @asynccontextmanager
-    async def serialized(self, topic: Topic) -> AsyncIterator[None]:
+    async def serialized(self, topic: InputTopic) -> AsyncIterator[None]:
         """Process one batch of an unaccepted topic at a time, so that each check sees all earlier counts."""
         if topic in self._accepted:
             yield
@@ -130,4 +130,9 @@ class ContractCheck:
         partition, keys = owned.partition, self.keys
         applied = await self.redis.hget(keys.state(keys.shard(partition)), f"applied:{partition}")
         totals = await read_counts(self.redis, keys)
-        return topic_tally(partition.topic, totals, None if applied is None else int(applied))
+        return topic_tally(
+            partition.topic,
+            totals,
+            None if applied is None else int(applied),
+            has_source=owned.source is not None,
+        )

@@ -38,7 +38,7 @@ def find_fast_clocks(
         return {}
     sources: dict[ClockSource, int] = {}
     for row, ts in zip(events.numbers["source_row"][indexes].tolist(), events.ts[indexes].tolist(), strict=True):
-        topic, name = partition.topic.value, str(partition)
+        topic, name = str(partition.topic), str(partition)
         if row >= 0:
             _, _, name = rows.labels[row][1].partition("/")
         sources[topic, name] = max(sources.get((topic, name), 0), ts - now_ms)

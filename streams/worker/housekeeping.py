@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumers.kafka.consumer import WorkerConsumer
-from consumers.topics import EVENT_TOPICS, Partition, Topic
+from consumers.sources.inputs import InputTopics
+from consumers.topics import InputTopic, Partition
 from streams.clock import MachineClock
 from streams.log_pace import LogPace
 from streams.store.connection import UNREACHABLE
@@ -54,6 +55,7 @@ class WorkerReporter:
         worker_id: str,
         *,
         registry: PartitionRegistry,
+        inputs: InputTopics,
         fast_clocks: FastClocks,
         reference: ReferenceClock,
         refusals: Callable[[], Collection[RedisRefusal]],
@@ -66,6 +68,7 @@ class WorkerReporter:
         self._keys = keys
         self._id = worker_id
         self._registry = registry
+        self._inputs = inputs
         self._fast_clocks = fast_clocks
         self._reference = reference
         self._refusals = refusals
@@ -100,12 +103,12 @@ class WorkerReporter:
                 for clock in self._fast_clocks.named(now_ms)
             ),
             refused=tuple(sorted(PERMISSION_REFUSALS.intersection(self._refusals()))),
-            dedup={topic.value: self._dedup_of(topic) for topic in EVENT_TOPICS},
+            dedup={str(topic): self._dedup_of(topic) for topic in self._inputs.feeds},
         )
 
-    def _dedup_of(self, topic: Topic) -> DedupReport:
+    def _dedup_of(self, topic: InputTopic) -> DedupReport:
         owned_partitions, as_of_ms = self._registry.owned_partitions, self._registry.as_of_ms
-        seen_ids = [owned.seen for partition, owned in owned_partitions.items() if partition.topic is topic]
+        seen_ids = [owned.seen for partition, owned in owned_partitions.items() if partition.topic == topic]
         promised_s = (seen_ids[0].horizon_ms if seen_ids else 0) / 1000
         evicted_until_ms = [ids.evicted_until_ms for ids in seen_ids if ids.evicted_until_ms is not None]
         horizon_s = promised_s
@@ -140,6 +143,7 @@ class Housekeeping:
         writer: PaneWriter,
         reading: WorkerConsumer,
         registry: PartitionRegistry,
+        inputs: InputTopics,
         position_tracker: PositionTracker,
         identity: TopicIdentity,
         contract_check: ContractCheck,
@@ -155,6 +159,7 @@ class Housekeeping:
         self._writer = writer
         self._reading = reading
         self._registry = registry
+        self._inputs = inputs
         self._position_tracker = position_tracker
         self._identity = identity
         self._contract_check = contract_check
@@ -202,6 +207,7 @@ class Housekeeping:
             await self._identity.refresh()
         except (TimeoutError, KafkaError) as error:
             log.warning("broker did not return topic metadata", error=repr(error))
+        await self._writer.note_feeds(self._inputs.feeds)
         await self._writer.note_topics(self._identity.known)
 
     async def _look_at(self, partition: Partition) -> tuple[int | None, int | None] | None:

@@ -10,26 +10,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from zlib import crc32
 
 import numpy as np
 
 from consumers.contract.rejection import RejectedMessage, RejectionReason
 from consumers.dedup import SeenIds
 from consumers.kafka.faust_transport import RecordBatch
-from consumers.topics import Partition, Topic
+from consumers.sources.source import CompiledSource
+from consumers.topics import InputTopic, Partition, Topic
 from consumers.unpacking.record import SkippedRecords
 from streams.clock import MACHINE, MachineClock
 from streams.fold.codec import decode, encode
-from streams.fold.columns import TYPE_NAMES, Columns, read_columns
-from streams.fold.delta import PaneDelta
+from streams.fold.columns import TYPE_NAMES, Columns, join_columns, read_columns
+from streams.fold.delta import PaneDelta, merge
 from streams.fold.fold import fold
+from streams.fold.source_columns import read_source_columns
 from streams.model.negative_amounts import negative_amounts_total
 from streams.panes.cells import merge_cells
 from streams.panes.rows import RowIndex
 from streams.settings import Settings, shipping_limits
 from streams.shipping.facts import Creation
 from streams.shipping.join import join
-from streams.shipping.order_facts import FactsByOrder
+from streams.shipping.order_facts import FactsByOrder, concatenate_facts
 from streams.store.compactor import Compaction, Compactor, PlannedCompaction
 from streams.store.id_log import IdLog
 from streams.store.merging import OpenBlocks
@@ -72,12 +75,15 @@ class OwnedPartition:
         compactor: Compactor,
         rows: RowIndex,
         machine: MachineClock = MACHINE,
+        source: CompiledSource | None = None,
     ) -> None:
+        """`source`: of a topic in the shop's own format."""
         self._machine = machine
         self.partition = partition
+        self.source = source
         self.position: int | None = None
         self.last_batch_s = self._machine.monotonic()
-        self.seen = SeenIds(settings.dedup_horizon_ms(partition.topic))
+        self.seen = SeenIds(settings.dedup_horizon_ms(*_feeds(partition.topic, source)))
         self.topic_ids: tuple[str, ...] = ()
         """Ids of the counted topic and of its predecessor; empty if unknown."""
         self.previous_heartbeat_ms: int | None = None
@@ -139,33 +145,58 @@ class OwnedPartition:
 
     def prepare(self, batch: RecordBatch, event_time_bounds: EventTimeBounds) -> PreparedBatch:
         """Decode, reject, deduplicate and fold a batch; changes only the row index."""
-        values = [record.value for record in batch.records]
-        events, rejected = read_columns(self.partition.topic, values, self._rows, self._settings.currency)
-        fast_clocks = find_fast_clocks(events, self.partition, event_time_bounds, self._rows)
-        verdict = lateness_verdict(events.ids, events.ts, self.seen, event_time_bounds)
-        for index, reason, detail in verdict.refused:
-            rejected.append(RejectedMessage(int(events.indexes[index]), reason, detail))
-        if not verdict.counts.all():
-            events = events.take(np.flatnonzero(verdict.counts))
-        oldest_ms, newest_ms = (int(events.ts.min()), int(events.ts.max())) if len(events) else (None, None)
+        columns, rejected, totals = self._read(batch)
+        fast_clocks: dict[ClockSource, int] = {}
+        counted: list[Columns] = []
+        for events in columns:
+            for clock, ahead_ms in find_fast_clocks(events, self.partition, event_time_bounds, self._rows).items():
+                fast_clocks[clock] = max(ahead_ms, fast_clocks.get(clock, 0))
+            verdict = lateness_verdict(events.ids, events.ts, self.seen, event_time_bounds)
+            for index, reason, detail in verdict.refused:
+                rejected.append(RejectedMessage(int(events.indexes[index]), reason, detail))
+            kept = events if verdict.counts.all() else events.take(np.flatnonzero(verdict.counts))
+            counted.append(kept)
+            totals |= _totals(kept, verdict.repeats)
+        if self.source is not None:
+            rejected = _one_per_message(rejected)
+        ts, ids = counted[0].ts, counted[0].ids
+        order_facts = counted[0].order_facts
+        if len(counted) > 1:
+            ts, ids = (np.concatenate([getattr(part, name) for part in counted]) for name in ("ts", "ids"))
+            order_facts = concatenate_facts([part.order_facts for part in counted], [0] * len(counted))
         return PreparedBatch(
             BatchUpdate(
                 partition=self.partition,
                 start_offset=batch.start_offset,
                 end_offset=batch.end_offset,
                 first=self.position is None,
-                newest_ms=newest_not_ahead(events.ts, event_time_bounds),
+                newest_ms=newest_not_ahead(ts, event_time_bounds),
                 clock_ms=event_time_bounds.ahead_ms,
-                delta=fold(events, self._rows),
-                ids=None
-                if oldest_ms is None or newest_ms is None
-                else IdEntry(batch.end_offset, events.ids, oldest_ms, newest_ms),
-                totals=_totals(events, verdict.repeats) | refused_totals(self.partition.topic, rejected, batch.skipped),
+                delta=fold(counted[0], self._rows)
+                if len(counted) == 1
+                else merge([fold(part, self._rows) for part in counted]),
+                ids=IdEntry(batch.end_offset, ids, int(ts.min()), int(ts.max())) if len(ts) else None,
+                totals=totals | refused_totals(self.partition.topic, rejected, batch.skipped),
             ),
             rejected,
-            events.order_facts.by_order(),
+            order_facts.by_order(),
             fast_clocks,
         )
+
+    def _read(self, batch: RecordBatch) -> tuple[list[Columns], list[RejectedMessage], dict[str, int]]:
+        """The events of a batch, one `Columns` or more, its rejected messages, and totals of its messages."""
+        topic, currency = self.partition.topic, self._settings.currency
+        if self.source is None:
+            assert isinstance(topic, Topic)
+            values = [record.value for record in batch.records]
+            events, rejected = read_columns(topic, values, self._rows, currency)
+            return [events], rejected, {}
+        mapped = read_source_columns(self.source, self.partition.number, batch.records, self._rows, currency)
+        passed_over = mapped.passed_over.total()
+        totals = {f"passed_over,{topic},{why}": count for why, count in mapped.passed_over.items()}
+        if made := len(batch.records) - len(mapped.rejected) - passed_over:
+            totals[f"mapped,{topic}"] = made
+        return mapped.columns or [join_columns(self.source.feeds[0], ())], mapped.rejected, totals
 
     async def apply(self, prepared: PreparedBatch) -> OffsetMismatch | None:
         """Apply a batch; None if it is applied, `OffsetMismatch` if it does not start at the stored position.
@@ -280,7 +311,7 @@ class OwnedPartition:
 
 
 def refused_totals(
-    topic: Topic, rejected: Sequence[RejectedMessage], skipped: Sequence[SkippedRecords]
+    topic: InputTopic, rejected: Sequence[RejectedMessage], skipped: Sequence[SkippedRecords]
 ) -> dict[str, int]:
     """# <total: increment> by the rejected messages and skipped records of a batch."""
     reasons = Counter([*(message.reason for message in rejected), *(records.reason for records in skipped)])
@@ -307,9 +338,27 @@ def _totals(events: Columns, duplicates: int) -> dict[str, int]:
     return totals | ({f"duplicates,{topic}": duplicates} if duplicates else {})
 
 
+def _feeds(topic: InputTopic, source: CompiledSource | None) -> tuple[Topic, ...]:
+    """The topics of the contract that a topic holds events of."""
+    if source is not None:
+        return source.feeds
+    assert isinstance(topic, Topic)
+    return (topic,)
+
+
+def _one_per_message(rejected: Sequence[RejectedMessage]) -> list[RejectedMessage]:
+    """The first rejection of each message: several of its events may be too late."""
+    first: dict[int, RejectedMessage] = {}
+    for message in rejected:
+        first.setdefault(message.index, message)
+    return list(first.values())
+
+
 def _phase(partition: Partition) -> float:
     """Phase in [0, 1) that spreads the compactions of partitions evenly: multiples of the golden ratio."""
-    return (partition.number * len(Topic) + list(Topic).index(partition.topic)) * 0.6180339887 % 1
+    topic = partition.topic
+    place = list(Topic).index(topic) if isinstance(topic, Topic) else crc32(topic.encode()) % len(Topic)
+    return (partition.number * len(Topic) + place) * 0.6180339887 % 1
 
 
 def _size(delta: PaneDelta) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 
@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import RecordBatch
 from consumers.kafka.metadata import TopicMetadata
-from consumers.topics import READ_TOPICS, Partition, Topic
+from consumers.topics import READ_TOPICS, InputTopic, Partition
 from streams.clock import MachineClock
 from streams.store.writer import PaneWriter
 from streams.worker.partition import OwnedPartition
@@ -80,9 +80,10 @@ class TopicIdentity:
 
     reading: WorkerConsumer
     machine: MachineClock
+    topics: Collection[InputTopic] = READ_TOPICS
 
     def __post_init__(self) -> None:
-        self.known: Mapping[Topic, TopicMetadata] = {}
+        self.known: Mapping[InputTopic, TopicMetadata] = {}
         """Last known metadata; a topic missing from the response keeps its previous entry."""
         self._asked_s = -ASK_EVERY_S
         self._heard_ms: dict[Partition, int] = {}
@@ -133,7 +134,7 @@ class TopicIdentity:
                     await asyncio.shield(self._asking)
 
     async def _learn(self, asked_s: float) -> None:
-        self.known = {**self.known, **await self.reading.fetch_topic_metadata(READ_TOPICS)}
+        self.known = {**self.known, **await self.reading.fetch_topic_metadata(self.topics)}
         self._asked_s = asked_s
 
     def _heard_s(self, last_fetch_ms: int) -> float:

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 
 from redis.asyncio import Redis
 
+from consumers.sources.inputs import InputTopics
 from consumers.topics import EVENT_TOPICS, Partition
 from streams.clock import MachineClock
 from streams.panes.rows import RowIndex
@@ -40,6 +41,8 @@ class PartitionRegistry:
     now_ms: Callable[[], int]
     """The reference clock that all processes share."""
     machine: MachineClock
+    inputs: InputTopics | None = None
+    """The topics that workers read; None: those of the contract."""
 
     def __post_init__(self) -> None:
         self.owned_partitions: dict[Partition, OwnedPartition] = {}
@@ -62,8 +65,9 @@ class PartitionRegistry:
         """The partition, reloaded from Redis if invalidated. Raises RevokedError."""
         owned = self.owned_partitions.get(partition)
         if owned is None:
+            source = None if self.inputs is None else self.inputs.sources.get(partition.topic)
             owned = self.owned_partitions[partition] = OwnedPartition(
-                partition, self.settings, self.writer, self.compactor, self._rows, self.machine
+                partition, self.settings, self.writer, self.compactor, self._rows, self.machine, source
             )
         if not owned.loaded:
             await self.redis_retry("load", partition, owned.load)

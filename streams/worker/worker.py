@@ -13,6 +13,7 @@ from functools import partial
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import FetchBudget, RecordBatch
 from consumers.kafka.standalone import is_readable
+from consumers.sources.inputs import InputTopics
 from consumers.topics import Partition
 from streams.clock import MACHINE, MachineClock
 from streams.process.shutdown_watchdog import ShutdownWatchdog
@@ -95,7 +96,10 @@ class Worker:
         shutdown_watchdog: ShutdownWatchdog,
         machine: MachineClock = MACHINE,
         metrics: WorkerMetrics | None = None,
+        inputs: InputTopics | None = None,
     ) -> None:
+        """`inputs`: the topics to read, by default those of the contract."""
+        inputs = InputTopics(settings.topic_names) if inputs is None else inputs
         self.metrics = WorkerMetrics() if metrics is None else metrics
         self._fetch_budget = fetch_budget
         self._redis = connect(settings)
@@ -104,8 +108,10 @@ class Worker:
         writer = PaneWriter(self._redis, keys, levels(settings), clock=reference.now_ms)
         compactor = Compactor(self._redis, keys, levels(settings), settings.clock)
         redis_retry = RedisRetry(reading, self.metrics, machine)
-        registry = PartitionRegistry(settings, redis_retry, writer, compactor, now_ms=reference.now_ms, machine=machine)
-        identity = TopicIdentity(reading, machine)
+        registry = PartitionRegistry(
+            settings, redis_retry, writer, compactor, now_ms=reference.now_ms, machine=machine, inputs=inputs
+        )
+        identity = TopicIdentity(reading, machine, inputs.all)
         position_tracker = PositionTracker(
             reading, redis_retry, registry, writer, identity, reference_ms=reference.now_ms, machine=machine
         )
@@ -143,6 +149,7 @@ class Worker:
             keys,
             worker_id,
             registry=registry,
+            inputs=inputs,
             fast_clocks=fast_clocks,
             reference=reference,
             refusals=lambda: {*redis_retry.refused.values(), *self._stuck_monitor.refusals},
@@ -153,6 +160,7 @@ class Worker:
             writer=writer,
             reading=reading,
             registry=registry,
+            inputs=inputs,
             position_tracker=position_tracker,
             identity=identity,
             contract_check=contract_check,

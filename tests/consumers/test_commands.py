@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +14,10 @@ from typer.testing import CliRunner, Result
 
 from consumers.commands import app
 from consumers.commands.common import parse_since
-from consumers.commands.dead_letters import ReadTopic
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.writing import DeadLetterWriter
 from consumers.errors import UsageError
 from consumers.times import format_utc
-from consumers.topics import READ_TOPICS
 from consumers.unpacking.record import Truncation
 from tests.support.servers import Server, tansu_broker
 
@@ -235,9 +232,6 @@ def test_since_accepts_ages_and_iso_8601() -> None:
 
 
 def test_only_topics_read_by_workers_have_dead_letters() -> None:
-    assert [topic.value for topic in ReadTopic] == [topic.value for topic in READ_TOPICS]
     result = salepulse("dead-letters", "list", "--topic", "alerts")
     assert result.exit_code == 2
-    assert "'alerts' is not one of 'clicks', 'orders', 'logistics', 'promotions'" in " ".join(
-        re.sub("[│\n]", " ", result.stderr).split()
-    )
+    assert "'alerts' is no topic that workers read: name one of clicks, orders, logistics, promotions" in result.stderr

@@ -30,7 +30,7 @@ from consumers.kafka.producer import EndOffsets, OutgoingMessage, send_all
 from consumers.replay import ReplayResult, replay_files
 from consumers.settings import Clock
 from consumers.topic_admin import create_topics, default_plans
-from consumers.topics import EVENT_TOPICS, Partition, Topic
+from consumers.topics import Partition, input_topic
 from streams.clock import now_ms
 from streams.local.embedded.child import always_ready
 from streams.local.embedded.ports import free_port
@@ -245,17 +245,18 @@ class Shop:
         positions = {name: value for fields in self.fields() for name, value in fields.items()}
         found = {}
         for (topic, number), end in self.ends.items():
-            position = positions.get(f"pos:{Partition(Topic(topic), number)}".encode())
+            position = positions.get(f"pos:{Partition(input_topic(topic), number)}".encode())
             if position is None or int(position) != end:
                 found[f"{topic}/{number}"] = (position and int(position), end)
         return found
 
     def _unattended(self, lag: int | None = None) -> list[str]:
         """Event partitions without a recent report from a worker, or with another lag than this."""
-        held, now = self.state().partitions, now_ms()
+        state, now = self.state(), now_ms()
+        held = state.partitions
         states = {
             partition: held.get(partition)
-            for topic in EVENT_TOPICS
+            for topic in state.feeds
             for partition in (Partition(topic, number) for number in range(self.settings.partitions))
         }
         return [

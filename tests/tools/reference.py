@@ -27,7 +27,7 @@ from consumers.contract.rejection import RejectionReason
 from consumers.ndjson import key_field
 from consumers.settings import Clock, IngestSettings, variable
 from consumers.times import format_duration
-from consumers.topics import EVENT_TOPICS, Partition, Topic
+from consumers.topics import CONTRACT_FEEDS, EVENT_TOPICS, Feeds, Partition, SourceTopic, Topic
 from streams.model.kpis import NAMES, UNITS
 from streams.model.promotions import promotion_progress
 from streams.model.target_forecast import Forecast
@@ -351,9 +351,10 @@ def _one_partition() -> Live:
     """As much of a followed view as every family needs to show one sample."""
     partitions = {Partition(Topic.CLICKS, 0): PartitionState(0, 0, 0, 0, 0, 0)}
     facts = ServerState(AsOf(0, ()), partitions, (), 0, None)
+    feeds: Feeds = {**CONTRACT_FEEDS, SourceTopic("shop.orders"): (Topic.ORDERS,)}
     live = SimpleNamespace(
         redis_metrics=RedisMetrics(),
-        state=StoreState((), partitions, 0, incomplete=dict.fromkeys(partitions, 1)),
+        state=StoreState((), partitions, 0, incomplete=dict.fromkeys(partitions, 1), feeds=feeds),
         snapshot=AnswerSnapshot(positions={str(partition): 0 for partition in partitions}),
         answer_status=lambda as_of_ms=None: answer_status(facts, 0),
         stuck=dict,

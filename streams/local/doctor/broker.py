@@ -13,9 +13,11 @@ from consumers.errors import SalepulseError
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import broker_clock_offset_s, fetch_topic_settings
 from consumers.kafka.topic_differences import differences, unusable
+from consumers.sources.inputs import load_inputs
 from consumers.topic_admin import TopicPlan, default_plans, take_over_advice
 from consumers.topic_contents import contents_advice, find_foreign_contents
 from consumers.topics import EVENT_TOPICS
+from consumers.validation_messages import how_many
 from streams.local.doctor.check_results import CheckResult, failed, ok, warning
 from streams.settings import Settings
 
@@ -60,7 +62,10 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[CheckResult]
     if (ahead_s := await broker_clock_offset_s(admin._client)) is not None:
         yield check_broker_clock(ahead_s)
     topics = {topic["topic"]: topic for topic in await admin.describe_topics()}
-    plans = default_plans(settings.partitions, settings.topic_names)
+    inputs = load_inputs(settings, exponent=settings.money_exponent)
+    for source_topic in inputs.sources:
+        yield check_source_topic(inputs.names.on_broker(source_topic), topics)
+    plans = default_plans(settings.partitions, inputs.names, inputs.feeds.keys() - inputs.sources.keys())
     existing = {plan.topic for plan in plans if plan.name in topics}
     foreign = await find_foreign_contents(settings.kafka, existing - settings.accepted_topics)
     for plan in plans:
@@ -74,6 +79,13 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[CheckResult]
                 yield result
         if plan.topic in foreign:
             yield failed(f"topic {plan.title}", foreign[plan.topic], contents_advice(plan.topic))
+
+
+def check_source_topic(name: str, topics: Mapping[str, Mapping[str, Any]]) -> CheckResult:
+    """Whether a topic in the shop's own format exists. `topics`: descriptions of the broker's topics by name."""
+    if name not in topics:
+        return failed(f"topic {name}", "does not exist, and a source reads it", "create it, or correct its name there")
+    return ok(f"topic {name}", f"{how_many(len(topics[name]['partitions']), 'partition')}, read by its source")
 
 
 def check_broker_clock(ahead_s: float) -> CheckResult:

@@ -156,7 +156,7 @@ def _apart(seconds: float) -> str:
 
 def check_late_feeds(state: StoreState, now_ms: int, settings: Settings) -> Iterator[CheckResult]:
     """Partitions that delay the as-of because their events are old when they arrive."""
-    for blocking in blocking_as_of(state.existing_partitions, now_ms, settings):
+    for blocking in blocking_as_of(state.existing_partitions, now_ms, settings, state.feeds):
         if blocking.is_late_feed:
             yield failed("late feed", late_feed_text(blocking), late_feed_fix(blocking))
     if settings.not_in_as_of:
