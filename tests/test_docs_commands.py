@@ -123,6 +123,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         example = _YAML.search((REPOSITORY / "docs" / page).read_text())
         assert example is not None
         (folder / name).write_text(example[1])
+    for language, name in (("json", "order.json"), ("yaml", "sources.yaml")):
+        block = re.search(rf"^```{language}\n(.*?)^```", (REPOSITORY / "docs" / "sources.md").read_text(), re.M | re.S)
+        assert block is not None
+        (folder / name).write_text(block[1])
     (folder / "receivers.yaml").write_text('receivers: [{name: chat, type: slack, url: "https://example.com/hook"}]\n')
     with started(Up("--data-dir", "./data", cwd=folder)) as up:
         assert isinstance(up, Up)

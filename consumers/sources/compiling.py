@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from consumers.contract.rejection import RejectionReason
-from consumers.sources.file import HEADER_PREFIX, Conditions, EventMap, FieldMap, ValueCondition
+from consumers.sources.file import HEADER_PREFIX, Conditions, EventMap, FieldMap, TimeFormat, ValueCondition
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import Finder, compile_path, parse_path
 from consumers.sources.targets import FIELD_KINDS, ITEM_KINDS, FieldKind
@@ -25,6 +25,7 @@ from consumers.sources.values import (
     to_label,
     to_minor_units,
 )
+from consumers.times import parse_duration
 from consumers.topics import Topic
 
 Getter = Callable[[Any, SourceMessage], Any]
@@ -34,7 +35,7 @@ Raises MappingError."""
 Test = Callable[[Any, SourceMessage], bool]
 
 _EPOCHS = {None: (1, 1), "ms": (1, 1), "s": (1000, 1), "us": (1, 1000)}
-_INHERITED = ("time", "zone", "money", "map", "else_")
+_INHERITED = ("time", "zone", "money", "round", "map", "else_")
 """What alternatives of `or` take over, unless they have their own."""
 
 
@@ -252,6 +253,8 @@ def _entries(path: str) -> Callable[[Any, SourceMessage], list[Any] | None]:
         found = find(entry, message)
         if found is None or found.__class__ is list:
             return found
+        if found.__class__ is dict:
+            return [found]
         raise MappingError(RejectionReason.WRONG_TYPE, f"`{path}` is {shown(found)}: a list is needed")
 
     return entries
@@ -264,10 +267,14 @@ def _converter(field: FieldMap, kind: FieldKind, exponent: int) -> Converter:
         case FieldKind.BOOLEAN:
             return to_boolean
         case FieldKind.MONEY:
-            return from_major_units(exponent) if field.money == "major" else to_minor_units
+            return from_major_units(exponent, rounds=field.round) if field.money == "major" else to_minor_units
         case FieldKind.TIME:
-            return from_iso_time(field.zone) if field.time == "iso" else from_epoch(*_EPOCHS[field.time])
+            return _time_converter(field.time, field.zone)
     return to_integer
+
+
+def _time_converter(time: TimeFormat | None, zone: str | None) -> Converter:
+    return from_iso_time(zone) if time == "iso" else from_epoch(*_EPOCHS[time])
 
 
 def _constant(text: str, field: FieldMap, kind: FieldKind, exponent: int) -> Any:
@@ -302,7 +309,28 @@ def _test(find: Finder, condition: ValueCondition) -> Test:
         wanted = frozenset(condition.one_of or ())
         return lambda entry, message: text_of(find(entry, message)) in wanted
     parts = list(filter(None, (_value_test(condition), _number_test(condition))))
+    if condition.within is not None:
+        return _recent_test(find, condition, parts)
     return lambda entry, message: all(part(find(entry, message)) for part in parts)
+
+
+def _recent_test(find: Finder, condition: ValueCondition, parts: Sequence[Callable[[Any], bool]]) -> Test:
+    """The test of `within`: a time that is absent or unreadable does not meet it."""
+    other = compile_path(parse_path(condition.of or ""))
+    convert = _time_converter(condition.time, condition.zone)
+    limit_ms = round(parse_duration(condition.within or "") * 1000)
+
+    def test(entry: Any, message: SourceMessage) -> bool:
+        found = find(entry, message)
+        try:
+            time_ms, other_ms = convert(found), convert(other(entry, message))
+        except MappingError:
+            return False
+        if time_ms is None or other_ms is None or other_ms - time_ms > limit_ms:
+            return False
+        return all(part(found) for part in parts)
+
+    return test
 
 
 def _value_test(condition: ValueCondition) -> Callable[[Any], bool] | None:

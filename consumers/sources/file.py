@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from consumers.promotions.yaml_lines import FileError
 from consumers.sources.paths import parse_path
+from consumers.times import parse_duration
 from consumers.topics import Topic
 from consumers.yaml_models import YamlModelError, read_model
 
@@ -37,6 +38,11 @@ def _check_condition_path(text: str) -> str:
     return text if text.startswith(HEADER_PREFIX) else _check_path(text)
 
 
+def _check_duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
 def _listed(given: object) -> object:
     """A single condition value as a list of one."""
     return {"one_of": [given]} if isinstance(given, str) else {"one_of": given} if isinstance(given, list) else given
@@ -56,6 +62,7 @@ def _check_some(given: Entries) -> Entries:
 NotEmpty = AfterValidator(_check_some)
 """At least one entry; unlike a minimum length it is not checked while entries are invalid."""
 PathText = Annotated[str, AfterValidator(_check_path)]
+TimeFormat = Literal["iso", "s", "ms", "us"]
 ConditionPath = Annotated[str, AfterValidator(_check_condition_path)]
 
 
@@ -72,11 +79,21 @@ class ValueCondition(SourceFileModel):
     at_most: float | None = None
     present: bool | None = None
     """true: neither absent, null nor an empty text; false: one of these."""
+    within: Annotated[str, AfterValidator(_check_duration)] | None = None
+    """The value, a time, is at most this long before that of `of`: a message that repeats an old state is no event."""
+    of: PathText | None = None
+    """Path of the time that `within` compares with."""
+    time: TimeFormat = "iso"
+    """The format of both times."""
+    zone: str = "UTC"
+    """IANA time zone of ISO times without an offset."""
 
     @model_validator(mode="after")
     def _is_some(self) -> Self:
         if not self.model_fields_set:
             raise ValueError("the condition is empty: write a list of values, or {above: 0}, or {present: true}")
+        if (self.within is None) != (self.of is None):
+            raise ValueError("`within` and `of` belong together: write both")
         return self
 
 
@@ -100,7 +117,8 @@ class FieldMap(SourceFileModel):
     record: bool | None = None
     """true: topic, partition and offset of the message."""
     each: PathText | None = None
-    """Path of a list: `fields` makes an item of each entry, `sum` adds up a number of each entry."""
+    """Path of a list: `fields` makes an item of each entry, `sum` adds up a number of each entry. An object counts as a
+    list of one."""
 
     or_: Annotated[
         tuple[ShortFieldMap, ...] | None, BeforeValidator(lambda given: [given] if isinstance(given, str) else given)
@@ -110,12 +128,14 @@ class FieldMap(SourceFileModel):
     """The value for each value found."""
     else_: str | None = Field(None, alias="else")
     """The value for those that `map` does not list; an empty text leaves the field out. Without it they are refused."""
-    time: Literal["iso", "s", "ms", "us"] | None = None
+    time: TimeFormat | None = None
     """The format of a time; default: ms."""
     zone: str | None = None
     """IANA time zone of ISO times without an offset."""
     money: Literal["major", "minor"] | None = None
     """The unit of money; default: minor, such as cents."""
+    round: bool = False
+    """true: round money to the minor unit, half up, instead of refusing excess digits."""
     when: Conditions | None = None
     """Which entries of `each` count."""
     fields: dict[str, FieldMap] | None = None
@@ -135,6 +155,8 @@ class FieldMap(SourceFileModel):
             raise ValueError("`else` needs `map`")
         if "with_" in self.model_fields_set and self.join is None:
             raise ValueError("`with` needs `join`")
+        if self.round and self.money != "major":
+            raise ValueError("`round` needs `money: major`")
         if self.zone is not None and self.time != "iso":
             raise ValueError("`zone` needs `time: iso`")
         if self.each is None and (self.fields or self.sum or self.when):

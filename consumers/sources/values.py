@@ -21,6 +21,10 @@ Converter = Callable[[Any], Any]
 _MAX_SHOWN = 60
 _LONGEST_NUMBER = 40
 """Characters of a number in text."""
+_ROUNDED_DIGITS = 20
+"""Digits after the minor unit that are read for rounding."""
+_ROUNDED = 10**_ROUNDED_DIGITS
+_HALF = _ROUNDED // 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -106,8 +110,8 @@ def to_minor_units(value: Any) -> int | None:
     )
 
 
-def from_major_units(exponent: int) -> Converter:
-    """Money in major units to minor units, exactly. An excess digit is an error.
+def from_major_units(exponent: int, *, rounds: bool = False) -> Converter:
+    """Money in major units to minor units, exactly. An excess digit is an error, unless `rounds` (half up).
 
     >>> convert = from_major_units(2)
     >>> convert("12.30"), convert(12.3), convert(12)
@@ -138,7 +142,10 @@ def from_major_units(exponent: int) -> Converter:
                     return rounded
         elif value is None:
             return None
-        return _scaled(value, exponent, too_fine)
+        if not rounds:
+            return _scaled(value, exponent, too_fine)
+        fine = _scaled(value, exponent + _ROUNDED_DIGITS, too_fine)
+        return int((fine + _HALF) // _ROUNDED)
 
     return convert
 

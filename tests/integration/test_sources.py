@@ -103,7 +103,9 @@ def test_every_answer_is_that_of_the_originals_after_a_kill(
     file.write_text(SOURCES)
     asyncio.run(create_own_topics(broker.bootstrap, partitions))
     messages, totals = messy(folder, rng)
-    settings = {"timezone": expected.timezone, "sources": str(file), "batch_records": 500}
+    # Repeats are far apart, so ids are never forgotten.
+    remembered = {"dedup_clicks_s": 10**8, "dedup_orders_s": 10**8}
+    settings = {"timezone": expected.timezone, "sources": str(file), "batch_records": 500, **remembered}
     with stack(broker, redis_server, partitions=partitions, workers=workers, **settings) as shop:
         shop.replay(folder / "promotions.ndjson.gz")
         send(shop, messages[: len(messages) // 2])

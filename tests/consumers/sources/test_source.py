@@ -93,8 +93,27 @@ class TestFields:
             'shop.orders: `items`: `line_items[1]`: `qty`: `quantity` is "two": a number is needed',
         )
 
+    def test_rounding_is_asked_for(self) -> None:
+        field = "cost: {path: a, money: major, round: true}"
+        amounts = [0.125, "0.124", 0.115, "1", None, "0.0049999"]
+        assert [event.cost for event in clicks(field, *({"a": amount} for amount in amounts))] == [
+            13, 12, 12, 100, None, 0
+        ]  # fmt: skip
+
+    def test_an_object_counts_as_a_list_of_one(self) -> None:
+        field = "cost: {each: part, sum: {path: amount, money: major}}"
+        assert [event.cost for event in clicks(field, {"part": {"amount": "0.10"}})] == [10]
+
 
 class TestEvents:
+    def test_old_states_are_no_events(self) -> None:
+        event = "when: {paid: {within: 10m, of: changed}}"
+        message = {"paid": "2026-11-11T00:00:00", "a": "x"}
+        changes = ["2026-11-11T00:10:00", "2026-11-11T00:10:01", "2026-11-10T00:00:00", "soon", None]
+        text = source_with("keyword: {path: a}", "none_is_fine: true", event=event)
+        batch = compiled(text).read(0, [record({**message, "changed": at}, i) for i, at in enumerate(changes)])
+        assert batch.events[Topic.CLICKS].indexes == [0, 2]
+
     @pytest.mark.parametrize(
         ("when", "matching"),
         [

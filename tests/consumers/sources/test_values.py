@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
@@ -62,6 +62,11 @@ class TestMoneyInMajorUnits:
                 convert(number)
         else:
             assert convert(number) == by_text
+
+    @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**9, places=6))
+    def test_rounding_is_half_up(self, amount: Decimal) -> None:
+        rounded = (amount * 100).quantize(Decimal(1), rounding=ROUND_HALF_UP)
+        assert from_major_units(2, rounds=True)(f"{amount:f}") == int(rounded)
 
 
 class TestTimes:

@@ -1,0 +1,91 @@
+"""`salepulse sources`: check, try, suggest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from streams.commands.root import create_app
+from tests.consumers.sources.builders import PAID, SHOP
+from tests.consumers.sources.test_ready import SHOPIFY_ORDER, SHOPIFY_REFUND
+
+TWO = SHOP + "  - {topic: other, python: 'shop_events:events', to: [clicks]}\n"
+FUNCTION = """
+def events(value, headers):
+    yield {"event_id": "1", "type": "page_view", "ts": 1794355200000, "user_id": "u", "session_id": str(len(value))}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "sources.yaml").write_text(SHOP)
+    (tmp_path / "two.yaml").write_text(TWO)
+    (tmp_path / "shop_events.py").write_text(FUNCTION)
+    (tmp_path / "paid.json").write_text(json.dumps(PAID))
+    refused = {**PAID, "total_discounts": "1.234"}
+    (tmp_path / "several.ndjson").write_text(f"{json.dumps(PAID)}\nnull\n{json.dumps(refused)}\n")
+    (tmp_path / "refund.json").write_text(json.dumps([SHOPIFY_REFUND]))
+    (tmp_path / "order.json").write_text(json.dumps(SHOPIFY_ORDER))
+    return tmp_path
+
+
+def run(*argv: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(create_app(), ["sources", *map(str, argv)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_check_lists_sources_and_what_they_feed(folder: Path) -> None:
+    code, out, _ = run("check", folder / "two.yaml")
+    assert (code, out.splitlines()) == (
+        0,
+        ["shop.orders: json, feeds orders", "other: json, feeds clicks", f"{folder / 'two.yaml'} is valid: 2 sources"],
+    )
+
+
+def test_check_names_file_and_line_of_every_error(folder: Path) -> None:
+    (folder / "wrong.yaml").write_text(SHOP.replace("when", "whn"))
+    code, _, err = run("check", folder / "wrong.yaml")
+    found = "there is no field `whn` here: do you mean `when`?"
+    wrong = folder / "wrong.yaml"
+    assert (code, err.splitlines()) == (2, [f"salepulse: {wrong}:7: {found}", f"{wrong}:18: {found}"])
+
+
+def test_check_imports_functions(folder: Path) -> None:
+    (folder / "wrong.yaml").write_text(TWO.replace("shop_events:events", "shop_events:none"))
+    code, _, err = run("check", folder / "wrong.yaml")
+    assert code == 2
+    assert "function shop_events:none cannot be imported: AttributeError" in err
+
+
+def test_try_shows_events_and_refusals(folder: Path) -> None:
+    code, out, err = run("try", folder / "sources.yaml", folder / "several.ndjson")
+    first, second, third = out.splitlines()
+    assert json.loads(first.partition(": ")[2])["type"] == "order_paid"
+    assert second.endswith("several.ndjson:2: passed over, tombstone")
+    assert 'refused, out_of_range: shop.orders: `discount`: `total_discounts` is "1.234"' in third
+    assert (code, err) == (1, "3 messages of shop.orders: 1 refused\n")
+
+
+def test_try_needs_a_topic_if_there_are_several(folder: Path) -> None:
+    code, _, err = run("try", folder / "two.yaml", folder / "paid.json")
+    assert (code, "--topic" in err) == (2, True)
+    code, out, _ = run("try", folder / "two.yaml", folder / "paid.json", "--topic", "other", "--json")
+    (event,) = json.loads(out)["events"]
+    assert (code, event["session_id"]) == (0, str(len(json.dumps(PAID))))
+
+
+def test_suggest_prints_the_ready_file_that_fits(folder: Path) -> None:
+    code, out, err = run("suggest", folder / "refund.json")
+    assert (code, "topic: shopify.refunds" in out) == (0, True)
+    assert err == "shopify makes events of 1 of 1 message; change the topics' names\n"
+    code, out, _ = run("suggest", folder / "order.json", "--header", "X-Shopify-Topic=orders/paid")
+    assert (code, "topic: shopify.orders" in out) == (0, True)
+
+
+def test_suggest_says_if_none_fits(folder: Path) -> None:
+    code, _, err = run("suggest", folder / "paid.json")
+    assert code == 1
+    assert "no ready file makes events of these 1 message; there are files for debezium-outbox, ga4" in err
