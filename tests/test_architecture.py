@@ -47,6 +47,7 @@ PURE_FILES = (
     "consumers/sources/samples.py",
     "consumers/sources/source.py",
     "consumers/sources/targets.py",
+    "consumers/sources/unrolled.py",
     "consumers/sources/values.py",
     "streams/worker/fast_clocks.py",
     "streams/store/process_reports.py",

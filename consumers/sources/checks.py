@@ -28,8 +28,6 @@ def check_sources(file: SourceFile) -> Iterator[ModelFault]:
         if source.topic in topics:
             yield (*path, "topic"), f"topic {source.topic!r} has a source already: write all its events in one"
         topics.add(source.topic)
-        if source.format != "json" and file.registry is None:
-            yield (*path, "format"), f"format {source.format} needs the schema registry: add `registry: {{url: …}}`"
         for position, event in enumerate(source.events or ()):
             yield from _check_event(event, (*path, "events", position))
 

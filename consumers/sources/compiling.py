@@ -8,10 +8,12 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from consumers.contract.rejection import RejectionReason
+from consumers.sources import unrolled
 from consumers.sources.file import HEADER_PREFIX, Conditions, EventMap, FieldMap, TimeFormat, ValueCondition
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import Finder, compile_path, parse_path
 from consumers.sources.targets import FIELD_KINDS, ITEM_KINDS, FieldKind
+from consumers.sources.unrolled import ObjectMaker, UnrolledField, unroll
 from consumers.sources.values import (
     Converter,
     MappingError,
@@ -35,6 +37,16 @@ Raises MappingError."""
 Test = Callable[[Any, SourceMessage], bool]
 
 _EPOCHS = {None: (1, 1), "ms": (1, 1), "s": (1000, 1), "us": (1, 1000)}
+_NO_MESSAGE = SourceMessage(None, "", 0, 0)
+_INLINE = {
+    FieldKind.LABEL: unrolled.TEXT,
+    FieldKind.INTEGER: unrolled.INTEGER,
+    FieldKind.BOOLEAN: unrolled.BOOLEAN,
+    FieldKind.MONEY: unrolled.INTEGER,
+    "ms": unrolled.INTEGER,
+    "s": unrolled.TIME_S,
+    "us": unrolled.TIME_US,
+}
 _INHERITED = ("time", "zone", "money", "round", "map", "else_")
 """What alternatives of `or` take over, unless they have their own."""
 
@@ -47,6 +59,10 @@ class EventMaker:
     """The topic of the contract."""
     make: Callable[[SourceMessage], list[dict[str, Any]]]
     """The events of a message, unvalidated. Raises MappingError with the field in its detail."""
+    make_one: ObjectMaker | None
+    """Makes the only event of a message that matches; None if a message may make several."""
+    matches: Test | None
+    """Whether a message, or an entry, makes the event; None: always."""
     origins: Mapping[str, str]
     """# <field: description of where its value comes from>"""
 
@@ -63,14 +79,14 @@ def compile_event(event: EventMap, exponent: int) -> EventMaker:
             root = message.root
             return [make(root, message)] if matches is None or matches(root, message) else []
 
-        return EventMaker(topic, of_message, origins)
+        return EventMaker(topic, of_message, make, matches, origins)
     entries_of = _entries(event.each)
 
     def of_entries(message: SourceMessage) -> list[dict[str, Any]]:
         entries = entries_of(message.root, message) or ()
         return [make(entry, message) for entry in entries if matches is None or matches(entry, message)]
 
-    return EventMaker(topic, of_entries, origins)
+    return EventMaker(topic, of_entries, None, matches, origins)
 
 
 def describe(field: FieldMap) -> str:
@@ -90,13 +106,25 @@ def describe(field: FieldMap) -> str:
     return ", else ".join([origin, *map(describe, field.or_ or ())])
 
 
-def _object_maker(
-    fields: Mapping[str, FieldMap], kinds: Mapping[str, FieldKind], exponent: int
-) -> Callable[[Any, SourceMessage], dict[str, Any]]:
-    getters = [(name, compile_field(field, kinds[name], exponent)) for name, field in fields.items()]
+def _object_maker(fields: Mapping[str, FieldMap], kinds: Mapping[str, FieldKind], exponent: int) -> ObjectMaker:
+    constants: dict[str, Any] = {}
+    inlined: list[UnrolledField] = []
+    others: list[tuple[str, Getter]] = []
+    getters: list[tuple[str, Getter]] = []
+    for name, field in fields.items():
+        get = compile_field(field, kinds[name], exponent)
+        if field.value is not None:
+            constants[name] = get(None, _NO_MESSAGE)
+            continue
+        getters.append((name, get))
+        if (inline := _inline(name, field, kinds[name], exponent, get)) is not None:
+            inlined.append(inline)
+        else:
+            others.append((name, get))
 
     def make(entry: Any, message: SourceMessage) -> dict[str, Any]:
-        made = {}
+        made = constants.copy()
+        name = ""
         try:
             for name, get in getters:
                 value = get(entry, message)
@@ -106,7 +134,43 @@ def _object_maker(
             raise MappingError(error.reason, f"`{name}`: {error.detail}") from None
         return made
 
-    return make
+    return unroll(constants, inlined, others, make)
+
+
+def _inline(name: str, field: FieldMap, kind: FieldKind, exponent: int, get: Getter) -> UnrolledField | None:
+    """How the usual values of a field are mapped inline; None if they are not."""
+    if field.fields is not None:
+        return _inline_entries(name, field, exponent, get)
+    path = None if field.path is None else parse_path(field.path)
+    if path is None or path.from_message or not 0 < len(path.steps) < 3:
+        return None
+    steps = tuple(step for step in path.steps if isinstance(step, str))
+    if len(steps) < len(path.steps):
+        return None
+    bound: Any = None
+    if field.map is not None:
+        bound = {given: _constant(value, field, kind, exponent) for given, value in field.map.items()}
+        condition, statements = unrolled.TABLE
+    elif kind is FieldKind.TIME and field.time == "iso":
+        bound = _converter(field, kind, exponent)
+        condition, statements = unrolled.TIME_ISO
+    elif kind is FieldKind.MONEY and field.money == "major":
+        condition, statements = unrolled.major_units(exponent)
+    else:
+        condition, statements = _INLINE[kind if kind is not FieldKind.TIME else field.time or "ms"]
+    return UnrolledField(name, steps, statements, condition, bound, get, bool(field.or_))
+
+
+def _inline_entries(name: str, field: FieldMap, exponent: int, get: Getter) -> UnrolledField | None:
+    """How the items of an order are mapped inline."""
+    path = parse_path(field.each or "")
+    make, matches = _object_maker(field.fields or {}, ITEM_KINDS, exponent), compile_conditions(field.when)
+    match path.steps:
+        case (str(step),) if not path.from_message:
+            condition, statements = unrolled.ENTRIES if matches is None else unrolled.SOME_ENTRIES
+            bound: Any = make if matches is None else (make, matches)
+            return UnrolledField(name, (step,), statements, condition, bound, get, bool(field.or_))
+    return None
 
 
 def compile_field(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:
@@ -152,6 +216,7 @@ def _getter(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:
     if kind is FieldKind.LABEL:
         return _label_getter(find, name)
     convert = _converter(field, kind, exponent)
+    key = field.path if field.path and parse_path(field.path).steps == (field.path,) else None
 
     def get(entry: Any, message: SourceMessage) -> Any:
         try:
@@ -159,7 +224,13 @@ def _getter(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:
         except MappingError as error:
             raise MappingError(error.reason, f"{name} {error.detail}") from None
 
-    return get
+    def get_field(entry: Any, _message: SourceMessage) -> Any:
+        try:
+            return convert(entry.get(key) if entry.__class__ is dict else None)
+        except MappingError as error:
+            raise MappingError(error.reason, f"{name} {error.detail}") from None
+
+    return get if key is None else get_field
 
 
 def _label_getter(find: Finder, name: str) -> Getter:
@@ -199,7 +270,7 @@ def _mapping(field: FieldMap, kind: FieldKind, exponent: int, find: Finder, name
         value = find(entry, message)
         if value is None or value == "":
             return table.get("")
-        text = text_of(value)
+        text = value if value.__class__ is str else text_of(value)
         if text in table:
             return table[text]
         if refuses:
@@ -218,13 +289,21 @@ def _listing(field: FieldMap, exponent: int) -> Getter:
     make = _object_maker(field.fields or {}, ITEM_KINDS, exponent)
 
     def get(entry: Any, message: SourceMessage) -> Any:
-        items = []
-        for index, found in enumerate(entries_of(entry, message) or ()):
-            try:
-                if matches is None or matches(found, message):
+        entries = entries_of(entry, message)
+        items: list[dict[str, Any]] = []
+        index = 0
+        try:
+            if matches is None:
+                for found in entries or ():
                     items.append(make(found, message))
-            except MappingError as error:
-                raise MappingError(error.reason, f"`{path}[{index}]`: {error.detail}") from None
+                    index += 1
+            else:
+                for found in entries or ():
+                    if matches(found, message):
+                        items.append(make(found, message))
+                    index += 1
+        except MappingError as error:
+            raise MappingError(error.reason, f"`{path}[{index}]`: {error.detail}") from None
         return items or None
 
     return get
@@ -306,8 +385,7 @@ def _condition_finder(path: str) -> Finder:
 
 def _test(find: Finder, condition: ValueCondition) -> Test:
     if condition.model_fields_set == {"one_of"}:
-        wanted = frozenset(condition.one_of or ())
-        return lambda entry, message: text_of(find(entry, message)) in wanted
+        return _one_of_test(find, frozenset(condition.one_of or ()))
     parts = list(filter(None, (_value_test(condition), _number_test(condition))))
     if condition.within is not None:
         return _recent_test(find, condition, parts)
@@ -333,6 +411,14 @@ def _recent_test(find: Finder, condition: ValueCondition, parts: Sequence[Callab
     return test
 
 
+def _one_of_test(find: Finder, wanted: frozenset[str]) -> Test:
+    def test(entry: Any, message: SourceMessage) -> bool:
+        value = find(entry, message)
+        return (value if value.__class__ is str else text_of(value)) in wanted
+
+    return test
+
+
 def _value_test(condition: ValueCondition) -> Callable[[Any], bool] | None:
     one_of, none_of = condition.one_of, frozenset(condition.none_of or ())
     if one_of is None and not none_of and condition.present is None:
@@ -352,8 +438,11 @@ def _number_test(condition: ValueCondition) -> Callable[[Any], bool] | None:
     if all(bound is None for bound in bounds):
         return None
     above, below, at_least, at_most = (None if bound is None else Decimal(repr(bound)) for bound in bounds)
+    only_above = condition.above if bounds[1:] == [None] * 3 else None
 
     def test(value: Any) -> bool:
+        if only_above is not None and value.__class__ is int:
+            return bool(value > only_above)
         try:
             number = Decimal(text_of(value) or "")
         except InvalidOperation:

@@ -10,6 +10,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -46,7 +47,10 @@ class Unwrapped:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
+MARKS = frozenset({"payload", "specversion", "op"})
+"""Fields of which every envelope has one."""
 _DATA = ("data", "data_base64")
+_NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 _json = msgspec.json.Decoder()
 
 
@@ -56,7 +60,7 @@ def unwrap(envelope: Envelope | None, value: Any) -> Unwrapped | PassedOver:
         envelope = recognize(value)
     match envelope:
         case Envelope.NONE:
-            return Unwrapped(value)
+            return Unwrapped(value, _NO_ATTRIBUTES)
         case Envelope.CONNECT:
             payload = _connect_payload(value, required=True)
             return PassedOver.TOMBSTONE if payload is None else Unwrapped(payload)
@@ -67,7 +71,7 @@ def unwrap(envelope: Envelope | None, value: Any) -> Unwrapped | PassedOver:
 
 def recognize(value: Any) -> Envelope:
     """The envelope of a decoded message."""
-    if value.__class__ is not dict:
+    if value.__class__ is not dict or value.keys().isdisjoint(MARKS):
         return Envelope.NONE
     if "payload" in value and "schema" in value and isinstance(value["schema"], dict | None):
         return Envelope.DEBEZIUM if _is_change(value["payload"]) else Envelope.CONNECT

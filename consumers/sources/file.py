@@ -188,7 +188,8 @@ class SourceMap(SourceFileModel):
 
     topic: Annotated[str, Field(min_length=1)]
     """Its name on the broker."""
-    format: Literal["json", "avro", "protobuf", "json-schema"] = "json"
+    format: Literal["json", "json-schema"] = "json"
+    """json-schema: JSON after the frame of a schema registry, without a check by its schema."""
     envelope: Literal["none", "cloudevents", "debezium", "connect"] | None = None
     """Default: recognized message by message."""
     parse_json: tuple[PathText, ...] = ()
@@ -219,22 +220,10 @@ class SourceMap(SourceFileModel):
         return tuple(topic for topic in (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS) if topic in named or not named)
 
 
-class RegistryAccess(SourceFileModel):
-    """The schema registry of Avro, Protobuf and JSON Schema messages."""
-
-    url: Annotated[str, Field(pattern=r"^https?://.+")]
-    user: str = ""
-    password_file: str = ""
-    """File that contains only the password."""
-    ca_file: str = ""
-    """PEM file of the certificate authorities to trust; default: those of this machine."""
-
-
 class SourceFile(SourceFileModel):
     """The whole file."""
 
     version: Literal["1"]
-    registry: RegistryAccess | None = None
     sources: Annotated[tuple[SourceMap, ...], NotEmpty]
 
 
@@ -242,7 +231,7 @@ FieldMap.model_rebuild()
 
 _NAMES = {
     field.alias or name
-    for model in (SourceFile, RegistryAccess, SourceMap, EventMap, FieldMap, ValueCondition)
+    for model in (SourceFile, SourceMap, EventMap, FieldMap, ValueCondition)
     for name, field in model.model_fields.items()
 }
 

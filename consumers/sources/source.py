@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from consumers.contract.decoding import DecodedBatch, decode_batch, decode_objec
 from consumers.contract.events import MAX_MESSAGE_BYTES, TOPIC_BY_EVENT_TYPE
 from consumers.contract.rejection import RejectedMessage, RejectionError, RejectionReason, parse_object
 from consumers.sources.compiling import EventMaker, compile_event
-from consumers.sources.envelopes import Envelope, PassedOver, parse_text, unwrap
+from consumers.sources.envelopes import MARKS, Envelope, PassedOver, parse_text, unwrap
 from consumers.sources.file import SourceMap
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import MessagePath, compile_path, parse_path
@@ -30,8 +31,10 @@ EventFunction = Callable[[bytes, MessageHeaders], Iterable[Mapping[str, Any]]]
 Decoder = Callable[[bytes], Any]
 """From the value of a message to objects, lists and plain values. Raises MappingError."""
 
-_json = msgspec.json.Decoder()
+_decode_any = msgspec.json.Decoder().decode
+_NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 _MAX_DETAIL = 300
+_FRAME_BYTES = 5
 _NAMED_FIELD = re.compile(r"`(\w+)")
 
 
@@ -49,20 +52,31 @@ class MappedBatch:
 class CompiledSource:
     """The source of one topic."""
 
-    def __init__(
-        self, source: SourceMap, *, exponent: int, function: EventFunction | None = None, decoder: Decoder | None = None
-    ) -> None:
-        """`exponent`: decimal places of money. `function`: the source's `python`. `decoder`: of other formats than
-        JSON. Raises ValueError for an invalid constant."""
+    def __init__(self, source: SourceMap, *, exponent: int, function: EventFunction | None = None) -> None:
+        """`exponent`: decimal places of money. `function`: the source's `python`. Raises ValueError for an invalid
+        constant."""
         self.topic = source.topic
         self.feeds = source.feeds
         self._none_is_fine = source.none_is_fine
         self._envelope = None if source.envelope is None else Envelope(source.envelope)
-        self._decode = decode_json if decoder is None else decoder
+        self._decode: Decoder = decode_json if source.format == "json" else decode_framed_json
         self._function = function
         self._function_name = source.python or ""
         self._parse_json = [_text_parser(parse_path(text)) for text in source.parse_json]
         self._makers: list[EventMaker] = [compile_event(event, exponent) for event in source.events or ()]
+        self._usual = [
+            (number, maker.make_one, maker.matches)
+            for number, maker in enumerate(self._makers)
+            if maker.make_one is not None
+        ]
+        """Makers of one event per message."""
+        self._is_usual = (
+            source.format == "json"
+            and self._envelope in (None, Envelope.NONE)
+            and not self._parse_json
+            and len(self._usual) == len(self._makers)
+        )
+        """Whether most messages need only these."""
 
     def read(self, partition: int, records: Sequence[Record]) -> MappedBatch:
         """The events of messages of one partition."""
@@ -72,9 +86,12 @@ class CompiledSource:
         batch = MappedBatch()
         objects: list[list[dict[str, Any]]] = [[] for _ in self._makers]
         indexes: list[list[int]] = [[] for _ in self._makers]
+        message = SourceMessage(None, self.topic, partition, 0)
         for index, record in enumerate(records):
+            if self._is_usual and self._make_usual(message, record, index, objects, indexes):
+                continue
             try:
-                made = self._make(partition, record)
+                made = self._make(message, record)
             except MappingError as error:
                 batch.rejected.append(self._rejected(index, error.reason, error.detail))
                 continue
@@ -87,8 +104,39 @@ class CompiledSource:
         self._validate(objects, indexes, batch)
         return batch
 
-    def _make(self, partition: int, record: Record) -> list[tuple[int, list[dict[str, Any]]]] | PassedOver:
-        """The events of a message: (number of the maker, its events)."""
+    def _make_usual(
+        self,
+        message: SourceMessage,
+        record: Record,
+        index: int,
+        objects: list[list[dict[str, Any]]],
+        indexes: list[list[int]],
+    ) -> bool:
+        """Add the events of a JSON object without envelope; False, and nothing is added, for any other message and for
+        one that makes no event or fails."""
+        value = record.value
+        if value is None or len(value) > MAX_MESSAGE_BYTES:
+            return False
+        try:
+            root = _decode_any(value)
+            if root.__class__ is not dict or (self._envelope is None and not MARKS.isdisjoint(root)):
+                return False
+            message.root, message.offset, message.headers = root, record.offset, record.headers
+            message.attributes = _NO_ATTRIBUTES
+            made = [
+                (number, make(root, message))
+                for number, make, matches in self._usual
+                if matches is None or matches(root, message)
+            ]
+        except (MappingError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        for number, event in made:
+            objects[number].append(event)
+            indexes[number].append(index)
+        return bool(made)
+
+    def _make(self, message: SourceMessage, record: Record) -> list[tuple[int, list[dict[str, Any]]]] | PassedOver:
+        """The events of a message: (number of the maker, its events). `message` is reused."""
         value = record.value
         if value is None:
             return PassedOver.TOMBSTONE
@@ -99,9 +147,8 @@ class CompiledSource:
         unwrapped = unwrap(self._envelope, self._decode(value))
         if isinstance(unwrapped, PassedOver):
             return unwrapped
-        message = SourceMessage(
-            unwrapped.content, self.topic, partition, record.offset, record.headers, unwrapped.attributes
-        )
+        message.root, message.attributes = unwrapped.content, unwrapped.attributes
+        message.offset, message.headers = record.offset, record.headers
         if message.root.__class__ is not dict:
             raise MappingError(RejectionReason.NOT_AN_OBJECT, "the message is not an object")
         for parse in self._parse_json:
@@ -215,7 +262,7 @@ class CompiledSource:
 def decode_json(value: bytes) -> Any:
     """The default decoder. Raises MappingError."""
     try:
-        return _json.decode(value)
+        return _decode_any(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     try:
@@ -226,6 +273,15 @@ def decode_json(value: bytes) -> Any:
     except (UnicodeEncodeError, msgspec.EncodeError, RecursionError):
         raise MappingError(RejectionReason.BAD_ENCODING, "a text has an unpaired surrogate") from None
     return parsed
+
+
+def decode_framed_json(value: bytes) -> Any:
+    """JSON after the frame of a schema registry: a zero byte and four bytes of schema id. Raises MappingError."""
+    if value[:1] != b"\0" or len(value) <= _FRAME_BYTES:
+        raise MappingError(
+            RejectionReason.BAD_ENCODING, "the message has no frame of a schema registry: write `format: json` for JSON"
+        )
+    return decode_json(value[_FRAME_BYTES:])
 
 
 def _finish(batch: MappedBatch, decoded: Mapping[Topic, Sequence[DecodedBatch]]) -> None:

@@ -53,7 +53,7 @@ def test_errors_have_their_line_and_the_fix(before: str, after: str, error: str)
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ("format: avro", "format avro needs the schema registry"),
+        ("format: avro", "`format`: write one of json or json-schema"),
         ("python: 'a:b'", "write either `events` or `python`"),
         ("envelope: debezim", "`envelope`: write one of none, cloudevents, debezium or connect"),
         ("to: [orders]", "`to` beside `events`"),

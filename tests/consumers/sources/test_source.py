@@ -252,6 +252,12 @@ class TestMessages:
         batch = compiled().read(0, [record(text)])
         assert len(batch.rejected) + sum(len(events.events) for events in batch.events.values()) == 1
 
+    def test_json_after_the_frame_of_a_schema_registry(self) -> None:
+        text = source_with("keyword: {path: a}", "format: json-schema")
+        (event,) = mapped(text, b"\0\0\0\0\7" + b'{"a": "x"}')
+        assert event.keyword == "x"
+        assert rejection(text, b'{"a": "x"}')[0] == "bad_encoding"
+
 
 class TestEnvelopes:
     ROW: ClassVar = {"a": "x"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -141,3 +142,25 @@ class TestOtherValues:
     )
     def test_text_to_compare_with(self, given_value: Any, text: str | None) -> None:
         assert text_of(given_value) == text
+
+
+@given(
+    st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2400, 1, 1)),  # noqa: DTZ001 (hypothesis adds zones)
+    st.integers(-23 * 60, 23 * 60),
+    st.sampled_from(["seconds", "milliseconds", "microseconds"]),
+)
+def test_every_time_is_read_exactly_the_first_and_the_next_time(moment: datetime, offset: int, precision: str) -> None:
+    convert = from_iso_time(None)
+    zoned = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
+    text = zoned.isoformat(timespec=precision)
+    exact = datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)
+    expected = exact // timedelta(milliseconds=1)
+    assert [convert(text), convert(text)] == [expected, expected]
+
+
+@pytest.mark.parametrize("text", ["2026-11-11T00:00:60Z", "2026-11-11T00:00:6xZ", "2026-11-11T00:00:0Z"])
+def test_a_wrong_second_is_refused_after_a_right_one(text: str) -> None:
+    convert = from_iso_time(None)
+    assert convert("2026-11-11T00:00:00Z") is not None
+    with pytest.raises(MappingError):
+        convert(text)
