@@ -370,7 +370,7 @@ def compile_conditions(conditions: Conditions | None) -> Test | None:
     """The test that all conditions hold; None if there are none."""
     if not conditions:
         return None
-    tests = [_test(_condition_finder(path), condition) for path, condition in conditions.items()]
+    tests = [_test(_condition_finder(path), condition, _only_step(path)) for path, condition in conditions.items()]
     if len(tests) == 1:
         return tests[0]
     return lambda entry, message: all(test(entry, message) for test in tests)
@@ -383,9 +383,11 @@ def _condition_finder(path: str) -> Finder:
     return lambda _entry, message: message.header(name)
 
 
-def _test(find: Finder, condition: ValueCondition) -> Test:
+def _test(find: Finder, condition: ValueCondition, key: str | None) -> Test:
+    """`key`: the field of the entry that `find` finds, if it is one."""
     if condition.model_fields_set == {"one_of"}:
-        return _one_of_test(find, frozenset(condition.one_of or ()))
+        wanted = frozenset(condition.one_of or ())
+        return _one_of_test(find, wanted) if key is None else _field_one_of_test(key, wanted)
     parts = list(filter(None, (_value_test(condition), _number_test(condition))))
     if condition.within is not None:
         return _recent_test(find, condition, parts)
@@ -417,6 +419,25 @@ def _one_of_test(find: Finder, wanted: frozenset[str]) -> Test:
         return (value if value.__class__ is str else text_of(value)) in wanted
 
     return test
+
+
+def _field_one_of_test(key: str, wanted: frozenset[str]) -> Test:
+    def test(entry: Any, _message: SourceMessage) -> bool:
+        value = entry.get(key) if entry.__class__ is dict else None
+        return (value if value.__class__ is str else text_of(value)) in wanted
+
+    return test
+
+
+def _only_step(path: str) -> str | None:
+    """The name of the entry's field, if the path is nothing else."""
+    if path.startswith(HEADER_PREFIX):
+        return None
+    parsed = parse_path(path)
+    match parsed.steps:
+        case (str(name),) if not parsed.from_message:
+            return name
+    return None
 
 
 def _value_test(condition: ValueCondition) -> Callable[[Any], bool] | None:

@@ -87,11 +87,10 @@ class CompiledSource:
         objects: list[list[dict[str, Any]]] = [[] for _ in self._makers]
         indexes: list[list[int]] = [[] for _ in self._makers]
         message = SourceMessage(None, self.topic, partition, 0)
-        for index, record in enumerate(records):
-            if self._is_usual and self._make_usual(message, record, index, objects, indexes):
-                continue
+        remaining = self._read_usual(message, records, objects, indexes) if self._is_usual else range(len(records))
+        for index in remaining:
             try:
-                made = self._make(message, record)
+                made = self._make(message, records[index])
             except MappingError as error:
                 batch.rejected.append(self._rejected(index, error.reason, error.detail))
                 continue
@@ -104,36 +103,48 @@ class CompiledSource:
         self._validate(objects, indexes, batch)
         return batch
 
-    def _make_usual(
+    def _read_usual(
         self,
         message: SourceMessage,
-        record: Record,
-        index: int,
+        records: Sequence[Record],
         objects: list[list[dict[str, Any]]],
         indexes: list[list[int]],
-    ) -> bool:
-        """Add the events of a JSON object without envelope; False, and nothing is added, for any other message and for
-        one that makes no event or fails."""
-        value = record.value
-        if value is None or len(value) > MAX_MESSAGE_BYTES:
-            return False
-        try:
-            root = _decode_any(value)
-            if root.__class__ is not dict or (self._envelope is None and not MARKS.isdisjoint(root)):
-                return False
-            message.root, message.offset, message.headers = root, record.offset, record.headers
-            message.attributes = _NO_ATTRIBUTES
-            made = [
-                (number, make(root, message))
-                for number, make, matches in self._usual
-                if matches is None or matches(root, message)
-            ]
-        except (MappingError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return False
-        for number, event in made:
-            objects[number].append(event)
-            indexes[number].append(index)
-        return bool(made)
+    ) -> list[int]:
+        """Add the events of JSON objects without envelope, in one loop for speed. Returns the indexes of all other
+        messages, and of those that make no event or fail."""
+        remaining: list[int] = []
+        recognizes, decode = self._envelope is None, _decode_any
+        makers = [
+            (make, matches, objects[number].append, indexes[number].append) for number, make, matches in self._usual
+        ]
+        message.attributes = _NO_ATTRIBUTES
+        for index, record in enumerate(records):
+            value = record.value
+            if value is None or len(value) > MAX_MESSAGE_BYTES:
+                remaining.append(index)
+                continue
+            try:
+                root = decode(value)
+                if root.__class__ is not dict or (recognizes and not MARKS.isdisjoint(root)):
+                    remaining.append(index)
+                    continue
+                message.root, message.offset, message.headers = root, record.offset, record.headers
+                made = None
+                for make, matches, add, add_index in makers:
+                    if matches is None or matches(root, message):
+                        if made is not None:  # add both only if neither fails
+                            made = None
+                            break
+                        made = make(root, message)
+                        of_made, of_index = add, add_index
+            except (MappingError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                made = None
+            if made is None:
+                remaining.append(index)
+            else:
+                of_made(made)
+                of_index(index)
+        return remaining
 
     def _make(self, message: SourceMessage, record: Record) -> list[tuple[int, list[dict[str, Any]]]] | PassedOver:
         """The events of a message: (number of the maker, its events). `message` is reused."""
@@ -176,8 +187,8 @@ class CompiledSource:
         for number, maker in enumerate(self._makers):
             if not objects[number]:
                 continue
-            events = decode_objects(maker.topic, objects[number])
-            message_of = indexes[number]
+            made, message_of = _in_order(objects[number], indexes[number])
+            events = decode_objects(maker.topic, made)
             batch.rejected += [
                 self._rejected(message_of[message.index], message.reason, self._with_origin(number, message.detail),
                                message)
@@ -282,6 +293,14 @@ def decode_framed_json(value: bytes) -> Any:
             RejectionReason.BAD_ENCODING, "the message has no frame of a schema registry: write `format: json` for JSON"
         )
     return decode_json(value[_FRAME_BYTES:])
+
+
+def _in_order(objects: list[dict[str, Any]], indexes: list[int]) -> tuple[list[dict[str, Any]], list[int]]:
+    """Events in the order of their messages: of equal event ids the first one counts."""
+    if sorted(indexes) == indexes:
+        return objects, indexes
+    ordered = sorted(range(len(indexes)), key=indexes.__getitem__)
+    return [objects[place] for place in ordered], [indexes[place] for place in ordered]
 
 
 def _finish(batch: MappedBatch, decoded: Mapping[Topic, Sequence[DecodedBatch]]) -> None:

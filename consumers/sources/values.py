@@ -6,10 +6,10 @@ Every function returns None for an absent value: null or an empty text.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from math import floor
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,7 +22,10 @@ Converter = Callable[[Any], Any]
 _MAX_SHOWN = 60
 _LONGEST_NUMBER = 40
 """Characters of a number in text."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_MINUTES = 10_000
+_MINUTE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+"""Times whose minute and offset determine the start of the minute."""
 _ROUNDED_DIGITS = 20
 """Digits after the minor unit that are read for rounding."""
 _ROUNDED = 10**_ROUNDED_DIGITS
@@ -189,23 +192,23 @@ def from_iso_time(zone: str | None) -> Converter:
     """# <time to the minute, with its offset: epoch ms>: most times of a batch share a few."""
 
     def convert(value: Any) -> int | None:
-        if value.__class__ is str and value[16:17] == ":":
-            offset = "Z" if value[-1] == "Z" else value[-6:]
-            second = value[17 : -len(offset)]
-            start = value[:16] + offset
-            if second.isdecimal() and len(second) == 2 and second < "60" and second.isascii():
-                if (minute_ms := minutes.get(start)) is not None:
-                    return minute_ms + int(second) * 1000
-            elif second[2:3] == "." and len(second) == 6 and (digits := second[:2] + second[3:]).isdecimal():
-                if second < "60" and digits.isascii() and (minute_ms := minutes.get(start)) is not None:
-                    return minute_ms + int(digits)
-            else:
-                return parse(value)
-            found = parse(value)
-            if found is not None and len(minutes) < _MOST_MINUTES:
-                minutes[start] = found - found % 60_000
-            return found
-        return parse(value)
+        if value.__class__ is not str or value[16:17] != ":":
+            return parse(value)
+        if value[-1] == "Z":
+            minute, second = value[:16], value[17:-1]
+        else:
+            minute, second = value[:16] + value[-6:], value[17:-6]
+        start_ms = minutes.get(minute)
+        if start_ms is not None and second < "60" and second.isascii():
+            if len(second) == 2:
+                if second.isdecimal():
+                    return start_ms + int(second) * 1000
+            elif len(second) == 6 and second[2] == "." and (digits := second[:2] + second[3:]).isdecimal():
+                return start_ms + int(digits)
+        found = parse(value)
+        if start_ms is None and found is not None and len(minutes) < _MOST_MINUTES and _MINUTE.fullmatch(value):
+            minutes[minute] = found - found % 60_000
+        return found
 
     def parse(value: Any) -> int | None:
         if value is None or value == "":
@@ -226,8 +229,8 @@ def from_iso_time(zone: str | None) -> Converter:
                     f"is {shown(value)}: the time has no offset; add `zone` to the map, such as `zone: UTC`",
                 )
             moment = moment.replace(tzinfo=local)
-        # A double of this size is exact to 0.25 us, and times have whole microseconds.
-        return floor(moment.timestamp() * 1000 + 0.0005)
+        passed = moment - _EPOCH
+        return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000
 
     return convert
 

@@ -13,6 +13,7 @@ from aiokafka.client import AIOKafkaClient
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
+from consumers.sources.inputs import load_inputs
 from consumers.topic_admin import TopicOutcome, create_topics, default_plans
 from streams.clock import now_ms
 from streams.local.api_client import ApiClient
@@ -146,7 +147,8 @@ class Stack:
 
     async def _create_topics(self) -> None:
         settings = self.plan.settings
-        plans = default_plans(settings.partitions, settings.topic_names)
+        inputs = load_inputs(settings, exponent=settings.money_exponent)
+        plans = default_plans(settings.partitions, inputs.names, inputs.feeds.keys() - inputs.sources.keys())
         for report in await create_topics(settings.kafka, plans, accepted=settings.accepted_topics):
             if report.unusable:
                 raise SalepulseError(f"topic {report}")
