@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from consumers.settings import Clock
 from consumers.times import format_rough_duration
-from consumers.topics import CONTRACT_FEEDS, EVENT_TOPICS, Feeds, InputTopic, Partition, topics_feeding
+from consumers.topics import CONTRACT_FEEDS, EVENT_TOPICS, Feeds, InputTopic, Partition, Topic, topics_feeding
 from streams.settings import Settings
 
 STEP_MS = 1000
@@ -218,7 +218,9 @@ def late_feed_text(blocking: BlockingPartition) -> str:
 
 def late_feed_fix(blocking: BlockingPartition) -> str:
     """How to fix a late feed."""
+    topic = blocking.partition.topic
+    removed = topic if isinstance(topic, Topic) else "the topics that it feeds"
     return (
-        f"check the producer of {blocking.partition.topic}; to let answers advance without it, remove "
-        f"{blocking.partition.topic} from the setting as_of_topics"
+        f"check the producer of {topic}; to let answers advance without it, remove {removed} from the setting "
+        "as_of_topics"
     )

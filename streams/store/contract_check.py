@@ -105,6 +105,13 @@ def contract_fix(topic: InputTopic) -> str:
     )
 
 
+def missing_topic_fix(topic: InputTopic) -> str:
+    """How to fix a topic that the broker does not have."""
+    if isinstance(topic, Topic):
+        return "create it with `salepulse topics create`"
+    return "its producer must create it, or its name in the file of sources is wrong"
+
+
 def _why(counted: TopicTally, checked_messages: int, rejected: Sequence[RejectedMessage]) -> str:
     """The number of rejected messages by reason, with an example of the most frequent reason in the batch."""
     batch = Counter(message.reason.value for message in rejected)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from consumers.times import format_utc
 from consumers.topics import InputTopic, Partition
 from streams.store.as_of import AsOf, BlockingPartition, PartitionState, late_feed_fix, late_feed_text
-from streams.store.contract_check import contract_fix
+from streams.store.contract_check import contract_fix, missing_topic_fix
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
 from streams.store.stuck_partitions import UnmovedPosition, stuck_texts
 
@@ -280,8 +280,7 @@ def _topic_causes(server: ServerState) -> Iterator[NotLiveCause]:
     for topic in server.missing:
         yield NotLiveCause(
             NotLiveReason.TOPIC_MISSING,
-            f"topic {topic} does not exist on the broker, so nothing new of it is counted: create it with "
-            "`salepulse topics create`",
+            f"topic {topic} does not exist on the broker, so nothing new of it is counted: {missing_topic_fix(topic)}",
         )
     for partition in sorted(server.unread):
         yield NotLiveCause(

@@ -20,7 +20,7 @@ from streams.settings import Settings
 from streams.store.as_of import PartitionState, blocking_as_of, late_feed_fix, late_feed_text
 from streams.store.clock_measurement import MAX_CLOCK_OFFSET_MS
 from streams.store.connection import CURRENCY, UNREACHABLE
-from streams.store.contract_check import contract_fix
+from streams.store.contract_check import contract_fix, missing_topic_fix
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.last_evaluation import LastEvaluation, read_last_evaluation
 from streams.store.process_reports import ClockOffsets, clock_offsets
@@ -197,7 +197,7 @@ def check_topics(state: StoreState) -> Iterator[CheckResult]:
         yield failed(
             f"topic {topic}",
             "no longer exists on the broker: answers are not live",
-            "create it with `salepulse topics create`; workers then read it from its first record",
+            f"{missing_topic_fix(topic)}; workers then read it from its first record",
         )
     if state.unread:
         names = ", ".join(map(str, state.unread))
