@@ -9,11 +9,11 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from consumers.errors import SalepulseError
+from consumers.errors import SalepulseError, UsageError
 from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import broker_clock_offset_s, fetch_topic_settings
 from consumers.kafka.topic_differences import differences, unusable
-from consumers.sources.inputs import load_inputs
+from consumers.sources.inputs import InputTopics, load_inputs
 from consumers.topic_admin import TopicPlan, default_plans, take_over_advice
 from consumers.topic_contents import contents_advice, find_foreign_contents
 from consumers.topics import EVENT_TOPICS
@@ -62,7 +62,11 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[CheckResult]
     if (ahead_s := await broker_clock_offset_s(admin._client)) is not None:
         yield check_broker_clock(ahead_s)
     topics = {topic["topic"]: topic for topic in await admin.describe_topics()}
-    inputs = load_inputs(settings, exponent=settings.money_exponent)
+    try:
+        inputs = load_inputs(settings, exponent=settings.money_exponent)
+    except UsageError as error:
+        inputs = InputTopics(settings.topic_names)
+        yield failed("sources", str(error), "correct the file; `salepulse sources check` shows all of its errors")
     for source_topic in inputs.sources:
         yield check_source_topic(inputs.names.on_broker(source_topic), topics)
     plans = default_plans(settings.partitions, inputs.names, inputs.feeds.keys() - inputs.sources.keys())
