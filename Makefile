@@ -54,7 +54,7 @@ bench: install  ## how much one machine carries
 lock: $(UV)  ## write requirements.lock for pyproject.toml; ARGS=--upgrade for the newest versions it allows
 	$(UV) pip compile pyproject.toml --all-extras $(ARGS) --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.lock --quiet
-	$(UV) pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
+	$(UV) pip compile pyproject.toml --extra registry --constraint requirements.lock --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file deploy/requirements.lock --quiet
 
 $(UV):

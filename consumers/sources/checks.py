@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from consumers.contract.events import EVENT_MODELS, EVENT_TYPES, REQUIRED_BY_TYPE, OrderItem
 from consumers.promotions.yaml_lines import YamlPath
 from consumers.sources.compiling import compile_field
-from consumers.sources.file import EventMap, FieldMap, SourceFile
+from consumers.sources.file import REGISTRY_FORMATS, EventMap, FieldMap, SourceFile
 from consumers.sources.targets import FIELD_KINDS, ITEM_KINDS, FieldKind, required_fields
 from consumers.topics import Topic, topic_name_fault
 from consumers.yaml_models import ModelFault
@@ -28,6 +28,8 @@ def check_sources(file: SourceFile) -> Iterator[ModelFault]:
         if source.topic in topics:
             yield (*path, "topic"), f"topic {source.topic!r} has a source already: write all its events in one"
         topics.add(source.topic)
+        if source.format in REGISTRY_FORMATS and file.registry is None:
+            yield (*path, "format"), f"`format: {source.format}` needs a schema registry: add `registry: {{url: …}}`"
         for position, event in enumerate(source.events or ()):
             yield from _check_event(event, (*path, "events", position))
 

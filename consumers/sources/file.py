@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeVar
@@ -18,7 +19,9 @@ HEADER_PREFIX = "header:"
 """In `when`: the name of a header follows, instead of a path."""
 EXTRACTORS = ("path", "value", "join", "header", "record", "each")
 """The fields of which a field map has exactly one."""
-
+REGISTRY_FORMATS = ("avro", "protobuf")
+"""Formats of which every message names its schema in a registry."""
+_URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?", re.ASCII)
 
 Entries = TypeVar("Entries", bound=Sized)
 
@@ -40,6 +43,14 @@ def _check_condition_path(text: str) -> str:
 
 def _check_duration(text: str) -> str:
     parse_duration(text)
+    return text
+
+
+def _check_url(text: str) -> str:
+    if "@" in text:
+        raise ValueError("the URL has a user or password: write `user` and `password_file`")
+    if not _URL.fullmatch(text):
+        raise ValueError("is not a URL: write https://HOST:PORT")
     return text
 
 
@@ -188,8 +199,9 @@ class SourceMap(SourceFileModel):
 
     topic: Annotated[str, Field(min_length=1)]
     """Its name on the broker."""
-    format: Literal["json", "json-schema"] = "json"
-    """json-schema: JSON after the frame of a schema registry, without a check by its schema."""
+    format: Literal["json", "avro", "protobuf", "json-schema"] = "json"
+    """avro and protobuf: after the frame of a schema registry, by the schema of their writer. json-schema: JSON after
+    this frame, without a check by its schema."""
     envelope: Literal["none", "cloudevents", "debezium", "connect"] | None = None
     """Default: recognized message by message."""
     parse_json: tuple[PathText, ...] = ()
@@ -220,10 +232,35 @@ class SourceMap(SourceFileModel):
         return tuple(topic for topic in (Topic.CLICKS, Topic.ORDERS, Topic.LOGISTICS) if topic in named or not named)
 
 
+class RegistryAddress(SourceFileModel):
+    """A schema registry that speaks Confluent's REST interface."""
+
+    url: Annotated[str, AfterValidator(_check_url)]
+    user: str = ""
+    password_file: str = ""
+    """Path of a file with the user's password."""
+    ca_file: str = ""
+    """PEM file of the certificate authorities to trust; default: those of this machine."""
+    cert_file: str = ""
+    """PEM file of the client certificate with its chain."""
+    key_file: str = ""
+    """PEM file of the client certificate's key, not encrypted; default: it is in `cert_file`."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if bool(self.user) != bool(self.password_file):
+            raise ValueError("`user` and `password_file` belong together: write both")
+        if self.key_file and not self.cert_file:
+            raise ValueError("`key_file` needs `cert_file`")
+        return self
+
+
 class SourceFile(SourceFileModel):
     """The whole file."""
 
     version: Literal["1"]
+    registry: RegistryAddress | None = None
+    """Where the schemas of avro and protobuf messages are."""
     sources: Annotated[tuple[SourceMap, ...], NotEmpty]
 
 
@@ -231,7 +268,7 @@ FieldMap.model_rebuild()
 
 _NAMES = {
     field.alias or name
-    for model in (SourceFile, SourceMap, EventMap, FieldMap, ValueCondition)
+    for model in (SourceFile, RegistryAddress, SourceMap, EventMap, FieldMap, ValueCondition)
     for name, field in model.model_fields.items()
 }
 

@@ -10,6 +10,7 @@ from consumers.errors import UsageError
 from consumers.settings import IngestSettings
 from consumers.sources.file import SourceFile
 from consumers.sources.loading import load_sources
+from consumers.sources.registry import SchemaLoader
 from consumers.sources.source import CompiledSource
 from consumers.topics import CONTRACT_FEEDS, Feeds, InputTopic, Topic, TopicNames
 
@@ -25,6 +26,8 @@ class InputTopics:
     """The topics with events, without `promotions`."""
     sources: Mapping[InputTopic, CompiledSource] = field(default_factory=dict)
     """The source of each topic that does not hold events of the contract."""
+    schema_loader: SchemaLoader | None = None
+    """Loads the schemas of sources in avro and protobuf."""
 
     @property
     def all(self) -> tuple[InputTopic, ...]:
@@ -44,7 +47,8 @@ def load_inputs(settings: IngestSettings, *, exponent: int) -> InputTopics:
         return InputTopics(names)
     path = Path(settings.sources)
     loaded = load_sources(path, exponent=exponent)
-    return compose_inputs(names, loaded.file, loaded.by_topic, str(path))
+    inputs = compose_inputs(names, loaded.file, loaded.by_topic, str(path))
+    return replace(inputs, schema_loader=loaded.schema_loader)
 
 
 def compose_inputs(

@@ -6,11 +6,17 @@ import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from consumers.errors import UsageError
-from consumers.sources.file import SourceFile, SourceMap, format_source_errors, read_sources
+from consumers.sources.file import REGISTRY_FORMATS, SourceFile, SourceMap, format_source_errors, read_sources
+from consumers.sources.registry import SchemaLoader, registry_target
+from consumers.sources.schemas import SchemaCache
 from consumers.sources.source import CompiledSource, EventFunction
+
+_PACKAGES = ("fastavro", "google", "grpc_tools")
+"""Of the extra `registry`."""
 
 
 class SourcesError(UsageError):
@@ -24,6 +30,8 @@ class LoadedSources:
     file: SourceFile
     by_topic: Mapping[str, CompiledSource]
     """# <name of a topic on the broker: its source>"""
+    schema_loader: SchemaLoader | None = None
+    """Loads the schemas of sources in avro and protobuf."""
 
 
 def load_sources(path: Path, *, exponent: int) -> LoadedSources:
@@ -36,15 +44,34 @@ def load_sources(path: Path, *, exponent: int) -> LoadedSources:
     read = read_sources(text)
     if read.file is None:
         raise SourcesError("\n".join(format_source_errors(read.errors, str(path))))
-    return LoadedSources(read.file, _compile(read.file.sources, path, exponent))
+    loader = _schema_loader(read.file, path)
+    schemas = None if loader is None else loader.schemas
+    return LoadedSources(read.file, _compile(read.file.sources, path, exponent, schemas), loader)
 
 
-def _compile(sources: Iterable[SourceMap], path: Path, exponent: int) -> dict[str, CompiledSource]:
+def _schema_loader(file: SourceFile, path: Path) -> SchemaLoader | None:
+    if file.registry is None or not any(source.format in REGISTRY_FORMATS for source in file.sources):
+        return None
+    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
+        raise SourcesError(
+            f"{path}: avro and protobuf need packages that are not installed ({', '.join(missing)}): "
+            "pip install 'salepulse[registry]'"
+        )
+    try:
+        return SchemaLoader(registry_target(file.registry))
+    except UsageError as error:
+        raise SourcesError(f"{path}: {error}") from None
+
+
+def _compile(
+    sources: Iterable[SourceMap], path: Path, exponent: int, schemas: SchemaCache | None
+) -> dict[str, CompiledSource]:
     return {
         source.topic: CompiledSource(
             source,
             exponent=exponent,
             function=None if source.python is None else _import_function(source.python, path),
+            schemas=schemas,
         )
         for source in sources
     }

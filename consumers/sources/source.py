@@ -19,22 +19,19 @@ from consumers.contract.events import MAX_MESSAGE_BYTES, TOPIC_BY_EVENT_TYPE
 from consumers.contract.rejection import RejectedMessage, RejectionError, RejectionReason, parse_object
 from consumers.sources.compiling import EventMaker, compile_event
 from consumers.sources.envelopes import MARKS, Envelope, PassedOver, parse_text, unwrap
-from consumers.sources.file import SourceMap
+from consumers.sources.file import REGISTRY_FORMATS, SourceMap
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import MessagePath, compile_path, parse_path
+from consumers.sources.schemas import FRAME_BYTES, Decoder, FramedDecoder, SchemaCache, SchemaKind, schema_id_of
 from consumers.sources.values import MappingError
 from consumers.topics import Topic
 from consumers.unpacking.record import MessageHeaders, Record
 
 EventFunction = Callable[[bytes, MessageHeaders], Iterable[Mapping[str, Any]]]
 """A function of the shop: the events of a message."""
-Decoder = Callable[[bytes], Any]
-"""From the value of a message to objects, lists and plain values. Raises MappingError."""
-
 _decode_any = msgspec.json.Decoder().decode
 _NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 _MAX_DETAIL = 300
-_FRAME_BYTES = 5
 _NAMED_FIELD = re.compile(r"`(\w+)")
 
 
@@ -52,14 +49,26 @@ class MappedBatch:
 class CompiledSource:
     """The source of one topic."""
 
-    def __init__(self, source: SourceMap, *, exponent: int, function: EventFunction | None = None) -> None:
-        """`exponent`: decimal places of money. `function`: the source's `python`. Raises ValueError for an invalid
-        constant."""
+    def __init__(
+        self,
+        source: SourceMap,
+        *,
+        exponent: int,
+        function: EventFunction | None = None,
+        schemas: SchemaCache | None = None,
+    ) -> None:
+        """`exponent`: decimal places of money. `function`: the source's `python`. `schemas`: of avro and protobuf.
+        Raises ValueError for an invalid constant."""
         self.topic = source.topic
         self.feeds = source.feeds
         self._none_is_fine = source.none_is_fine
         self._envelope = None if source.envelope is None else Envelope(source.envelope)
-        self._decode: Decoder = decode_json if source.format == "json" else decode_framed_json
+        self.is_framed = source.format != "json"
+        """Whether messages begin with the frame of a schema registry."""
+        self.needs_schemas = source.format in REGISTRY_FORMATS
+        """Whether the schemas of messages must be in the cache before they are read."""
+        self._decode = _decoder(source.format, SchemaCache() if schemas is None else schemas)
+        self._decode_usual: Decoder = _decode_any if source.format == "json" else self._decode
         self._function = function
         self._function_name = source.python or ""
         self._parse_json = [_text_parser(parse_path(text)) for text in source.parse_json]
@@ -71,10 +80,7 @@ class CompiledSource:
         ]
         """Makers of one event per message."""
         self._is_usual = (
-            source.format == "json"
-            and self._envelope in (None, Envelope.NONE)
-            and not self._parse_json
-            and len(self._usual) == len(self._makers)
+            self._envelope in (None, Envelope.NONE) and not self._parse_json and len(self._usual) == len(self._makers)
         )
         """Whether most messages need only these."""
 
@@ -110,10 +116,10 @@ class CompiledSource:
         objects: list[list[dict[str, Any]]],
         indexes: list[list[int]],
     ) -> list[int]:
-        """Add the events of JSON objects without envelope, in one loop for speed. Returns the indexes of all other
+        """Add the events of objects without envelope, in one loop for speed. Returns the indexes of all other
         messages, and of those that make no event or fail."""
         remaining: list[int] = []
-        recognizes, decode = self._envelope is None, _decode_any
+        recognizes, decode = self._envelope is None, self._decode_usual
         makers = [
             (make, matches, objects[number].append, indexes[number].append) for number, make, matches in self._usual
         ]
@@ -287,12 +293,19 @@ def decode_json(value: bytes) -> Any:
 
 
 def decode_framed_json(value: bytes) -> Any:
-    """JSON after the frame of a schema registry: a zero byte and four bytes of schema id. Raises MappingError."""
-    if value[:1] != b"\0" or len(value) <= _FRAME_BYTES:
-        raise MappingError(
-            RejectionReason.BAD_ENCODING, "the message has no frame of a schema registry: write `format: json` for JSON"
-        )
-    return decode_json(value[_FRAME_BYTES:])
+    """JSON after the frame of a schema registry. Raises MappingError."""
+    schema_id_of(value)
+    return decode_json(value[FRAME_BYTES:])
+
+
+def _decoder(name: str, schemas: SchemaCache) -> Decoder:
+    """The decoder of a format."""
+    match name:
+        case "json":
+            return decode_json
+        case "json-schema":
+            return decode_framed_json
+    return FramedDecoder(SchemaKind(name), schemas)
 
 
 def _in_order(objects: list[dict[str, Any]], indexes: list[int]) -> tuple[list[dict[str, Any]], list[int]]:

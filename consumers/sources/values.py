@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -217,7 +217,7 @@ def from_iso_time(zone: str | None) -> Converter:
             moment = value
         else:
             try:
-                moment = datetime.fromisoformat(value)
+                moment = datetime.fromisoformat(value.isoformat() if isinstance(value, date) else value)
             except (ValueError, TypeError):
                 raise MappingError(
                     RejectionReason.WRONG_TYPE, f"is {shown(value)}: a time in ISO 8601 is needed"

@@ -26,7 +26,10 @@ app = typer.Typer(help="Read topics in your own format.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(metavar="FILE.yaml", help="File of sources; see docs/sources.md.")]
 Samples = Annotated[
     list[Path],
-    typer.Argument(metavar="SAMPLE...", help="Files of messages: one JSON value, a list of objects, or one per line."),
+    typer.Argument(
+        metavar="SAMPLE...",
+        help="Files of messages: one JSON value, a list of objects, or one per line; with a registry's frame, one each",
+    ),
 ]
 Headers = Annotated[
     list[str] | None,
@@ -60,9 +63,16 @@ def try_(
     from consumers.sources.samples import try_sample
 
     with report_errors():
-        source = _source_of(_load(file), topic)
+        loaded = _load(file)
+        source = _source_of(loaded, topic)
         headers = _headers(header)
-        messages = [(f"{path}:{number}", value) for path in samples for number, value in enumerate(_read(path), 1)]
+        messages = [
+            (f"{path}:{number}", value)
+            for path in samples
+            for number, value in enumerate([_content(path)] if source.is_framed else _read(path), 1)
+        ]
+        if source.needs_schemas:
+            _load_schemas(loaded, [value for _, value in messages])
     results = [(name, try_sample(source, value, headers)) for name, value in messages]
     for name, result in results:
         if as_json:
@@ -106,6 +116,14 @@ def _load(file: Path) -> LoadedSources:
     return load_sources(file, exponent=load_settings(Settings).money_exponent)
 
 
+def _load_schemas(loaded: LoadedSources, values: Sequence[bytes | None]) -> None:
+    import asyncio
+
+    loader = loaded.schema_loader
+    assert loader is not None, "the file check requires a registry"
+    asyncio.run(loader.load(loader.missing(values, 0), 0))
+
+
 def _source_of(loaded: LoadedSources, topic: str | None) -> CompiledSource:
     names = ", ".join(loaded.by_topic)
     if topic is None and len(loaded.by_topic) > 1:
@@ -119,13 +137,17 @@ def _source_of(loaded: LoadedSources, topic: str | None) -> CompiledSource:
 def _read(path: Path) -> Sequence[bytes | None]:
     from consumers.sources.samples import split_samples
 
-    try:
-        values = split_samples(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"sample {path} cannot be read: {error.strerror}") from None
+    values = split_samples(_content(path))
     if not values:
         raise UsageError(f"sample {path} is empty: it needs one message or more")
     return values
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"sample {path} cannot be read: {error.strerror}") from None
 
 
 def _headers(given: Sequence[str] | None) -> MessageHeaders:

@@ -14,6 +14,7 @@ from consumers.kafka.errors import kafka_errors
 from consumers.kafka.metadata import broker_clock_offset_s, fetch_topic_settings
 from consumers.kafka.topic_differences import differences, unusable
 from consumers.sources.inputs import InputTopics, load_inputs
+from consumers.sources.registry import SchemaLoader, SchemaRegistryError
 from consumers.topic_admin import TopicPlan, default_plans, take_over_advice
 from consumers.topic_contents import contents_advice, find_foreign_contents
 from consumers.topics import EVENT_TOPICS
@@ -67,6 +68,8 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[CheckResult]
     except UsageError as error:
         inputs = InputTopics(settings.topic_names)
         yield failed("sources", str(error), "correct the file; `salepulse sources check` shows all of its errors")
+    if inputs.schema_loader is not None:
+        yield await check_schema_registry(inputs.schema_loader)
     for source_topic in inputs.sources:
         yield check_source_topic(inputs.names.on_broker(source_topic), topics)
     plans = default_plans(settings.partitions, inputs.names, inputs.feeds.keys() - inputs.sources.keys())
@@ -83,6 +86,16 @@ async def _examine(admin: Any, settings: Settings) -> AsyncIterator[CheckResult]
                 yield result
         if plan.topic in foreign:
             yield failed(f"topic {plan.title}", foreign[plan.topic], contents_advice(plan.topic))
+
+
+async def check_schema_registry(loader: SchemaLoader) -> CheckResult:
+    """Whether the schema registry answers."""
+    try:
+        await loader.check()
+    except SchemaRegistryError as error:
+        problem, _, fix = str(error).rpartition(": ")
+        return failed("schema registry", problem, fix)
+    return ok("schema registry", f"{loader.target.url} answers")
 
 
 def check_source_topic(name: str, topics: Mapping[str, Mapping[str, Any]]) -> CheckResult:

@@ -53,7 +53,8 @@ def test_errors_have_their_line_and_the_fix(before: str, after: str, error: str)
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ("format: avro", "`format`: write one of json or json-schema"),
+        ("format: avro", "`format: avro` needs a schema registry: add `registry: {url: …}`"),
+        ("format: xml", "`format`: write one of json, avro, protobuf or json-schema"),
         ("python: 'a:b'", "write either `events` or `python`"),
         ("envelope: debezim", "`envelope`: write one of none, cloudevents, debezium or connect"),
         ("to: [orders]", "`to` beside `events`"),
@@ -90,3 +91,18 @@ def test_a_topic_has_one_source() -> None:
 )
 def test_any_other_text_is_an_error(text: str) -> None:
     assert errors(text)
+
+
+@pytest.mark.parametrize(
+    ("registry", "error"),
+    [
+        ("url: 'registry:8081'", "is not a URL: write https://HOST:PORT"),
+        ("url: 'https://u:p@registry'", "the URL has a user or password: write `user` and `password_file`"),
+        ("url: 'https://registry', user: u", "`user` and `password_file` belong together: write both"),
+        ("url: 'https://registry', key_file: k", "`key_file` needs `cert_file`"),
+        ("uri: 'https://registry'", "`url`"),
+    ],
+)
+def test_the_registry_is_checked(registry: str, error: str) -> None:
+    text = source_with("sku: {path: s}", "format: avro").replace("version: 1", f"version: 1\nregistry: {{{registry}}}")
+    assert any(error in found for found in errors(text)), errors(text)

@@ -9,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from streams.commands.root import create_app
-from tests.consumers.sources.builders import PAID, SHOP
+from tests.consumers.sources.builders import PAID, SHOP, source_with
 from tests.consumers.sources.test_ready import SHOPIFY_ORDER, SHOPIFY_REFUND
+from tests.support.schema_registry import SchemaRegistry, framed
 
 TWO = SHOP + "  - {topic: other, python: 'shop_events:events', to: [clicks]}\n"
 FUNCTION = """
@@ -75,6 +76,22 @@ def test_try_needs_a_topic_if_there_are_several(folder: Path) -> None:
     code, out, _ = run("try", folder / "two.yaml", folder / "paid.json", "--topic", "other", "--json")
     (event,) = json.loads(out)["events"]
     assert (code, event["session_id"]) == (0, str(len(json.dumps(PAID))))
+
+
+def test_try_reads_a_message_with_the_frame_of_a_registry(folder: Path) -> None:
+    schema = {"type": "record", "name": "Order", "fields": [{"name": "id", "type": "long"}]}
+    with SchemaRegistry() as registry:
+        schema_id = registry.register("shop.orders-value", "AVRO", json.dumps(schema))
+        (folder / "avro.yaml").write_text(
+            source_with("", "format: avro", to="logistics")
+            .replace("order_id: {value: o}", "order_id: {path: id}")
+            .replace("version: 1", f"version: 1\nregistry: {{url: '{registry.url}'}}")
+        )
+        (folder / "order.bin").write_bytes(framed(schema_id, b"\x0a"))
+        code, out, _ = run("try", folder / "avro.yaml", folder / "order.bin", "--json")
+    assert (code, [event["order_id"] for event in json.loads(out)["events"]]) == (0, ["5"])
+    code, _, err = run("try", folder / "avro.yaml", folder / "order.bin")
+    assert (code, f"schema registry {registry.url} does not answer" in err) == (1, True)
 
 
 def test_suggest_prints_the_ready_file_that_fits(folder: Path) -> None:
