@@ -14,6 +14,7 @@ from enum import StrEnum
 from consumers.contract.rejection import RejectedMessage
 from consumers.topics import InputTopic, Topic
 
+_SCHEMAS_MISSING = "schemas of its messages cannot be loaded"
 CHECKED_MESSAGES = 1_000
 """Number of messages that are checked per topic."""
 _GOOD = ("events", "duplicates")
@@ -90,8 +91,18 @@ def check_contract(counted: TopicTally, size: int, rejected: Sequence[RejectedMe
     return ContractCheckResult(TopicVerdict.PAUSED, _why(counted, counted.messages + min(unchecked, size), checked))
 
 
+def registry_problem(detail: str) -> str:
+    """The reason of a pause because of the schema registry; `pause_fix` recognizes it."""
+    return f"{_SCHEMAS_MISSING}: {detail}"
+
+
+def pause_fix(topic: InputTopic, why: str) -> str:
+    """How to fix a topic that is paused for this reason."""
+    return "workers read it again once the schema registry answers" if _SCHEMAS_MISSING in why else contract_fix(topic)
+
+
 def contract_fix(topic: InputTopic) -> str:
-    """How to fix a paused topic."""
+    """How to fix a topic whose messages break the contract."""
     if not isinstance(topic, Topic):
         return (
             f"correct the source of {topic} in the file of the setting `sources` (`salepulse sources try` shows why "

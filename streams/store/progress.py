@@ -18,7 +18,7 @@ from streams.model.negative_amounts import NEGATIVE_AMOUNTS, NegativeAmounts, ne
 from streams.settings import Settings
 from streams.store.as_of import PartitionState
 from streams.store.connection import UNREACHABLE, Access, address, connect, user_errors
-from streams.store.contract_check import contract_fix
+from streams.store.contract_check import pause_fix
 from streams.store.keys import Keys
 from streams.store.reader import read_counts
 from streams.store.reference_clock import server_time_ms
@@ -184,7 +184,7 @@ def _behind(counted: CountingProgress, now: CountingProgress) -> Partition | Non
 def _stuck(missing: int, progress: CountingProgress, settings: Settings, patience_s: float) -> str:
     oldest_ms = progress.now_ms - settings.stale_after_s * 1000
     for partition, reason in sorted(progress.paused.items()):
-        return f"{missing:,} records wait: {reason}; {contract_fix(partition.topic)}"
+        return f"{missing:,} records wait: {reason}; {pause_fix(partition.topic, reason)}"
     working = any((state.heartbeat_ms or 0) > oldest_ms for state in progress.partitions.values())
     why = (
         "a worker is running but makes no progress: see its log"

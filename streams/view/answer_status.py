@@ -9,7 +9,7 @@ from enum import StrEnum
 from consumers.times import format_utc
 from consumers.topics import InputTopic, Partition
 from streams.store.as_of import AsOf, BlockingPartition, PartitionState, late_feed_fix, late_feed_text
-from streams.store.contract_check import contract_fix, missing_topic_fix
+from streams.store.contract_check import missing_topic_fix, pause_fix
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
 from streams.store.stuck_partitions import UnmovedPosition, stuck_texts
 
@@ -225,7 +225,7 @@ def _causes(server: ServerState, now_ms: int, redis_up: bool) -> Iterator[NotLiv
         )
     finding_of = {partition.topic: why for partition, why in sorted(server.paused.items(), reverse=True)}
     for topic, why in sorted(finding_of.items()):
-        yield NotLiveCause(NotLiveReason.TOPIC_STOPPED, f"{why}; {contract_fix(topic)}")
+        yield NotLiveCause(NotLiveReason.TOPIC_STOPPED, f"{why}; {pause_fix(topic, why)}")
     for problem, fix in stuck_texts(server.stuck):
         yield NotLiveCause(NotLiveReason.PARTITION_STUCK, f"{problem}; {fix}")
     as_of_ms = server.newest.ms

@@ -14,6 +14,7 @@ from consumers.contract.rejection import RejectedMessage, RejectionReason
 from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget
 from consumers.kafka.faust_transport import RecordBatch
+from consumers.sources.registry import SchemaLoader, SchemaRegistryError
 from consumers.topics import Partition, Topic
 from streams.clock import MachineClock
 from streams.store.writer import OffsetMismatch, PaneWriter
@@ -44,6 +45,7 @@ class BatchProcessor:
     compaction_scheduler: CompactionScheduler
     writer: PaneWriter
     contract_check: ContractCheck
+    schema_loader: SchemaLoader | None
     kafka: KafkaTarget
     fast_clocks: FastClocks
     now_ms: Callable[[], int]
@@ -111,6 +113,8 @@ class BatchProcessor:
     async def _count_events(self, owned: OwnedPartition, batch: RecordBatch) -> TopicPaused | OffsetMismatch | None:
         if not self.worker_clock.followed:
             await self.redis_retry("clock", owned.partition, self.worker_clock.follow)
+        if (outcome := await self._load_schemas(owned, batch)) is not None:
+            return outcome
         self.registry.limit_memory(owned)
         prepared = owned.prepare(batch, self.registry.event_time_bounds())
         if prepared.depends_on_clock and await self.redis_retry(
@@ -123,6 +127,19 @@ class BatchProcessor:
                 return outcome
             await self._write_dead_letters(owned, batch, prepared.rejected)
             return await self.redis_retry("apply", owned.partition, lambda: owned.apply(prepared))
+
+    async def _load_schemas(self, owned: OwnedPartition, batch: RecordBatch) -> TopicPaused | OffsetMismatch | None:
+        """Load the schemas of a batch; None if they are loaded, or unknown to the registry."""
+        loader = self.schema_loader
+        if loader is None or owned.source is None or not owned.source.needs_schemas:
+            return None
+        now_s = self.machine.monotonic()
+        if missing := loader.missing((record.value for record in batch.records), now_s):
+            try:
+                await loader.load(missing, now_s)
+            except SchemaRegistryError as error:
+                return await self.contract_check.pause_without_schemas(owned, batch, str(error))
+        return None
 
     async def _count_promotions(self, owned: OwnedPartition, batch: RecordBatch) -> TopicPaused | OffsetMismatch | None:
         changes: list[tuple[str, bytes | None]] = []

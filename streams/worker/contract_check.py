@@ -1,11 +1,12 @@
-"""Pauses the partitions of a topic whose messages break the contract, until an operator accepts the topic."""
+"""Pauses the partitions of a topic whose messages break the contract, until an operator accepts the topic, and those of
+a source while the schemas of its messages cannot be loaded."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 import structlog
 from redis.asyncio import Redis
@@ -16,7 +17,15 @@ from consumers.kafka.faust_transport import RecordBatch
 from consumers.topics import InputTopic, Partition
 from streams.clock import MachineClock
 from streams.settings import Settings
-from streams.store.contract_check import TopicTally, TopicVerdict, check_contract, contract_fix, topic_tally
+from streams.store.contract_check import (
+    TopicTally,
+    TopicVerdict,
+    check_contract,
+    contract_fix,
+    pause_fix,
+    registry_problem,
+    topic_tally,
+)
 from streams.store.keys import Keys
 from streams.store.reader import read_counts
 from streams.store.writer import OffsetMismatch, PaneWriter
@@ -28,6 +37,8 @@ log = structlog.get_logger()
 
 _RETRY_EVERY_S = 60.0
 """How often a paused partition is read again: another worker may have accepted its topic."""
+_RETRY_SCHEMAS_EVERY_S = 5.0
+"""How often schemas that could not be loaded are asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,7 @@ class _Pause:
 
     position: int | None
     since_s: float
+    retry_every_s: float
 
 
 @dataclass(eq=False)
@@ -91,7 +103,17 @@ class ContractCheck:
                 self._accepted.add(partition.topic)
             self._paused.pop(partition, None)
             return None
-        return await self._stop(owned, batch, result.why)
+        fix = contract_fix(partition.topic)
+        event = "topic paused: its messages break the contract; no record is lost"
+        return await self._stop(owned, batch, result.why, event, fix, _RETRY_EVERY_S)
+
+    async def pause_without_schemas(
+        self, owned: OwnedPartition, batch: RecordBatch, problem: str
+    ) -> TopicPaused | OffsetMismatch:
+        """Pause a partition until the schemas of its messages can be loaded. Raises RevokedError."""
+        why = registry_problem(problem)
+        event = "topic paused: the schema registry does not answer; no record is lost"
+        return await self._stop(owned, batch, why, event, pause_fix(owned.partition.topic, why), _RETRY_SCHEMAS_EVERY_S)
 
     async def resume_due(self) -> None:
         """Resume partitions whose pause is over or whose position changed, and drop those that were revoked."""
@@ -101,11 +123,14 @@ class ContractCheck:
             position_changed = owned is not None and owned.loaded and owned.position != pause.position
             if partition not in assigned:
                 del self._paused[partition]
-            elif position_changed or self.machine.monotonic() - pause.since_s > _RETRY_EVERY_S:
-                self._paused[partition] = _Pause(owned.position if owned else pause.position, self.machine.monotonic())
+            elif position_changed or self.machine.monotonic() - pause.since_s > pause.retry_every_s:
+                position = owned.position if owned else pause.position
+                self._paused[partition] = replace(pause, position=position, since_s=self.machine.monotonic())
                 self.reading.resume(partition)
 
-    async def _stop(self, owned: OwnedPartition, batch: RecordBatch, why: str) -> TopicPaused | OffsetMismatch:
+    async def _stop(
+        self, owned: OwnedPartition, batch: RecordBatch, why: str, event: str, fix: str, retry_every_s: float
+    ) -> TopicPaused | OffsetMismatch:
         partition, topic = owned.partition, owned.partition.topic
         text = f"topic {self.settings.topic_names.shown(topic)} is not read: {why}"
         mismatch = await self.redis_retry(
@@ -115,13 +140,13 @@ class ContractCheck:
             return mismatch
         if not self.is_paused(partition):
             log.error(
-                "topic paused: its messages break the contract; no record is lost",
+                event,
                 topic=self.settings.topic_names.shown(topic),
                 partition=str(partition),
                 why=why,
-                fix=contract_fix(topic),
+                fix=fix,
             )
-        self._paused[partition] = _Pause(owned.position, self.machine.monotonic())
+        self._paused[partition] = _Pause(owned.position, self.machine.monotonic(), retry_every_s)
         self.reading.pause(partition)
         await self.reading.seek(partition, batch.start_offset)
         return TopicPaused()

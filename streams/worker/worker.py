@@ -136,6 +136,7 @@ class Worker:
             compaction_scheduler=self._compaction_scheduler,
             writer=writer,
             contract_check=contract_check,
+            schema_loader=inputs.schema_loader,
             kafka=settings.kafka,
             fast_clocks=fast_clocks,
             now_ms=reference.now_ms,

@@ -20,7 +20,7 @@ from streams.settings import Settings
 from streams.store.as_of import PartitionState, blocking_as_of, late_feed_fix, late_feed_text
 from streams.store.clock_measurement import MAX_CLOCK_OFFSET_MS
 from streams.store.connection import CURRENCY, UNREACHABLE
-from streams.store.contract_check import contract_fix, missing_topic_fix
+from streams.store.contract_check import missing_topic_fix, pause_fix
 from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.last_evaluation import LastEvaluation, read_last_evaluation
 from streams.store.process_reports import ClockOffsets, clock_offsets
@@ -94,7 +94,7 @@ async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: b
         *check_stuck_partitions(state, now_ms, settings),
     ]
     results += [
-        failed(f"partition {partition}", why, contract_fix(partition.topic))
+        failed(f"partition {partition}", why, pause_fix(partition.topic, why))
         for partition, why in sorted(state.paused.items())
     ]
     results += check_incomplete(state.incomplete)
