@@ -33,7 +33,7 @@ check: install  ## lint, format, types, architecture, language, generated docs
 	$(BIN)/mypy
 	$(BIN)/mypy --package deploy
 	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_exceptions.py tests/test_language.py \
-	    tests/test_reference_docs.py tests/alerts/rules/test_schema.py
+	    tests/test_reference_docs.py tests/alerts/rules/test_schema.py tests/consumers/sources/test_schema.py
 
 # The image is built on the way. Ends with the containers running; `docker compose -f deploy/compose.yaml down` stops them.
 containers:  ## everything in containers, with a simulated sale: Grafana at http://127.0.0.1:3000

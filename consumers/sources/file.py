@@ -108,7 +108,10 @@ class ValueCondition(SourceFileModel):
         return self
 
 
-Conditions = dict[ConditionPath, Annotated[ValueCondition, BeforeValidator(_listed)]]
+_ShortCondition = ValueCondition | str | list[str]
+Conditions = dict[
+    ConditionPath, Annotated[ValueCondition, BeforeValidator(_listed, json_schema_input_type=_ShortCondition)]
+]
 """All must hold."""
 
 
@@ -177,7 +180,7 @@ class FieldMap(SourceFileModel):
         return self
 
 
-ShortFieldMap = Annotated[FieldMap, BeforeValidator(_path_as_map)]
+ShortFieldMap = Annotated[FieldMap, BeforeValidator(_path_as_map, json_schema_input_type=FieldMap | str)]
 """A field map, or the text of its path."""
 
 
