@@ -22,6 +22,7 @@ Reader = Callable[[Any], Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_INDEXES = 100
+_NANOS_OF_CENT = 10**7
 _WRAPPERS = frozenset(
     f"google.protobuf.{name}Value"
     for name in ("Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes")
@@ -119,32 +120,41 @@ def _message_reader(descriptor: Descriptor, readers: dict[str, Reader]) -> Reade
         return special
     if name in _WRAPPERS:
         return _value_of
-    fields: list[tuple[str, bool, Reader | None]] = []
+    defaults: dict[str, Any] = {}
+    fields: dict[str, Reader | None] = {}
 
     def read(message: Any) -> Any:
-        found = {}
-        for field_name, has_presence, convert in fields:
-            if has_presence and not message.HasField(field_name):
-                continue
-            value = getattr(message, field_name)
+        found = defaults.copy()
+        for field, value in message.ListFields():
+            field_name = field.name
+            convert = fields.get(field_name)
             found[field_name] = value if convert is None else convert(value)
         return found
 
     readers[name] = read
-    fields += [(field.name, field.has_presence, _field_reader(field, readers)) for field in descriptor.fields]
+    for field in descriptor.fields:
+        fields[field.name] = convert = _field_reader(field, readers)
+        if field.is_repeated:
+            defaults[field.name] = {} if _is_map(field) else []
+        elif not field.has_presence:
+            defaults[field.name] = field.default_value if convert is None else convert(field.default_value)
     return read
 
 
 def _field_reader(field: FieldDescriptor, readers: dict[str, Reader]) -> Reader | None:
     """Converts the value of a field; None if it stays as it is."""
-    kind = field.message_type
-    if kind is not None and kind.GetOptions().map_entry:
+    if _is_map(field):
+        kind = field.message_type
         convert = _single_reader(kind.fields_by_name["value"], readers)
         return lambda entries: {str(key): entries[key] if convert is None else convert(entries[key]) for key in entries}
     convert_one = _single_reader(field, readers)
     if not field.is_repeated:
         return convert_one
     return list if convert_one is None else lambda values: [convert_one(value) for value in values]
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def _single_reader(field: FieldDescriptor, readers: dict[str, Reader]) -> Reader | None:
@@ -165,8 +175,11 @@ def _timestamp(message: Any) -> datetime:
 
 
 def _money(message: Any) -> Mapping[str, Any]:
-    """`google.type.Money`, with its amount in major units."""
-    amount = Decimal(message.units) + Decimal(message.nanos).scaleb(-9)
+    """`google.type.Money`, with its amount in major units, as text with two digits after the point if these are all."""
+    units, nanos = message.units, message.nanos
+    cents, rest = divmod(nanos, _NANOS_OF_CENT)
+    exact = units >= 0 <= cents < 100 and not rest
+    amount = f"{units}.{cents:02d}" if exact else Decimal(units) + Decimal(nanos).scaleb(-9)
     return {"currency_code": message.currency_code, "amount": amount}
 
 

@@ -26,6 +26,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_MINUTES = 10_000
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 """Times whose minute and offset determine the start of the minute."""
+_MOST_FAST = 10**15
+"""Decimals below it have exact products in the default context, if they have no more digits than the currency."""
 _ROUNDED_DIGITS = 20
 """Digits after the minor unit that are read for rounding."""
 _ROUNDED = 10**_ROUNDED_DIGITS
@@ -144,6 +146,11 @@ def from_major_units(exponent: int, *, rounds: bool = False) -> Converter:
                 rounded: int = round(scaled)
                 if rounded / scale == value:
                     return rounded
+        elif kind is Decimal:
+            if value.is_finite() and -_MOST_FAST < value < _MOST_FAST:
+                whole = int(value * scale)
+                if Decimal(whole).scaleb(-exponent) == value:
+                    return whole
         elif value is None:
             return None
         if not rounds:

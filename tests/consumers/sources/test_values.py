@@ -64,6 +64,11 @@ class TestMoneyInMajorUnits:
         else:
             assert convert(number) == by_text
 
+    @pytest.mark.parametrize("amount", ["12.3" + "0" * 30 + "1", "NaN", "Infinity", "1E+999999", "1E-999999", "-sNaN"])
+    def test_decimals_that_are_no_amount_are_refused(self, amount: str) -> None:
+        with pytest.raises(MappingError):
+            from_major_units(2)(Decimal(amount))
+
     @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**9, places=6))
     def test_rounding_is_half_up(self, amount: Decimal) -> None:
         rounded = (amount * 100).quantize(Decimal(1), rounding=ROUND_HALF_UP)
