@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _WITHIN_S = 5.0
 """Time-out of a request."""
+_LOAD_WITHIN_S = 15.0
+"""Time-out of loading the schemas of a batch; those that were loaded are kept."""
 _AT_ONCE = 8
 """Requests at the same time."""
 _MOST_REFERENCES = 200
@@ -99,15 +101,23 @@ class SchemaLoader:
         """
         limit = asyncio.Semaphore(_AT_ONCE)
         async with self._session() as session:
+            calls = _RegistryCalls(session, self.target)
 
             async def load_one(schema_id: int) -> None:
                 async with limit:
-                    await self._load(_RegistryCalls(session, self.target), schema_id, now_s)
+                    await self._load(calls, schema_id, now_s)
 
-            found = await asyncio.gather(*map(load_one, sorted(ids)), return_exceptions=True)
-        for error in found:
-            if isinstance(error, BaseException):
-                raise error
+            try:
+                async with asyncio.timeout(_LOAD_WITHIN_S), asyncio.TaskGroup() as tasks:
+                    for schema_id in sorted(ids):
+                        tasks.create_task(load_one(schema_id))
+            except ExceptionGroup as group:
+                raise group.exceptions[0] from None
+            except TimeoutError:
+                raise SchemaRegistryError(
+                    f"schema registry {self.target.url} did not answer for {len(ids)} schemas within "
+                    f"{_LOAD_WITHIN_S:g} s: check its load"
+                ) from None
 
     async def check(self) -> None:
         """Ask the registry for its schema types. Raises SchemaRegistryError."""

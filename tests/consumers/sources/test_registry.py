@@ -321,6 +321,13 @@ class TestConnection:
         registry.start()
         asyncio.run(loader.load({1}, 0))
 
+    def test_a_slow_registry_makes_progress(self, registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("consumers.sources.registry._LOAD_WITHIN_S", 0.5)
+        loader, remaining = loader_of(registry), set(range(5_000))
+        with pytest.raises(SchemaRegistryError, match=r"did not answer for 5000 schemas within 0\.5 s"):
+            asyncio.run(loader.load(remaining, 0))
+        assert loader.schemas.missing(remaining, 0) < remaining
+
     def test_another_server_does_not_make_ids_unknown(self, registry: SchemaRegistry) -> None:
         loader = SchemaLoader(RegistryTarget(f"{registry.url}/apis"))
         with pytest.raises(SchemaRegistryError, match="with status 404: check `url` of `registry`"):
