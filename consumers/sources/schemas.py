@@ -98,9 +98,14 @@ class FramedDecoder:
     def __init__(self, kind: SchemaKind, schemas: SchemaCache) -> None:
         self._kind = kind
         self._schemas = schemas
+        self._by_frame: dict[bytes, Decoder] = {}
 
     def __call__(self, value: bytes) -> Any:
         """Decode a message. Raises MappingError, also if its schema is not in the cache."""
+        decode = self._by_frame.get(value[:FRAME_BYTES])
+        return (self._find(value) if decode is None else decode)(value[FRAME_BYTES:])
+
+    def _find(self, value: bytes) -> Decoder:
         schema_id = schema_id_of(value)
         schema = self._schemas.compiled.get(schema_id)
         if schema is None:
@@ -111,7 +116,8 @@ class FramedDecoder:
                 RejectionReason.UNKNOWN_SCHEMA,
                 f"schema {schema_id} is of format {schema.kind}: the source has `format: {self._kind}`",
             )
-        return schema.decode(value[FRAME_BYTES:])
+        self._by_frame[value[:FRAME_BYTES]] = schema.decode
+        return schema.decode
 
 
 def schema_id_of(value: bytes) -> int:
