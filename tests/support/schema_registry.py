@@ -16,10 +16,27 @@ import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from streams.local.embedded.ports import LOOPBACK
+
+
+class Registry(Protocol):
+    """A schema registry for tests."""
+
+    @property
+    def url(self) -> str:
+        """Where its REST interface is."""
+
+    def register(self, subject: str, kind: str, text: str, references: Sequence[tuple[str, str]] = ()) -> int:
+        """Add a version of a subject; `references`: (name, subject), always version 1. Returns its id."""
+
+    def start(self) -> None:
+        """Answer again."""
+
+    def stop(self) -> None:
+        """Give no answers."""
 
 
 class StoredSchema(NamedTuple):
