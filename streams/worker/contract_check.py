@@ -52,7 +52,8 @@ class _Pause:
 
     position: int | None
     since_s: float
-    retry_every_s: float
+    without_schemas: bool
+    """Because schemas of its messages cannot be loaded."""
 
 
 @dataclass(eq=False)
@@ -105,7 +106,7 @@ class ContractCheck:
             return None
         fix = contract_fix(partition.topic)
         event = "topic paused: its messages break the contract; no record is lost"
-        return await self._stop(owned, batch, result.why, event, fix, _RETRY_EVERY_S)
+        return await self._stop(owned, batch, result.why, event, fix)
 
     async def pause_without_schemas(
         self, owned: OwnedPartition, batch: RecordBatch, problem: str
@@ -113,7 +114,7 @@ class ContractCheck:
         """Pause a partition until the schemas of its messages can be loaded. Raises RevokedError."""
         why = registry_problem(problem)
         event = "topic paused: the schema registry does not answer; no record is lost"
-        return await self._stop(owned, batch, why, event, pause_fix(owned.partition.topic, why), _RETRY_SCHEMAS_EVERY_S)
+        return await self._stop(owned, batch, why, event, pause_fix(owned.partition.topic, why), without_schemas=True)
 
     async def resume_due(self) -> None:
         """Resume partitions whose pause is over or whose position changed, and drop those that were revoked."""
@@ -123,13 +124,20 @@ class ContractCheck:
             position_changed = owned is not None and owned.loaded and owned.position != pause.position
             if partition not in assigned:
                 del self._paused[partition]
-            elif position_changed or self.machine.monotonic() - pause.since_s > pause.retry_every_s:
+            elif position_changed or self.machine.monotonic() - pause.since_s > _retry_every_s(pause):
                 position = owned.position if owned else pause.position
                 self._paused[partition] = replace(pause, position=position, since_s=self.machine.monotonic())
                 self.reading.resume(partition)
 
     async def _stop(
-        self, owned: OwnedPartition, batch: RecordBatch, why: str, event: str, fix: str, retry_every_s: float
+        self,
+        owned: OwnedPartition,
+        batch: RecordBatch,
+        why: str,
+        event: str,
+        fix: str,
+        *,
+        without_schemas: bool = False,
     ) -> TopicPaused | OffsetMismatch:
         partition, topic = owned.partition, owned.partition.topic
         text = f"topic {self.settings.topic_names.shown(topic)} is not read: {why}"
@@ -146,7 +154,7 @@ class ContractCheck:
                 why=why,
                 fix=fix,
             )
-        self._paused[partition] = _Pause(owned.position, self.machine.monotonic(), retry_every_s)
+        self._paused[partition] = _Pause(owned.position, self.machine.monotonic(), without_schemas)
         self.reading.pause(partition)
         await self.reading.seek(partition, batch.start_offset)
         return TopicPaused()
@@ -161,3 +169,7 @@ class ContractCheck:
             None if applied is None else int(applied),
             has_source=owned.source is not None,
         )
+
+
+def _retry_every_s(pause: _Pause) -> float:
+    return _RETRY_SCHEMAS_EVERY_S if pause.without_schemas else _RETRY_EVERY_S
