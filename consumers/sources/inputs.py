@@ -26,6 +26,8 @@ class InputTopics:
     """The topics with events, without `promotions`."""
     sources: Mapping[InputTopic, CompiledSource] = field(default_factory=dict)
     """The source of each topic that does not hold events of the contract."""
+    fingerprint: str = ""
+    """Differs for files of sources that may make different events; empty without sources."""
     schema_loader: SchemaLoader | None = None
     """Loads the schemas of sources in avro and protobuf."""
 
@@ -48,7 +50,7 @@ def load_inputs(settings: IngestSettings, *, exponent: int) -> InputTopics:
     path = Path(settings.sources)
     loaded = load_sources(path, exponent=exponent)
     inputs = compose_inputs(names, loaded.file, loaded.by_topic, str(path))
-    return replace(inputs, schema_loader=loaded.schema_loader)
+    return replace(inputs, fingerprint=loaded.fingerprint, schema_loader=loaded.schema_loader)
 
 
 def compose_inputs(

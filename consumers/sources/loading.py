@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,6 +31,8 @@ class LoadedSources:
     file: SourceFile
     by_topic: Mapping[str, CompiledSource]
     """# <name of a topic on the broker: its source>"""
+    fingerprint: str
+    """Of the file's content, without comments and the registry, and of the modules of its functions."""
     schema_loader: SchemaLoader | None = None
     """Loads the schemas of sources in avro and protobuf."""
 
@@ -46,7 +49,17 @@ def load_sources(path: Path, *, exponent: int) -> LoadedSources:
         raise SourcesError("\n".join(format_source_errors(read.errors, str(path))))
     loader = _schema_loader(read.file, path)
     schemas = None if loader is None else loader.schemas
-    return LoadedSources(read.file, _compile(read.file.sources, path, exponent, schemas), loader)
+    compiled = _compile(read.file.sources, path, exponent, schemas)
+    return LoadedSources(read.file, compiled, _fingerprint(read.file), loader)
+
+
+def _fingerprint(file: SourceFile) -> str:
+    digest = sha256(file.model_dump_json(by_alias=True, exclude={"registry"}).encode())
+    for source in file.sources:
+        if source.python is not None:
+            module = sys.modules[source.python.partition(":")[0]].__file__
+            digest.update(b"" if module is None else Path(module).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _schema_loader(file: SourceFile, path: Path) -> SchemaLoader | None:

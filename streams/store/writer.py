@@ -28,7 +28,7 @@ from redis.asyncio import Redis
 
 from consumers.dedup import Hashes
 from consumers.kafka.metadata import TopicMetadata
-from consumers.topics import CONTRACT_FEEDS, Feeds, InputTopic, Partition
+from consumers.topics import Feeds, InputTopic, Partition
 from streams.clock import now_ms
 from streams.fold.codec import decode, encode
 from streams.fold.delta import ZERO, PaneDelta
@@ -37,7 +37,7 @@ from streams.panes.rows import RowIndex
 from streams.shipping.join import RecordChange
 from streams.shipping.record import RecordKey
 from streams.store.connection import script
-from streams.store.feeds import FEEDS_FIELD, encode_feeds
+from streams.store.feeds import FEEDS_FIELD, encode_feeds, parse_fingerprint
 from streams.store.id_log import IdSpan
 from streams.store.keys import Keys
 from streams.store.levels import PaneLevel
@@ -283,10 +283,12 @@ class PaneWriter:
         """Clear the mark that records of a partition were lost."""
         await self._redis.hdel(self._keys.state(self._keys.shard(partition)), f"incomplete:{partition}")
 
-    async def note_feeds(self, feeds: Feeds) -> None:
-        """Note the topics that workers read, if there are sources: readers await their partitions only."""
-        if feeds != CONTRACT_FEEDS:
-            await self._redis.hset(self._keys.state(0), FEEDS_FIELD, encode_feeds(feeds))
+    async def are_present(self, feeds: Feeds, fingerprint: str) -> bool:
+        """Whether these are the topics and sources that workers read now. Notes them if Redis has none."""
+        if fingerprint:
+            await self._redis.hsetnx(self._keys.state(0), FEEDS_FIELD, encode_feeds(feeds, fingerprint))
+        stored: bytes | None = await self._redis.hget(self._keys.state(0), FEEDS_FIELD)  # type: ignore[assignment]
+        return parse_fingerprint(stored) == fingerprint
 
     async def note_topics(self, known: Mapping[InputTopic, TopicMetadata]) -> None:
         """Note the broker's topics and partition counts: readers await a heartbeat of each partition."""

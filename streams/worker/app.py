@@ -25,7 +25,7 @@ from streams.process.tuning import tune_memory
 from streams.settings import WORKER_METRICS_PORT, Settings
 from streams.store.connection import check, connect, require_same_settings, wait_for_redis
 from streams.store.keys import Keys
-from streams.store.state import forget_feeds, read_state
+from streams.store.state import make_present, read_state
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.position_tracker import ASK_EVERY_S
 from streams.worker.worker import Worker
@@ -123,8 +123,7 @@ async def preflight(settings: Settings, inputs: InputTopics) -> None:
         await wait_for_redis(redis, lambda: check(redis))
         await wait_for_redis(redis, lambda: require_same_settings(redis, settings, partitions, inputs.feeds))
         keys = Keys(settings.redis_prefix, settings.shards)
-        if not inputs.sources:
-            await wait_for_redis(redis, lambda: forget_feeds(redis, keys))
+        await wait_for_redis(redis, lambda: make_present(redis, keys, inputs.feeds, inputs.fingerprint))
         states = (await wait_for_redis(redis, lambda: read_state(redis, keys))).partitions.values()
         at_work = any(state.position is not None for state in states)
         await require_own_topics(settings, (Topic.PROMOTIONS, Topic.DEAD_LETTERS), at_work=at_work)
@@ -152,7 +151,8 @@ class FaustProcess(faust.Worker):
 
 
 def run(settings: Settings) -> None:
-    """Run a worker until SIGINT or SIGTERM, then exit; exit code 1 means that it was stuck and should be restarted.
+    """Run a worker until SIGINT or SIGTERM, then exit; exit code 1 means that it was stuck and should be restarted,
+    3 that another worker started with other sources.
 
     Raises SalepulseError if the broker, the topics or Redis are unusable.
     """

@@ -152,9 +152,12 @@ class Housekeeping:
         worker_clock: WorkerClock,
         expiry: Expiry,
         reporter: WorkerReporter,
+        end: Callable[[], None],
         metrics: WorkerMetrics,
         machine: MachineClock,
     ) -> None:
+        """`end`: ends the worker, as another one started with other sources."""
+        self._end = end
         self._machine = machine
         self._writer = writer
         self._reading = reading
@@ -186,6 +189,9 @@ class Housekeeping:
     async def _tick(self) -> None:
         assigned = self._reading.assigned()
         self._registry.release_unassigned(assigned)
+        if not await self._writer.are_present(self._inputs.feeds, self._inputs.fingerprint):
+            self._end()
+            return
         await self._note_topics()
         lags: Lags = {}
         for partition in assigned:
@@ -207,7 +213,6 @@ class Housekeeping:
             await self._identity.refresh()
         except (TimeoutError, KafkaError) as error:
             log.warning("broker did not return topic metadata", error=repr(error))
-        await self._writer.note_feeds(self._inputs.feeds)
         await self._writer.note_topics(self._identity.known)
 
     async def _look_at(self, partition: Partition) -> tuple[int | None, int | None] | None:

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Container
 from functools import partial
 
+import structlog
+
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import FetchBudget, RecordBatch
 from consumers.kafka.standalone import is_readable
@@ -36,6 +38,8 @@ from streams.worker.position_tracker import PositionTracker, TopicIdentity
 from streams.worker.redis_retry import RedisRetry
 from streams.worker.registry import PartitionRegistry, WorkerClock
 from streams.worker.stuck_monitor import StuckMonitor
+
+log = structlog.get_logger()
 
 Handle = Callable[[RecordBatch], Awaitable[None]]
 
@@ -102,6 +106,8 @@ class Worker:
         inputs = InputTopics(settings.topic_names) if inputs is None else inputs
         self.metrics = WorkerMetrics() if metrics is None else metrics
         self._fetch_budget = fetch_budget
+        self._shutdown_watchdog = shutdown_watchdog
+        self._stop = partial(os.kill, os.getpid(), signal.SIGTERM)
         self._redis = connect(settings)
         keys = Keys(settings.redis_prefix, settings.shards)
         reference = ReferenceClock(self._redis, keys, machine)
@@ -170,6 +176,7 @@ class Worker:
             worker_clock=worker_clock,
             expiry=Expiry(settings, self._redis, keys, writer, registry, reference.now_ms, machine),
             reporter=reporter,
+            end=self._superseded,
             metrics=self.metrics,
             machine=machine,
         )
@@ -184,9 +191,18 @@ class Worker:
             is_paused=contract_check.is_paused,
             is_readable=partial(is_readable, settings.kafka),
             shutdown_watchdog=shutdown_watchdog,
-            stop=partial(os.kill, os.getpid(), signal.SIGTERM),
+            stop=self._stop,
             machine=machine,
         )
+
+    def _superseded(self) -> None:
+        """End, as another worker started with other sources."""
+        log.error(
+            "another worker started with other sources; exiting with code 3, no record is lost",
+            fix="start every worker with the same file of sources",
+        )
+        self._shutdown_watchdog.begin("the start of a worker with other sources", code=3)
+        self._stop()
 
     def take(self, batch: RecordBatch) -> None:
         """Queue a batch behind earlier ones of its partition."""

@@ -28,7 +28,7 @@ def test_a_source_replaces_the_topics_that_it_feeds(tmp_path: Path) -> None:
     assert inputs.all == (Topic.CLICKS, Topic.LOGISTICS, "shop.orders", Topic.PROMOTIONS)
     assert topics_feeding(inputs.feeds, [Topic.ORDERS]) == {"shop.orders"}
     assert isinstance(inputs.names.topic("shop.orders"), SourceTopic)
-    assert parse_feeds(encode_feeds(inputs.feeds).encode()) == inputs.feeds
+    assert parse_feeds(encode_feeds(inputs.feeds, "f").encode()) == inputs.feeds
 
 
 def test_a_topic_of_the_contract_may_be_in_the_shops_own_format(tmp_path: Path) -> None:
@@ -61,3 +61,16 @@ def test_partitions_of_source_topics_have_names_that_can_be_parsed() -> None:
     partition = Partition(SourceTopic("shop.orders"), 3)
     assert Partition.parse(str(partition)) == partition
     assert sorted([partition, Partition(Topic.ORDERS, 0)])[0].topic is Topic.ORDERS
+
+
+def test_files_that_make_other_events_have_another_fingerprint(tmp_path: Path) -> None:
+    (tmp_path / "shop_prints.py").write_text("def events(value, headers): return []\n")
+    function = "version: 1\nsources: [{topic: t, python: 'shop_prints:events'}]\n"
+    registry = "version: 1\nregistry: {url: 'https://r'}"
+    texts = [SHOP, SHOP.replace("value: guest", "value: stranger"), function]
+    first, *others = (load_inputs(settings(tmp_path, text), exponent=2).fingerprint for text in texts)
+    assert len({first, *others, ""}) == 4
+    for same in (SHOP + "# comment\n", SHOP.replace("version: 1", registry)):
+        assert load_inputs(settings(tmp_path, same), exponent=2).fingerprint == first
+    (tmp_path / "shop_prints.py").write_text("def events(value, headers): return [{}]\n")
+    assert load_inputs(settings(tmp_path, function), exponent=2).fingerprint not in (first, *others)

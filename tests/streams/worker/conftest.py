@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from consumers.kafka.faust_transport import FetchBudget, RecordBatch
+from consumers.sources.inputs import InputTopics
 from consumers.topics import Partition
 from streams.clock import MACHINE, MachineClock
 from streams.process.shutdown_watchdog import ShutdownWatchdog
@@ -24,12 +25,14 @@ from tests.streams.worker.topics import Topics
 class Office:
     """One worker with its topics, settings and Redis."""
 
-    def __init__(self, redis_url: str, machine: MachineClock = MACHINE, **changes: Any) -> None:
+    def __init__(
+        self, redis_url: str, machine: MachineClock = MACHINE, inputs: InputTopics | None = None, **changes: Any
+    ) -> None:
         self.settings = Settings(**{"redis_url": redis_url, "clock": "event", "retain": "all", **changes})
         self.topics = Topics()
         self.fetch_budget = FetchBudget(10_000, 2**25)
         self.ending = ShutdownWatchdog()
-        self.worker = Worker(self.settings, self.topics, self.fetch_budget, self.ending, machine)
+        self.worker = Worker(self.settings, self.topics, self.fetch_budget, self.ending, machine, inputs=inputs)
         self.redis: Redis = connect(self.settings)
         self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
 
@@ -58,8 +61,10 @@ class Office:
 
 
 @asynccontextmanager
-async def opened(redis_url: str, machine: MachineClock = MACHINE, **changes: Any) -> AsyncIterator[Office]:
-    office = Office(redis_url, machine, **changes)
+async def opened(
+    redis_url: str, machine: MachineClock = MACHINE, inputs: InputTopics | None = None, **changes: Any
+) -> AsyncIterator[Office]:
+    office = Office(redis_url, machine, inputs, **changes)
     try:
         yield office
     finally:

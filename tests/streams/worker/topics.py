@@ -77,7 +77,7 @@ class Topics(WorkerConsumer):
         return len(self.values[partition])
 
     async def fetch_topic_metadata(self, topics: Collection[Topic]) -> Mapping[Topic, TopicMetadata]:
-        counts = {topic: sum(partition.topic is topic for partition in self.values) for topic in topics}
+        counts = {topic: sum(partition.topic == topic for partition in self.values) for topic in topics}
         known = {topic for topic in topics if counts[topic] or topic in self.ids}
         return {topic: TopicMetadata(self.ids.get(topic, ""), counts[topic]) for topic in known}
 
