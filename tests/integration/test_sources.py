@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -15,12 +15,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.reading import read_dead_letters
-from consumers.topics import Partition
+from consumers.topics import Partition, SourceTopic
 from tests.support.event_sets import EventSets
 from tests.support.expected import Expected, check, recorded_totals
 from tests.support.own_formats import ORDERS, OWN_TOPICS, SOURCES, TRACKING, WMS, OwnMessage, own_messages
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack
+from tests.support.wait import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -41,11 +42,11 @@ PASSED_OVER = [
 ]
 
 
-async def create_own_topics(bootstrap: str, partitions: int) -> None:
+async def create_own_topics(bootstrap: str, partitions: int, topics: Sequence[SourceTopic] = OWN_TOPICS) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(topic, partitions, 1) for topic in OWN_TOPICS])
+        await admin.create_topics([NewTopic(topic, partitions, 1) for topic in topics])
     finally:
         await admin.close()
 
@@ -72,14 +73,18 @@ async def letters_of(bootstrap: str) -> list[DeadLetter]:
     return [letter async for letter in read_dead_letters(bootstrap)]
 
 
-def messy(folder: Path, rng: Random) -> tuple[list[OwnMessage], Counter[str]]:
-    """The messages of a recording with repeats, in disorder, and with others among them; the totals of messages."""
-    messages = list(own_messages(folder, rng))
-    repeated = rng.sample(messages, len(messages) // 10)
+def in_disorder(
+    messages: Sequence[OwnMessage],
+    refused: Sequence[tuple[OwnMessage, str]],
+    passed_over: Sequence[tuple[OwnMessage, str]],
+    rng: Random,
+) -> tuple[list[OwnMessage], Counter[str]]:
+    """Messages with repeats, in disorder, and with others among them; the totals of messages."""
+    repeated = rng.sample(list(messages), len(messages) // 10)
     totals = Counter(f"mapped,{message.topic}" for message in (*messages, *repeated))
-    others = [message for message, _ in (*POISON, *PASSED_OVER)]
-    totals.update(f"rejected,{message.topic},{reason}" for message, reason in POISON)
-    totals.update(f"passed_over,{message.topic},{reason}" for message, reason in PASSED_OVER)
+    others = [message for message, _ in (*refused, *passed_over)]
+    totals.update(f"rejected,{message.topic},{reason}" for message, reason in refused)
+    totals.update(f"passed_over,{message.topic},{reason}" for message, reason in passed_over)
     placed = [(i + rng.uniform(0, 200), message) for i, message in enumerate(messages)]
     placed += [(rng.uniform(0, len(messages)), message) for message in (*repeated, *others)]
     return [message for _, message in sorted(placed, key=lambda entry: entry[0])], totals
@@ -102,7 +107,7 @@ def test_every_answer_is_that_of_the_originals_after_a_kill(
     file = tmp_path / "sources.yaml"
     file.write_text(SOURCES)
     asyncio.run(create_own_topics(broker.bootstrap, partitions))
-    messages, totals = messy(folder, rng)
+    messages, totals = in_disorder(list(own_messages(folder, rng)), POISON, PASSED_OVER, rng)
     # Repeats are far apart, so ids are never forgotten.
     remembered = {"dedup_clicks_s": 10**8, "dedup_orders_s": 10**8}
     settings = {"timezone": expected.timezone, "sources": str(file), "batch_records": 500, **remembered}
@@ -130,3 +135,24 @@ def test_every_answer_is_that_of_the_originals_after_a_kill(
     assert list(traced.headers) == [("trace", b"t1")]
     assert json.loads(json.dumps(traced.detail)).startswith("tracking: ")
     assert Partition.parse(traced.id.rpartition("/")[0]).topic == TRACKING
+
+
+def test_a_worker_that_starts_with_another_file_ends_those_with_the_former(
+    embedded_broker: Server, redis_server: Server, tmp_path: Path
+) -> None:
+    former, present = tmp_path / "former.yaml", tmp_path / "present.yaml"
+    former.write_text(SOURCES)
+    present.write_text(SOURCES.replace("{path: visitor}", "{path: visitor, or: [visit]}"))
+    asyncio.run(create_own_topics(embedded_broker.bootstrap, 1))
+    with stack(embedded_broker, redis_server, partitions=1, sources=str(former)) as shop:
+        eventually(lambda: shop.state().existing_partitions, within_s=60, what="no partition is read")
+        (worker,) = shop.workers
+        shop.workers.clear()
+        shop.environment = {**shop.environment, "SALEPULSE_SOURCES": str(present)}
+        shop.start_worker()
+        assert worker.ended(within_s=30) == 3
+        assert "another worker started with other sources" in worker.log_path.read_text()
+        ping = OwnMessage(WMS, b"k", b'{"kind": "ping"}')
+        send(shop, [ping] * 5)
+        shop.until_counted_to_the_end(within_s=60)
+        assert shop.totals() == {f"passed_over,{WMS},none_matches": 5}
