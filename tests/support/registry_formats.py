@@ -170,13 +170,14 @@ message Shop {
 """
 PROTO_SCHEMAS = (_FIRST_PROTO.replace("Exact", "string"), _FIRST_PROTO.replace("Exact postage", "string shipping"))
 PROTO_REFERENCE = 'syntax = "proto3"; package shop; message Decimal { string text = 1; }'
+_JSON_SCHEMA = '{"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}'
 ORDER_INDEXES = b"\x04\x02\x02"
 """`Shop.Order`: two indexes, 1 and 1."""
 
 
 def register(registry: Registry) -> dict[str, int]:
     """Register all schemas; returns their ids by name: `avro0`, `avro1`, `protobuf0`, `protobuf1`, `json`."""
-    ids = {"json": registry.register(f"{WMS}-value", "JSON", '{"type": "object"}')}
+    ids = {"json": registry.register(f"{WMS}-value", "JSON", _JSON_SCHEMA)}
     registry.register("decimal", "PROTOBUF", PROTO_REFERENCE)
     for version, schema in enumerate(AVRO_SCHEMAS):
         ids[f"avro{version}"] = registry.register(f"{CLICKS}-value", "AVRO", json.dumps(schema))
