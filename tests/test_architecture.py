@@ -40,6 +40,7 @@ PURE_FILES = (
     "consumers/yaml_models.py",
     "consumers/sources/checks.py",
     "consumers/sources/compiling.py",
+    "consumers/sources/conditions.py",
     "consumers/sources/envelopes.py",
     "consumers/sources/file.py",
     "consumers/sources/message.py",

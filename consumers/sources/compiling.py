@@ -1,15 +1,15 @@
-"""Compiles field maps and conditions into functions, once per file."""
+"""Compiles field maps into functions, once per file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from consumers.contract.rejection import RejectionReason
 from consumers.sources import unrolled
-from consumers.sources.file import HEADER_PREFIX, Conditions, EventMap, FieldMap, TimeFormat, ValueCondition
+from consumers.sources.conditions import Test, compile_conditions
+from consumers.sources.file import EventMap, FieldMap
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import Finder, compile_path, parse_path
 from consumers.sources.targets import FIELD_KINDS, ITEM_KINDS, FieldKind
@@ -17,26 +17,22 @@ from consumers.sources.unrolled import ObjectMaker, UnrolledField, unroll
 from consumers.sources.values import (
     Converter,
     MappingError,
-    from_epoch,
-    from_iso_time,
     from_major_units,
     shown,
     text_of,
+    time_converter,
     to_boolean,
     to_integer,
     to_label,
     to_minor_units,
 )
-from consumers.times import parse_duration
 from consumers.topics import Topic
 
 Getter = Callable[[Any, SourceMessage], Any]
 """(the entry of `each` or the root of the message, the message) -> value of a field, None if it is absent.
 
 Raises MappingError."""
-Test = Callable[[Any, SourceMessage], bool]
 
-_EPOCHS = {None: (1, 1), "ms": (1, 1), "s": (1000, 1), "us": (1, 1000)}
 _NO_MESSAGE = SourceMessage(None, "", 0, 0)
 _INLINE = {
     FieldKind.LABEL: unrolled.TEXT,
@@ -348,12 +344,8 @@ def _converter(field: FieldMap, kind: FieldKind, exponent: int) -> Converter:
         case FieldKind.MONEY:
             return from_major_units(exponent, rounds=field.round) if field.money == "major" else to_minor_units
         case FieldKind.TIME:
-            return _time_converter(field.time, field.zone)
+            return time_converter(field.time, field.zone)
     return to_integer
-
-
-def _time_converter(time: TimeFormat | None, zone: str | None) -> Converter:
-    return from_iso_time(zone) if time == "iso" else from_epoch(*_EPOCHS[time])
 
 
 def _constant(text: str, field: FieldMap, kind: FieldKind, exponent: int) -> Any:
@@ -364,116 +356,3 @@ def _constant(text: str, field: FieldMap, kind: FieldKind, exponent: int) -> Any
         return _converter(field, kind, exponent)(text)
     except MappingError as error:
         raise ValueError(f"the constant {error.detail}") from None
-
-
-def compile_conditions(conditions: Conditions | None) -> Test | None:
-    """The test that all conditions hold; None if there are none."""
-    if not conditions:
-        return None
-    tests = [_test(_condition_finder(path), condition, _only_step(path)) for path, condition in conditions.items()]
-    if len(tests) == 1:
-        return tests[0]
-    return lambda entry, message: all(test(entry, message) for test in tests)
-
-
-def _condition_finder(path: str) -> Finder:
-    if not path.startswith(HEADER_PREFIX):
-        return compile_path(parse_path(path))
-    name = path.removeprefix(HEADER_PREFIX)
-    return lambda _entry, message: message.header(name)
-
-
-def _test(find: Finder, condition: ValueCondition, key: str | None) -> Test:
-    """`key`: the field of the entry that `find` finds, if it is one."""
-    if condition.model_fields_set == {"one_of"}:
-        wanted = frozenset(condition.one_of or ())
-        return _one_of_test(find, wanted) if key is None else _field_one_of_test(key, wanted)
-    parts = list(filter(None, (_value_test(condition), _number_test(condition))))
-    if condition.within is not None:
-        return _recent_test(find, condition, parts)
-    return lambda entry, message: all(part(find(entry, message)) for part in parts)
-
-
-def _recent_test(find: Finder, condition: ValueCondition, parts: Sequence[Callable[[Any], bool]]) -> Test:
-    """The test of `within`: a time that is absent or unreadable does not meet it."""
-    other = compile_path(parse_path(condition.of or ""))
-    convert = _time_converter(condition.time, condition.zone)
-    limit_ms = round(parse_duration(condition.within or "") * 1000)
-
-    def test(entry: Any, message: SourceMessage) -> bool:
-        found = find(entry, message)
-        try:
-            time_ms, other_ms = convert(found), convert(other(entry, message))
-        except MappingError:
-            return False
-        if time_ms is None or other_ms is None or other_ms - time_ms > limit_ms:
-            return False
-        return all(part(found) for part in parts)
-
-    return test
-
-
-def _one_of_test(find: Finder, wanted: frozenset[str]) -> Test:
-    def test(entry: Any, message: SourceMessage) -> bool:
-        value = find(entry, message)
-        return (value if value.__class__ is str else text_of(value)) in wanted
-
-    return test
-
-
-def _field_one_of_test(key: str, wanted: frozenset[str]) -> Test:
-    def test(entry: Any, _message: SourceMessage) -> bool:
-        value = entry.get(key) if entry.__class__ is dict else None
-        return (value if value.__class__ is str else text_of(value)) in wanted
-
-    return test
-
-
-def _only_step(path: str) -> str | None:
-    """The name of the entry's field, if the path is nothing else."""
-    if path.startswith(HEADER_PREFIX):
-        return None
-    parsed = parse_path(path)
-    match parsed.steps:
-        case (str(name),) if not parsed.from_message:
-            return name
-    return None
-
-
-def _value_test(condition: ValueCondition) -> Callable[[Any], bool] | None:
-    one_of, none_of = condition.one_of, frozenset(condition.none_of or ())
-    if one_of is None and not none_of and condition.present is None:
-        return None
-
-    def test(value: Any) -> bool:
-        if condition.present is not None and (value is not None and value != "") != condition.present:
-            return False
-        text = text_of(value)
-        return text not in none_of and (one_of is None or text in one_of)
-
-    return test
-
-
-def _number_test(condition: ValueCondition) -> Callable[[Any], bool] | None:
-    bounds = [condition.above, condition.below, condition.at_least, condition.at_most]
-    if all(bound is None for bound in bounds):
-        return None
-    above, below, at_least, at_most = (None if bound is None else Decimal(repr(bound)) for bound in bounds)
-    only_above = condition.above if bounds[1:] == [None] * 3 else None
-
-    def test(value: Any) -> bool:
-        if only_above is not None and value.__class__ is int:
-            return bool(value > only_above)
-        try:
-            number = Decimal(text_of(value) or "")
-        except InvalidOperation:
-            return False
-        return (
-            number.is_finite()
-            and (above is None or number > above)
-            and (below is None or number < below)
-            and (at_least is None or number >= at_least)
-            and (at_most is None or number <= at_most)
-        )
-
-    return test

@@ -23,6 +23,8 @@ _MAX_SHOWN = 60
 _LONGEST_NUMBER = 40
 """Characters of a number in text."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCHS = {None: (1, 1), "ms": (1, 1), "s": (1000, 1), "us": (1, 1000)}
+"""# <format of times: numerator and denominator of milliseconds>"""
 _MOST_MINUTES = 10_000
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 """Times whose minute and offset determine the start of the minute."""
@@ -265,3 +267,8 @@ def _scaled_down(value: Any) -> int:
     text = value if isinstance(value, str) else repr(value) if isinstance(value, float) else str(value)
     whole, point, fraction = text.partition(".")
     return _scaled(f"{whole}{point}{fraction[:9]}" if fraction.isdecimal() else value, 9, "the time is too fine")
+
+
+def time_converter(time: str | None, zone: str | None) -> Converter:
+    """The converter of a `TimeFormat`."""
+    return from_iso_time(zone) if time == "iso" else from_epoch(*_EPOCHS[time])
