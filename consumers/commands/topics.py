@@ -15,7 +15,6 @@ from pydantic_settings import SettingsConfigDict
 from consumers.commands.common import accept_setting, load_settings, report_errors, run
 from consumers.errors import UsageError
 from consumers.settings import IngestSettings
-from consumers.sources.inputs import load_inputs
 from consumers.topic_admin import TopicOutcome, TopicPlan, TopicReport, create_topics, default_plans
 
 app = typer.Typer(help="The Kafka topics that salepulse reads and writes.", no_args_is_help=True)
@@ -66,6 +65,8 @@ def create(
     Repeatable. An existing topic is changed only if it is named with --take-over and confirmed; its number of
     partitions never changes. Exits with 1 if a topic cannot be used.
     """
+    from consumers.sources.inputs import load_inputs
+
     settings = load_settings(CommandSettings, bootstrap=bootstrap, partitions=partitions, accept=accept_setting(accept))
     taken_over = frozenset(take_over or ())
     with report_errors():
