@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 from consumers.contract.schemas import FOLDER, event_schemas
+from consumers.sources.schema import NAME as SOURCES
 
 
 def test_the_schema_files_match_the_models() -> None:
     """Run `python -m consumers.contract.schemas` after a change to the contract's models."""
-    found = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.json")}
-    assert found == event_schemas()
+    wanted = event_schemas()
+    assert {name: json.loads((FOLDER / name).read_text(encoding="utf-8")) for name in wanted} == wanted
+    assert {path.name for path in FOLDER.glob("*.json")} == {*wanted, SOURCES}
 
 
 def test_the_schema_has_the_required_fields_of_each_type() -> None:
