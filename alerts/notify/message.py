@@ -78,23 +78,33 @@ class NotificationMessage:
         if len(self.notices) == 1:
             in_full = 1
         parts = [render(message_text(notice, self.shop), markup, newline) for notice in self.notices[:in_full]]
-        brief = [self._line(notice, markup) for notice in self.notices[in_full:lines]]
+        brief = [markup.text(brief_line(notice, self.shop)) for notice in self.notices[in_full:lines]]
         if omitted := len(self.notices) - max(lines, in_full):
             brief.append(markup.text(f"and {omitted} more"))
         if brief:
             parts.append(newline.join(brief))
         return (newline * 2).join(parts)
 
-    def _line(self, notice: Notice, markup: Markup) -> str:
-        finding = notice.alert.finding
-        loss_per_minute = finding.money_per_minute
-        numbers = "" if notice.kind is NoticeKind.RESOLVED or not finding.summary else f", {one_line(finding.summary)}"
-        loss_text = (
-            ""
-            if loss_per_minute is None or notice.kind is NoticeKind.RESOLVED
-            else f", {format_estimate(loss_per_minute, self.shop)} a minute"
-        )
-        return markup.text(truncated(headline(notice) + numbers, _LINE) + loss_text)
+
+def brief_line(notice: Notice, shop: ShopInfo) -> str:
+    """A notice in one line."""
+    finding = notice.alert.finding
+    loss_per_minute = finding.money_per_minute
+    numbers = "" if notice.kind is NoticeKind.RESOLVED or not finding.summary else f", {one_line(finding.summary)}"
+    loss_text = (
+        ""
+        if loss_per_minute is None or notice.kind is NoticeKind.RESOLVED
+        else f", {format_estimate(loss_per_minute, shop)} a minute"
+    )
+    return truncated(headline(notice) + numbers, _LINE) + loss_text
+
+
+def by_digest(notices: Sequence[Notice]) -> list[list[Notice]]:
+    """The notices by digest and otherwise one by one, in order of creation; those of a digest in their given order."""
+    groups: dict[str, list[Notice]] = {}
+    for notice in notices:
+        groups.setdefault(notice.digest or notice.id, []).append(notice)
+    return sorted(groups.values(), key=lambda group: min(notice.created_ms for notice in group))
 
 
 def worst_first(notices: Sequence[Notice]) -> tuple[Notice, ...]:

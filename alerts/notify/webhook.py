@@ -6,18 +6,20 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, SecretStr
 
 from alerts.notify.http import Request
-from alerts.notify.message import NotificationMessage
-from alerts.notify.message_text import message_text
+from alerts.notify.message import NotificationMessage, brief_line, by_digest
+from alerts.notify.message_text import headline, message_text
 from alerts.notify.receiver import JSON, HttpReceiver, json_bytes
 from alerts.notify.secret import Secret
 from alerts.payloads import alert_payload
+from alerts.shop import ShopInfo
+from alerts.state.notices import Notice
 from consumers.times import format_utc_ms
 
 PREFIX = "whsec_"
@@ -55,18 +57,13 @@ class Webhook(HttpReceiver):
     """`whsec_` and 24 to 64 bytes in Base64."""
 
     def requests(self, message: NotificationMessage) -> Iterator[Request]:
-        """Build one event per notice; its id identifies a repeat."""
-        for notice in sorted(message.notices, key=lambda notice: notice.created_ms):
-            body = json_bytes(
-                {
-                    "type": f"alert.{notice.kind}",
-                    "timestamp": format_utc_ms(notice.created_ms),
-                    "data": alert_payload(notice.alert, message.shop).model_dump(mode="json"),
-                    "text": asdict(message_text(notice, message.shop)),
-                }
-            )
+        """Build one event per notice, or one with the events of a digest; its id identifies a repeat."""
+        for notices in by_digest(message.notices):
+            events = [_event(notice, message.shop) for notice in notices]
+            body = json_bytes(events[0] if len(events) == 1 else _digest(notices, events, message.shop))
             now_s = message.now_ms // 1000
-            message_id = f"msg_{hashlib.sha256(notice.id.encode()).hexdigest()[:24]}"
+            ids = "\n".join(notice.id for notice in notices)
+            message_id = f"msg_{hashlib.sha256(ids.encode()).hexdigest()[:24]}"
             headers = {
                 **JSON,
                 "webhook-id": message_id,
@@ -74,3 +71,24 @@ class Webhook(HttpReceiver):
                 "webhook-signature": sign(self.secret.get_secret_value(), message_id, now_s, body),
             }
             yield Request(self.url.get_secret_value(), body, headers)
+
+
+def _event(notice: Notice, shop: ShopInfo) -> dict[str, Any]:
+    return {
+        "type": f"alert.{notice.kind}",
+        "timestamp": format_utc_ms(notice.created_ms),
+        "data": alert_payload(notice.alert, shop).model_dump(mode="json"),
+        "text": asdict(message_text(notice, shop)),
+    }
+
+
+def _digest(notices: Sequence[Notice], events: list[dict[str, Any]], shop: ShopInfo) -> dict[str, Any]:
+    return {
+        "type": "alert.digest",
+        "timestamp": format_utc_ms(max(notice.created_ms for notice in notices)),
+        "data": {"digest": notices[0].digest, "events": events},
+        "text": {
+            "headline": f"{headline(notices[0])} (and {len(notices) - 1} more)",
+            "summary": "\n".join(brief_line(notice, shop) for notice in notices),
+        },
+    }

@@ -42,6 +42,10 @@ class Notice:
     """Number of failed attempts."""
     alone: bool = False
     """Send it ungrouped: the receiver refused a group that contained it."""
+    digest: str = ""
+    """Id that all notices about the alerts of one digest share; empty: none."""
+    is_digest_open: bool = False
+    """Whether the receiver was not notified of the end of other alerts of the digest."""
 
     @property
     def critical(self) -> bool:

@@ -110,12 +110,16 @@ def _firing(alert: AlertState, context: NotificationContext, now_ms: int, digest
         is_first = before is None or (replaced is not None and replaced.is_first)
         if is_first and kind is not NoticeKind.ESCALATED:
             kind = NoticeKind.FIRING
-        notice = _notice(alert, receiver, kind, now_ms, due_ms)
+        in_digest = bool(digest_ms) and due_ms > now_ms
+        digest = f"{alert.series.rule}-{due_ms}" if in_digest else ""
+        if before is not None and not is_first:
+            digest = before.digest
+        notice = _notice(alert, receiver, kind, now_ms, due_ms, digest)
         notices.append(notice)
-        waiting = WaitingNotice(notice.id, due_ms, is_first) if digest_ms and due_ms > now_ms else None
+        waiting = WaitingNotice(notice.id, due_ms, is_first) if in_digest else None
         times = 1 if before is None else before.times + 1
         notified[receiver] = NotifiedReceiver(
-            receiver, alert.severity, now_ms, times, stage=alert.finding.stage, waiting=waiting
+            receiver, alert.severity, now_ms, times, stage=alert.finding.stage, waiting=waiting, digest=digest
         )
     return NotificationDecision(
         replace(
@@ -171,10 +175,11 @@ def _resolved(alert: AlertState, context: NotificationContext, now_ms: int, dige
     route = context.routing.route(alert.labels)
     due_ms = _due_ms(alert, 0 if route is None else route.group_wait_ms, digest_ms, now_ms)
     waiting = {entry.receiver: entry.waiting_at(now_ms) for entry in log.notified}
+    digests = {entry.receiver: entry.digest for entry in log.notified}
     return NotificationDecision(
         replace(_logged(alert, NotificationStatus.NOTIFIED), notified=()),
         tuple(
-            _notice(alert, receiver, NoticeKind.RESOLVED, now_ms, due_ms)
+            _notice(alert, receiver, NoticeKind.RESOLVED, now_ms, due_ms, digests[receiver])
             for receiver, notice in waiting.items()
             if notice is None or not notice.is_first
         ),
@@ -186,8 +191,10 @@ def _resolved(alert: AlertState, context: NotificationContext, now_ms: int, dige
     )
 
 
-def _notice(alert: AlertState, receiver: str, kind: NoticeKind, now_ms: int, due_ms: int) -> Notice:
+def _notice(alert: AlertState, receiver: str, kind: NoticeKind, now_ms: int, due_ms: int, digest: str) -> Notice:
     notice_id = f"{alert.key}:{kind}:{alert.severity}:{now_ms}:{receiver}"
     log = replace(alert.log, status=NotificationStatus.NOTIFIED, suppressed_by="", notified=())
     alert = replace(alert, firings_ms=(), log=log)
-    return Notice(id=notice_id, receiver=receiver, kind=kind, alert=alert, created_ms=now_ms, due_ms=due_ms)
+    return Notice(
+        id=notice_id, receiver=receiver, kind=kind, alert=alert, created_ms=now_ms, due_ms=due_ms, digest=digest
+    )

@@ -71,6 +71,8 @@ class NotifiedReceiver:
     stage: int = 0
     """Stage of the incident at the last notification."""
     waiting: WaitingNotice | None = None
+    digest: str = ""
+    """The digest that reported the alert; empty: none."""
 
     def waiting_at(self, now_ms: int) -> WaitingNotice | None:
         """The last notice, while it can be withdrawn before it is due."""

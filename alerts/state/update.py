@@ -80,6 +80,7 @@ def update_alerts(
     notices: list[Notice] = []
     withdrawn: list[WithdrawnNotice] = []
     status_counts: dict[NotificationStatus, int] = {}
+    open_digests: set[tuple[str, str]] = set()
     firing = {alert.series for alert in alerts.values() if alert.status is Status.FIRING}
     with_pending_successor = {
         series_fingerprint(series) for series in series_with_pending_successor(evaluation.findings, firing)
@@ -114,6 +115,7 @@ def update_alerts(
             log = replace(log, status=NotificationStatus.FLAPPING)
         after = replace(after, log=log)
         notices += decision.notices
+        open_digests |= {(entry.receiver, entry.digest) for entry in log.notified if entry.digest}
         withdrawn += decision.withdrawn
         status_counts[log.status] = status_counts.get(log.status, 0) + 1
         alert_changes = list(_changes(before, after, now_ms))
@@ -124,7 +126,7 @@ def update_alerts(
         tuple(updated_alerts),
         tuple(removed_fingerprints),
         tuple(changes),
-        tuple(notices),
+        tuple(replace(one, is_digest_open=(one.receiver, one.digest) in open_digests) for one in notices),
         tuple(withdrawn),
         status_counts,
     )

@@ -41,3 +41,17 @@ def many(count: int, severity: Severity = Severity.WARNING) -> tuple[Finding, ..
         finding(labels={"sku": f"s-{i}"}, severity=severity, incident=f"i-{i}", money_per_minute=i)
         for i in range(count)
     )
+
+
+def digest(*skus: str, over: bool = False, is_open: bool = False) -> NotificationMessage:
+    """One message about SKUs of one digest, the largest loss first."""
+    found = (
+        finding(
+            "stock-out", labels={"sku": sku}, severity=Severity.WARNING, incident="stock", money_per_minute=9 - place
+        )
+        for place, sku in enumerate(skus)
+    )
+    one = message(*found, over=over)
+    return replace(
+        one, notices=tuple(replace(notice, digest="stock-out-1", is_digest_open=is_open) for notice in one.notices)
+    )

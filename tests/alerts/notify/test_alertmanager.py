@@ -101,6 +101,15 @@ async def test_receives_groups_and_resolves(stage: Stage) -> None:
     assert await stage.until(lambda: not stage.manager.alerts())
 
 
+async def test_a_digest_is_one_notification_with_a_list(stage: Stage) -> None:
+    """By Alertmanager's own grouping; each alert keeps its labels."""
+    skus = [replace(finding("stock-out", labels={"sku": f"s-{i}"}), severity=Severity.WARNING) for i in range(3)]
+    stage.play.at(now_s(), *skus)
+    await stage.tell()
+    (group,) = await stage.until(lambda: stage.received("firing"))
+    assert sorted(alert["labels"]["sku"] for alert in group["alerts"]) == ["s-0", "s-1", "s-2"]
+
+
 async def test_firing_alerts_end_unless_they_are_resent(stage: Stage) -> None:
     stage.play.at(now_s(), APP)
     await stage.tell()

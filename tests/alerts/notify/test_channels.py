@@ -21,7 +21,7 @@ from alerts.notify.http import Http
 from alerts.notify.outcome import Delivered, DeliveryFailure, Failed
 from alerts.notify.receivers import AnyReceiverConfig, Receiver, ReceiversFile, build_receivers
 from tests.alerts.builders import finding
-from tests.alerts.notify.notices import NOW_MS, many, message
+from tests.alerts.notify.notices import NOW_MS, digest, many, message
 from tests.support.receiving import CannedResponse, HttpReceiver, http_receiver, mail_server
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +141,21 @@ class TestPagerDuty:
         assert trigger["payload"]["custom_details"]["Lost"] == "CNY 6,170 so far, CNY 12,300 a minute"
         assert {"text": "Runbook", "href": "https://wiki.example/conversion"} in trigger["links"]
 
+    async def test_a_digest_is_one_incident_with_a_list_until_its_last_end(self, service: HttpReceiver) -> None:
+        service.responses.extend([CannedResponse(202)] * 3)
+        config = {"type": "pagerduty", "url": service.url, "routing_key": "r" * 32}
+        for sent in (
+            digest("s-1", "s-2", "s-3"),
+            digest("s-2", over=True, is_open=True),
+            digest("s-1", "s-3", over=True),
+        ):
+            assert await send(sent, **config) == Delivered()
+        trigger, resolve = (got.json for got in service.requests)
+        assert [trigger["event_action"], resolve["event_action"]] == ["trigger", "resolve"]
+        assert trigger["dedup_key"] == resolve["dedup_key"] == "salepulse-stock-out-1"
+        assert list(trigger["payload"]["custom_details"]) == ["SKU s-1", "SKU s-2", "SKU s-3"]
+        assert trigger["payload"]["summary"].endswith("(and 2 more)")
+
 
 class TestWebhook:
     async def test_verifies_by_the_standard(self, service: HttpReceiver) -> None:
@@ -169,6 +184,16 @@ class TestWebhook:
         for _ in range(2):
             await send(message(), type="webhook", url=service.url, secret=f"whsec_{KEY}")
         assert service.requests[0].headers["webhook-id"] == service.requests[1].headers["webhook-id"]
+
+    async def test_a_digest_is_one_event_with_its_alerts(self, service: HttpReceiver) -> None:
+        sent = digest("s-1", "s-2")
+        assert await send(sent, type="webhook", url=service.url, secret=f"whsec_{KEY}") == Delivered()
+        (got,) = service.requests
+        assert (got.json["type"], got.json["data"]["digest"]) == ("alert.digest", "stock-out-1")
+        events = got.json["data"]["events"]
+        assert [event["type"] for event in events] == ["alert.firing"] * 2
+        assert [event["data"]["labels"] for event in events] == [{"sku": "s-1"}, {"sku": "s-2"}]
+        assert len(got.json["text"]["summary"].splitlines()) == 2
 
 
 class TestEmail:

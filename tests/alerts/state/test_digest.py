@@ -126,3 +126,24 @@ def test_an_evaluation_that_took_too_long_withdraws_nothing() -> None:
     play.at(10, of_sku())
     play.at(290, of_sku(reason=FindingReason.GONE))
     assert [play.last.is_too_late(T0 + 1000 * second) for second in (290, 298, 299, 301)] == [False, False, True, True]
+
+
+def test_the_notices_of_one_digest_share_an_id_until_the_last_of_its_alerts_ends() -> None:
+    play, over = Play(FIVE_MIN), FindingReason.WITHIN
+    play.at(10, of_sku("s-1"), of_sku("s-2"))
+    play.at(310, of_sku("s-1", stage=2), of_sku("s-2"), of_sku("s-3"))
+    first, second = f"stock-out-{T0 + 300_000}", f"stock-out-{T0 + 600_000}"
+    assert [notice.digest for notice in play.notices] == [first, first, first, second]
+    play.at(700, of_sku("s-1", reason=over), of_sku("s-2"), of_sku("s-3"))
+    play.at(701, of_sku("s-1", reason=over), of_sku("s-2"), of_sku("s-3"))
+    play.at(710, of_sku("s-2", reason=over), of_sku("s-3"))
+    play.at(711, of_sku("s-2", reason=over), of_sku("s-3"))
+    ends = [(one.digest, one.is_digest_open) for one in play.notices if one.kind is NoticeKind.RESOLVED]
+    assert ends == [(first, True), (first, False)]
+
+
+def test_a_critical_alert_is_in_no_digest() -> None:
+    play = Play(FIVE_MIN)
+    play.at(10, of_sku(severity=Severity.CRITICAL))
+    play.at(20, of_sku(severity=Severity.CRITICAL, stage=2))
+    assert {notice.digest for notice in play.notices} == {""}
