@@ -63,7 +63,11 @@ class Expected:
     @classmethod
     def read(cls, folder: Path) -> Expected:
         """The answers beside a recording."""
-        stated = json.loads((folder / "expected.json").read_bytes())
+        return cls.of(folder, json.loads((folder / "expected.json").read_bytes()))
+
+    @classmethod
+    def of(cls, folder: Path, stated: Mapping[str, Any]) -> Expected:
+        """The answers in the form of `expected.json`."""
         assert stated["contract"] == 1
         near = stated["approximate"]
         tolerances = dict.fromkeys(near["names"], (near["relative_error"], near["or_absolute_error"]))

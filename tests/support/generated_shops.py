@@ -28,6 +28,13 @@ DAYS = {"browsed": 9, "shipped": 525}
 """Days from the first event to the last, as in the recorded shop that each replaces."""
 GENERATED_SUBSTITUTES = {"taobao": "browsed", "olist": "shipped"}
 
+APPROXIMATE = {
+    "names": ["visitors", "sessions", "buyers"],
+    "relative_error": 0.02,
+    "or_absolute_error": 1,
+    "derived": {"conversion_rate": 0.04},
+}
+"""The estimates and their tolerances, as `expected.json` has them."""
 FEW = 60
 """Minimum visitors or buyers to query a ratio."""
 
@@ -263,20 +270,30 @@ def _expected(shop: Shop, sale: PromotionPeriod) -> dict[str, Any]:
     return {
         "contract": 1,
         "as_of": moments,
-        "approximate": {
-            "names": ["visitors", "sessions", "buyers"],
-            "relative_error": 0.02,
-            "or_absolute_error": 1,
-            "derived": {"conversion_rate": 0.04},
-        },
-        "queries": [_answered(oracle, moment, moments[moment], *question) for moment, *question in asked],
+        "approximate": APPROXIMATE,
+        "queries": [
+            answered(oracle, moment, moments[moment], *question, promotion=PROMOTION) for moment, *question in asked
+        ],
     }
 
 
-def _answered(oracle: Oracle, moment: str, as_of: int, window: str, scope: str, value: str | None) -> Event:
-    query = {"moment": moment, "as_of": as_of, "window": window, "scope": scope, "value": value, "timezone": TIMEZONE}
-    promotion = PROMOTION if window == "promotion" else None
-    query |= {"promotion": promotion} if promotion else {}
+def answered(
+    oracle: Oracle,
+    moment: str,
+    as_of: int,
+    window: str,
+    scope: str,
+    value: str | None = None,
+    *,
+    promotion: str | None = None,
+) -> Event:
+    """A query with the oracle's answers, as `expected.json` has it; value None: of every value of the scope.
+
+    `promotion`: that of the window `promotion`.
+    """
+    promotion = promotion if window == "promotion" else None
+    query = {"moment": moment, "as_of": as_of, "window": window, "scope": scope, "value": value}
+    query |= {"timezone": oracle.timezone} | ({"promotion": promotion} if promotion else {})
 
     def values(one: str) -> dict[str, Any]:
         exact = oracle.ask(window, as_of, scope, one, promotion=promotion)

@@ -17,7 +17,7 @@ from tests.support.own_formats import OwnMessage
 from tests.support.ready_formats import ga4, outbox, segment, shopify, snowplow, woocommerce
 from tests.support.ready_formats.parts import CURRENCY, START_MS, Json, Original
 
-__all__ = ["CURRENCY", "READY_TOPICS", "START_MS", "ReadyEvent", "encoded", "events_of", "messages"]
+__all__ = ["CURRENCY", "READY_TOPICS", "START_MS", "Original", "ReadyEvent", "encoded", "events_of", "messages"]
 
 _EVENTS_OF: Mapping[SourceTopic, Callable[[Json, Mapping[str, str]], Iterator[tuple[str, Json]]]] = {
     shopify.ORDERS: shopify.order_events,
