@@ -9,6 +9,7 @@ from typing import Any
 from fastavro import parse_schema, schemaless_reader
 
 from consumers.contract.rejection import RejectionReason
+from consumers.sources.avro_reader import compile_reader
 from consumers.sources.schemas import CompiledSchema, RegisteredSchema, SchemaCompileError, SchemaKind
 from consumers.sources.values import MappingError
 
@@ -26,7 +27,7 @@ def compile_avro(schema: RegisteredSchema) -> CompiledSchema:
     except Exception as error:  # a schema may be anything
         raise SchemaCompileError(f"its Avro is invalid: {type(error).__name__}: {error}") from None
 
-    def decode(payload: bytes) -> Any:
+    def decode_by_fastavro(payload: bytes) -> Any:
         stream = BytesIO(payload)
         try:
             found = schemaless_reader(stream, parsed, None)
@@ -40,5 +41,15 @@ def compile_avro(schema: RegisteredSchema) -> CompiledSchema:
                 f"the message is not Avro of its schema: {len(payload) - stream.tell()} bytes are left over",
             )
         return found
+
+    read = compile_reader(parsed, named)
+    if read is None:
+        return CompiledSchema(SchemaKind.AVRO, decode_by_fastavro)
+
+    def decode(payload: bytes) -> Any:
+        try:
+            return read(payload)
+        except Exception:  # fastavro decides
+            return decode_by_fastavro(payload)
 
     return CompiledSchema(SchemaKind.AVRO, decode)
