@@ -97,7 +97,10 @@ def decode_batch(topic: Topic, values: Sequence[bytes | None]) -> DecodedBatch:
 
 
 def decode_objects(topic: Topic, objects: Sequence[Mapping[str, Any]]) -> DecodedBatch:
-    """Decode events that are objects already, all of whose texts are valid Unicode, into events and rejections."""
+    """Decode events that are objects already, all of whose texts are valid Unicode, into events and rejections.
+
+    None is an absent field.
+    """
     decoded = DecodedBatch(amounts=[] if topic is Topic.ORDERS else None)
     for start in range(0, len(objects), _CHUNK):
         chunk = objects[start : start + _CHUNK]
@@ -107,8 +110,16 @@ def decode_objects(topic: Topic, objects: Sequence[Mapping[str, Any]]) -> Decode
             events = None
         if events is None or not _add_valid(topic, events, start, decoded):
             for index, found in enumerate(chunk, start):
-                _decode_one(topic, msgspec.json.encode(found), index, decoded)
+                _decode_one(topic, msgspec.json.encode(_without_none(found)), index, decoded)
     return decoded
+
+
+def _without_none(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An object without absent fields, and so its items."""
+    given = {name: value for name, value in found.items() if value is not None}
+    if isinstance(items := given.get("items"), list):
+        given["items"] = [_without_none(item) for item in items]
+    return given
 
 
 @dataclass(frozen=True, slots=True)

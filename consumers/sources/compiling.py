@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumers.contract.rejection import RejectionReason
-from consumers.sources import unrolled
-from consumers.sources.conditions import Test, compile_conditions
+from consumers.sources.conditions import compile_conditions
 from consumers.sources.file import EventMap, FieldMap
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import Finder, compile_path, parse_path
 from consumers.sources.targets import FIELD_KINDS, ITEM_KINDS, FieldKind
-from consumers.sources.unrolled import ObjectMaker, UnrolledField, unroll
 from consumers.sources.values import (
     Converter,
     MappingError,
@@ -32,17 +30,9 @@ Getter = Callable[[Any, SourceMessage], Any]
 """(the entry of `each` or the root of the message, the message) -> value of a field, None if it is absent.
 
 Raises MappingError."""
+ObjectMaker = Callable[[Any, SourceMessage], dict[str, Any]]
+"""(the entry of `each` or the root of the message, the message) -> fields. Raises MappingError."""
 
-_NO_MESSAGE = SourceMessage(None, "", 0, 0)
-_INLINE = {
-    FieldKind.LABEL: unrolled.TEXT,
-    FieldKind.INTEGER: unrolled.INTEGER,
-    FieldKind.BOOLEAN: unrolled.BOOLEAN,
-    FieldKind.MONEY: unrolled.INTEGER,
-    "ms": unrolled.INTEGER,
-    "s": unrolled.TIME_S,
-    "us": unrolled.TIME_US,
-}
 _INHERITED = ("time", "zone", "money", "round", "map", "else_")
 """What alternatives of `or` take over, unless they have their own."""
 
@@ -55,10 +45,6 @@ class EventMaker:
     """The topic of the contract."""
     make: Callable[[SourceMessage], list[dict[str, Any]]]
     """The events of a message, unvalidated. Raises MappingError with the field in its detail."""
-    make_one: ObjectMaker | None
-    """Makes the only event of a message that matches; None if a message may make several."""
-    matches: Test | None
-    """Whether a message, or an entry, makes the event; None: always."""
     origins: Mapping[str, str]
     """# <field: description of where its value comes from>"""
 
@@ -75,14 +61,14 @@ def compile_event(event: EventMap, exponent: int) -> EventMaker:
             root = message.root
             return [make(root, message)] if matches is None or matches(root, message) else []
 
-        return EventMaker(topic, of_message, make, matches, origins)
+        return EventMaker(topic, of_message, origins)
     entries_of = _entries(event.each)
 
     def of_entries(message: SourceMessage) -> list[dict[str, Any]]:
         entries = entries_of(message.root, message) or ()
         return [make(entry, message) for entry in entries if matches is None or matches(entry, message)]
 
-    return EventMaker(topic, of_entries, None, matches, origins)
+    return EventMaker(topic, of_entries, origins)
 
 
 def describe(field: FieldMap) -> str:
@@ -103,23 +89,10 @@ def describe(field: FieldMap) -> str:
 
 
 def _object_maker(fields: Mapping[str, FieldMap], kinds: Mapping[str, FieldKind], exponent: int) -> ObjectMaker:
-    constants: dict[str, Any] = {}
-    inlined: list[UnrolledField] = []
-    others: list[tuple[str, Getter]] = []
-    getters: list[tuple[str, Getter]] = []
-    for name, field in fields.items():
-        get = compile_field(field, kinds[name], exponent)
-        if field.value is not None:
-            constants[name] = get(None, _NO_MESSAGE)
-            continue
-        getters.append((name, get))
-        if (inline := _inline(name, field, kinds[name], exponent, get)) is not None:
-            inlined.append(inline)
-        else:
-            others.append((name, get))
+    getters = [(name, compile_field(field, kinds[name], exponent)) for name, field in fields.items()]
 
     def make(entry: Any, message: SourceMessage) -> dict[str, Any]:
-        made = constants.copy()
+        made: dict[str, Any] = {}
         name = ""
         try:
             for name, get in getters:
@@ -130,56 +103,20 @@ def _object_maker(fields: Mapping[str, FieldMap], kinds: Mapping[str, FieldKind]
             raise MappingError(error.reason, f"`{name}`: {error.detail}") from None
         return made
 
-    return unroll(constants, inlined, others, make)
-
-
-def _inline(name: str, field: FieldMap, kind: FieldKind, exponent: int, get: Getter) -> UnrolledField | None:
-    """How the usual values of a field are mapped inline; None if they are not."""
-    if field.fields is not None:
-        return _inline_entries(name, field, exponent, get)
-    path = None if field.path is None else parse_path(field.path)
-    if path is None or path.from_message or not 0 < len(path.steps) < 3:
-        return None
-    steps = tuple(step for step in path.steps if isinstance(step, str))
-    if len(steps) < len(path.steps):
-        return None
-    bound: Any = None
-    if field.map is not None:
-        bound = {given: _constant(value, field, kind, exponent) for given, value in field.map.items()}
-        condition, statements = unrolled.TABLE
-    elif kind is FieldKind.TIME and field.time == "iso":
-        bound = _converter(field, kind, exponent)
-        condition, statements = unrolled.TIME_ISO
-    elif kind is FieldKind.MONEY and field.money == "major":
-        condition, statements = unrolled.major_units(exponent)
-    else:
-        condition, statements = _INLINE[kind if kind is not FieldKind.TIME else field.time or "ms"]
-    return UnrolledField(name, steps, statements, condition, bound, get, bool(field.or_))
-
-
-def _inline_entries(name: str, field: FieldMap, exponent: int, get: Getter) -> UnrolledField | None:
-    """How the items of an order are mapped inline."""
-    path = parse_path(field.each or "")
-    make, matches = _object_maker(field.fields or {}, ITEM_KINDS, exponent), compile_conditions(field.when)
-    match path.steps:
-        case (str(step),) if not path.from_message:
-            condition, statements = unrolled.ENTRIES if matches is None else unrolled.SOME_ENTRIES
-            bound: Any = make if matches is None else (make, matches)
-            return UnrolledField(name, (step,), statements, condition, bound, get, bool(field.or_))
-    return None
+    return make
 
 
 def compile_field(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:
     """Compile a field map for a field of this kind. Raises ValueError for an invalid constant."""
     if field.value is not None:
-        constant = _constant(field.value, field, kind, exponent)
+        constant = constant_of(field.value, field, kind, exponent)
         return lambda _entry, _message: constant
     if field.record:
         return lambda _entry, message: message.record_id
     get = _getter(field, kind, exponent)
     if not field.or_:
         return get
-    alternatives = [compile_field(_inherit(field, other), kind, exponent) for other in field.or_]
+    alternatives = [compile_field(inherit(field, other), kind, exponent) for other in field.or_]
 
     def first_of(entry: Any, message: SourceMessage) -> Any:
         value = get(entry, message)
@@ -194,7 +131,7 @@ def compile_field(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:
     return first_of
 
 
-def _inherit(field: FieldMap, other: FieldMap) -> FieldMap:
+def inherit(field: FieldMap, other: FieldMap) -> FieldMap:
     """An alternative with the formats of the field, if it has none of its own."""
     if (other.path is None and other.header is None) or any(name in other.model_fields_set for name in _INHERITED):
         return other
@@ -208,10 +145,11 @@ def _getter(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:
     find = _finder(field)
     name = describe(field.model_copy(update={"or_": None}))
     if field.map is not None:
-        return _mapping(field, kind, exponent, find, name)
+        mapped = mapper_of(field, kind, exponent, name)
+        return lambda entry, message: mapped(find(entry, message))
     if kind is FieldKind.LABEL:
         return _label_getter(find, name)
-    convert = _converter(field, kind, exponent)
+    convert = converter_of(field, kind, exponent)
     key = field.path if field.path and parse_path(field.path).steps == (field.path,) else None
 
     def get(entry: Any, message: SourceMessage) -> Any:
@@ -257,25 +195,36 @@ def _finder(field: FieldMap) -> Finder:
     return join
 
 
-def _mapping(field: FieldMap, kind: FieldKind, exponent: int, find: Finder, name: str) -> Getter:
-    table = {given: _constant(value, field, kind, exponent) for given, value in (field.map or {}).items()}
-    others = None if field.else_ is None else _constant(field.else_, field, kind, exponent)
-    refuses = field.else_ is None
+class ValueMapper:
+    """The map of a field: from a value to the one of the contract. Raises MappingError."""
 
-    def get(entry: Any, message: SourceMessage) -> Any:
-        value = find(entry, message)
+    def __init__(self, table: Mapping[str, Any], others: Any, name: str, *, refuses: bool) -> None:
+        self.table = table
+        """# <value: value of the contract>"""
+        self._others = others
+        self._name = name
+        self._refuses = refuses
+
+    def __call__(self, value: Any) -> Any:
+        """The value of the contract, None if it is absent."""
         if value is None or value == "":
-            return table.get("")
+            return self.table.get("")
         text = value if value.__class__ is str else text_of(value)
-        if text in table:
-            return table[text]
-        if refuses:
+        if text is not None and text in self.table:
+            return self.table[text]
+        if self._refuses:
             raise MappingError(
-                RejectionReason.OUT_OF_RANGE, f"{name} is {shown(value)}: `map` has no such value; add it, or `else`"
+                RejectionReason.OUT_OF_RANGE,
+                f"{self._name} is {shown(value)}: `map` has no such value; add it, or `else`",
             )
-        return others
+        return self._others
 
-    return get
+
+def mapper_of(field: FieldMap, kind: FieldKind, exponent: int, name: str) -> ValueMapper:
+    """The map of a field; `name`: of the value's origin in errors."""
+    table = {given: constant_of(value, field, kind, exponent) for given, value in (field.map or {}).items()}
+    others = None if field.else_ is None else constant_of(field.else_, field, kind, exponent)
+    return ValueMapper(table, others, name, refuses=field.else_ is None)
 
 
 def _listing(field: FieldMap, exponent: int) -> Getter:
@@ -310,7 +259,7 @@ def _summing(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:
     path = field.each or ""
     entries_of, matches = _entries(path), compile_conditions(field.when)
     assert field.sum is not None
-    number_of = compile_field(_inherit(field, field.sum), kind, exponent)
+    number_of = compile_field(inherit(field, field.sum), kind, exponent)
 
     def get(entry: Any, message: SourceMessage) -> Any:
         entries = entries_of(entry, message)
@@ -335,7 +284,8 @@ def _entries(path: str) -> Callable[[Any, SourceMessage], list[Any] | None]:
     return entries
 
 
-def _converter(field: FieldMap, kind: FieldKind, exponent: int) -> Converter:
+def converter_of(field: FieldMap, kind: FieldKind, exponent: int) -> Converter:
+    """The converter of a field without `map`."""
     match kind:
         case FieldKind.LABEL:
             return to_label
@@ -348,11 +298,11 @@ def _converter(field: FieldMap, kind: FieldKind, exponent: int) -> Converter:
     return to_integer
 
 
-def _constant(text: str, field: FieldMap, kind: FieldKind, exponent: int) -> Any:
+def constant_of(text: str, field: FieldMap, kind: FieldKind, exponent: int) -> Any:
     """The value of a constant. Raises ValueError."""
     try:
         if kind is FieldKind.MONEY and field.money != "major":
             return to_integer(text)
-        return _converter(field, kind, exponent)(text)
+        return converter_of(field, kind, exponent)(text)
     except MappingError as error:
         raise ValueError(f"the constant {error.detail}") from None

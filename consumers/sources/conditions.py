@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -38,29 +38,35 @@ def _test(find: Finder, condition: ValueCondition, key: str | None) -> Test:
     if condition.model_fields_set == {"one_of"}:
         wanted = frozenset(condition.one_of or ())
         return _one_of_test(find, wanted) if key is None else _field_one_of_test(key, wanted)
+    if condition.of is not None:
+        recent, other = test_of_times(condition), compile_path(parse_path(condition.of))
+        return lambda entry, message: recent(find(entry, message), other(entry, message))
+    test = test_of_value(condition)
+    return lambda entry, message: test(find(entry, message))
+
+
+def test_of_value(condition: ValueCondition) -> Callable[[Any], bool]:
+    """The test of a value, without `within`."""
     parts = list(filter(None, (_value_test(condition), _number_test(condition))))
-    if condition.within is not None:
-        return _recent_test(find, condition, parts)
-    return lambda entry, message: all(part(find(entry, message)) for part in parts)
+    return parts[0] if len(parts) == 1 else lambda value: all(part(value) for part in parts)
 
 
-def _recent_test(find: Finder, condition: ValueCondition, parts: Sequence[Callable[[Any], bool]]) -> Test:
-    """The test of `within`: a time that is absent or unreadable does not meet it."""
-    other = compile_path(parse_path(condition.of or ""))
+def test_of_times(condition: ValueCondition) -> Callable[[Any, Any], bool]:
+    """The test of a value and of the time it is compared with: one that is absent or unreadable does not meet it."""
     convert = time_converter(condition.time, condition.zone)
     limit_ms = round(parse_duration(condition.within or "") * 1000)
+    test = test_of_value(condition)
 
-    def test(entry: Any, message: SourceMessage) -> bool:
-        found = find(entry, message)
+    def test_times(found: Any, other: Any) -> bool:
         try:
-            time_ms, other_ms = convert(found), convert(other(entry, message))
+            time_ms, other_ms = convert(found), convert(other)
         except MappingError:
             return False
         if time_ms is None or other_ms is None or other_ms - time_ms > limit_ms:
             return False
-        return all(part(found) for part in parts)
+        return test(found)
 
-    return test
+    return test_times
 
 
 def _one_of_test(find: Finder, wanted: frozenset[str]) -> Test:

@@ -103,7 +103,7 @@ def compile_path(path: MessagePath) -> Finder:
             return _find_field(name)
         case (str(outer), str(inner)):
             return _find_inner_field(outer, inner)
-    return _find_by_steps(steps)
+    return find_by_steps(steps)
 
 
 def _find_field(name: str) -> Finder:
@@ -123,7 +123,9 @@ def _find_inner_field(outer: str, inner: str) -> Finder:
     return find
 
 
-def _find_by_steps(steps: Sequence[Step]) -> Finder:
+def find_by_steps(steps: Sequence[Step]) -> Finder:
+    """The function that takes steps from a value."""
+
     def find(entry: Any, _message: Any) -> Any:
         found = entry
         for step in steps:

@@ -23,6 +23,7 @@ from consumers.sources.file import REGISTRY_FORMATS, SourceMap
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import MessagePath, compile_path, parse_path
 from consumers.sources.schemas import FRAME_BYTES, Decoder, FramedDecoder, SchemaCache, SchemaKind, schema_id_of
+from consumers.sources.unrolled import PickedSource, unroll
 from consumers.sources.values import MappingError
 from consumers.topics import Topic
 from consumers.unpacking.record import MessageHeaders, Record
@@ -63,26 +64,24 @@ class CompiledSource:
         self.feeds = source.feeds
         self._none_is_fine = source.none_is_fine
         self._envelope = None if source.envelope is None else Envelope(source.envelope)
+        self._is_bare = self._envelope is Envelope.NONE
         self.is_framed = source.format != "json"
         """Whether messages begin with the frame of a schema registry."""
         self.needs_schemas = source.format in REGISTRY_FORMATS
         """Whether the schemas of messages must be in the cache before they are read."""
         self._decode = _decoder(source.format, SchemaCache() if schemas is None else schemas)
-        self._decode_usual: Decoder = _decode_any if source.format == "json" else self._decode
         self._function = function
         self._function_name = source.python or ""
         self._parse_json = [_text_parser(parse_path(text)) for text in source.parse_json]
         self._makers: list[EventMaker] = [compile_event(event, exponent) for event in source.events or ()]
-        self._usual = [
-            (number, maker.make_one, maker.matches)
-            for number, maker in enumerate(self._makers)
-            if maker.make_one is not None
-        ]
-        """Makers of one event per message."""
-        self._is_usual = (
-            self._envelope in (None, Envelope.NONE) and not self._parse_json and len(self._usual) == len(self._makers)
-        )
-        """Whether most messages need only these."""
+        self._picked = unroll(source.events or (), exponent)
+        self._decode_bare = (
+            msgspec.json.Decoder(self._picked.bare).decode
+            if self._picked and source.format == "json" and self._envelope in (None, Envelope.NONE)
+            and not source.parse_json
+            else None
+        )  # fmt: skip
+        """Decodes a message without envelope."""
 
     def read(self, partition: int, records: Sequence[Record]) -> MappedBatch:
         """The events of messages of one partition."""
@@ -93,7 +92,9 @@ class CompiledSource:
         objects: list[list[dict[str, Any]]] = [[] for _ in self._makers]
         indexes: list[list[int]] = [[] for _ in self._makers]
         message = SourceMessage(None, self.topic, partition, 0)
-        remaining = self._read_usual(message, records, objects, indexes) if self._is_usual else range(len(records))
+        remaining: Sequence[int] = range(len(records))
+        if self._picked is not None:
+            remaining = self._read_usual(self._picked, message, records, objects, indexes)
         for index in remaining:
             try:
                 made = self._make(message, records[index])
@@ -111,38 +112,43 @@ class CompiledSource:
 
     def _read_usual(
         self,
+        picked: PickedSource,
         message: SourceMessage,
         records: Sequence[Record],
         objects: list[list[dict[str, Any]]],
         indexes: list[list[int]],
     ) -> list[int]:
-        """Add the events of objects without envelope, in one loop for speed. Returns the indexes of all other
-        messages, and of those that make no event or fail."""
+        """Add the events of usual messages, in one loop for speed. Returns the indexes of all others, and of messages
+        that make no event or fail."""
         remaining: list[int] = []
-        recognizes, decode = self._envelope is None, self._decode_usual
+        decode = self._decode_bare
         makers = [
-            (make, matches, objects[number].append, indexes[number].append) for number, make, matches in self._usual
+            (make, events.append, of_events.append)
+            for make, events, of_events in zip(picked.makers, objects, indexes, strict=True)
         ]
-        message.attributes = _NO_ATTRIBUTES
         for index, record in enumerate(records):
             value = record.value
             if value is None or len(value) > MAX_MESSAGE_BYTES:
                 remaining.append(index)
                 continue
+            made = root = None
+            message.offset, message.headers, message.attributes = record.offset, record.headers, _NO_ATTRIBUTES
             try:
-                root = decode(value)
-                if root.__class__ is not dict or (recognizes and not MARKS.isdisjoint(root)):
-                    remaining.append(index)
-                    continue
-                message.root, message.offset, message.headers = root, record.offset, record.headers
-                made = None
-                for make, matches, add, add_index in makers:
-                    if matches is None or matches(root, message):
+                if decode is not None:
+                    try:  # noqa: SIM105 (twice as fast)
+                        root = decode(value)
+                    except msgspec.ValidationError:
+                        pass
+                if root is None:
+                    root = self._pick(picked, message, value)
+                elif not value.isascii():
+                    value.decode()  # msgspec does not validate the texts of unused fields
+                for make, add, add_index in makers:
+                    if (found := make(root, message)) is not None:
                         if made is not None:  # add both only if neither fails
                             made = None
                             break
-                        made = make(root, message)
-                        of_made, of_index = add, add_index
+                        made, of_made, of_index = found, add, add_index
             except (MappingError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 made = None
             if made is None:
@@ -151,6 +157,29 @@ class CompiledSource:
                 of_made(made)
                 of_index(index)
         return remaining
+
+    def _pick(self, picked: PickedSource, message: SourceMessage, value: bytes) -> Any:
+        """The picked struct of a message in an envelope or another format."""
+        content = self._open(message, value)
+        if isinstance(content, PassedOver):
+            raise msgspec.ValidationError
+        return msgspec.convert(content, picked.struct)
+
+    def _open(self, message: SourceMessage, value: bytes) -> Any:
+        """Decode a message and take it out of its envelope."""
+        content = self._decode(value)
+        if self._is_bare or (self._envelope is None and content.__class__ is dict and MARKS.isdisjoint(content)):
+            message.root, message.attributes = content, _NO_ATTRIBUTES
+        else:
+            unwrapped = unwrap(self._envelope, content)
+            if isinstance(unwrapped, PassedOver):
+                return unwrapped
+            message.root, message.attributes = unwrapped.content, unwrapped.attributes
+        if message.root.__class__ is not dict:
+            raise MappingError(RejectionReason.NOT_AN_OBJECT, "the message is not an object")
+        for parse in self._parse_json:
+            parse(message)
+        return message.root
 
     def _make(self, message: SourceMessage, record: Record) -> list[tuple[int, list[dict[str, Any]]]] | PassedOver:
         """The events of a message: (number of the maker, its events). `message` is reused."""
@@ -161,15 +190,10 @@ class CompiledSource:
             raise MappingError(
                 RejectionReason.TOO_LARGE, f"the message has {len(value)} bytes: send at most {MAX_MESSAGE_BYTES}"
             )
-        unwrapped = unwrap(self._envelope, self._decode(value))
-        if isinstance(unwrapped, PassedOver):
-            return unwrapped
-        message.root, message.attributes = unwrapped.content, unwrapped.attributes
         message.offset, message.headers = record.offset, record.headers
-        if message.root.__class__ is not dict:
-            raise MappingError(RejectionReason.NOT_AN_OBJECT, "the message is not an object")
-        for parse in self._parse_json:
-            parse(message)
+        content = self._open(message, value)
+        if isinstance(content, PassedOver):
+            return content
         made = []
         for number, maker in enumerate(self._makers):
             try:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -26,8 +27,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCHS = {None: (1, 1), "ms": (1, 1), "s": (1000, 1), "us": (1, 1000)}
 """# <format of times: numerator and denominator of milliseconds>"""
 _MOST_MINUTES = 10_000
-_MINUTE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.]\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
-"""Times whose minute and offset determine the start of the minute."""
+_MOST_SECONDS = 70_000
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.]\d{1,3})?(?P<offset>Z|[+-]\d\d:\d\d)?", re.ASCII)
+"""Times of which the minute and the rest can be read apart."""
 _MOST_FAST = 10**15
 """Decimals below it have exact products in the default context, if they have no more digits than the currency."""
 _ROUNDED_DIGITS = 20
@@ -190,70 +192,78 @@ def _scaled(value: Any, exponent: int, limit: str) -> int:
     return -whole if sign else whole
 
 
-def from_iso_time(zone: str | None) -> Converter:
-    """ISO 8601 to epoch ms; digits beyond milliseconds are cut. `zone`: of times without an offset; None refuses them.
+class IsoTimes:
+    """Converts ISO 8601 to epoch ms; digits beyond milliseconds are cut. Keeps the parts of times that it has seen."""
+
+    def __init__(self, zone: str | None) -> None:
+        """`zone`: of times without an offset; None refuses them."""
+        self._zone = ZoneInfo(zone) if zone else None
+        self._has_offset = zone == "UTC"
+        """Whether times without an offset always have the same."""
+        self.minutes: dict[str, int] = {}
+        """# <time up to the minute, with the colon after it: epoch ms in UTC>"""
+        self.seconds: dict[str, int] = {}
+        """# <seconds to milliseconds and offset: ms after the minute in UTC>"""
+
+    def __call__(self, value: Any) -> int | None:
+        """Epoch ms, None if the time is absent."""
+        if value.__class__ is datetime:
+            return self.of_datetime(value)
+        if value is None or value == "":
+            return None
+        try:
+            moment = datetime.fromisoformat(value.isoformat() if isinstance(value, date) else value)
+        except (ValueError, TypeError):
+            raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: a time in ISO 8601 is needed") from None
+        found = self.of_datetime(moment)
+        self._keep(value, found)
+        return found
+
+    def of_datetime(self, moment: datetime) -> int:
+        """Epoch ms of a moment."""
+        if moment.tzinfo is None:
+            if self._zone is None:
+                raise MappingError(
+                    RejectionReason.WRONG_TYPE,
+                    f"is {shown(str(moment))}: the time has no offset; add `zone` to the map, such as `zone: UTC`",
+                )
+            moment = moment.replace(tzinfo=self._zone)
+        passed = moment - _EPOCH
+        return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000
+
+    def _keep(self, value: Any, found: int) -> None:
+        parts = _ISO_TIME.fullmatch(value) if value.__class__ is str else None
+        if parts is None or not (parts["offset"] or self._has_offset):
+            return
+        minute, second = value[:17], value[17:]
+        minute_ms = self.of_datetime(datetime.fromisoformat(f"{minute[:-1]}Z"))
+        if len(self.minutes) < _MOST_MINUTES:
+            self.minutes[minute] = minute_ms
+        if len(self.seconds) < _MOST_SECONDS:
+            self.seconds[second] = found - minute_ms
+
+
+@cache
+def from_iso_time(zone: str | None) -> IsoTimes:
+    """The converter of ISO 8601. `zone`: of times without an offset; None refuses them.
 
     >>> from_iso_time(None)("2026-11-11T00:00:00.5+08:00"), from_iso_time("UTC")("2026-11-11 00:00:00")
     (1794326400500, 1794355200000)
     """
-    local = ZoneInfo(zone) if zone else None
-    minutes: dict[str, int] = {}
-    """# <time to the minute, with its offset: epoch ms>: most times of a batch share a few."""
-
-    def convert(value: Any) -> int | None:
-        if value.__class__ is not str or value[16:17] != ":":
-            return parse(value)
-        if value[-1] == "Z":
-            minute, second = value[:16], value[17:-1]
-        else:
-            minute, second = value[:16] + value[-6:], value[17:-6]
-        start_ms = minutes.get(minute)
-        if start_ms is not None and second < "60" and second.isascii():
-            if len(second) == 2:
-                if second.isdecimal():
-                    return start_ms + int(second) * 1000
-            elif len(second) == 6 and second[2] == "." and (digits := second[:2] + second[3:]).isdecimal():
-                return start_ms + int(digits)
-        found = parse(value)
-        if start_ms is None and found is not None and len(minutes) < _MOST_MINUTES and _MINUTE.fullmatch(value):
-            minutes[minute] = found - found % 60_000
-        return found
-
-    def parse(value: Any) -> int | None:
-        if value is None or value == "":
-            return None
-        if isinstance(value, datetime):
-            moment = value
-        else:
-            try:
-                moment = datetime.fromisoformat(value.isoformat() if isinstance(value, date) else value)
-            except (ValueError, TypeError):
-                raise MappingError(
-                    RejectionReason.WRONG_TYPE, f"is {shown(value)}: a time in ISO 8601 is needed"
-                ) from None
-        if moment.tzinfo is None:
-            if local is None:
-                raise MappingError(
-                    RejectionReason.WRONG_TYPE,
-                    f"is {shown(value)}: the time has no offset; add `zone` to the map, such as `zone: UTC`",
-                )
-            moment = moment.replace(tzinfo=local)
-        passed = moment - _EPOCH
-        return (passed.days * 86_400 + passed.seconds) * 1000 + passed.microseconds // 1000
-
-    return convert
+    return IsoTimes(zone)
 
 
 def from_epoch(numerator: int, denominator: int) -> Converter:
     """A number since the epoch to epoch ms: value * numerator / denominator, rounded down."""
+    of_datetime = from_iso_time("UTC").of_datetime
 
     def convert(value: Any) -> int | None:
         if value.__class__ is int:
             return value * numerator // denominator
+        if value.__class__ is datetime:
+            return of_datetime(value)
         if value is None or value == "":
             return None
-        if isinstance(value, datetime):
-            return from_iso_time("UTC")(value)  # type: ignore[no-any-return]
         return _scaled_down(value) * numerator // (denominator * _FINEST)
 
     return convert
