@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from consumers.errors import SalepulseError
-from tests.bench import api, freshness, kills, labels, outage, path, peers, sale, throughput
+from tests.bench import api, freshness, kills, labels, outage, path, peers, sale, sources, throughput
 from tests.bench.ground import BenchError, Ground, ground
 from tests.bench.report import Part, document, machine, say, say_result, show
 
 PARTS = ("throughput", "freshness", "api", "sale", "outage", "kills")
-APART = ("path", "labels", "peers")
-"""Benchmarks that run only if named, the first two also with `--full`."""
+APART = ("path", "labels", "sources", "peers")
+"""Benchmarks that run only if named, all but the last also with `--full`."""
 RATE = 30_000
 OUTAGE_RATE = 20_000
 DEFAULT_SIZES, FULL_SIZES = "1m,2m", "1m,5m,20m"
@@ -93,6 +93,7 @@ def parts_of(chosen: argparse.Namespace) -> dict[str, Callable[[Ground], Part]]:
     if chosen.full or chosen.only:
         every["path"] = path.measure
         every["labels"] = lambda g: labels.measure(g, values=chosen.values)
+        every["sources"] = lambda g: sources.measure(g, count=chosen.events, repeats=chosen.repeats)
     if chosen.peers:
         names = chosen.peer or ["aiokafka", "faust-raw"]
         every["peers"] = lambda g: peers.measure(g, python=chosen.peers, names=names)
