@@ -155,6 +155,22 @@ async def create_topics(
             await admin.close()
 
 
+async def create_source_topics(kafka: KafkaTarget, names: Collection[str], partitions: int) -> None:
+    """Create missing topics of sources on an embedded broker. Raises SalepulseError if the broker refuses."""
+    async with kafka_errors(kafka):
+        admin = AIOKafkaAdminClient(**kafka_client_config(kafka).options())
+        try:
+            await admin.start()
+            missing = set(names).difference(topic["topic"] for topic in await admin.describe_topics())
+            created = await admin.create_topics([NewTopic(name, partitions, 1) for name in sorted(missing)])
+        finally:
+            await admin.close()
+    for name, code, message in created.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise SalepulseError(f"topic {name} was not created: {error.__name__}: {message or error.description}")
+
+
 def _report(
     plan: TopicPlan, outcome: TopicOutcome, detail: str, unusable: str = "", losses: Sequence[str] = ()
 ) -> TopicReport:

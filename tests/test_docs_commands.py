@@ -46,6 +46,8 @@ NOT_RUN = {
     ".venv/bin/salepulse up --data-dir ./data": "the stack that the other lines use",
     ".venv/bin/salepulse up --data-dir ./past --clock event --retain all": "tests/streams/commands/test_replay.py",
     ".venv/bin/salepulse replay recording --wait": "needs the previous line",
+    "SALEPULSE_SOURCES=sources.yaml salepulse up --clock event --retain all": "test_the_first_own_topic_is_counted",
+    "python send.py 127.0.0.1:9092 shop.orders.v3 orders.ndjson": "as above",
     "salepulse alerts rehearse --incident conversion_drop@+40m/5m:size=0.3 --incident order_stop@+52m/2m": (
         "a minute: tests/alerts/rehearsal/"
     ),
@@ -112,6 +114,15 @@ class Place:
         )
 
 
+def write_first_own_topic(folder: Path) -> None:
+    """The files of docs/sources.md."""
+    text = (REPOSITORY / "docs" / "sources.md").read_text()
+    for language, name in (("json", "orders.ndjson"), ("yaml", "sources.yaml"), ("python", "send.py")):
+        block = re.search(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+        assert block is not None
+        (folder / name).write_text(block[1])
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """An installation with the files of the examples, a recording, and a stack that has counted events."""
@@ -123,10 +134,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         example = _YAML.search((REPOSITORY / "docs" / page).read_text())
         assert example is not None
         (folder / name).write_text(example[1])
-    for language, name in (("json", "order.json"), ("yaml", "sources.yaml")):
-        block = re.search(rf"^```{language}\n(.*?)^```", (REPOSITORY / "docs" / "sources.md").read_text(), re.M | re.S)
-        assert block is not None
-        (folder / name).write_text(block[1])
+    write_first_own_topic(folder)
     (folder / "receivers.yaml").write_text('receivers: [{name: chat, type: slack, url: "https://example.com/hook"}]\n')
     with started(Up("--data-dir", "./data", cwd=folder)) as up:
         assert isinstance(up, Up)
@@ -189,3 +197,17 @@ def test_a_documented_role_runs_until_it_is_stopped(place: Place, line: str) -> 
 def test_every_listed_line_is_in_the_docs() -> None:
     written = {line for _, line in shell_lines()}
     assert {*NOT_RUN, *ENDLESS, *FAIL} <= written
+
+
+def test_the_first_own_topic_is_counted(tmp_path: Path) -> None:
+    write_first_own_topic(tmp_path)
+    (tmp_path / "salepulse.toml").write_text('sources = "sources.yaml"\n')
+    with started(Up("--clock", "event", "--retain", "all", cwd=tmp_path)) as up:
+        assert isinstance(up, Up)
+        up.until("ready http")
+        send = [sys.executable, "send.py", f"127.0.0.1:{up.kafka_port}", "shop.orders.v3", "orders.ndjson"]
+        for _ in range(2):
+            subprocess.run(send, cwd=tmp_path, check=True, timeout=30)
+        eventually(lambda: up.get("/api/v1/kpis?window=1h")["values"]["orders_paid"], within_s=30, what="it counts")
+        values = up.get("/api/v1/kpis?window=1h")["values"]
+        assert (values["orders_paid"], values["gmv"]) == (1, 770)

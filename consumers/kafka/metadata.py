@@ -275,7 +275,10 @@ async def partition_count(client: Any, topic: str, kafka: KafkaTarget) -> int:
     if partitions := await wait_until(count, within_s=1):
         return partitions
     await require_describe_access(client, topic)
-    raise SalepulseError(f"topic {topic} does not exist at {kafka}: run `salepulse topics create`", retriable=True)
+    raise SalepulseError(
+        f"topic {topic} does not exist at {kafka}: run `salepulse topics create`, or create the topic of a source",
+        retriable=True,
+    )
 
 
 async def require_topics(kafka: KafkaTarget, topics: Collection[InputTopic] = WORKER_TOPICS) -> dict[InputTopic, int]:

@@ -14,7 +14,7 @@ from consumers.errors import SalepulseError
 from consumers.kafka.connection import KafkaTarget, kafka_client_config
 from consumers.kafka.errors import kafka_errors
 from consumers.sources.inputs import load_inputs
-from consumers.topic_admin import TopicOutcome, create_topics, default_plans
+from consumers.topic_admin import TopicOutcome, create_source_topics, create_topics, default_plans
 from streams.clock import now_ms
 from streams.local.api_client import ApiClient
 from streams.local.embedded.broker import broker_child
@@ -154,6 +154,8 @@ class Stack:
                 raise SalepulseError(f"topic {report}")
             if report.outcome in (TopicOutcome.DIFFERS, TopicOutcome.OTHER_PARTITIONS):
                 self._print_line(f"topic {report}")
+        if self.plan.kafka_port is not None and inputs.sources:
+            await create_source_topics(settings.kafka, inputs.sources.keys(), settings.partitions)
 
     def _role(self, name: str, command: str, *, metrics_port: int = 0) -> Child:
         return Child(
