@@ -71,8 +71,7 @@ def poison(ids: Mapping[str, int]) -> list[tuple[OwnMessage, str]]:
     ]
 
 
-@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (4, 2)])
-@pytest.mark.parametrize("name", ["shipped", "browsed"])
+@pytest.mark.parametrize(("name", "partitions", "workers"), [("shipped", 1, 1), ("browsed", 4, 2)])
 def test_every_answer_is_that_of_the_originals_after_a_kill_and_without_the_registry_for_a_while(
     embedded_broker: Server,
     redis_server: Server,

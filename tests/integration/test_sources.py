@@ -90,8 +90,7 @@ def in_disorder(
     return [message for _, message in sorted(placed, key=lambda entry: entry[0])], totals
 
 
-@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (4, 2)])
-@pytest.mark.parametrize("name", ["shipped", "browsed"])
+@pytest.mark.parametrize(("name", "partitions", "workers"), [("shipped", 1, 1), ("browsed", 4, 2)])
 def test_every_answer_is_that_of_the_originals_after_a_kill(
     broker: Server,
     redis_server: Server,
