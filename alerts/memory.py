@@ -25,6 +25,7 @@ from alerts.detection.silence import SilenceMemory
 from alerts.detection.stock import StockMemory
 from alerts.detection.thresholds import ThresholdMemory
 from alerts.findings import Series, Severity
+from alerts.statistics.arrears import Arrears
 from alerts.statistics.baseline import Baseline
 from alerts.statistics.batches import BatchAllowance
 from alerts.statistics.delays import Chain, Lag
@@ -92,6 +93,7 @@ _STORED_TYPES: Mapping[str, type] = {
     "Chain": Chain,
     "Baseline": Baseline,
     "Evidence": Evidence,
+    "Arrears": Arrears,
     "Crowds": BatchAllowance,
     "SilenceState": SilenceState,
     "ShareState": ShareState,

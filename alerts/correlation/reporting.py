@@ -86,7 +86,7 @@ def _severity(
     by_loss = effective.severity_of_loss(breach.money_per_minute, revenue.gmv_per_minute)
     if by_loss is Severity.CRITICAL and not _is_established(breach, as_of_ms):
         by_loss = effective.severity
-    if breach.is_tracking_loss:
+    if breach.is_tracking_loss or breach.may_come:
         by_loss = effective.severity
     severity = breach.severity or by_loss
     before = (reported.get(series, severity) for series in (candidate.series, predecessor) if series is not None)

@@ -44,8 +44,8 @@ class RevenueRate:
 
 
 @dataclass(frozen=True, slots=True)
-class ValueSinceStart:
-    """The mean value since the start of a breach, and two standard errors of it."""
+class MeanValue:
+    """The mean value of some time, and two standard errors of it."""
 
     value: float
     spread: float
@@ -90,9 +90,14 @@ class Breach:
     contributors: tuple[Contributor, ...] = ()
     share: float | None = None
     """For data faults: the lost share of the topic's events, 0 to 1; None: unknown."""
-    mean: ValueSinceStart | None = None
+    mean: MeanValue | None = None
+    """Since the start."""
+    lately: MeanValue | None = None
+    """Of the last two minutes."""
     weight: float | None = None
     """Usual share of the shop's revenue in the series, 0 to 1; None: unknown."""
+    may_come: bool = False
+    """Whether what is missing may only be late: never critical."""
     is_suspected: bool = False
     """Whether it only explains other breaches, and is no finding itself."""
     explained_by: ScopeValue | None = None
@@ -123,6 +128,8 @@ class Observation:
     """Topics whose numbers a data fault makes unreliable."""
     lossy_topics: frozenset[str] = frozenset()
     """Topics of which a data fault loses events."""
+    open_incidents: tuple[tuple[Rule, Labels], ...] = ()
+    """Rule and labels of each alert that was reported at the last evaluation."""
 
     def is_frozen(self, rule: Rule) -> bool:
         """Whether a data fault makes the rule's numbers unreliable."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from alerts.detection.contributors import DimensionBreakdown, contributors, find_explaining_part
-from alerts.detection.detector import Breach, Observation, RevenueRate, SeriesCounts, ValueSinceStart
+from alerts.detection.detector import Breach, MeanValue, Observation, RevenueRate, SeriesCounts
 from alerts.detection.panes import Panes, ScopeValue
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_label, to_labels
@@ -30,6 +30,10 @@ _JUMP_MS = 300_000
 """So long after an opening, the delays of what follows are not certain."""
 _RETRIED = 0.75
 """Assumed share of failures that are tried again. As the loss lasts, its own measure replaces it."""
+_LATELY_LENGTH = 7
+"""Length index of the window of the last two minutes."""
+_SURELY_MISSING = 5.0
+"""Events are missing, and not only late, from this multiple of `late` on."""
 _YOUNG_S = 60.0
 """Losses of a younger breach are measured since its start."""
 
@@ -101,7 +105,8 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
     is_browsing = bool(_BROWSING & {*detect.count, *detect.per})
     may_alarm = not (before and is_browsing and detect.direction is Direction.DROP)
     needs_loss = is_browsing or not after or -to_opening_ms < _JUMP_MS
-    parameters, is_frozen = sequential_parameters(detect), np.full(size, observation.loses_events(rule))
+    parameters = sequential_parameters(detect)
+    is_frozen = observation.loses_events(rule) | _in_open_incidents(memory, rule, detect, observation)
     for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, observation.steps):
         count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
         loss = panes.counts(detect.loss, rows, start_s, end_s) if _follows(detect) else None
@@ -143,6 +148,22 @@ def _coalesced_steps(
     return steps if panes.counts(detect.per, rows, *whole).any() else [whole]
 
 
+def _in_open_incidents(
+    memory: SequentialMemory, rule: Rule, detect: SequentialDetector, observation: Observation
+) -> Bools:
+    """The series whose counts another rule's alert changes, such as payments while more of them fail."""
+    affected = [
+        to_label(labels)
+        for other, labels in observation.open_incidents
+        if other.name != rule.name and other.incident == rule.incident and rule.incident
+        if isinstance(other.detect, SequentialDetector) and not set(other.detect.count).isdisjoint(detect.count)
+    ]
+    is_whole = WHOLE_SHOP in affected
+    return memory.places.mask(
+        [is_whole or label in affected or (bool(affected) and label == WHOLE_SHOP) for label in memory.places.labels]
+    )
+
+
 def _is_watched(rule: Rule, label: ScopeValue, skus: frozenset[str]) -> bool:
     """Whether the label is in the rule's scopes."""
     scope, value = label
@@ -176,7 +197,7 @@ def breaches(memory: SequentialMemory, effective: EffectiveRule, observation: Ob
         child = _breach(memory, rule, memory.places.of[memory.explaining_part], rise, revenue)
         changes = state.change()[[0, memory.places.of[memory.explaining_part]]] * (1 if rise else -1)
         if changes[1] >= changes[0]:  # in the first seconds it may be chance which part is named
-            yield replace(child, since_ms=since_ms, money_lost=None, mean=None)
+            yield replace(child, since_ms=since_ms, money_lost=None, mean=None, lately=None)
 
 
 def discard_explained(memory: SequentialMemory, rule: Rule, root: Series, since_ms: int) -> None:
@@ -186,6 +207,12 @@ def discard_explained(memory: SequentialMemory, rule: Rule, root: Series, since_
     """
     own = [siblings(Series(rule.name, to_labels(label)), root) for label in memory.places.labels]
     memory.state.discard_since(~memory.places.mask(own), (since_ms - SAME_INCIDENT_WITHIN_MS) / 1000)
+
+
+def discard(memory: SequentialMemory, series: Series) -> None:
+    """Start the test of a series again."""
+    label = to_label(series.labels)
+    memory.state.discard_since(memory.places.mask([one == label for one in memory.places.labels]), 0.0)
 
 
 def discard_faulty(memory: SequentialMemory, rule: Rule, kept: Container[Series], since_ms: int) -> None:
@@ -261,19 +288,27 @@ def _breach(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenu
         since_ms=int(state.since_s[index]) * 1000,
         money_per_minute=None if money is None or not np.isfinite(money) else money,
         money_lost=None if lost is None or not np.isfinite(lost) else lost,
-        mean=_mean(state, index, dispersion),
+        mean=_mean(state.onset[index], dispersion),
+        lately=_mean(state.evidence.window(_LATELY_LENGTH, state.end_s)[0][index], dispersion),
         weight=_weight(memory, index),
+        may_come=_may_come(state, _config(rule.detect), index),
     )
 
 
-def _mean(state: SequentialState, index: int, dispersion: float) -> ValueSinceStart | None:
-    """The ratio since the start of a breach."""
-    since = state.onset[index]
+def _may_come(state: SequentialState, detect: SequentialDetector, index: int) -> bool:
+    """Whether the missing events may only be late."""
+    if not detect.late or detect.direction is Direction.RISE:
+        return False
+    return bool(state.missing_s(sequential_parameters(detect))[index] < _SURELY_MISSING * detect.late)
+
+
+def _mean(since: Floats, dispersion: float) -> MeanValue | None:
+    """The ratio of some sums."""
     inputs = float(since[WindowPart.INPUT])
     if inputs <= 0:
         return None
     spread = 2 * math.sqrt(dispersion * max(float(since[WindowPart.USUAL]), 1.0)) / inputs
-    return ValueSinceStart(float(since[WindowPart.COUNT]) / inputs, spread)
+    return MeanValue(float(since[WindowPart.COUNT]) / inputs, spread)
 
 
 def _weight(memory: SequentialMemory, index: int) -> float | None:

@@ -42,10 +42,14 @@ class OwnTrends:
 
 
 def has_risen(window: Floats, trends: OwnTrends, least_effect: float) -> Bools:
-    """Whether `count` itself rose: failures are a larger share of attempts, too, where other attempts are late."""
+    """Whether `count` itself rose, and by more than `per` fell: failures are a larger share of attempts, too, where
+    other attempts are late."""
     expected = trends.before[:, MinutePart.COUNT] * window[:, WindowPart.SECONDS]
     surely = expected + _FELL_SE * np.sqrt(trends.dispersion * np.maximum(expected, 1.0))
-    result: Bools = window[:, WindowPart.COUNT] >= np.maximum((1 + least_effect / 2) * expected, surely)
+    count, _ = trends.change(window, WindowPart.COUNT, MinutePart.COUNT)
+    inputs, _ = trends.change(window, WindowPart.INPUT, MinutePart.INPUT)
+    rose = window[:, WindowPart.COUNT] >= np.maximum((1 + least_effect / 2) * expected, surely)
+    result: Bools = rose & ((count * inputs >= 1) | (expected <= 0))
     return result
 
 
@@ -70,4 +74,6 @@ def is_followed(window: Floats, latest: Floats, onset: Floats, age_s: Floats, tr
     follow, follow_se = trends.change(short, WindowPart.LOSS, MinutePart.LOSS)
     is_half = follow <= (1 + count) / 2
     is_below_hourly = ratio(latest[:, WindowPart.COUNT], latest[:, WindowPart.SECONDS]) <= _UNTRACKED * trends.hourly
-    return is_half & (follow_se >= _FOLLOWED_SE), (fell_se >= _FELL_SE) & is_below_hourly & ~is_half & (per <= 1)
+    has_crowd = per - 1 > _CROWD * (1 - count)
+    untracked = (fell_se >= _FELL_SE) & is_below_hourly & ~is_half & ~has_crowd
+    return is_half & (follow_se >= _FOLLOWED_SE), untracked

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alerts.statistics.arrays import Bools, Floats, ratio, resized
+from alerts.statistics.arrears import Arrears
 from alerts.statistics.baseline import MINUTE_S, N_PARTS, NEW_NORMAL_S, Baseline, MinutePart
 from alerts.statistics.batches import BatchAllowance
 from alerts.statistics.delays import BLOCK_S, PLACES, Chain, Lag, stages
@@ -66,6 +67,8 @@ class SequentialState:
     baseline: Baseline = field(default_factory=Baseline)
     evidence: Evidence = field(default_factory=lambda: Evidence.of(PARTS))
     batches: BatchAllowance = field(default_factory=BatchAllowance)
+    arrears: Arrears = field(default_factory=Arrears)
+    """For events that may be late."""
     alarm: Bools = field(default_factory=_flags)
     note: Bools = field(default_factory=_flags)
     """Breaches without a loss."""
@@ -121,7 +124,7 @@ class SequentialState:
         """Resize the arrays."""
         if len(self.alarm) >= size:
             return
-        for part in (self.chain, self.baseline, self.evidence, self.batches):
+        for part in (self.chain, self.baseline, self.evidence, self.batches, self.arrears):
             part.fit(size)
         for name in ("alarm", "note", "tracking", "renewed", "uses_short_level"):
             setattr(self, name, resized(getattr(self, name), size, False))
@@ -192,6 +195,8 @@ class SequentialState:
             return
         self.baseline.accept(self.renewed, ratio(self.recent[:, WindowPart.COUNT], self.recent[:, WindowPart.INPUT]))
         self._refresh_levels(parameters)
+        if parameters.late_s:
+            self.arrears.add(ended & self.alarm & ~self.renewed, self.missing(parameters))
         self._clear(ended, step.end_s)
 
     def _persisting(self, parameters: SequentialParameters) -> Floats:
@@ -200,6 +205,16 @@ class SequentialState:
         half = np.maximum(parameters.least_effect, np.abs(change - 1) / 2)
         result: Floats = np.maximum(1 + half if parameters.rise else 1 - half, 0.05)
         return result
+
+    def missing(self, parameters: SequentialParameters) -> Floats:
+        """Events that breaches lack since their start, or have too many."""
+        excess = self.onset[:, WindowPart.COUNT] - self.onset[:, WindowPart.USUAL]
+        return excess if parameters.rise else -excess
+
+    def missing_s(self, parameters: SequentialParameters) -> Floats:
+        """The same as the time in which so many come, seconds."""
+        usual, seconds = self.onset[:, WindowPart.USUAL], self.onset[:, WindowPart.SECONDS]
+        return np.nan_to_num(ratio(self.missing(parameters) * seconds, usual))
 
     def _clear(self, which: Bools, end_s: float) -> None:
         for flags in (self.alarm, self.note, self.tracking):
@@ -266,9 +281,9 @@ class SequentialState:
         if not self.note.any() or self.were_alarms_off:
             return
         lost = self.note & self._is_lost(step, parameters) if parameters.rise or step.needs_loss else self.note
-        usual, seconds = self.onset[:, WindowPart.USUAL], np.maximum(self.onset[:, WindowPart.SECONDS], 1.0)
-        missing = (usual - self.onset[:, WindowPart.COUNT]) * (-1 if parameters.rise else 1)
-        lost = lost & (missing >= parameters.late_s * usual / seconds)
+        if parameters.late_s:
+            lost = lost & (self.missing_s(parameters) >= parameters.late_s)
+            lost[1:] &= ~(self._is_of_whole() & self.note[0] & ~lost[0])[1:]
         if not lost.any():
             return
         self.alarm |= lost
@@ -278,6 +293,12 @@ class SequentialState:
         self.baseline.drop_recent(lost)
         if lost[:1].any():
             self.lag.forget_recent()
+
+    def _is_of_whole(self) -> Bools:
+        """Whether the whole shop falls at least half as far."""
+        change = np.nan_to_num(ratio(self.onset[:, WindowPart.COUNT], self.onset[:, WindowPart.USUAL]), nan=1.0)
+        result: Bools = 2 * (1 - change[0]) >= 1 - change
+        return result
 
     def _is_lost(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
         """Whether own trends show a loss; marks notes in which tracking is lost."""
@@ -317,6 +338,11 @@ class SequentialState:
         if step.end_s % MINUTE_S < step.dt_s:
             self.batches.end_minute(self.baseline.minute[:, MinutePart.PER])
             uses_short_level = (self.note | self.uses_short_level) & (self.crowd > 1)
+            if parameters.late_s:
+                minute = self.baseline.minute
+                usual = self.level * minute[:, MinutePart.INPUT]
+                dispersion = self.evidence.dispersion[:, _END_LENGTH]
+                learnable &= ~self.arrears.take_minute(minute[:, MinutePart.COUNT], usual, dispersion)
             self.baseline.end_minute(learnable, uses_short_level | (known & step.is_around_opening))
             self._refresh_levels(parameters)
         if step.end_s % _LEARN_EVERY_S < step.dt_s:

@@ -201,3 +201,33 @@ def test_cancellations_beyond_those_of_a_batch_are_an_alarm() -> None:
     found = course(cancelled, orders, CANCELLATIONS, lag_s=1800, coarse_s=WARM_S + 5900)
     assert len(found.began) >= 1
     assert 6000 < found.began[0] <= 6300
+
+
+def test_carts_are_untracked_also_where_views_have_risen_a_little() -> None:
+    carts, views, orders = carts_and_orders(lost=False)
+    views[WARM_S + 300 :] *= 1.05
+    found = course(carts, views, CARTS, loss=orders)
+    assert found.tracking
+    assert found.began == []
+
+
+@pytest.mark.parametrize(("late", "alarms"), [(1.0, 1), (0.1, 0)])
+def test_failures_that_chance_to_rise_while_other_payments_are_late_are_no_alarm(late: float, alarms: int) -> None:
+    """Nearly twice as many payments fail; nine in ten of the others are late."""
+    rng, seconds = np.random.default_rng(11), WARM_S + 450
+    failed = poisson(rng, 0.5 * during(seconds, 300, 450, 1.8), seconds)
+    paid = poisson(rng, 4.5 * during(seconds, 300, 450, late), seconds)
+    assert len(course(failed, failed + paid, FAILURES).began) == alarms
+
+
+def test_payments_that_catch_up_are_no_new_level() -> None:
+    """For three minutes none comes, and some minutes later those come, too."""
+    rng, seconds, parameters = np.random.default_rng(12), WARM_S + 1800, replace(DROP, late_s=60.0)
+    orders = poisson(rng, 16.7, seconds)
+    paid = orders * during(seconds, 300, 480, 0.0)
+    paid[WARM_S + 900 : WARM_S + 1080] += orders[WARM_S + 300 : WARM_S + 480]
+    found = course(paid, orders, parameters)
+    assert len(found.began) == 1
+    assert found.ended[0] <= 600
+    assert found.state.level[0] == pytest.approx(1.0, abs=0.02)
+    assert found.state.arrears.missing[0] <= 0.1 * orders[WARM_S + 300 : WARM_S + 480].sum()
