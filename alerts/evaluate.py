@@ -82,6 +82,11 @@ def evaluate(
         promoted_skus(inputs.promotions, at_ms, inputs.best_sellers),
         memory.revenue,
         budgets_of(rules),
+        open_incidents=tuple(
+            (effective_rules[series.rule].rule, series.labels)
+            for series in memory.correlation.reported
+            if series.rule in effective_rules
+        ),
     )
     breaches_by_rule = _breaches(effective_rules, memory, observation, first=True)
     silent_topics = _silent_topics(rules, memory)
@@ -97,6 +102,9 @@ def evaluate(
     breaches = [breach for breach in found if not breach.has_no_loss or is_tracking_fault(breach, at_ms)]
     correlated = correlate(breaches, effective_rules, memory.correlation, memory.revenue, at_ms, silent_topics)
     _discard_explained(correlated.ended_incidents, memory, effective_rules)
+    for series in correlated.released:
+        if isinstance(rule_memory := memory.rules[series.rule], SequentialMemory):
+            sequential.discard(rule_memory, series)
     findings = correlated.findings
     findings += [no_loss_finding(effective_rules[breach.rule].rule, breach, at_ms) for breach in without_loss]
     findings += _findings_of_watched(watched, findings, effective_rules, memory, at_ms)

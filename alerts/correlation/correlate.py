@@ -7,8 +7,9 @@
 3. **Roots**: of the other breaches, those page that none explains (`explanation`, `roots`). A root that has ended
    explains for the rule's `inhibit_for` what began in its time, because some detectors clear later than others.
 
-A root continues the page of the root that it succeeds. When the last root of an incident ends, the evidence that
-sequential tests gathered meanwhile is discarded, so that it causes no page afterwards.
+A root continues the page of the root that it succeeds. A breach that outlives the incident that explained it is no
+root: its test starts again, because evidence of one incident is none of another. When the last root of an incident
+ends, the evidence that sequential tests gathered meanwhile is discarded, so that it causes no page afterwards.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from alerts.correlation.reporting import breached_finding, finding_sort_key
 from alerts.correlation.roots import choose_roots, inhibited
 from alerts.detection.detector import Breach, RevenueRate
 from alerts.detection.schedule import EffectiveRule
-from alerts.findings import Finding
+from alerts.findings import Finding, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class CorrelationResult:
     findings: list[Finding]
     ended_incidents: dict[str, ActiveIncident]
     """# incident key"""
+    released: frozenset[Series] = frozenset()
+    """Breaches that outlive the incident that explained them: what lasts is to be detected again."""
 
 
 def correlate(
@@ -64,10 +67,12 @@ def correlate(
     }
     memory.reported = {finding.series: finding.severity for finding in findings if finding.inhibited_by is None}
     memory.inhibited = {
-        candidate.series: candidate.inhibited_by for candidate in candidates if candidate.inhibited_by is not None
+        candidate.series: candidate.inhibited_by
+        for candidate in candidates
+        if candidate.inhibited_by is not None and candidate.series not in roots.released
     }
     memory.continues = {finding.series: finding.continues for finding in findings if finding.continues is not None}
-    return CorrelationResult(sorted(findings, key=finding_sort_key), ended)
+    return CorrelationResult(sorted(findings, key=finding_sort_key), ended, frozenset(roots.released))
 
 
 def _candidate(

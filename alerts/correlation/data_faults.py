@@ -12,7 +12,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from alerts.correlation.candidates import Candidate
-from alerts.correlation.explanation import ONSET_TOLERANCE_MS, PART_ONSET_TOLERANCE_MS
+from alerts.correlation.explanation import (
+    LOSS_RATIO,
+    ONSET_TOLERANCE_MS,
+    PART_ONSET_TOLERANCE_MS,
+    can_cause,
+    explains,
+    loss_from,
+)
 from alerts.correlation.memory import INHIBIT_AFTER_FAULT_MS, CorrelationMemory, DataFault
 from alerts.detection.detector import Breach
 from alerts.detection.schedule import EffectiveRule
@@ -31,7 +38,7 @@ _SHARE_RATIO, _SHARE_MARGIN = 1.25, 0.03
 _STILL_RATIO = 1.5
 """The multiple for an alert that was inhibited at the last evaluation."""
 _TRACKING_FALL = 0.4
-_TRACKING_AFTER_MS = 90_000
+_TRACKING_AFTER_MS, _TRACKING_OF_WHOLE_AFTER_MS = 90_000, 105_000
 _SUSPECTED_MS = 15_000
 """How long a suspected fault inhibits."""
 _AT_ONCE_MS = 60_000
@@ -40,10 +47,11 @@ _AT_ONCE_MS = 60_000
 
 def is_tracking_fault(breach: Breach, as_of_ms: int) -> bool:
     """Whether clicks are lost whose orders continue, and the fall is large and lasts. A smaller one may be the end of a
-    crowd."""
+    crowd. The whole shop waits for the part that explains it."""
     if not breach.is_tracking_loss or breach.value is None or not breach.expected or breach.since_ms is None:
         return False
-    return breach.value <= (1 - _TRACKING_FALL) * breach.expected and as_of_ms - breach.since_ms >= _TRACKING_AFTER_MS
+    after_ms = _TRACKING_AFTER_MS if breach.labels else _TRACKING_OF_WHOLE_AFTER_MS
+    return breach.value <= (1 - _TRACKING_FALL) * breach.expected and as_of_ms - breach.since_ms >= after_ms
 
 
 def remember_faults(
@@ -117,25 +125,46 @@ def blinding_faults(rule: Rule, memory: CorrelationMemory) -> tuple[Series, ...]
 
 def inhibit_by_data_faults(candidates: Sequence[Candidate], memory: CorrelationMemory) -> list[Candidate]:
     """Inhibit the business alerts that data faults account for, unless they were reported before."""
-    return [_inhibit(candidate, memory) for candidate in candidates]
+    reported = [
+        candidate
+        for candidate in candidates
+        if candidate.series in memory.reported and candidate.rule.category is not Category.DATA
+    ]
+    return [_inhibit(candidate, memory, reported) for candidate in candidates]
 
 
-def _inhibit(candidate: Candidate, memory: CorrelationMemory) -> Candidate:
+def _inhibit(candidate: Candidate, memory: CorrelationMemory, reported: Sequence[Candidate]) -> Candidate:
     if candidate.rule.category is Category.DATA or candidate.series in memory.reported:
         return candidate
-    faults = [(series, fault) for series, fault in memory.faults.items() if _may_affect(fault, candidate)]
+    also_lost = _lost_by_others(candidate, reported)
+    is_older = also_lost > 0 or memory.inhibited.get(candidate.series) in memory.faults
+    faults = [
+        (series, fault)
+        for series, fault in memory.faults.items()
+        if _may_affect(fault, candidate, may_be_older=is_older)
+    ]
     is_same_loss = candidate.breach.is_tracking_loss  # of a producer that has a fault
-    if not faults or not (is_same_loss or _accounts_for(dict(faults), candidate, memory)):
+    if not faults or not (is_same_loss or _accounts_for(dict(faults), candidate, memory, also_lost)):
         return candidate
     series, _ = max(faults, key=lambda one: one[1].share)
     return candidate.inhibited(FindingReason.DATA_FAULT, series)
 
 
-def _may_affect(fault: DataFault, candidate: Candidate) -> bool:
-    """Whether it is a fault of the topics, and of the time, that the breach depends on."""
+def _lost_by_others(candidate: Candidate, reported: Sequence[Candidate]) -> float:
+    """Share of the candidate's events that reported alerts lose, unless one explains it alone."""
+    causes = [other.effect for other in reported if can_cause(other.effect, candidate.effect)]
+    if any(explains(cause, candidate.effect) for cause in causes):
+        return 0.0
+    return sum(loss_from(cause, candidate.effect) for cause in causes)
+
+
+def _may_affect(fault: DataFault, candidate: Candidate, *, may_be_older: bool) -> bool:
+    """Whether it is a fault of the topics, and of the time, that the breach depends on. A breach that a reported
+    alert explains in part, or that a fault explained until now, `may_be_older`."""
     topics = candidate.rule.topics if fault.share >= UNRELIABLE else _lossy_topics(candidate.rule)
     tolerance_ms = PART_ONSET_TOLERANCE_MS if candidate.series.labels else ONSET_TOLERANCE_MS
-    return bool(topics & set(fault.topics)) and candidate.extent.since_ms >= fault.since_ms - tolerance_ms
+    in_time = may_be_older or candidate.extent.since_ms >= fault.since_ms - tolerance_ms
+    return in_time and bool(topics & set(fault.topics))
 
 
 def _lossy_topics(rule: Rule) -> frozenset[Topic]:
@@ -146,7 +175,10 @@ def _lossy_topics(rule: Rule) -> frozenset[Topic]:
     return rule.topics
 
 
-def _accounts_for(faults: Mapping[Series, DataFault], candidate: Candidate, memory: CorrelationMemory) -> bool:
+def _accounts_for(
+    faults: Mapping[Series, DataFault], candidate: Candidate, memory: CorrelationMemory, also_lost: float
+) -> bool:
+    """Whether the faults, and reported alerts that lose `also_lost`, account for the fall."""
     share = _lost_share(faults)
     if share >= UNRELIABLE:
         return True
@@ -154,10 +186,10 @@ def _accounts_for(faults: Mapping[Series, DataFault], candidate: Candidate, memo
     if extent.fall is None:
         return False
     ratio = _STILL_RATIO if memory.inhibited.get(candidate.series) in memory.faults else _SHARE_RATIO
-    most = ratio * share + _SHARE_MARGIN
+    most = ratio * share + _SHARE_MARGIN + LOSS_RATIO * also_lost
     begins_with_fault = any(abs(extent.since_ms - fault.since_ms) <= _AT_ONCE_MS for fault in faults.values())
     of_part = bool(candidate.series.labels) and extent.loss is not None and extent.loss <= most
-    return not extent.exceeds(most) or (of_part and begins_with_fault)
+    return not extent.exceeds(most) or (of_part and begins_with_fault and not extent.has_grown)
 
 
 def _lost_share(faults: Mapping[Series, DataFault]) -> float:

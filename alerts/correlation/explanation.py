@@ -27,6 +27,8 @@ ONSET_TOLERANCE_MS = 120_000
 """Error of estimated starts."""
 PART_ONSET_TOLERANCE_MS = 2 * ONSET_TOLERANCE_MS
 """The same for parts of the shop beside a data fault: they have fewer events."""
+_FOUND_BEFORE_MS = 30_000
+"""What was found so long before a breach in another dimension began is not its effect."""
 _TOGETHER_MS = 60_000
 """Parts of a shop-wide fall begin within this time."""
 LOSS_RATIO = 1.5
@@ -135,6 +137,8 @@ def can_cause(cause: Effect, effect: Effect) -> bool:
     if cause.incident_key != effect.incident_key:
         return False
     a, b = cause.extent, effect.extent
+    if relation(cause.labels, effect.labels) is Relation.ACROSS and 0 < b.first_ms < a.since_ms - _FOUND_BEFORE_MS:
+        return False
     earlier, later = cause.stages, effect.stages
     if earlier is not None and later is not None and earlier.first > later.last:
         return False
@@ -142,6 +146,17 @@ def can_cause(cause: Effect, effect: Effect) -> bool:
     same_events = earlier is None or later is None or earlier.overlap(later)
     latest_ms = (a.last_ms if same_events else a.since_ms) + lag_ms + ONSET_TOLERANCE_MS
     return a.since_ms - ONSET_TOLERANCE_MS <= b.since_ms <= latest_ms
+
+
+def loss_from(cause: Effect, effect: Effect) -> float:
+    """Share of the effect's events that the cause loses, if its loss is spread evenly; 0: unknown, or another value."""
+    match relation(cause.labels, effect.labels):
+        case Relation.SIBLING:
+            return 0.0
+        case Relation.SAME | Relation.IN_WHOLE:
+            return cause.extent.size or 0.0
+        case _:
+            return cause.extent.loss or 0.0
 
 
 def _accounts_for(cause: Effect, effect: Effect, ratio: float) -> bool:

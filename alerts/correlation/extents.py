@@ -78,10 +78,16 @@ class Extent:
     """The fall since the start; None: unknown."""
     mean_noise: float = 0.0
     """Standard error of that."""
+    lately_fall: float | None = None
+    """The fall of the last minutes, in which more may be lost than since the start; None: unknown."""
+    lately_noise: float = 0.0
+    """Standard error of that."""
     loss: float | None = None
     """Share of the whole shop's revenue that is missing; None: unknown."""
     part: Labels | None = None
     """For the whole shop: the one part that explains it."""
+    first_ms: int = 0
+    """The first evaluation that found it as the root of an incident; 0: unknown."""
 
     @property
     def size(self) -> float | None:
@@ -89,9 +95,21 @@ class Extent:
         return _larger(self.fall, self.mean_fall, 1.0)
 
     def exceeds(self, most: float) -> bool:
-        """Whether the fall is surely larger: that of the latest events, or that since the start. Unknown is not."""
-        falls = ((self.fall, self.noise), (self.mean_fall, self.mean_noise))
+        """Whether the fall is surely larger: that of the latest events, of the last minutes, or since the start.
+        Unknown is not."""
+        falls = (
+            (self.fall, self.noise),
+            (self.lately_fall, self.lately_noise),
+            (self.mean_fall, self.mean_noise),
+        )
         return any(fall is not None and fall - _ERRORS * noise > most for fall, noise in falls)
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether surely more is lost in the last minutes than since the start."""
+        if self.lately_fall is None or self.mean_fall is None:
+            return False
+        return self.lately_fall - _ERRORS * self.lately_noise > self.mean_fall + self.mean_noise
 
     def after(self, before: Extent | None) -> Extent:
         """The extent with the earlier start and the larger size of two evaluations; what was larger before, fades."""
@@ -101,6 +119,7 @@ class Extent:
         return replace(
             self,
             since_ms=min(self.since_ms, before.since_ms),
+            first_ms=before.first_ms,
             fall=_larger(self.fall, before.fall, keep),
             loss=_larger(self.loss, before.loss, keep),
         )
@@ -118,8 +137,9 @@ def extent_of(rule: Rule, breach: Breach, revenue: RevenueRate, as_of_ms: int) -
     high = None if interval is None else interval.high
     spread = high - expected if high is not None and expected is not None else 0.0
     fall, noise = _fall(rule, breach, breach.value, spread)
-    mean_fall, mean_noise = (
-        (None, 0.0) if breach.mean is None else _fall(rule, breach, breach.mean.value, breach.mean.spread)
+    (mean_fall, mean_noise), (lately_fall, lately_noise) = (
+        (None, 0.0) if mean is None else _fall(rule, breach, mean.value, mean.spread)
+        for mean in (breach.mean, breach.lately)
     )
     part = breach.explained_by
     return Extent(
@@ -130,8 +150,11 @@ def extent_of(rule: Rule, breach: Breach, revenue: RevenueRate, as_of_ms: int) -
         noise,
         mean_fall,
         mean_noise,
+        lately_fall,
+        lately_noise,
         _loss(breach, _larger(fall, mean_fall, 1.0), revenue),
         None if part is None else (part,),
+        as_of_ms,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from alerts.correlation.candidates import Candidate
@@ -22,6 +22,7 @@ from alerts.correlation.explanation import (
 from alerts.correlation.memory import CorrelationMemory
 from alerts.detection.schedule import EffectiveRule
 from alerts.findings import FindingReason, Series
+from alerts.rules.detect import SequentialDetector
 
 YOUNG_MS = 30_000
 """Age from which the size of a breach is known well enough to separate it from an incident that may explain it."""
@@ -35,6 +36,8 @@ class Roots:
     explained_by: dict[Series, Series] = field(default_factory=dict)
     continues: dict[Series, Series] = field(default_factory=dict)
     """# root: the root whose page it continues"""
+    released: set[Series] = field(default_factory=set)
+    """Breaches that outlive the incident that explained them, of tests that can start again."""
 
 
 def choose_roots(
@@ -55,7 +58,8 @@ def choose_roots(
     roots = Roots(open=reported)
     for candidate in open_candidates.values():
         if candidate.series not in memory.reported:
-            _explain_or_open(candidate, roots, ended, memory, as_of_ms)
+            outlived = _outlived_root(candidate, memory, breached)
+            _explain_or_open(candidate, roots, ended, memory, as_of_ms, outlived)
     for candidate in roots.open:
         before = memory.continues.get(candidate.series)
         if before is not None:
@@ -63,34 +67,60 @@ def choose_roots(
     return roots
 
 
+def _outlived_root(candidate: Candidate, memory: CorrelationMemory, breached: Collection[Series]) -> Series | None:
+    """The root that explained a breach of a sequential test until now, and whose incident is over."""
+    by = memory.inhibited.get(candidate.series)
+    if by is None or by in breached or by in memory.roots or by in memory.faults:
+        return None
+    return by if isinstance(candidate.effective.detect, SequentialDetector) else None
+
+
 def _explain_or_open(
-    candidate: Candidate, roots: Roots, ended: Sequence[Effect], memory: CorrelationMemory, as_of_ms: int
+    candidate: Candidate,
+    roots: Roots,
+    ended: Sequence[Effect],
+    memory: CorrelationMemory,
+    as_of_ms: int,
+    outlived: Series | None,
 ) -> None:
-    """Make a new candidate a root, or explain it by one."""
-    overtaken = [
-        root for root in roots.open if _takes_over(candidate.effect, root.effect, root.series in memory.reported)
-    ]
-    by = None if overtaken else _explaining_root(candidate, roots, memory)
+    """Make a new candidate a root, or explain it by one; release it if it only outlives its root."""
+    series, effect = candidate.series, candidate.effect
+    by = _reported_cause(candidate, roots, memory)
+    overtaken = [root for root in roots.open if _takes_over(effect, root.effect, root.series in memory.reported)]
+    if by is None and not overtaken:
+        by = _explaining_root(candidate, roots, memory)
     if by is not None:
-        roots.explained_by[candidate.series] = by
+        roots.explained_by[series] = by
+        return
+    if not overtaken and outlived is not None:
+        roots.explained_by[series] = outlived
+        roots.released.add(series)
         return
     for root in overtaken:
         roots.open.remove(root)
-        roots.explained_by[root.series] = candidate.series
+        roots.explained_by[root.series] = series
         if root.series in memory.reported:
-            roots.continues.setdefault(candidate.series, root.series)
+            roots.continues.setdefault(series, root.series)
     if not overtaken and (suspect := _suspected_root(candidate, roots, as_of_ms)) is not None:
-        roots.explained_by[candidate.series] = suspect
+        roots.explained_by[series] = suspect
         return
     before = None if overtaken else _ended_root(candidate, ended, memory)
     if before is not None:
-        if as_of_ms < before.extent.last_ms + _inhibit_for_ms(candidate) and not _takes_over(
-            candidate.effect, before, True
-        ):
-            roots.explained_by[candidate.series] = before.extent.series
+        if as_of_ms < before.extent.last_ms + _inhibit_for_ms(candidate) and not _takes_over(effect, before, True):
+            roots.explained_by[series] = before.extent.series
             return
-        roots.continues[candidate.series] = before.extent.series
+        roots.continues[series] = before.extent.series
     roots.open.append(candidate)
+
+
+def _reported_cause(candidate: Candidate, roots: Roots, memory: CorrelationMemory) -> Series | None:
+    """The reported root that explains the candidate, which then takes over no other root."""
+    before = memory.inhibited.get(candidate.series)
+    for root in roots.open:
+        ratio = STILL_RATIO if before == root.series else LOSS_RATIO
+        if root.series in memory.reported and explains(root.effect, candidate.effect, ratio):
+            return root.series
+    return None
 
 
 def _explaining_root(candidate: Candidate, roots: Roots, memory: CorrelationMemory) -> Series | None:

@@ -71,11 +71,13 @@ def sale(
     return DensePanes(START_S, [WHOLE_SHOP, *SOURCES], COUNTERS, table)
 
 
-def first_pages(panes: DensePanes, used: Rules, readings: Readings = lambda second: ()) -> dict[str, int]:
+def first_pages(
+    panes: DensePanes, used: Rules, readings: Readings = lambda second: (), *, every_s: int = 1
+) -> dict[str, int]:
     """Of each series that is reported, seconds since the end of the calm time."""
     memory = EvaluationMemory()
     pages: dict[str, int] = {}
-    edges = [0, *range(WARM_S - 60, len(panes.table) + 1)]
+    edges = [0, *range(WARM_S - 60, len(panes.table) + 1, every_s)]
     for start, end in pairwise(edges):
         part = DensePanes(START_S + start, panes.labels, panes.counters, panes.table[start:end])
         inputs = DetectionInputs((START_S + end) * 1000, part, health_readings=readings(end - WARM_S))
@@ -122,6 +124,18 @@ def test_a_silent_producer_does_not_hide_that_payments_fail() -> None:
     assert 'producer-silent{source="oms-0",topic="orders"}' in pages
     assert len(business) == 1, "one page of payments"
     assert 300 < min(business.values()) <= 340
+
+
+def test_payments_that_were_tried_again_are_not_expected_afterwards() -> None:
+    """For ten minutes, most payments fail, and each is tried three times."""
+    panes, rng, at = sale(2100), np.random.default_rng(2), slice(WARM_S + 60, WARM_S + 660)
+    paid = panes.table[at, 1:, PAID]
+    lost = rng.binomial(paid, 0.9)
+    paid -= lost
+    panes.table[at, 1:, FAILED] += 3 * lost
+    panes.table[:, 0, ORDERS:] = panes.table[:, 1:, ORDERS:].sum(axis=1)
+    pages = first_pages(panes, rules("payment-failures", "payment-drop"), every_s=5)
+    assert set(pages) == {"payment-failures"}
 
 
 @pytest.mark.parametrize(("refused", "is_discarded"), [(0.02, False), (0.2, True)])

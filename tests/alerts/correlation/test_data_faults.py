@@ -8,8 +8,8 @@ import pytest
 
 from alerts.correlation.data_faults import is_tracking_fault, remember_faults
 from alerts.correlation.memory import CorrelationMemory
-from alerts.detection.detector import Breach
-from alerts.findings import Category, FindingReason, Labels, Severity
+from alerts.detection.detector import Breach, MeanValue
+from alerts.findings import Category, ExpectedRange, FindingReason, Labels, Severity
 from tests.alerts.correlation.sized import RULES, Correlated, breach
 
 ORDERS: Labels = (("topic", "orders"),)
@@ -154,3 +154,30 @@ def test_a_loss_of_tracking_is_a_fault_once_it_is_large_and_lasts() -> None:
     assert not is_tracking_fault(untracked(0.5), 89_000)
     assert not is_tracking_fault(untracked(0.3), 600_000), "a crowd has ended"
     assert not is_tracking_fault(replace(untracked(), is_tracking_loss=False), 600_000)
+
+
+def test_a_silent_producer_and_a_reported_part_account_for_the_whole_together() -> None:
+    sale, web = Correlated(), breach("order-drop", "channel web", fall=0.6)
+    sale.at(30, web)
+    sale.at(150, web, breach("order-drop", fall=0.1, at_s=20))
+    silent = replace(SILENT, since_ms=300_000)
+    assert "order-drop" not in sale.at(390, silent, web, breach("order-drop", fall=0.32, at_s=20))
+    assert "order-drop" in sale.at(400, silent, web, breach("order-drop", fall=0.9, at_s=20))
+
+
+def test_a_second_loss_during_a_fault_pages_once_the_last_minutes_show_it() -> None:
+    sale = Correlated()
+    web = replace(
+        breach("order-drop", "channel web", fall=0.7), interval=ExpectedRange(0.35, 0.65), mean=MeanValue(0.35, 0.03)
+    )
+    assert len(sale.at(400, SILENT, web)) == 1, "a few orders are no measure"
+    assert len(sale.at(410, SILENT, replace(web, lately=MeanValue(0.15, 0.06)))) == 2
+
+
+def test_the_whole_shop_waits_for_the_part_whose_clicks_are_not_recorded() -> None:
+    whole = replace(breach("checkout-drop", fall=0.5), has_no_loss=True, is_tracking_loss=True)
+    assert not is_tracking_fault(whole, 90_000)
+    assert is_tracking_fault(whole, 105_000)
+    sale = Correlated()
+    sale.at(90, untracked(1.0))
+    assert sale.at(110, untracked(1.0), whole) == ['checkout-drop{channel="app"}']

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from alerts.correlation.extents import Stages, stages_of
-from alerts.detection.detector import ValueSinceStart
+from alerts.detection.detector import MeanValue
+from alerts.findings import ExpectedRange
 from tests.alerts.correlation.sized import RULES, Correlated, breach
 
 
@@ -190,10 +191,10 @@ def test_what_clears_later_does_not_page_after_the_end() -> None:
 def test_while_an_incident_ends_what_it_explains_does_not_page() -> None:
     """Both recover, and the fall since the start is known better for the effect."""
     sale = Correlated()
-    west = replace(breach("payment-failures", "region west", fall=0.6), mean=ValueSinceStart(0.63, 0.02))
+    west = replace(breach("payment-failures", "region west", fall=0.6), mean=MeanValue(0.63, 0.02))
     app = breach("payment-failures", "channel app", fall=0.1)
     sale.at(60, west, app)
-    recovering = replace(app, mean=ValueSinceStart(0.19, 0.005))
+    recovering = replace(app, mean=MeanValue(0.19, 0.005))
     assert sale.at(700, replace(west, value=0.2), recovering) == ['payment-failures{region="west"}']
 
 
@@ -215,3 +216,26 @@ def test_two_roots_together_explain_the_whole() -> None:
     sale.at(320, mini, south)
     sale.at(340, mini, south, breach("conversion-drop", fall=0.36, at_s=200))
     assert sale.pages == ['order-drop{channel="mini"}', 'order-drop{region="south"}']
+
+
+def test_what_was_found_before_another_began_is_not_its_effect() -> None:
+    sale = Correlated()
+    beauty = replace(breach("order-drop", "category beauty", fall=0.5), interval=ExpectedRange(0.35, 0.65))
+    sale.at(34, beauty)
+    sale.at(130, beauty, breach("order-drop", "channel web", fall=0.6, at_s=96))
+    assert sale.pages == ['order-drop{category="beauty"}', 'order-drop{channel="web"}']
+
+
+def test_what_a_reported_part_explains_takes_over_no_other_part() -> None:
+    sale = Correlated()
+    carts = breach("cart-drop", "channel mini", fall=1.0)
+    after = [
+        breach("conversion-drop", "channel mini", fall=0.97, at_s=38),
+        replace(breach("conversion-drop", fall=0.23, at_s=30), explained_by=("channel", "mini")),
+    ]
+    sale.at(90, carts)
+    sale.at(200, carts, *after)
+    web = breach("order-drop", "channel web", fall=0.56, at_s=306)
+    sale.at(338, carts, *after, web)
+    sale.at(340, carts, *after, web)
+    assert sale.pages == ['cart-drop{channel="mini"}', 'order-drop{channel="web"}']
