@@ -2,7 +2,9 @@
 
 - `calm`: days of each shape; a line of JSON a day;
 - `struck`: sales with one or two incidents each;
-- `table FILE...`: one table of such lines.
+- `table FILE...`: the tables of such lines, in Markdown.
+
+With `--lines FILE`, the first two write their lines there, and print the tables.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -153,6 +156,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--hours", type=float, default=6.0, help="calm: length of a day's sale")
     parser.add_argument("--every-table", action="store_true", help="calm: tables of ads, shipping and targets, too")
+    parser.add_argument("--lines", type=Path, help="file for the lines; then the tables are printed")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     given = parser.parse_args()
     if given.part == "table":
@@ -169,9 +173,14 @@ def main() -> None:
             for seed, again, rate in itertools.product(seeds, range(sale.many), asked):
                 own_seed = seed * 10_000 + again * 1000 + number
                 work.append(partial(struck_line, group, number, rate, own_seed, sale))
-    for line in _played(work, given.jobs):
-        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+    played: list[dict[str, Any]] = []
+    with nullcontext(sys.stdout) if given.lines is None else given.lines.open("w") as out:
+        for line in _played(work, given.jobs):
+            out.write(json.dumps(line, ensure_ascii=False) + "\n")
+            out.flush()
+            played.append(line)
+    if given.lines is not None:
+        sys.stdout.writelines(f"{line}\n" for line in study_table(played))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ _APP, _MINI, _WEB = ((("channel", name),) for name in ("app", "mini", "web"))
 _OMS_1, _OMS_2 = ((("source", f"orders/oms-{number}"),) for number in (1, 2))
 _WEST: Labels = (("region", "west"),)
 _PHONES: Labels = (("sku", "phones-0"),)
+_WMS_WEST: Labels = (("source", "logistics/wms-west"),)
 _LATER_S = 1200.0
 """The second of two incidents begins five minutes after the first."""
 
@@ -44,7 +45,7 @@ class Sale:
 def _drops() -> Iterator[Sale]:
     for size in SIZES:
         for labels in PARTS:
-            yield Sale((IncidentSpec("drop_orders", size=size, labels=labels),))
+            yield Sale((IncidentSpec("drop_orders", size=size, labels=labels),), many=2)
 
 
 def _others() -> Iterator[Sale]:
@@ -55,7 +56,7 @@ def _others() -> Iterator[Sale]:
     yield Sale((IncidentSpec("order_stop", lasts_s=300),))
     yield Sale((IncidentSpec("outage", lasts_s=300),))
     yield Sale((IncidentSpec("stock_out", lasts_s=1500, labels=_PHONES),))
-    yield Sale((IncidentSpec("dispatch_stop", lasts_s=1200, labels=(("source", "logistics/wms-west"),)),))
+    yield Sale((IncidentSpec("dispatch_stop", lasts_s=1200, labels=_WMS_WEST),))
 
 
 def _faults() -> Iterator[Sale]:
@@ -80,7 +81,7 @@ def _partial() -> Iterator[Sale]:
         IncidentSpec("one_of_two_loses", size=0.5, labels=_OMS_1),
         IncidentSpec("producer_loses", labels=_OMS_2),
     ):
-        yield Sale((spec,), (200.0, 1000.0), hours=1.25)
+        yield Sale((spec,), hours=1.25)
 
 
 def _late() -> Iterator[Sale]:
@@ -89,7 +90,7 @@ def _late() -> Iterator[Sale]:
         IncidentSpec("late_orders"),
         IncidentSpec("slow_payments", lasts_s=1200),
     ):
-        yield Sale((spec,), (200.0, 1000.0), hours=1.0)
+        yield Sale((spec,), hours=1.0)
 
 
 def _rare() -> Iterator[Sale]:
@@ -113,7 +114,7 @@ def _ends() -> Iterator[Sale]:
 
 
 def _two() -> Iterator[Sale]:
-    """Each of these before each other, unless the first explains the second."""
+    """Each of these before each other: all ordered pairs but one, whose first explains the second."""
     west = IncidentSpec("payment_failures", size=0.6, labels=_WEST)
     whole = IncidentSpec("payment_failures", size=0.9)
     some = (
@@ -123,6 +124,9 @@ def _two() -> Iterator[Sale]:
         IncidentSpec("drop_orders", size=0.6, labels=_WEB),
         IncidentSpec("tracking_loss", size=0.5, labels=_APP),
         IncidentSpec("producer_loses", labels=_OMS_2),
+        IncidentSpec("outage", lasts_s=300),
+        IncidentSpec("stock_out", lasts_s=1200, labels=_PHONES),
+        IncidentSpec("dispatch_stop", labels=_WMS_WEST),
     )
     for first, second in permutations(some, 2):
         if (first, second) != (whole, west):
