@@ -297,4 +297,16 @@ def _alerting(panels: Panels) -> list[Panel]:
             [Line(top("reason", of_processes("alerts_by_notification_status")), "{{reason}}")],
             "none",
         ),
+        panels.trend(
+            Text("Rules by condition", "规则状态"),
+            Text(
+                "Watching, learning, inhibited, without data or off; `salepulse alerts list --rules` says why.",
+                "监视中、学习中、被抑制、无数据或停用;原因见 `salepulse alerts list --rules`。",
+            ),
+            [Line(top("state", of_processes("alert_rules")), "{{state}}")],
+            "none",
+            width=24,
+            height=6,
+            stacked=True,
+        ),
     ]
