@@ -25,7 +25,7 @@ def main() -> int:
     again = subprocess.run([*PYTEST, "--last-failed"], check=False).returncode
     if again == 0:
         listed = subprocess.run([*PYTEST, "--collect-only", "-q"], check=True, capture_output=True, text=True).stdout
-        total = re.findall(r"(\d+) tests? collected", listed)[-1]
+        total = re.findall(r"(\d+)(?:/\d+)? tests? collected", listed)[-1]
         print(f"{total} tests passed, {len(failed)} of them only when run again alone: {', '.join(failed)}")
     return again
 

@@ -1,8 +1,9 @@
-"""Shared fixtures: real servers, emptied before each test; and the treatment of skips and warnings."""
+"""Shared fixtures: real servers, emptied before each test; the order of files; the treatment of skips and warnings."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,9 +29,31 @@ hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_e
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="also run the tests marked full")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings caused by salepulse are errors."""
+    """Warnings caused by salepulse are errors. Workers take the files in the order of `slow_first`."""
     config.addinivalue_line("filterwarnings", r"error:::(consumers|streams|alerts)(\.|$)")
+    config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+    if hasattr(config, "workerinput"):
+        items[:] = slow_first(items)
+
+
+def slow_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Files with the most slow tests first, then those with the most tests: no worker is left with a long file."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    tests = Counter(item.path for item in items)
+    return sorted(items, key=lambda item: (-slow[item.path], -tests[item.path], str(item.path)))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,6 +16,7 @@ from consumers.kafka.producer import OutgoingMessage
 from consumers.settings import Clock
 from consumers.topics import Topic
 from streams.clock import now_ms
+from tests.support.combinations import on_alternate_brokers
 from tests.support.salepulse import salepulse
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack
@@ -158,7 +159,7 @@ def _named(metrics: str) -> str:
     return next((line for line in metrics.splitlines() if line.startswith("salepulse_source_clock_ahead_seconds{")), "")
 
 
-@pytest.mark.parametrize("clock", ["-10m", "+90s"])
+@pytest.mark.parametrize(("broker", "clock"), on_alternate_brokers(("-10m",), ("+90s",)), indirect=["broker"])
 def test_a_wrong_clock_of_a_workers_machine_has_no_effect(broker: Server, redis_server: Server, clock: str) -> None:
     with _open(broker, redis_server, workers=0) as (shop, sale):
         shop.start_worker(clock=clock)
@@ -189,7 +190,11 @@ def _shipped(order_id: str, at_ms: int) -> OutgoingMessage:
     return OutgoingMessage(Topic.LOGISTICS, order_id.encode(), json.dumps(event).encode())
 
 
-@pytest.mark.parametrize("as_of_topics", ["clicks,orders,logistics", "clicks,orders"])
+@pytest.mark.parametrize(
+    ("broker", "as_of_topics"),
+    on_alternate_brokers(("clicks,orders,logistics",), ("clicks,orders",)),
+    indirect=["broker"],
+)
 def test_a_late_feed_is_reported_with_its_age(broker: Server, redis_server: Server, as_of_topics: str) -> None:
     with _open(broker, redis_server, as_of_topics=as_of_topics, partitions=1) as (shop, sale):
         dispatched, answers, started = [], [], time.monotonic()

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from tests.chaos.conftest import Recording
+from tests.support.combinations import on_alternate_brokers
 from tests.support.event_sets import EventSets
 from tests.support.servers import Server
 from tests.support.stack import stack
@@ -19,11 +20,14 @@ DAYS = 525
 """From the first event of the recording to the last."""
 
 
-@pytest.fixture(scope="module", params=["recorded", "refunded in part and paid twice"])
+@pytest.fixture
 def parcels(event_sets: EventSets, request: pytest.FixtureRequest) -> Recording:
     return Recording(event_sets.at_hand("olist") if request.param == "recorded" else event_sets["shipped"])
 
 
+@pytest.mark.parametrize(
+    ("broker", "parcels"), on_alternate_brokers(("refunded in part and paid twice",), ("recorded",)), indirect=True
+)
 def test_kills_during_joins_keep_counts_exact(
     broker: Server, redis_server: Server, parcels: Recording, rng: Random
 ) -> None:

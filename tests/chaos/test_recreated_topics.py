@@ -13,6 +13,7 @@ from consumers.ndjson import find_recordings, read_merged
 from consumers.topic_admin import create_topics, default_plans
 from consumers.topics import Topic
 from tests.chaos.conftest import Opening, Recording
+from tests.support.combinations import on_alternate_brokers
 from tests.support.servers import Server
 from tests.support.stack import Shop
 from tests.support.wait import eventually
@@ -63,7 +64,9 @@ def test_recreated_topics_are_counted_from_their_first_record(
         recording.check(shop)
 
 
-@pytest.mark.parametrize("worker", ["the same worker", "another worker"])
+@pytest.mark.parametrize(
+    ("broker", "worker"), on_alternate_brokers(("the same worker",), ("another worker",)), indirect=["broker"]
+)
 def test_a_recreated_topic_that_outgrew_the_position_is_detected(
     broker: Server, redis_server: Server, open_shop: Opening, recording: Recording, worker: str
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.combinations import on_alternate_brokers
 from tests.support.event_sets import EventSets
 from tests.support.expected import Expected, recorded_totals
 from tests.support.servers import Server
@@ -27,37 +28,20 @@ def what_is_wrong(broker: Server, store: Server, folder: Path, *, partitions: in
         )
 
 
-@pytest.mark.parametrize("name", ["olist", "taobao"])
-class TestEveryAnswerIsExact:
-    @pytest.mark.parametrize(("partitions", "workers"), [(1, 2), (4, 1), (12, 2)])
-    def test_on_the_embedded_broker(
-        self,
-        embedded_broker: Server,
-        redis_server: Server,
-        event_sets: EventSets,
-        name: str,
-        partitions: int,
-        workers: int,
-    ) -> None:
-        folder = event_sets[name]
-        assert what_is_wrong(embedded_broker, redis_server, folder, partitions=partitions, workers=workers) == []
-
-    @pytest.mark.kafka
-    @pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (4, 2), (12, 1)])
-    def test_on_apache_kafka(
-        self,
-        apache_kafka: Server,
-        redis_server: Server,
-        event_sets: EventSets,
-        name: str,
-        partitions: int,
-        workers: int,
-    ) -> None:
-        folder = event_sets[name]
-        assert what_is_wrong(apache_kafka, redis_server, folder, partitions=partitions, workers=workers) == []
+@pytest.mark.parametrize(
+    ("broker", "name", "partitions", "workers"),
+    on_alternate_brokers(
+        ("olist", 1, 2), ("taobao", 1, 1), ("taobao", 4, 1), ("olist", 4, 2), ("taobao", 12, 2), ("olist", 12, 1)
+    ),
+    indirect=["broker"],
+)
+def test_every_answer_for_a_recorded_shop_is_exact(
+    broker: Server, redis_server: Server, event_sets: EventSets, name: str, partitions: int, workers: int
+) -> None:
+    assert what_is_wrong(broker, redis_server, event_sets[name], partitions=partitions, workers=workers) == []
 
 
-@pytest.mark.parametrize("name", ["browsed", "shipped"])
+@pytest.mark.parametrize(("broker", "name"), on_alternate_brokers(("shipped",), ("browsed",)), indirect=["broker"])
 def test_every_answer_for_a_generated_shop_is_exact(
     broker: Server, redis_server: Server, event_sets: EventSets, name: str
 ) -> None:

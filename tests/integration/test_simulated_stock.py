@@ -23,6 +23,7 @@ from consumers.kafka.producer import OutgoingMessage
 from consumers.ndjson import find_recordings, read_merged
 from consumers.topics import Topic
 from streams.simulate import Season, SimulationConfig, StockPlan, write_season
+from tests.support.combinations import on_alternate_brokers
 from tests.support.servers import Server
 from tests.support.stack import Shop, stack
 from tests.support.stock_oracle import SHOP_NAMES, Number, StockOracle
@@ -119,8 +120,13 @@ def agree(got: Mapping[str, Number], right: Mapping[str, Number], *context: obje
         assert number is None or math.isclose(actual, number, rel_tol=1e-12), (name, actual, number, context)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("partitions", "workers"), [(1, 1), (12, 2)])
-@pytest.mark.parametrize("first", [Topic.ORDERS, Topic.LOGISTICS])
+@pytest.mark.parametrize(
+    ("broker", "partitions", "workers", "first"),
+    on_alternate_brokers(
+        (1, 1, Topic.ORDERS), (1, 1, Topic.LOGISTICS), (12, 2, Topic.LOGISTICS), (12, 2, Topic.ORDERS)
+    ),
+    indirect=["broker"],
+)
 def test_stock_kpis_are_exact_whichever_topic_arrives_first(
     broker: Server, redis_server: Server, sale: Sale, partitions: int, workers: int, first: Topic
 ) -> None:
