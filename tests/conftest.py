@@ -10,6 +10,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 from streams.settings import Settings
 from tests.support.empty_broker import empty_broker
@@ -34,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings caused by salepulse are errors. Workers take the files in the order of `slow_first`."""
+    """Warnings caused by salepulse are errors. Files stay in the order of `slow_first`."""
     config.addinivalue_line("filterwarnings", r"error:::(consumers|streams|alerts)(\.|$)")
     config.option.loadscopereorder = False
 
@@ -49,8 +52,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = slow_first(items)
 
 
+class SlowOnFirstWorker(LoadFileScheduling):
+    """Gives files to the first worker from the start of the order, and to others from its end.
+
+    Tests with many processes of their own seldom run two at a time then, and none of the longest files is the last.
+    """
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if node is not self.nodes[0]:
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SlowOnFirstWorker | None:
+    return SlowOnFirstWorker(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def slow_first(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Files with the most slow tests first, then those with the most tests: no worker is left with a long file."""
+    """Files with the most slow tests first, then those with the most tests."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     tests = Counter(item.path for item in items)
     return sorted(items, key=lambda item: (-slow[item.path], -tests[item.path], str(item.path)))
