@@ -9,8 +9,10 @@ import gzip
 import json
 import math
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from random import Random
@@ -46,14 +48,31 @@ class Sale:
     logistics: list[Mapping[str, Any]]
     promotion: Mapping[str, Any]
     messages: list[OutgoingMessage]
+    _stocks: dict[int, Mapping[str, Mapping[str, Number]]] = field(default_factory=dict)
+    """# as_of_ms: answers of `stocks`"""
 
-    def of_sku(self, sku: str) -> StockOracle:
-        """An oracle of one SKU's events."""
-        orders = [event for event in self.orders if any(item["sku"] == sku for item in event["items"])]
-        return StockOracle(orders, [event for event in self.logistics if event.get("sku") == sku])
+    @cached_property
+    def of_sku(self) -> Mapping[str, StockOracle]:
+        """An oracle of each SKU's events."""
+        orders: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        logistics: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for event in self.orders:
+            for sku in {item["sku"] for item in event["items"]}:
+                orders[sku].append(event)
+        for event in self.logistics:
+            logistics[event.get("sku", "")].append(event)
+        return {sku: StockOracle(orders[sku], logistics[sku]) for sku in self.skus}
 
+    @cached_property
     def skus(self) -> list[str]:
         return sorted({event["sku"] for event in self.logistics if event["type"] == "stock_level"})
+
+    def stocks(self, as_of_ms: int) -> Mapping[str, Mapping[str, Number]]:
+        """The stock KPIs of each SKU."""
+        if as_of_ms not in self._stocks:
+            name = self.promotion["promotion_id"]
+            self._stocks[as_of_ms] = {sku: self.of_sku[sku].of_sku(sku, as_of_ms, name) for sku in self.skus}
+        return self._stocks[as_of_ms]
 
 
 @pytest.fixture(scope="module")
@@ -88,23 +107,23 @@ def is_right(shop: Shop, sale: Sale) -> None:
     name = sale.promotion["promotion_id"]
     with httpx.Client(base_url=shop.api.url, timeout=60) as client:
         for as_of in (newest, past[1], past[0], past[2]):
-            stocks = {sku: sale.of_sku(sku).of_sku(sku, as_of, name) for sku in sale.skus()}
+            stocks = sale.stocks(as_of)
             answers = asked(client, as_of, scope="sku", window="1h", promotion=name)["items"]
             assert len(answers) > 40
             for item in answers:
                 agree(item["values"], stocks[item["value"]], item["value"], as_of)
-            for scope, skus in (("all", sale.skus()), ("promotion", sale.promotion["skus"])):
+            for scope, skus in (("all", sale.skus), ("promotion", sale.promotion["skus"])):
                 known = [stock for sku in skus if (stock := stocks[sku]["stock_available"]) is not None]
                 out = sum(stock <= 0 for stock in known)
                 right = dict(zip(SHOP_NAMES, (out, (len(known) - out) / len(known)), strict=True))
                 value = {} if scope == "all" else {"value": name}
                 agree(asked(client, as_of, scope=scope, **value)["values"], right, scope, as_of)
         assert sum(stock["stock_available"] <= 0 for stock in stocks.values()) >= 5, "some SKUs of the sale sell out"
-        for sku in sale.skus()[:10]:
+        for sku in sale.skus[:10]:
             actual = client.get(f"/api/v1/stock/{sku}", params={"as_of": past[2]}).json()
             held = {shelf["warehouse"]: shelf["units"] for shelf in actual["warehouses"]}
-            assert held == sale.of_sku(sku).by_warehouse(sku, past[2])
-            assert actual["sold"] == sale.of_sku(sku).sold(sku, name, past[2])
+            assert held == sale.of_sku[sku].by_warehouse(sku, past[2])
+            assert actual["sold"] == sale.of_sku[sku].sold(sku, name, past[2])
 
 
 def asked(client: httpx.Client, as_of: int, **query: str) -> dict[str, Any]:
