@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from consumers.topics import Topic
 from consumers.unpacking.record import TRUNCATION_BYTES
 from streams.clock import now_ms
 from tests.support.batches import COMPRESS, Message, bomb, compressed
+from tests.support.empty_broker import empty_broker
 from tests.support.events import T0, click, wire
 from tests.support.kafka import apache_kafka as start_apache_kafka
 from tests.support.raw_batches import harm_length_on_disk, harm_on_disk, produce_raw
@@ -293,49 +293,55 @@ async def send_clicks(bootstrap: str, partitions: tuple[int, ...]) -> None:
         await produce_raw(bootstrap, "clicks", compressed(clicks(1, at=100), "none"), partition=number)
 
 
-@contextmanager
-def large_messages(largest: int) -> Iterator[Server]:
-    """A broker whose `clicks` accepts large messages and whose `dead-letters` has the usual limit."""
-    with start_apache_kafka(settings=[f"socket.request.max.bytes={2 * largest + MIB}"], memory="768m") as broker:
-        asyncio.run(make_topic(broker.bootstrap, "clicks", largest))
+@pytest.fixture(scope="module")
+def shared_roomy_kafka(shared_apache_kafka: Server) -> Iterator[Server]:
+    """A broker that accepts large requests; tests ask for `large_messages` instead. Skipped without Kafka."""
+    with start_apache_kafka(settings=[f"socket.request.max.bytes={129 * MIB}"], memory="768m") as broker:
         yield broker
+
+
+@pytest.fixture
+def large_messages(shared_roomy_kafka: Server) -> Server:
+    """A broker whose `clicks` accepts large messages."""
+    empty_broker(shared_roomy_kafka.bootstrap)
+    asyncio.run(make_topic(shared_roomy_kafka.bootstrap, "clicks", 64 * MIB))
+    return shared_roomy_kafka
 
 
 @pytest.mark.kafka
 def test_a_20_mb_message_becomes_a_truncated_dead_letter_and_blocks_nothing(
-    shared_apache_kafka: Server, redis_server: Server
+    large_messages: Server, redis_server: Server
 ) -> None:
     value = b"x" * (20 * MIB)
-    with large_messages(32 * MIB) as broker:
-        asyncio.run(make_topic(broker.bootstrap, "dead-letters", MIB))
-        with stack(broker, redis_server, partitions=1) as shop:
-            middling = Message(b"y" * (3 * MIB), b"k", [("trace", b"8")])
-            batches = [
-                compressed([*clicks(5, at=1), Message(value, b"key", [("trace", b"7")]), *clicks(5, at=2)], "none"),
-                compressed([*clicks(5, at=3), Message(value), *clicks(5, at=4)], "lz4"),
-                compressed([*clicks(5, at=5), middling, *clicks(5, at=6)], "zstd"),
-            ]
-            write(shop, *((batch, 11) for batch in batches))
-            shop.until_counted()
-            assert shop.totals() == {"events,clicks,page_view": 30, "rejected,clicks,too_large": 3}
-            assert shop.incomplete() == []
-            first, second, third = dead_letters(shop)
-            assert [one.id for one in (first, second, third)] == ["clicks/0/5", "clicks/0/16", "clicks/0/27"]
-            assert (first.key, list(first.headers)) == (b"key", [("trace", b"7")])
-            assert first.value == second.value == value[:TRUNCATION_BYTES]
-            assert first.truncation is not None
-            assert first.truncation.size == len(value)
-            assert (third.value, list(third.headers)) == (b"y" * TRUNCATION_BYTES, [("trace", b"8")])
-            assert third.truncation is not None
-            assert third.truncation.size == 3 * MIB
+    asyncio.run(make_topic(large_messages.bootstrap, "dead-letters", MIB))
+    with stack(large_messages, redis_server, partitions=1) as shop:
+        middling = Message(b"y" * (3 * MIB), b"k", [("trace", b"8")])
+        batches = [
+            compressed([*clicks(5, at=1), Message(value, b"key", [("trace", b"7")]), *clicks(5, at=2)], "none"),
+            compressed([*clicks(5, at=3), Message(value), *clicks(5, at=4)], "lz4"),
+            compressed([*clicks(5, at=5), middling, *clicks(5, at=6)], "zstd"),
+        ]
+        write(shop, *((batch, 11) for batch in batches))
+        shop.until_counted()
+        assert shop.totals() == {"events,clicks,page_view": 30, "rejected,clicks,too_large": 3}
+        assert shop.incomplete() == []
+        first, second, third = dead_letters(shop)
+        assert [one.id for one in (first, second, third)] == ["clicks/0/5", "clicks/0/16", "clicks/0/27"]
+        assert (first.key, list(first.headers)) == (b"key", [("trace", b"7")])
+        assert first.value == second.value == value[:TRUNCATION_BYTES]
+        assert first.truncation is not None
+        assert first.truncation.size == len(value)
+        assert (third.value, list(third.headers)) == (b"y" * TRUNCATION_BYTES, [("trace", b"8")])
+        assert third.truncation is not None
+        assert third.truncation.size == 3 * MIB
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
 def test_a_1_gb_decompression_bomb_stays_within_memory_and_other_events_count(
-    shared_apache_kafka: Server, redis_server: Server, codec: str
+    large_messages: Server, redis_server: Server, codec: str
 ) -> None:
-    with large_messages(64 * MIB) as broker, stack(broker, redis_server, partitions=1) as shop:
+    with stack(large_messages, redis_server, partitions=1) as shop:
         shop.until_all_partitions_worked()
         worker = shop.workers[0]
         before, around = clicks(20, at=1), clicks(40, at=2)
@@ -358,10 +364,10 @@ def test_a_1_gb_decompression_bomb_stays_within_memory_and_other_events_count(
 
 
 @pytest.mark.kafka
-def test_many_large_rejected_messages_stay_within_memory(shared_apache_kafka: Server, redis_server: Server) -> None:
+def test_many_large_rejected_messages_stay_within_memory(large_messages: Server, redis_server: Server) -> None:
     """1,500 messages of 400 KB, in one small batch and in many: each is a dead letter, and none stays in memory."""
     rejected = [Message(b'{"a":"%d' % n + b"x" * 400_000 + b'"}', b"k", []) for n in range(500)]
-    with large_messages(64 * MIB) as broker, stack(broker, redis_server, partitions=1, accept="clicks") as shop:
+    with stack(large_messages, redis_server, partitions=1, accept="clicks") as shop:
         shop.until_all_partitions_worked()
         for _ in range(3):
             write(shop, (compressed([*rejected, *clicks(10, at=1)], "zstd"), 510))
