@@ -82,8 +82,7 @@ def unique(originals: Sequence[Original]) -> list[ReadyEvent]:
     ("broker_name", "partitions", "workers"),
     [
         ("embedded_broker", 1, 1),
-        ("embedded_broker", 4, 2),
-        pytest.param("apache_kafka", 4, 1, marks=pytest.mark.kafka),
+        pytest.param("apache_kafka", 4, 2, marks=pytest.mark.kafka),
     ],
 )
 def test_every_answer_is_that_of_the_originals_after_a_kill(

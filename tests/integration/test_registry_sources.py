@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 _UNKNOWN_ID = 2_000_000_000
 
 
-@pytest.fixture(params=["small", pytest.param("apicurio", marks=pytest.mark.kafka)])
+@pytest.fixture
 def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
     if request.param == "small":
         with SchemaRegistry() as small:
@@ -71,7 +71,11 @@ def poison(ids: Mapping[str, int]) -> list[tuple[OwnMessage, str]]:
     ]
 
 
-@pytest.mark.parametrize(("name", "partitions", "workers"), [("shipped", 1, 1), ("browsed", 4, 2)])
+@pytest.mark.parametrize(
+    ("registry", "name", "partitions", "workers"),
+    [("small", "shipped", 1, 1), pytest.param("apicurio", "browsed", 4, 2, marks=pytest.mark.kafka)],
+    indirect=["registry"],
+)
 def test_every_answer_is_that_of_the_originals_after_a_kill_and_without_the_registry_for_a_while(
     embedded_broker: Server,
     redis_server: Server,

@@ -90,17 +90,25 @@ def in_disorder(
     return [message for _, message in sorted(placed, key=lambda entry: entry[0])], totals
 
 
-@pytest.mark.parametrize(("name", "partitions", "workers"), [("shipped", 1, 1), ("browsed", 4, 2)])
+@pytest.mark.parametrize(
+    ("broker_name", "name", "partitions", "workers"),
+    [
+        ("embedded_broker", "shipped", 1, 1),
+        pytest.param("apache_kafka", "browsed", 4, 2, marks=pytest.mark.kafka),
+    ],
+)
 def test_every_answer_is_that_of_the_originals_after_a_kill(
-    broker: Server,
+    request: pytest.FixtureRequest,
     redis_server: Server,
     event_sets: EventSets,
     tmp_path: Path,
     rng: Random,
+    broker_name: str,
     name: str,
     partitions: int,
     workers: int,
 ) -> None:
+    broker: Server = request.getfixturevalue(broker_name)
     folder = event_sets[name]
     expected = Expected.read(folder)
     file = tmp_path / "sources.yaml"
