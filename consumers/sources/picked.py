@@ -15,7 +15,7 @@ import msgspec
 from consumers.sources.file import HEADER_PREFIX, Conditions, EventMap, FieldMap
 from consumers.sources.paths import MessagePath, parse_path
 
-_NEVER = Annotated[int, msgspec.Meta(gt=0, lt=1)]
+NEVER = Annotated[int, msgspec.Meta(gt=0, lt=1)]
 """The type of a field that must be absent: no value has it."""
 
 
@@ -63,10 +63,10 @@ class PickedField:
         for number, (name, inner) in enumerate(self.inner.items()):
             inner.attribute = f"f{number}"
             names[inner.attribute] = name
-            fields.append((inner.attribute, _NEVER if name in absent else _type_of(inner), None))
+            fields.append((inner.attribute, NEVER if name in absent else _type_of(inner), None))
         for number, name in enumerate(set(absent) - self.inner.keys()):
             names[f"a{number}"] = name
-            fields.append((f"a{number}", _NEVER, None))
+            fields.append((f"a{number}", NEVER, None))
         # gc=False: they are read once, and have no cycles.
         self.struct = msgspec.defstruct("Picked", fields, rename=names, gc=False)
         return self.struct

@@ -5,6 +5,7 @@ Either all events of a message are valid, or the message is rejected and none of
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from consumers.sources.compiling import EventMaker, compile_event
 from consumers.sources.envelopes import MARKS, Envelope, PassedOver, parse_text, unwrap
 from consumers.sources.file import REGISTRY_FORMATS, SourceMap
 from consumers.sources.message import SourceMessage
+from consumers.sources.openers import Opener, openers_for
 from consumers.sources.paths import MessagePath, compile_path, parse_path
 from consumers.sources.schemas import FRAME_BYTES, Decoder, FramedDecoder, SchemaCache, SchemaKind, schema_id_of
 from consumers.sources.unrolled import PickedSource, unroll
@@ -75,13 +77,11 @@ class CompiledSource:
         self._parse_json = [_text_parser(parse_path(text)) for text in source.parse_json]
         self._makers: list[EventMaker] = [compile_event(event, exponent) for event in source.events or ()]
         self._picked = unroll(source.events or (), exponent)
-        self._decode_bare = (
-            msgspec.json.Decoder(self._picked.bare).decode
-            if self._picked and source.format == "json" and self._envelope in (None, Envelope.NONE)
-            and not source.parse_json
-            else None
-        )  # fmt: skip
-        """Decodes a message without envelope."""
+        self._openers = (
+            openers_for(self._picked, self._envelope, source.events or ())
+            if self._picked and source.format == "json" and not source.parse_json
+            else []
+        )
 
     def read(self, partition: int, records: Sequence[Record]) -> MappedBatch:
         """The events of messages of one partition."""
@@ -121,7 +121,7 @@ class CompiledSource:
         """Add the events of usual messages, in one loop for speed. Returns the indexes of all others, and of messages
         that make no event or fail."""
         remaining: list[int] = []
-        decode = self._decode_bare
+        opener = self._openers[0] if self._openers else None
         makers = [
             (make, events.append, of_events.append)
             for make, events, of_events in zip(picked.makers, objects, indexes, strict=True)
@@ -134,15 +134,19 @@ class CompiledSource:
             made = root = None
             message.offset, message.headers, message.attributes = record.offset, record.headers, _NO_ATTRIBUTES
             try:
-                if decode is not None:
-                    try:  # noqa: SIM105 (twice as fast)
-                        root = decode(value)
+                if opener is not None:
+                    try:
+                        root = opener.decode(value)
                     except msgspec.ValidationError:
-                        pass
-                if root is None:
+                        opener, root = self._reopen(value, opener)
+                if root is None or opener is None:
                     root = self._pick(picked, message, value)
-                elif not value.isascii():
-                    value.decode()  # msgspec does not validate the texts of unused fields
+                else:
+                    if not value.isascii():
+                        value.decode()  # msgspec does not validate the texts of unused fields
+                    if opener.root_of is not None:
+                        message.attributes = opener.attributes_of(root) if opener.used else _NO_ATTRIBUTES
+                        root = opener.root_of(root)
                 for make, add, add_index in makers:
                     if (found := make(root, message)) is not None:
                         if made is not None:  # add both only if neither fails
@@ -157,6 +161,14 @@ class CompiledSource:
                 of_made(made)
                 of_index(index)
         return remaining
+
+    def _reopen(self, value: bytes, failed: Opener) -> tuple[Opener, Any]:
+        """Decode a message by another opener, and return that; None as the message if none accepts it."""
+        for opener in self._openers:
+            if opener is not failed:
+                with contextlib.suppress(msgspec.ValidationError):
+                    return opener, opener.decode(value)
+        return failed, None
 
     def _pick(self, picked: PickedSource, message: SourceMessage, value: bytes) -> Any:
         """The picked struct of a message in an envelope or another format."""

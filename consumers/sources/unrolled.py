@@ -37,6 +37,8 @@ class PickedSource:
     """Of messages that were taken out of their envelope."""
     bare: type[msgspec.Struct]
     """Of messages without envelope; a message that may have one is invalid."""
+    payload: type[msgspec.Struct]
+    """Of Kafka Connect's payload; a change of Debezium is invalid."""
     makers: Sequence[PickedMaker]
     """One per event."""
 
@@ -51,7 +53,7 @@ def unroll(events: Sequence[EventMap], exponent: int) -> PickedSource | None:
         makers = [_event_maker(event, root, exponent) for event in events]
     except NotPickedError:
         return None
-    return PickedSource(root.define(), root.define(MARKS), makers)
+    return PickedSource(root.define(), root.define(MARKS), root.define(("op",)), makers)
 
 
 def _event_maker(event: EventMap, root: PickedField, exponent: int) -> PickedMaker:
