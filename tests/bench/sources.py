@@ -69,6 +69,7 @@ def measure(ground: Ground, *, count: int, repeats: int) -> Part:
         registry = stack.enter_context(SchemaRegistry())
         stack.callback(facts.close)
         ids = registry_formats.register(registry)
+        registry_formats.order_class(0)
         files = {CONTRACT: "", OWN_JSON: _FILE, REGISTRY: registry_formats.sources(registry.url)}
         asyncio.run(_create_topics(ground.broker.bootstrap))
         for what, form in _forms(ids, rng).items():

@@ -236,7 +236,8 @@ def avro_click(event: Mapping[str, Any], version: int, rng: Random) -> bytes:
 
 
 @cache
-def _order_class(version: int) -> Any:
+def order_class(version: int) -> Any:
+    """The class of orders by a version of the schema; compiled once, outside of a running event loop."""
     schema = RegisteredSchema(SchemaKind.PROTOBUF, PROTO_SCHEMAS[version], {"shop/decimal.proto": PROTO_REFERENCE})
     pool = DescriptorPool()
     for file in FileDescriptorSet.FromString(asyncio.run(describe(schema))).file:
@@ -246,7 +247,7 @@ def _order_class(version: int) -> Any:
 
 def protobuf_order(event: Mapping[str, Any], version: int) -> bytes:
     """An order in Protobuf."""
-    order = _order_class(version)(
+    order = order_class(version)(
         id=event["event_id"],
         number=event["order_id"],
         state=event["type"],
