@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from consumers.errors import SalepulseError
-from tests.bench import api, freshness, kills, labels, outage, path, peers, sale, sources, throughput
+from tests.bench import api, freshness, kills, labels, outage, path, peers, rules, sale, sources, throughput
 from tests.bench.ground import BenchError, Ground, ground
 from tests.bench.report import Part, document, machine, say, say_result, show
 
-PARTS = ("throughput", "freshness", "api", "sale", "outage", "kills")
+PARTS = ("throughput", "freshness", "api", "sale", "rules", "outage", "kills")
 APART = ("path", "labels", "sources", "peers")
 """Benchmarks that run only if named, all but the last also with `--full`."""
 RATE = 30_000
@@ -87,6 +87,7 @@ def parts_of(chosen: argparse.Namespace) -> dict[str, Callable[[Ground], Part]]:
             promotions=chosen.promotions,
         ),
         "sale": lambda g: sale.measure(g, count=chosen.sale_events),
+        "rules": lambda _: rules.measure(),
         "outage": lambda g: outage.measure(g, rate=OUTAGE_RATE, away_s=chosen.away),
         "kills": lambda g: kills.measure(g, kills=chosen.kills),
     }
