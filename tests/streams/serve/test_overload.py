@@ -33,6 +33,7 @@ from tests.streams.tokens.making import token, write
 from tests.support.wait import eventually
 
 READERS = 16
+ROUNDS = 3
 SECONDS = 8.0
 
 
@@ -77,11 +78,23 @@ def busy_shop(settings: Settings) -> Iterator[None]:
 
 @pytest.mark.slow
 def test_sixteen_expensive_readers_delay_neither_scrapes_nor_probes_nor_streams(redis_url: str) -> None:
+    """Other processes of the machine only add to delays, so that the best of some rounds is the server's own."""
     with busy_shop(shop_settings(redis_url)), serving({"redis_url": redis_url, "clock": "event"}) as server:
         eventually(lambda: _status(server.port, "/readyz") == 200, within_s=30)
-        with readers(server.port, READERS, SECONDS) as asking, _followed(server.port, SECONDS) as as_ofs:
-            seen = watch(server.port, ("/metrics", "/readyz", "/healthz"), SECONDS)
-            statuses = json.loads(asking.communicate(timeout=60)[0])
+        for more in range(ROUNDS - 1, -1, -1):
+            try:
+                _check_delays(server.port)
+                break
+            except AssertionError:
+                if not more:
+                    raise
+
+
+def _check_delays(port: int) -> None:
+    """Assert that the server is prompt during `SECONDS` of expensive queries."""
+    with readers(port, READERS, SECONDS) as asking, _followed(port, SECONDS) as as_ofs:
+        seen = watch(port, ("/metrics", "/readyz", "/healthz"), SECONDS)
+        statuses = json.loads(asking.communicate(timeout=60)[0])
     slowest = {path: max(held.ms) for path, held in seen.items()}
     assert max(slowest.values()) < 2_000, slowest
     assert max(held.percentile(90) for held in seen.values()) < 1_000, slowest
@@ -265,20 +278,29 @@ def test_a_responsive_redis_is_not_reported_down(changes: dict[str, Any], codes:
 async def test_a_busy_view_reports_busy_and_neither_redis_down_nor_stale_partitions(open_shop: Shop) -> None:
     """A step that does not await delays even polls."""
     live = Live(open_shop.settings.model_copy(update={"stale_after_s": 2.0}))
+    begun, over = threading.Event(), threading.Event()
+
+    async def is_attended() -> bool:
+        await open_shop.attend()
+        return await _is_live(live)
+
     await live.start()
     try:
-        await open_shop.attend()
-        await soon(lambda: _is_live(live))
+        await soon(is_attended)
 
         async def stubborn(_: RollingView, __: int) -> None:
             await asyncio.to_thread(lambda: None)
-            time.sleep(5)
+            begun.set()
+            over.wait(30)
 
         asked = asyncio.create_task(live.ask(stubborn))
+        await asyncio.to_thread(begun.wait)
         await asyncio.sleep(3.5)
         status = live.answer_status()
         assert status.codes == (NotLiveReason.BUSY,), status.reasons
         assert (status.redis_up, status.stale) == (True, ())
+        over.set()
         await asked
     finally:
+        over.set()
         await live.stop()
