@@ -76,7 +76,7 @@ def test_a_stuck_worker_exits_and_another_continues(
 def test_a_consumer_that_never_returns_ends_the_worker(
     embedded_broker: Server, redis_server: Server, open_shop: Opening, recording: Recording
 ) -> None:
-    with open_shop(embedded_broker, redis_server, workers=0) as shop:
+    with open_shop(embedded_broker, redis_server, workers=0, stuck_after_s=6) as shop:
         shop.replay(recording.folder)
         began = time.monotonic()
         assert shop.start_worker(DEAF + WORKER).ended(within_s=WITHIN_S) == 1
@@ -106,7 +106,7 @@ def test_idle_partitions_do_not_end_a_worker(
     with open_shop(embedded_broker, redis_server, stuck_after_s=2) as shop:
         shop.replay(recording.folder / "orders.ndjson.gz")
         shop.until_all_partitions_worked()
-        time.sleep(12)
+        time.sleep(8)
         assert shop.workers[0].running, shop.log()
         shop.replay(recording.folder)
         shop.until_records_counted(shop.position() + 1)

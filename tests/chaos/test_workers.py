@@ -32,7 +32,7 @@ def test_a_member_that_keeps_joining_and_leaving_keeps_counts_exact(
 ) -> None:
     with open_shop(broker, redis_server, workers=1) as shop:
         with shop.replaying(recording.folder, speed=recording.over(seconds=10)):
-            until = time.monotonic() + 20
+            until = time.monotonic() + 12
             while time.monotonic() < until:
                 shop.start_worker()
                 time.sleep(2)
