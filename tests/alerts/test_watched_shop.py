@@ -84,6 +84,6 @@ async def test_a_redis_that_hangs_for_a_while_is_one_incident(embedded_broker: S
             await anyio.sleep(HANGS_S)
             store.resume()
             await watched.until("Redis is back", lambda: "store-down resolved" in watched.pages("data"), within_s=60)
-            await anyio.sleep(30)
+            await anyio.sleep(15)
             assert watched.pages("data") == ["store-down firing", "store-down resolved"], watched.summaries
             assert watched.pages("business") == [], watched.summaries

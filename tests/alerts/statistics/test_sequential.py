@@ -28,8 +28,10 @@ def played(
     parameters: SequentialParameters = DROP,
     frozen: range = range(0),
     per_day: float = 0.1,
+    *,
+    to_alarm: bool = False,
 ) -> tuple[SequentialState, list[int], list[int]]:
-    """The whole shop alone: (state, seconds of alarms, seconds of their ends)."""
+    """The whole shop alone, or up to its first alarm: (state, seconds of alarms, seconds of their ends)."""
     followed = SequentialState.of(40)
     followed.fit(1)
     threshold = false_alarms_per_day(per_day, np.ones(1, np.bool_))
@@ -44,6 +46,8 @@ def played(
         now = bool(followed.alarm[0])
         if now != was:
             (began if now else ended).append(second + 1)
+            if to_alarm:
+                break
         was = now
     return followed, began, ended
 
@@ -74,8 +78,7 @@ def test_a_young_alarm_reports_the_change_since_its_start(kept: float) -> None:
         views = even(rng, WARM_S + 300)
         share = np.where(np.arange(len(views)) < WARM_S, 1.0, kept)
         orders = orders_of(views, rng, share)
-        _, (began, *_), _ = played(views, orders)
-        followed, _, _ = played(views[:began], orders[:began])
+        followed, _, _ = played(views, orders, to_alarm=True)
         counted, expected, inputs = followed.sums_for_size(0)[[WindowPart.COUNT, WindowPart.USUAL, WindowPart.INPUT]]
         estimated.append(counted / expected)
         before.append(float(followed.change()[0]))

@@ -25,7 +25,7 @@ async def test_dropped_rows_are_rebuilt_with_equal_counts(
     monkeypatch.setattr(live_distincts.LiveDistincts.__init__, "__defaults__", (limit,))
     chance = Random(limit)
     view = await shop.view()
-    for now in range(7_200, 7_200 + 40 * 37, 37):
+    for now in range(7_200, 7_200 + 24 * 37, 37):
         for partition in (CLICKS_0, CLICKS_1, ORDERS_0, LOGISTICS_0):
             late = chance.choice((5, 40, 700, 4_000))
             events = some_events(partition.topic, 6, chance.randrange(10**9), start=now - late, length=late)

@@ -61,10 +61,10 @@ async def test_any_interleaving_of_apply_compaction_and_poll_equals_the_oracle(s
 async def test_a_view_queried_every_second_equals_a_fresh_one(redis_url: str, shards: int) -> None:
     chance = Random(shards)
     async with opened(redis_url, shards=shards) as shop:
-        await shop.announce(promotion("d11", starts=3_700, ends=3_760))
+        await shop.announce(promotion("d11", starts=3_640, ends=3_680))
         await feed_some(shop, chance, 3_600, n=80, late=3_600)
         view = await shop.view()
-        for second in range(3_601, 3_781):
+        for second in range(3_601, 3_701):
             partition = await feed_some(shop, chance, second, n=3, late=chance.choice((1, 20, 200)))
             if second % 7 == 0:
                 await shop.compact(partition)
