@@ -13,6 +13,7 @@ from alerts.detection.panes import CellPanes
 from alerts.findings import Labels
 from alerts.rules.detect import HealthCheck
 from alerts.statistics.arrays import Floats
+from alerts.viewing.arrivals import LATE_S, MOST_LATE_S
 from alerts.viewing.horizon import SETTLE_S
 from consumers.contract.events import TOPIC_BY_EVENT_TYPE
 from consumers.topics import EVENT_TOPICS, Topic
@@ -20,6 +21,10 @@ from streams.panes.cells import COUNTER_BITS
 from streams.panes.counters import TYPE_COUNTERS
 
 _HALF_LIFE_S = 60.0
+_QUIET_S, _STEADY = 15, 60.0
+"""A producer that sends nothing for so long, after so many recent events, may be late."""
+_WIDE_S = 120
+"""Late events have so long to show how late they are."""
 _LEAST_LATE = 10.0
 """Least number of recent late events."""
 _LEAST_SHARE = 0.2
@@ -37,18 +42,35 @@ class RecentLateness:
     """Topics whose events are expected to be late."""
     _sums: dict[Labels, Floats] = field(default_factory=lambda: defaultdict(lambda: np.zeros(3)))
     """# labels: exponential sums of (events, late events, seconds that these were late)"""
+    _quiet_s: dict[Labels, int] = field(default_factory=lambda: defaultdict(int))
+    """# labels of steady producers that send nothing: time since the last arrival"""
+    _wide_for_s: int = 0
+    """How long events may still arrive for seconds far back."""
 
     def take(self, panes: CellPanes) -> None:
         """Add the arrivals of an evaluation, if they are known."""
         if panes.arrived is None:
             return
-        for sums in self._sums.values():
-            sums *= 0.5 ** ((panes.end_s - panes.start_s) / _HALF_LIFE_S)
+        dt_s = panes.end_s - panes.start_s
+        for labels, sums in self._sums.items():
+            sums *= 0.5 ** (dt_s / _HALF_LIFE_S)
+            if sums[0] >= _STEADY or labels in self._quiet_s:
+                self._quiet_s[labels] += dt_s
         for labels, sums in _arrivals(panes) if len(panes.arrived.keys) else ():
             if dict(labels)["topic"] not in self.not_in_as_of:
                 self._sums[labels] += sums
+                self._quiet_s.pop(labels, None)
         for labels in [labels for labels, sums in self._sums.items() if sums[0] < 1e-3]:
             del self._sums[labels]
+            self._quiet_s.pop(labels, None)
+        is_late = any(reading.value >= LATE_S / 2 for reading in self.readings())
+        is_quiet = any(_QUIET_S <= quiet_s < MOST_LATE_S for quiet_s in self._quiet_s.values())
+        self._wide_for_s = _WIDE_S if is_late or is_quiet else max(0, self._wide_for_s - dt_s)
+
+    def seconds_to_read_again(self) -> int:
+        """How far back events may arrive: farther while a producer sends nothing, or is late by half of the usual
+        range."""
+        return MOST_LATE_S if self._wide_for_s else LATE_S
 
     def readings(self) -> Iterator[HealthReading]:
         """Mean seconds from an event to its arrival, of the producers whose events are late."""

@@ -73,7 +73,8 @@ class InputReader:
         """The panes of a range that follows the last one, and the events that have arrived since that was read."""
         if not span:
             return await self.seconds(view, rules, span)
-        panes = self._arrivals.take(span, await self.seconds(view, rules, span_to_read(span)))
+        wide = span_to_read(span, self._lateness.seconds_to_read_again())
+        panes = self._arrivals.take(span, await self.seconds(view, rules, wide))
         self._lateness.take(panes)
         return panes
 

@@ -10,8 +10,10 @@ import pytest
 from alerts.detection.panes import CellPanes, ScopeValue
 from alerts.findings import Labels
 from alerts.rules.detect import HealthCheck
+from alerts.viewing.arrivals import LATE_S, MOST_LATE_S, ArrivalReader, span_to_read
 from alerts.viewing.lateness import RecentLateness
 from consumers.topics import Topic
+from streams.model.windows import Span
 from streams.panes.cells import Cells, cell_keys, merge_cells
 from streams.panes.counters import COUNTER_IDS
 from tests.alerts.viewing.test_arrivals import ALL, START_S
@@ -90,3 +92,30 @@ def test_where_arrivals_are_unknown_nothing_is_learned() -> None:
     lateness = RecentLateness()
     lateness.take(CellPanes(START_S, START_S + 10, LABELS, cell(START_S, 1, 9)))
     assert not list(lateness.readings())
+
+
+def test_a_producer_that_is_later_than_usually_read_is_late_and_not_silent() -> None:
+    """Its events begin to come five minutes late, all at once."""
+    reader, lateness, widths = ArrivalReader(), RecentLateness(), []
+    counted: dict[int, int] = {}
+    for now in range(START_S, START_S + 900):
+        late_s = 0 if now < START_S + 120 else 300
+        if not START_S + 120 <= now < START_S + 420:
+            counted[now - late_s] = counted.get(now - late_s, 0) + 5
+        span = Span(now, now + 1)
+        wide = span_to_read(span, lateness.seconds_to_read_again())
+        widths.append(span.start_s - wide.start_s)
+        cells = merge_cells([cell(second, 1, amount) for second, amount in sorted(counted.items())])
+        read = CellPanes(wide.start_s, wide.end_s, LABELS, cells.between(wide.start_s, wide.end_s))
+        lateness.take(reader.take(span, read))
+    assert widths[119] == LATE_S, "usually"
+    assert widths[-1] == MOST_LATE_S
+    assert [reading.value for reading in lateness.readings()] == [pytest.approx(302, abs=1)]
+
+
+def test_sparse_producers_are_not_waited_for() -> None:
+    lateness = RecentLateness()
+    for second in range(START_S, START_S + 300):
+        arrived = cell(second, 1, 1) if second % 30 == 0 else merge_cells([])
+        lateness.take(CellPanes(second, second + 1, LABELS, arrived=arrived))
+        assert lateness.seconds_to_read_again() == LATE_S
