@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 
 FALSE_PER_DAY = 0.05
-"""Of one series, as in `tests.bench.alert_study`."""
+"""False alarms of one series for which bounds are computed: about what one series of the default rules may have."""
 
 
 def poisson_bound_s(rate: float, kept: float, false_per_day: float = FALSE_PER_DAY) -> float:
@@ -40,7 +40,7 @@ def _bound_s(information_a_second: float, false_per_day: float) -> float:
 
 
 def poisson_interval(count: int, exposure: float, confidence: float = 0.95) -> tuple[float, float]:
-    """The exact confidence interval of a Poisson rate (Garwood, Biometrika 28, 1936)."""
+    """The exact two-sided confidence interval of a Poisson rate (Garwood, Biometrika 28, 1936)."""
     tail = (1 - confidence) / 2
     low = 0.0 if count == 0 else _mean_where(lambda mean: 1 - _at_most(count - 1, mean) < tail, count)
     high = _mean_where(lambda mean: _at_most(count, mean) > tail, count)

@@ -8,9 +8,8 @@ Four parts, each a list of sales that differ in seed or hour of the day, with a 
   pages;
 - `stock`: sold-out SKUs on promotion, counted as in production but in memory.
 
-`table FILE...` prints a table of such lines. `bound` is the least average delay of any test with as few false alarms:
-log(mean time between false alarms) over the Kullback-Leibler information per second (Lorden, Annals of Mathematical
-Statistics 42, 1971), at the rate of the affected series.
+`table FILE...` prints a table of such lines. `bound` is the least mean delay of any detection, at the rate of the
+affected series (`alerts.rehearsal.bounds`).
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from typing import Any
 import msgspec
 
 from alerts.findings import Series
+from alerts.rehearsal.bounds import poisson_bound_s, poisson_interval
 from alerts.rehearsal.play import RehearsalResult, play
 from alerts.rehearsal.rehearsal import Rehearsal
 from alerts.rehearsal.score import Score, score
@@ -60,8 +60,6 @@ STOCK_SPAN_S = 20, 100
 """Range of stock-outs: before it the stock has just changed, and at the end the sale is over."""
 START_H = {"lunch": 11.5, "evening": 19.5, "night": 2.0, "opening": 19.0}
 ORDERS_PER_MINUTE = 1000.0
-FALSE_PER_DAY = 0.05
-"""That the bound is worked out for: about what one series of the default rules may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,20 +233,8 @@ def _line(case: Case, shape: str, seed: int, played: RehearsalResult, happened: 
 
 
 def bound_s(case: Case) -> float:
-    """The least mean delay: log(seconds between false alarms) / information a second."""
-    rate, kept = ORDERS_PER_MINUTE / 60 * case.share, case.kept
-    information = kept * math.log(kept) - kept + 1 if kept > 0 else 1.0
-    return math.log(86_400 / FALSE_PER_DAY) / (rate * information)
-
-
-def most_a_day(false: int, days: float) -> float:
-    """The upper 95 % confidence bound of a Poisson rate (Garwood 1936): where P(at most so many) is 5 %."""
-    low, high = 0.0, 10.0 + 4 * false
-    for _ in range(60):
-        mean = (low + high) / 2
-        at_most = sum(math.exp(-mean) * mean**i / math.factorial(i) for i in range(false + 1))
-        low, high = (mean, high) if at_most > 0.05 else (low, mean)
-    return high / days
+    """The least mean delay of any detection: see `alerts.rehearsal.bounds`."""
+    return poisson_bound_s(ORDERS_PER_MINUTE / 60 * case.share, case.kept)
 
 
 def quantile(numbers: list[float], q: float) -> float:
@@ -271,7 +257,7 @@ def table(lines: Iterable[dict[str, Any]]) -> Iterator[str]:
     for name, days_of in (("calm days", held["calm"]), calm_of_all, ("hours before an incident", _before(held))):
         false, days = sum(len(line["false"]) for line in days_of), sum(line["days"] for line in days_of)
         if days:
-            bound = f"at most {most_a_day(false, days):.2g} with 95 % confidence"
+            bound = f"at most {poisson_interval(false, days, 0.9)[1]:.2g} with 95 % confidence"
             yield f"\n{name}: {days:.1f} days, {false} false pages, {false / days:.2g} a day ({bound})"
     if whole := held.get(calm_days.CASE):
         yield from calm_days.table(whole)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.bench import calm_days
-from tests.bench.alert_study import CASES, bound_s, most_a_day, quantile, table
+from tests.bench.alert_study import CASES, bound_s, quantile, table
 
 DROP = CASES[0]
 
@@ -25,11 +23,6 @@ def test_false_pages_are_counted_over_all_calm_time() -> None:
     lines = [text.strip() for text in table([*calm, line(30.0, before=1)]) if "false pages" in text]
     assert lines[0].startswith("calm days: 3.0 days, 1 false pages, 0.33 a day (at most 1.6")
     assert "1 false pages" in lines[1]
-
-
-def test_the_bound_of_a_rate_is_the_exact_one() -> None:
-    assert most_a_day(0, 1.0) == pytest.approx(2.9957, abs=1e-3)
-    assert most_a_day(3, 2.0) == pytest.approx(7.7537 / 2, abs=1e-3)
 
 
 def test_undetected_incidents_have_infinite_delay() -> None:

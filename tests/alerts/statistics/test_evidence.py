@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.rehearsal.bounds import poisson_bound_s
 from alerts.statistics.arrays import Floats
 from alerts.statistics.evidence import Evidence, half_deviance, log_threshold
 
@@ -69,15 +70,13 @@ def test_a_thinning_has_less_dispersion_than_poisson() -> None:
 
 @pytest.mark.parametrize(("kept", "most"), [(0.8, 1.6), (0.5, 1.6), (0.0, 2.0)])
 def test_the_delay_is_near_the_bound(kept: float, most: float) -> None:
-    """Lorden's bound for a Poisson count, at one false alarm in 20 days."""
+    """Lorden's for a Poisson count."""
     rng = np.random.default_rng(14)
     evidence, _ = run(rng.poisson(RATE, (1500, 30)).astype(np.float64))
     _, over = run(rng.poisson(RATE * kept, (200, 30)).astype(np.float64), learns=False, evidence=evidence)
     reached = over >= 0
     delays = np.where(reached.any(axis=0), reached.argmax(axis=0) + 1.0, np.inf)
-    information = kept * math.log(kept) - kept + 1 if kept else 1.0
-    bound = math.log(86_400 / 0.05) / (RATE * information)
-    assert np.median(delays) <= most * bound + 2
+    assert np.median(delays) <= most * poisson_bound_s(RATE, kept) + 2
 
 
 def test_the_start_of_the_change_is_estimated() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from alerts.detection.sequential import sequential_parameters
 from alerts.evaluate import budgets_of
-from alerts.rehearsal.bounds import poisson_bound_s
+from alerts.rehearsal.bounds import FALSE_PER_DAY, poisson_bound_s
 from alerts.rules.detect import SequentialDetector
 from alerts.rules.loader import default_text, load
 from alerts.statistics.evidence import LENGTHS
@@ -42,20 +42,21 @@ def test_the_table_in_the_docs_is_the_computed_one() -> None:
     assert "\n".join(lines) in DOCS.read_text(encoding="utf-8")
 
 
+def poisson_s(rate: float, kept: float, least_sample: float = ORDERS.least_sample) -> float:
+    """Seconds until a fall of Poisson counts is detected."""
+    parameters = replace(ORDERS, least_sample=least_sample)
+    return detection_s(rate, kept, dispersion=POISSON, false_per_day=FALSE_PER_DAY, parameters=parameters)
+
+
 @pytest.mark.parametrize("kept", [0.8, 0.5, 0.0])
 def test_the_delay_is_near_lordens_bound(kept: float) -> None:
-    found = detection_s(16.7, kept, dispersion=POISSON, false_per_day=0.05, parameters=replace(ORDERS, least_sample=1))
-    assert found <= 1.5 * poisson_bound_s(16.7, kept) + 1
+    assert poisson_s(16.7, kept, least_sample=1) <= 1.5 * poisson_bound_s(16.7, kept) + 1
 
 
 def test_the_least_sample_delays_what_is_plain() -> None:
-    found = [
-        detection_s(0.5, 0.0, dispersion=POISSON, false_per_day=0.05, parameters=replace(ORDERS, least_sample=least))
-        for least in (1, 30)
-    ]
-    assert found[0] < found[1]
+    assert poisson_s(0.5, 0.0, least_sample=1) < poisson_s(0.5, 0.0, least_sample=30)
 
 
 def test_what_is_too_small_is_never_detected() -> None:
-    assert math.isinf(detection_s(0.17, 0.9, dispersion=POISSON, false_per_day=0.05, parameters=ORDERS))
-    assert math.isinf(detection_s(1000, 0.93, dispersion=POISSON, false_per_day=0.05, parameters=ORDERS))
+    assert math.isinf(poisson_s(0.17, 0.9))
+    assert math.isinf(poisson_s(1000, 0.93))
