@@ -52,21 +52,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = slow_first(items)
 
 
-class SlowOnFirstWorker(LoadFileScheduling):
-    """Gives files to the first worker from the start of the order, and to others from its end.
+class QuickOnLastWorker(LoadFileScheduling):
+    """Gives files to the last worker from the end of the order, and to others from its start.
 
-    Tests with many processes of their own seldom run two at a time then, and none of the longest files is the last.
+    Slow tests mostly wait for processes of their own, quick ones compute: so both have a processor. None of the longest
+    files is the last.
     """
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        if node is not self.nodes[0]:
+        if node is self.nodes[-1] and node is not self.nodes[0]:
             self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
         super()._assign_work_unit(node)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SlowOnFirstWorker | None:
-    return SlowOnFirstWorker(config, log) if config.getoption("dist") == "loadfile" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> QuickOnLastWorker | None:
+    return QuickOnLastWorker(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def slow_first(items: list[pytest.Item]) -> list[pytest.Item]:
