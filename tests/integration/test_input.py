@@ -270,11 +270,7 @@ def test_partitions_stuck_on_a_damaged_disk_are_named_and_continue_after_the_dam
         assert "20 records wait after it" in found[1]
         asyncio.run(delete_records(apache_kafka.bootstrap, {0: 40, 1: 40}))  # the documented fix
         asyncio.run(send_clicks(apache_kafka.bootstrap, (0, 1, 2)))
-        eventually(
-            lambda: shop.counted() == 20 + 20 + 40 + 3,
-            within_s=120,
-            what="both partitions continue",
-        )
+        shop.until_distinct_counted(20 + 20 + 40 + 3, within_s=120)
         assert sorted(shop.incomplete()) == ["clicks/0", "clicks/1"]
 
 

@@ -184,6 +184,10 @@ class Shop:
         """Wait until this many records are counted, over all partitions."""
         self._until(within_s, f"{position:.0f} records are counted", lambda: self.position() >= position)
 
+    def until_distinct_counted(self, events: int, within_s: float = 60) -> None:
+        """Wait until exactly this many distinct events are counted in total."""
+        self._until(within_s, f"{events} events are counted", lambda: self.counted() == events)
+
     def until_counted(self, within_s: float = 240) -> None:
         """Wait until all written messages are counted and reported, and answers have the newest as-of."""
         self._until(within_s, "everything is counted", lambda: not (self._uncounted() or self._unattended(lag=0)))
