@@ -155,7 +155,8 @@ class Stack:
             if report.outcome in (TopicOutcome.DIFFERS, TopicOutcome.OTHER_PARTITIONS):
                 self._print_line(f"topic {report}")
         if self.plan.kafka_port is not None and inputs.sources:
-            await create_source_topics(settings.kafka, inputs.sources.keys(), settings.partitions)
+            names = [inputs.names.on_broker(topic) for topic in inputs.sources]
+            await create_source_topics(settings.kafka, names, settings.partitions)
 
     def _role(self, name: str, command: str, *, metrics_port: int = 0) -> Child:
         return Child(
