@@ -236,7 +236,7 @@ class SequentialDetector(CounterDetector):
     """Counters of the events that are lost, which give the lost money: `count` of a drop, none of a rise if left out.
     With `loss_lag`, a drop fires only if they fall, too."""
     loss_lag: Seconds = 0.0
-    """Mean delay from `count` to `loss` events; ignored without `loss`."""
+    """Mean delay from `count` to `loss` events."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """This rule's weight in the false-alarm budget."""
 
@@ -249,6 +249,14 @@ class SequentialDetector(CounterDetector):
     def _effect_is_possible(self) -> Self:
         if self.direction is Direction.DROP and self.least_effect >= 1:
             raise ValueError("`least_effect` of a drop must be less than 100%: a count cannot fall by more")
+        return self
+
+    @model_validator(mode="after")
+    def _delayed_loss_is_counted(self) -> Self:
+        if self.loss_lag and not self.loss:
+            raise ValueError(
+                "`loss_lag` without `loss` does nothing: add the counters of the lost events, or remove it"
+            )
         return self
 
 

@@ -127,6 +127,12 @@ def test_a_threshold_clears_on_the_right_side() -> None:
     assert "on the clear side" in faults_of(text)[0][1]
 
 
+def test_the_delay_of_a_loss_that_is_not_counted_is_refused() -> None:
+    text = "rules: [{name: a, title: b, detect: {kind: sequential, count: checkouts, per: cart_adds, loss_lag: 15s%s}}]"
+    assert "`loss_lag` without `loss`" in faults_of(text % "")[0][1]
+    assert rules_of(text % ", loss: orders_created").rules
+
+
 def test_names_are_unique() -> None:
     rule = "{name: a, title: b, detect: {kind: threshold, value: roas, below: 1}}"
     ((_, expected),) = faults_of(f"rules: [{rule}, {rule}]")
