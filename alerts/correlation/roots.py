@@ -125,6 +125,11 @@ def _reported_cause(candidate: Candidate, roots: Roots, memory: CorrelationMemor
 
 def _explaining_root(candidate: Candidate, roots: Roots, memory: CorrelationMemory) -> Series | None:
     """The root of the incident that the candidate belongs to."""
+    if candidate.breach.is_tracking_loss:
+        for root in roots.open:
+            kind = relation(root.series.labels, candidate.series.labels)
+            if root.rule is candidate.rule and not root.breach.is_tracking_loss and kind is not Relation.SIBLING:
+                return root.series  # events that are lost are not also unrecorded
     before = memory.inhibited.get(candidate.series)
     for root in roots.open:
         ratio = STILL_RATIO if before == root.series else LOSS_RATIO
@@ -156,7 +161,7 @@ def _is_one_incident(one: Effect, other: Effect, ratio: float) -> bool:
 def _ended_root(candidate: Candidate, ended: Sequence[Effect], memory: CorrelationMemory) -> Effect | None:
     """The root of an incident that has ended, to which the candidate still belongs."""
     before, own = memory.inhibited.get(candidate.series), memory.roots.get(candidate.series)
-    for root in ended:
+    for root in sorted(ended, key=lambda root: root.extent.series != before):  # first the one that explained it
         if own is not None and own.last_ms >= root.extent.last_ms:
             continue  # it was a root itself since then
         if before == root.extent.series and _is_one_incident(root, candidate.effect, math.inf):

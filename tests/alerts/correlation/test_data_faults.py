@@ -181,3 +181,9 @@ def test_the_whole_shop_waits_for_the_part_whose_clicks_are_not_recorded() -> No
     sale = Correlated()
     sale.at(90, untracked(1.0))
     assert sale.at(110, untracked(1.0), whole) == ['checkout-drop{channel="app"}']
+
+
+def test_clicks_that_are_lost_in_the_whole_shop_are_not_unrecorded_in_a_part() -> None:
+    sale, whole = Correlated(), breach("checkout-drop", fall=0.3)
+    sale.at(60, whole)
+    assert sale.at(100, whole, untracked()) == ["checkout-drop"]

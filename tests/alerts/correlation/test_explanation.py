@@ -239,3 +239,15 @@ def test_what_a_reported_part_explains_takes_over_no_other_part() -> None:
     sale.at(338, carts, *after, web)
     sale.at(340, carts, *after, web)
     assert sale.pages == ['cart-drop{channel="mini"}', 'order-drop{channel="web"}']
+
+
+def test_what_outlasts_the_whole_does_not_take_over_the_part_that_was_found_first() -> None:
+    sale = Correlated()
+    app, whole = breach("checkout-drop", "channel app", fall=0.3), breach("checkout-drop", fall=0.3)
+    orders = breach("conversion-drop", fall=0.3, at_s=6)
+    sale.at(38, app)
+    sale.at(40, app, whole)
+    for second in range(50, 600, 10):
+        sale.at(second, app, whole, orders)
+    assert sale.at(600, orders) == []
+    assert sale.pages == ['checkout-drop{channel="app"}'], "the whole continues its page"
