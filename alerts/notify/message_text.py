@@ -88,10 +88,10 @@ def _facts(alert: AlertState, shop: ShopInfo, now_ms: int) -> Iterator[MessageFa
     if is_over:
         ended_ms = alert.resolved_ms or now_ms
         until = format_time(ended_ms, shop, began_ms)
-        yield MessageFact("Lasted", f"{format_length(ended_ms - began_ms)}, until {until}{zone}")
+        yield MessageFact("Lasted", f"{_whole_seconds(ended_ms - began_ms)}, until {until}{zone}")
         yield MessageFact("Ended by", _RESOLUTION_TEXT.get(alert.over, alert.over))
     since = format_time(began_ms, shop, now_ms) + zone
-    yield MessageFact("Since", since if is_over else f"{since}, {format_length(max(0, now_ms - began_ms))} ago")
+    yield MessageFact("Since", since if is_over else f"{since}, {_whole_seconds(now_ms - began_ms)} ago")
     yield MessageFact("Stage", describe_stage(finding.measure))
     if not is_over:
         name = "At stake" if finding.is_forecast else "Lost"
@@ -107,6 +107,11 @@ def _facts(alert: AlertState, shop: ShopInfo, now_ms: int) -> Iterator[MessageFa
         yield MessageFact("Acknowledge", f"salepulse alerts ack {alert.fingerprint}")
     if finding.runbook and runbook_url(finding, shop) is None:  # a relative path without a base
         yield MessageFact("Runbook", finding.runbook)
+
+
+def _whole_seconds(length_ms: int) -> str:
+    """A duration as people say it; 0 if it is negative, because clocks differ."""
+    return format_length(1000 * round(max(0, length_ms) / 1000))
 
 
 def _resolved_summary(alert: AlertState, shop: ShopInfo) -> str:

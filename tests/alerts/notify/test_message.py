@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from alerts.findings import Contributor, ExplainedSeries, FindingReason, Series, Severity
 from alerts.notify.markup import FULL_WIDTH_MARKDOWN, HTML, LARK_MARKDOWN, PLAIN, SLACK, Markup
 from alerts.notify.message import NotificationMessage, worst_first
+from alerts.notify.message_text import alert_facts
 from alerts.payloads import alert_payload
 from tests.alerts.builders import finding
 from tests.alerts.notify.notices import NOW_MS, PLACE, many, message, noticed
@@ -57,6 +58,13 @@ def test_the_text_has_all_facts_in_order_of_importance() -> None:
         f"Acknowledge: salepulse alerts ack {noticed(finding())[0].alert.fingerprint}",
         f"Chart: {CHART} · Runbook: https://wiki.example/conversion",
     ]
+
+
+def test_the_age_of_a_page_is_in_whole_seconds() -> None:
+    began_ms = NOW_MS - 1_630
+    (notice,) = noticed(replace(finding(), since_ms=began_ms))
+    facts = alert_facts(notice.alert, PLACE, NOW_MS)
+    assert next(fact.text for fact in facts if fact.name == "Since").endswith(", 2 s ago")
 
 
 def test_the_example_in_the_docs_is_a_message() -> None:
