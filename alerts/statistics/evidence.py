@@ -8,7 +8,10 @@ Lai, JRSS B 57, 1995). Windows slide by a quarter of their length.
   the deviance of the binomial of the same mean and variance, with p = 1 - phi: orders are a thinning of checkouts.
 - **Dispersion** phi_T is the mean of (Y - mu)^2 / mu over disjoint windows of T seconds, with a half-life of four
   hours, from the side of the change only. It holds what is usual at that time scale: bursts, autocorrelation, smeared
-  lags, drift of the level. Few windows are shrunk towards the value of the next shorter T, extrapolated.
+  lags, drift of the level. From 64 s on, it is at least the mean of (Y - Y' mu / mu')^2 / (mu + mu^2 / mu') over
+  successive windows (von Neumann, Annals of Mathematical Statistics 12, 1941), which holds rises, too, and does not
+  depend on the level: counts above a low reference level say little of falls. Few windows are shrunk towards the value
+  of the next shorter T, extrapolated.
 - **Estimated level**: from `usual` counts, the variance of Y is larger by the factor 1 + mu / usual.
 - **Threshold**: P(evidence >= l) <= exp(-l) for each window by Chernoff's bound, and a day has 86400 / T disjoint
   windows of T seconds; an evidence of log(86400 / T × lengths / false alarms a day) keeps the budget. Sliding windows
@@ -37,7 +40,10 @@ _CUT = 9.0
 """Limit of a window's term, relative to the dispersion."""
 _LEAST_DISPERSION = 0.25
 _MARGIN_SE = 0.7
-"""Standard errors by which the dispersion is taken as larger than estimated; the variance of a term is 5 phi^2."""
+"""Standard errors by which the dispersion is taken as larger than estimated; the variance of a term is 5 phi^2, of
+one of successive windows 3 phi^2."""
+_WANDER_S = 64.0
+"""Length from which on windows are compared with the one before: in shorter ones, levels hardly wander."""
 _LEAST_EXPECTED = 3.0
 """Windows with fewer expected events say nothing about the dispersion."""
 
@@ -70,6 +76,10 @@ class Evidence:
     """# [series]: start of its evidence"""
     spread: Floats = field(default_factory=lambda: np.zeros((0, LENGTHS, 2)))
     """# [series, length, (sum of the terms, number of windows)]: exponential sums"""
+    differences: Floats = field(default_factory=lambda: np.zeros((0, LENGTHS, 2)))
+    """# [series, length, (sum of the terms, number of pairs)]: the same of successive windows"""
+    previous: Floats = field(default_factory=lambda: np.zeros((0, LENGTHS, 2)))
+    """# [series, length, (counted, expected)]: the last disjoint window; 0 if unknown"""
     dispersion: Floats = field(default_factory=lambda: np.ones((0, LENGTHS)))
     """# [series, length]: dispersion"""
 
@@ -81,11 +91,9 @@ class Evidence:
     def fit(self, size: int) -> None:
         """Resize the arrays."""
         self.sums, self.marks = resized(self.sums, size), resized(self.marks, size)
-        self.from_s, self.spread, self.dispersion = (
-            resized(self.from_s, size),
-            resized(self.spread, size),
-            resized(self.dispersion, size, 1.0),
-        )
+        for name in ("from_s", "spread", "differences", "previous"):
+            setattr(self, name, resized(getattr(self, name), size))
+        self.dispersion = resized(self.dispersion, size, 1.0)
 
     def step(self, parts: Floats, *, end_s: float, dt_s: float) -> None:
         """Add the sums of `dt_s` seconds up to `end_s`."""
@@ -130,11 +138,20 @@ class Evidence:
             known = learnable & (mu >= _LEAST_EXPECTED) & (self.from_s <= start_s)
             term = 2 * np.divide(away**2, mu, out=np.zeros_like(mu), where=known)
             keep = 0.5 ** ((end_s - start_s) / _HALF_LIFE_S)
-            spread = self.spread[:, length]
-            spread *= np.where(known, keep, 1.0)[:, None]
-            spread[:, 0] += np.minimum(term, _CUT * self.dispersion[:, length]) * known
-            spread[:, 1] += known
+            self._add(self.spread, length, term, known, keep)
+            past_y, past_mu = self.previous[:, length].T
+            pairs = known & (past_mu > 0)
+            size = past_mu * mu * (past_mu + mu)
+            difference = np.divide((y * past_mu - past_y * mu) ** 2, size, out=np.zeros_like(mu), where=pairs)
+            self._add(self.differences, length, difference, pairs, keep)
+            self.previous[:, length] = np.stack((y, mu), axis=1) * known[:, None]
             self._refresh(length, mu, level)
+
+    def _add(self, to: Floats, length: int, term: Floats, known: Bools, keep: float) -> None:
+        sums = to[:, length]
+        sums *= np.where(known, keep, 1.0)[:, None]
+        sums[:, 0] += np.minimum(term, _CUT * self.dispersion[:, length]) * known
+        sums[:, 1] += known
 
     def _refresh(self, length: int, mu: Floats, level: Floats) -> None:
         if length:
@@ -144,9 +161,12 @@ class Evidence:
             prior = np.ones(len(mu))
         prior = np.minimum(prior, 1 + _PRIOR_WANDER**2 * np.maximum(mu, 0.0)) + (_PRIOR_WANDER / 2) ** 2 * mu
         prior /= 1 + _MARGIN_SE * np.sqrt(5 / _PRIOR_WINDOWS)
-        spread = self.spread[:, length]
-        learned = (spread[:, 0] + _PRIOR_WINDOWS * prior) / (spread[:, 1] + _PRIOR_WINDOWS)
-        learned *= 1 + _MARGIN_SE * np.sqrt(5 / (spread[:, 1] + _PRIOR_WINDOWS))
+        learned = np.zeros(len(mu))
+        estimates = [(self.spread[:, length], 5), (self.differences[:, length], 3)]
+        for sums, variance in estimates if LENGTHS_S[length] >= _WANDER_S else estimates[:1]:
+            windows = sums[:, 1] + _PRIOR_WINDOWS
+            mean = (sums[:, 0] + _PRIOR_WINDOWS * prior) / windows
+            learned = np.maximum(learned, mean * (1 + _MARGIN_SE * np.sqrt(variance / windows)))
         self.dispersion[:, length] = np.maximum(learned, np.maximum(_LEAST_DISPERSION, 1 - np.minimum(level, 1.0)))
 
     def scan(

@@ -68,6 +68,21 @@ def test_a_thinning_has_less_dispersion_than_poisson() -> None:
     assert (evidence.dispersion > 0.199).all()
 
 
+def test_counts_above_the_level_hide_no_dispersion() -> None:
+    """Counts that are 3 % above their level vary as others do; only half as much of it is below the level."""
+    rng = np.random.default_rng(16)
+    evidence, _ = run(rng.poisson(1.03 * RATE * 10, (2000, 10)).astype(np.float64), mu=RATE * 10)
+    assert (np.median(evidence.dispersion, axis=0)[6:] > 0.9).all()
+
+
+def test_rises_teach_how_far_a_level_wanders() -> None:
+    """A level that has only risen, by 2 % in each window of 512 s, may fall as fast."""
+    rng = np.random.default_rng(17)
+    mean = 20 * RATE * 1.02 ** np.arange(0, 8)
+    evidence, _ = run(rng.poisson(np.repeat(mean, 512)[:, None], (4096, 2)).astype(np.float64), mu=20 * RATE)
+    assert np.median(evidence.dispersion[:, 9]) > 20
+
+
 @pytest.mark.parametrize(("kept", "most"), [(0.8, 1.6), (0.5, 1.6), (0.0, 2.0)])
 def test_the_delay_is_near_the_bound(kept: float, most: float) -> None:
     """Lorden's for a Poisson count."""
