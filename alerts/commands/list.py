@@ -67,7 +67,7 @@ def _list_alerts(settings: Settings, state: str | None, *, as_json: bool) -> Non
         print_json({"alerts": [alert_payload(alert, shop).model_dump(mode="json") for alert in matching]})
         return
     print_table(
-        ("state", "severity", "alert", "since", "notification", "fingerprint", "last breach"),
+        ("state", "severity", "alert", f"since ({shop.timezone})", "notification", "fingerprint", "last breach"),
         [_row(alert, shop) for alert in matching],
         styles=("bold",),
     )
@@ -91,7 +91,9 @@ def _since_ms(alert: AlertState) -> int:
 
 def _list_rules(settings: Settings, state: str | None, *, as_json: bool) -> None:
     from alerts.payloads import rule_payload
+    from alerts.settings import shop_info
 
+    shop = shop_info(settings)
     states, evaluated = run(_read_rules(settings))
     is_live = evaluated.is_recent(now_ms(), settings)
     matching = [rule for rule in states.rules if state in (None, rule.status.condition)]
@@ -105,8 +107,8 @@ def _list_rules(settings: Settings, state: str | None, *, as_json: bool) -> None
         print_json(facts)
         return
     print_table(
-        ("rule", "state", "since", "series", "why"),
-        [_rule_row(rule) for rule in matching],
+        ("rule", "state", f"since ({shop.timezone})", "series", "why"),
+        [_rule_row(rule, shop) for rule in matching],
         styles=("bold",),
         right=(3,),
     )
@@ -132,13 +134,15 @@ async def _read_rules(settings: Settings) -> tuple[RuleStates, LastEvaluation]:
         await redis.aclose()
 
 
-def _rule_row(rule: RuleState) -> tuple[str, ...]:
+def _rule_row(rule: RuleState, shop: ShopInfo) -> tuple[str, ...]:
+    from alerts.wording.amounts import format_time
+
     status = rule.status
     inhibited_by = f"inhibited by {', '.join(status.inhibited_by)}" if status.inhibited_by else ""
     total = status.watching + status.learning + status.no_data
     series = f"{status.watching} of {total}" if total else ""
     why = "; ".join(filter(None, (inhibited_by, status.lacks)))
-    return status.rule, status.condition.value, format_utc(rule.since_ms), series, why
+    return status.rule, status.condition.value, format_time(rule.since_ms, shop), series, why
 
 
 def _summary(states: RuleStates, matching: Sequence[RuleState], evaluated: LastEvaluation, *, is_live: bool) -> str:
