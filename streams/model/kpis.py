@@ -1,7 +1,7 @@
-"""The KPI registry: every ratio and difference of the metric dictionary, with its formula.
+"""The KPIs of the built-in model, and the code of those that need more than panes: stock, shipping and targets.
 
-A formula takes the sums of one row in one window and returns a number, or None if its denominator is 0. KPIs that need
-more than panes (stock, shipping, targets) get sums from the modules that hold their state.
+A formula takes the sums of one row in one window and returns a number, or None if its denominator is 0. The modules
+that hold the state of stock, shipping and targets provide their sums.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from streams.dictionary.builtin import BUILT_IN
+from streams.dictionary.types import Metric
 from streams.panes.counters import COUNTERS, DISTINCTS, HOUR_MS, Unit
-from streams.panes.scopes import LINE_SCOPES, SCOPES, Scope
+from streams.panes.scopes import SCOPES, Scope
 from streams.shipping.counters import ShippingCounter
 from streams.stock.forecast import minutes_to_stockout
 
@@ -37,12 +39,6 @@ class Kpi:
     scopes: tuple[Scope, ...] = SCOPES
 
 
-def _ratio(name: str, above: str, below: str, unit: Unit = Unit.RATIO, formula: str | None = None) -> Kpi:
-    return Kpi(
-        name, formula or f"{above} / {below}", lambda sums: divide(sums[above], sums[below]), (above, below), unit
-    )
-
-
 def target_sum(tier: str) -> str:
     """Name of a promotion's target among the sums of its row and window."""
     return f"target.{tier}"
@@ -54,7 +50,6 @@ def _attainment(tier: str) -> Kpi:
         f"net_gmv / the promotion's target {tier}, in window promotion",
         lambda sums: divide(sums["gmv"] - sums["refunds"], sums[target_sum(tier)]),
         ("gmv", "refunds", target_sum(tier)),
-        scopes=(Scope.PROMOTION,),
     )
 
 
@@ -75,61 +70,49 @@ _STOCK_KPIS = (
         "newest of those; null without any count",
         lambda sums: sums["stock_available"],
         ("stock_available",),
-        Unit.COUNT,
-        (Scope.SKU,),
     ),
     Kpi(
         "sell_through",
         "units paid with the promotion's id, ever / (those + stock_available)",
         _sell_through,
         ("promotion_units", "stock_available"),
-        scopes=(Scope.SKU,),
     ),
     Kpi(
         "minutes_to_stockout",
         "stock_available / units per minute over the last 15 m; 0 when stock <= 0, null when nothing sells",
         lambda sums: minutes_to_stockout(sums["stock_available"], sums["units_15m"]),
         ("stock_available", "units_15m"),
-        Unit.MINUTES,
-        (Scope.SKU,),
     ),
     Kpi(
         "oversold_units",
         "max(0, - stock_available)",
         lambda sums: max(0, -sums["stock_available"]),
         ("stock_available",),
-        Unit.COUNT,
-        (Scope.SKU,),
     ),
     Kpi(
         "stockout_skus",
         "SKUs of the promotion (scope all: all known) with stock_available <= 0",
         lambda sums: sums["stockout_skus"],
         ("stockout_skus",),
-        Unit.COUNT,
-        (Scope.ALL, Scope.PROMOTION),
     ),
     Kpi(
         "stock_fill_rate",
         "of the same SKUs, the share with stock_available > 0",
         lambda sums: divide(sums["stocked_skus"], sums["stocked_skus"] + sums["stockout_skus"]),
         ("stocked_skus", "stockout_skus"),
-        scopes=(Scope.ALL, Scope.PROMOTION),
     ),
 )
-STOCK_NAMES = frozenset(kpi.name for kpi in _STOCK_KPIS)
-
-SHIPPING_SCOPES = (Scope.ALL, Scope.PROMOTION, Scope.CHANNEL, Scope.REGION)
 
 
 def _shipping_state(name: str, formula: str, state: ShippingCounter) -> Kpi:
     """The current value of `UNSHIPPED` or `OVERDUE`."""
     sum_name = state.sum_name
-    return Kpi(name, formula, lambda sums: sums[sum_name], (sum_name,), Unit.COUNT, SHIPPING_SCOPES)
+    return Kpi(name, formula, lambda sums: sums[sum_name], (sum_name,))
 
 
 def _shipping_ratio(name: str, formula: str, above: ShippingCounter, below: ShippingCounter) -> Kpi:
-    return replace(_ratio(name, above.sum_name, below.sum_name, formula=formula), scopes=SHIPPING_SCOPES)
+    inputs = (above.sum_name, below.sum_name)
+    return Kpi(name, formula, lambda sums: divide(sums[inputs[0]], sums[inputs[1]]), inputs)
 
 
 def _mean_hours(name: str, formula: str, milliseconds: ShippingCounter, intervals: ShippingCounter) -> Kpi:
@@ -139,12 +122,10 @@ def _mean_hours(name: str, formula: str, milliseconds: ShippingCounter, interval
         formula,
         lambda sums: divide(sums[above], sums[below] * HOUR_MS),
         (above, below),
-        Unit.HOURS,
-        SHIPPING_SCOPES,
     )
 
 
-SHIPPING_KPIS = (
+_SHIPPING_KPIS = (
     _shipping_state(
         "unshipped_orders",
         "orders paid and neither dispatched, cancelled nor refunded at the as-of, for 180 days from payment",
@@ -186,66 +167,43 @@ SHIPPING_KPIS = (
         ShippingCounter.DELIVERED,
     ),
 )
-SHIPPING_NAMES = frozenset(kpi.name for kpi in SHIPPING_KPIS)
 
-KPIS = (
-    Kpi("net_gmv", "gmv - refunds", lambda sums: sums["gmv"] - sums["refunds"], ("gmv", "refunds"), Unit.MONEY),
-    _ratio("aov", "gmv", "orders_paid", Unit.MONEY),
-    _ratio("conversion_rate", "buyers", "visitors"),
-    _ratio("cart_rate", "cart_adds", "product_views"),
-    _ratio("checkout_rate", "checkouts", "cart_adds"),
-    _ratio("order_rate", "orders_created", "checkouts"),
-    _ratio("payment_rate", "orders_paid", "orders_created"),
-    Kpi(
-        "payment_failure_rate",
-        "payments_failed / (payments_failed + orders_paid)",
-        lambda sums: divide(sums["payments_failed"], sums["payments_failed"] + sums["orders_paid"]),
-        ("payments_failed", "orders_paid"),
-    ),
-    _ratio("cancellation_rate", "orders_cancelled", "orders_created"),
-    _ratio("refund_rate", "orders_refunded", "orders_paid"),
-    _ratio("units_per_order", "units", "orders_paid"),
-    Kpi(
-        "discount_rate",
-        "discounts / (gmv + discounts)",
-        lambda sums: divide(sums["discounts"], sums["gmv"] + sums["discounts"]),
-        ("discounts", "gmv"),
-        scopes=tuple(scope for scope in SCOPES if scope not in LINE_SCOPES),
-    ),
-    _ratio("new_buyer_rate", "first_orders", "orders_paid", formula="paid orders with first_order / orders_paid"),
-    _ratio("member_gmv_share", "member_gmv", "gmv", formula="gmv of members / gmv"),
-    _ratio("ctr", "ad_clicks", "ad_impressions"),
-    _ratio("cpc", "ad_cost", "ad_clicks", Unit.MONEY),
-    _ratio("roas", "campaign_gmv", "ad_cost", formula="gmv of orders with a campaign / ad_cost"),
-    Kpi(
-        "avg_dwell_seconds",
-        "mean dwell_ms of the events that carry it / 1000",
-        lambda sums: divide(sums["dwell_ms"], sums["dwell_events"] * 1000),
-        ("dwell_ms", "dwell_events"),
-        Unit.SECONDS,
-    ),
-    *map(_attainment, TARGET_TIERS),
-    *_STOCK_KPIS,
-    *SHIPPING_KPIS,
-)
+_CODED = {kpi.name: kpi for kpi in (*map(_attainment, TARGET_TIERS), *_STOCK_KPIS, *_SHIPPING_KPIS)}
+
+
+def _kpi(metric: Metric) -> Kpi:
+    """A metric of the built-in model."""
+    scopes = tuple(scope for scope in SCOPES if scope in metric.scopes)
+    if metric.formula is None:
+        return replace(_CODED[metric.name], unit=metric.unit, scopes=scopes)
+    return Kpi(metric.name, metric.text, metric.formula.compiled(), metric.formula.names, metric.unit, scopes)
+
+
+def _names_from(source: str) -> frozenset[str]:
+    """The metrics that this code computes."""
+    return frozenset(metric.name for metric in BUILT_IN.metrics.values() if metric.source == source)
+
+
+KPIS = tuple(map(_kpi, BUILT_IN.metrics.values()))
+STOCK_NAMES, SHIPPING_NAMES = _names_from("stock"), _names_from("shipping")
+SHIPPING_KPIS = tuple(kpi for kpi in KPIS if kpi.name in SHIPPING_NAMES)
+SHIPPING_SCOPES = SHIPPING_KPIS[0].scopes
 
 PUBLIC_COUNTERS = tuple(counter for counter in COUNTERS if counter.public)
-NAMES = (*(c.name for c in PUBLIC_COUNTERS), *(d.name for d in DISTINCTS), *(k.name for k in KPIS))
+NAMES = BUILT_IN.names
 """Every name in an answer, in order."""
-UNITS: Mapping[str, Unit] = {
-    **{counter.name: counter.unit for counter in PUBLIC_COUNTERS},
-    **{distinct.name: Unit.COUNT for distinct in DISTINCTS},
-    **{kpi.name: kpi.unit for kpi in KPIS},
-}
+UNITS = BUILT_IN.units
+"""# <name in an answer: unit>"""
 MONEY_NAMES = frozenset(name for name, unit in UNITS.items() if unit is Unit.MONEY)
 
-_OF_WHOLE_ORDERS = frozenset({"discounts", "repeat_creations", "repeat_payments"})
-"""Counters without values per order line."""
+_ABSENT = {
+    scope: frozenset(counter.name for counter in BUILT_IN.counters if scope not in counter.scopes) for scope in SCOPES
+}
 
 
 def absent_counters(scope: Scope) -> frozenset[str]:
     """Counters that a scope lacks: they are null there."""
-    return _OF_WHOLE_ORDERS if scope in LINE_SCOPES else frozenset()
+    return _ABSENT[scope]
 
 
 def values(sums: Sums, scope: Scope, only: frozenset[str] | None = None) -> dict[str, Number]:

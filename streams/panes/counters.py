@@ -1,26 +1,12 @@
-"""The additive counters and distinct counts of the metric dictionary, and the resolutions of their panes.
-
-The index in `COUNTERS` or `DISTINCTS` is the id in stored panes: append, never reorder. A new one is a new pane
-format, which older processes cannot read: increase `streams.fold.codec.VERSION`.
-"""
+"""The additive counters and distinct counts of the built-in model, and the resolutions of their panes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 
-
-class Unit(StrEnum):
-    """Unit of a counter or KPI. Money is in minor units in JSON, in major units in Prometheus."""
-
-    COUNT = "count"
-    MONEY = "money"
-    MILLISECONDS = "milliseconds"
-    SECONDS = "seconds"
-    MINUTES = "minutes"
-    HOURS = "hours"
-    RATIO = "ratio"
+from streams.dictionary.builtin import BUILT_IN
+from streams.dictionary.types import Unit as Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +31,13 @@ class Distinct:
     counts: str
 
 
-def _events(name: str, event_type: str) -> Counter:
-    return Counter(name, f"{event_type} events", event_type=event_type)
-
-
-COUNTERS = (
-    _events("page_views", "page_view"),
-    _events("product_views", "product_view"),
-    _events("searches", "search"),
-    _events("cart_adds", "add_to_cart"),
-    _events("favorites", "favorite"),
-    _events("checkouts", "checkout_start"),
-    _events("ad_impressions", "ad_impression"),
-    _events("ad_clicks", "ad_click"),
-    _events("live_enters", "live_enter"),
-    _events("live_comments", "live_comment"),
-    Counter("ad_cost", "sum of cost of ad_click", Unit.MONEY),
-    _events("orders_created", "order_created"),
-    _events("orders_paid", "order_paid"),
-    _events("payments_failed", "payment_failed"),
-    _events("orders_cancelled", "order_cancelled"),
-    _events("orders_refunded", "order_refunded"),
-    Counter("units", "sum of qty of order_paid"),
-    Counter("gmv", "sum of the amount of order_paid", Unit.MONEY),
-    Counter("refunds", "sum of refund_amount", Unit.MONEY),
-    Counter("discounts", "sum of discount of order_paid", Unit.MONEY),
-    _events("dispatched", "shipment_dispatched"),
-    _events("delivered", "shipment_delivered"),
-    _events("delayed", "shipment_delayed"),
-    Counter("returned_units", "sum of qty of return_received"),
-    Counter("dwell_ms", "sum of dwell_ms", Unit.MILLISECONDS, public=False),
-    Counter("dwell_events", "events that carry dwell_ms", public=False),
-    Counter("first_orders", "order_paid events with first_order", public=False),
-    Counter("member_gmv", "gmv of members", Unit.MONEY, public=False),
-    Counter("campaign_gmv", "gmv of orders with a campaign", Unit.MONEY, public=False),
-    Counter("repeat_creations", "order_created events of an order other than its first"),
-    Counter("repeat_payments", "order_paid events of an order other than its first"),
+COUNTERS = tuple(
+    Counter(measure.name, measure.about, measure.unit, measure.public, measure.event_type)
+    for measure in BUILT_IN.counters
 )
-DISTINCTS = (
-    Distinct("visitors", "distinct user_id over click events other than ad_impression"),
-    Distinct("sessions", "distinct session_id over click events other than ad_impression"),
-    Distinct("buyers", "distinct user_id over order_paid"),
-)
+"""By id, which is the index."""
+DISTINCTS = tuple(Distinct(measure.name, measure.about) for measure in BUILT_IN.distincts)
+"""By id, which is the index."""
 
 COUNTER_IDS = {counter.name: i for i, counter in enumerate(COUNTERS)}
 DISTINCT_IDS = {distinct.name: i for i, distinct in enumerate(DISTINCTS)}

@@ -8,6 +8,8 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from streams.dictionary.builtin import BUILT_IN
+from streams.dictionary.types import Model
 from streams.panes.scopes import DIMENSION_IDS, DIMENSIONS, Dimension, Scope
 
 
@@ -49,7 +51,8 @@ class RowIndex:
     The numbers are meaningless outside this `RowIndex`: stored data holds the strings.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: Model = BUILT_IN) -> None:
+        self.model = model
         self.lock = Lock()
         self.labels: list[tuple[Dimension, str]] = []
         """# <row>: (scope, value)"""

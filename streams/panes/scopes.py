@@ -5,9 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeAlias
 
+from streams.dictionary.builtin import BUILT_IN
+
 
 class Scope(StrEnum):
-    """A dimension. Its index in `SCOPES` is its id in stored panes: append, never reorder."""
+    """A dimension of the built-in model."""
 
     ALL = "all"
     PROMOTION = "promotion"
@@ -41,24 +43,14 @@ Dimension: TypeAlias = Scope | ShipmentDimension | SourceDimension
 SCOPES = tuple(Scope)
 DIMENSIONS: tuple[Dimension, ...] = (*Scope, *ShipmentDimension, *SourceDimension)
 DIMENSION_IDS: dict[Dimension, int] = {
-    **{scope: i for i, scope in enumerate(Scope)},
+    **{scope: BUILT_IN.dimensions[scope].id for scope in Scope},
     **{shipped_by: 128 + i for i, shipped_by in enumerate(ShipmentDimension)},
     **{written_by: 160 + i for i, written_by in enumerate(SourceDimension)},
 }
 """Ids in stored panes: they never change."""
 
-LINE_SCOPES = (Scope.CATEGORY, Scope.SKU)
+LINE_SCOPES = tuple(scope for scope in Scope if BUILT_IN.dimensions[scope].by_line)
 """Scopes in which an order counts by its lines."""
 
-FIELDS = {
-    Scope.PROMOTION: "promotion_id",
-    Scope.CHANNEL: "channel",
-    Scope.REGION: "region",
-    Scope.CATEGORY: "category",
-    Scope.CAMPAIGN: "campaign",
-    Scope.LIVE_ROOM: "live_room",
-    Scope.VARIANT: "variant",
-    Scope.MEMBER: "member",
-    Scope.SKU: "sku",
-}
+FIELDS = {scope: field for scope in Scope if (field := BUILT_IN.dimensions[scope].field)}
 """# <scope: event field with its value>; events without it count in `all` only"""

@@ -1,0 +1,157 @@
+"""Compiles the definitions of a file into a `Model`, on top of another one, and finds the faults of its names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from consumers.contract.own_fields import FieldType
+from consumers.sources.targets import FIELD_KINDS as CONTRACT_FIELDS
+from consumers.topics import Topic
+from streams.dictionary.definitions import MetricDefinition, ModelDefinitions
+from streams.dictionary.dimensions import compile_crossing, compile_dimension
+from streams.dictionary.faults import DependentError, UnfitError
+from streams.dictionary.fields import fields_with
+from streams.dictionary.measures import compile_measure
+from streams.dictionary.metrics import MetricCompiler
+from streams.dictionary.types import DimensionKind, MeasureKind, Metric, Model
+
+if TYPE_CHECKING:
+    from consumers.yaml_models import ModelFault
+
+EMPTY = Model(MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
+
+FIRST_OWN_ID, FIRST_OWN_DIMENSION_ID, N_IDS = 128, 192, 256
+"""Ids of own measures (for each `IdGroup`) and of own dimensions; smaller ones are built in."""
+MAX_OWN_DIMENSIONS = N_IDS - FIRST_OWN_DIMENSION_ID
+MAX_OWN_COUNTERS = N_IDS - FIRST_OWN_ID
+MAX_OWN_OTHERS = 64
+"""Own measures of each `IdGroup` but counters."""
+MAX_OWN_METRICS = 128
+
+
+class IdGroup(Enum):
+    """Measures whose ids are distinct."""
+
+    COUNTER = auto()
+    DISTINCT = auto()
+    EXTREME = auto()
+    QUANTILES = auto()
+
+    @classmethod
+    def of(cls, kind: MeasureKind) -> IdGroup:
+        """The group of a kind of measure."""
+        if kind.is_counter:
+            return cls.COUNTER
+        return cls[kind.name] if kind in (MeasureKind.DISTINCT, MeasureKind.QUANTILES) else cls.EXTREME
+
+
+class ModelCompiler:
+    """Compiles one file on top of `base`, at once: `model` is complete only if there are no `faults`.
+
+    `exponent`: decimal places of money.
+    """
+
+    def __init__(self, file: ModelDefinitions, base: Model = EMPTY, *, exponent: int = 2) -> None:
+        self.faults: list[ModelFault] = []
+        self._file = file
+        self._exponent = exponent
+        self._taken = dict.fromkeys((*base.measures, *base.names), "is built in")
+        own: dict[Topic, dict[str, FieldType]] = {Topic(topic): dict(types) for topic, types in file.fields.items()}
+        self._check_fields(own)
+        self._fields = fields_with(own)
+        self._dimensions = dict(base.dimensions)
+        self._broken_dimensions = {entry.name for entry in file.dimensions} - self._dimensions.keys()
+        self._compile_dimensions()
+        self._measures = dict(base.measures)
+        self._broken: set[str] = set()
+        self._compile_measures()
+        metrics = self._compile_metrics(base)
+        self.model = Model(
+            MappingProxyType(self._dimensions),
+            MappingProxyType(self._measures),
+            MappingProxyType(metrics),
+            own=frozenset((self._measures.keys() | metrics.keys()) - base.measures.keys() - base.metrics.keys()),
+            own_fields=MappingProxyType(own),
+        )
+
+    def _check_fields(self, own: Mapping[Topic, dict[str, FieldType]]) -> None:
+        contract = fields_with({})
+        for topic, types in own.items():
+            for name in list(types):
+                if contract[topic].find(name) is not None or name in CONTRACT_FIELDS[topic]:
+                    message = f"events of {topic} have a field `{name}` already: remove it, or rename your own"
+                    self.faults.append((("fields", topic.value, name), message))
+                    del types[name]
+
+    def _compile_dimensions(self) -> None:
+        """Crossings last, so that their parts may follow them in the file."""
+        entries = sorted(enumerate(self._file.dimensions), key=lambda entry: entry[1].kind is DimensionKind.CROSS)
+        for i, entry in entries:
+            with self._faults_of("dimensions", i):
+                if entry.id is not None:
+                    dimension_id = entry.id
+                elif i < MAX_OWN_DIMENSIONS:
+                    dimension_id = FIRST_OWN_DIMENSION_ID + i
+                else:
+                    raise UnfitError(f"there are more than {MAX_OWN_DIMENSIONS} own dimensions: remove some")
+                known, broken = self._dimensions, self._broken_dimensions
+                if entry.kind is DimensionKind.CROSS:
+                    compiled = compile_crossing(entry, dimension_id, known, broken)
+                else:
+                    compiled = compile_dimension(entry, dimension_id, known, self._fields, self._exponent)
+                self._dimensions[entry.name] = compiled
+                self._broken_dimensions.discard(entry.name)
+
+    def _compile_measures(self) -> None:
+        counts: dict[IdGroup, int] = dict.fromkeys(IdGroup, 0)
+        for i, entry in enumerate(self._file.measures):
+            self._broken.add(entry.name)
+            with self._faults_of("measures", i):
+                group = IdGroup.of(entry.kind)
+                measure_id = FIRST_OWN_ID + counts[group] if entry.id is None else entry.id
+                counts[group] += 1
+                limit = MAX_OWN_COUNTERS if group is IdGroup.COUNTER else MAX_OWN_OTHERS
+                if entry.id is None and counts[group] > limit:
+                    raise UnfitError(f"there are more than {limit} own measures of this kind: remove some")
+                measure = compile_measure(
+                    entry, measure_id, self._dimensions, self._broken_dimensions, self._fields, self._exponent
+                )
+                for name in measure.answers:
+                    self._take(name, "is the name of a measure")
+                self._measures[entry.name] = measure
+                self._broken.discard(entry.name)
+
+    def _compile_metrics(self, base: Model) -> Mapping[str, Metric]:
+        """All metrics, those of `base` first, then in the order of the file."""
+        entries: dict[str, tuple[int, MetricDefinition]] = {}
+        for i, entry in enumerate(self._file.metrics):
+            with self._faults_of("metrics", i):
+                if i >= MAX_OWN_METRICS:
+                    raise UnfitError(f"there are more than {MAX_OWN_METRICS} own metrics: remove some")
+                self._take(entry.name, "is the name of a metric")
+                entries[entry.name] = i, entry
+        metrics = MetricCompiler(base, self._measures, self._dimensions, entries, self._broken)
+        for name, (i, _entry) in entries.items():
+            with self._faults_of("metrics", i):
+                metrics.get(name)
+        return dict(base.metrics) | {name: metrics.compiled[name] for name in entries if name in metrics.compiled}
+
+    def _take(self, name: str, as_what: str) -> None:
+        """Raise UnfitError if a number has the name already."""
+        if name in self._taken:
+            raise UnfitError(f"`{name}` {self._taken[name]} already: choose another name", "name")
+        self._taken[name] = as_what
+
+    @contextmanager
+    def _faults_of(self, section: str, i: int) -> Iterator[None]:
+        """Collect the fault of an entry; one that follows from another's fault is not reported."""
+        try:
+            yield
+        except UnfitError as error:
+            self.faults.append(((section, i, *error.at), str(error)))
+        except DependentError:
+            pass
