@@ -13,6 +13,8 @@ from alerts.detection.series import WHOLE_SHOP
 from alerts.rehearsal.bounds import bernoulli_bound_s, poisson_bound_s
 from alerts.rehearsal.truth import ActualIncident
 from streams.panes.counters import COUNTER_IDS
+from streams.simulate.config import Funnel
+from streams.simulate.payments import ATTEMPTS
 
 BEFORE_S, SALES_BEFORE_S = 1200, 300
 """Rates and the value of an order, and the number of orders, are means over this time before an incident: traffic
@@ -46,6 +48,8 @@ class _Effect:
     """The size of kinds that have only one."""
     loses_orders: bool = True
     """Whether this share of the series' GMV is lost."""
+    is_retried: bool = False
+    """Whether buyers try again, so that less is lost."""
 
 
 _STAGES: Mapping[str, _Effect] = {
@@ -55,7 +59,7 @@ _STAGES: Mapping[str, _Effect] = {
 }
 _CLICKS = ("page_views", "product_views")
 _EFFECTS: Mapping[str, _Effect] = {
-    "payment_failures": _Effect(("payments_failed",), ("payments_failed", "orders_paid"), rises=True),
+    "payment_failures": _Effect(("payments_failed",), ("payments_failed", "orders_paid"), rises=True, is_retried=True),
     "order_stop": _Effect(("orders_created",), ("checkouts",), size=1.0),
     "click_stop": _Effect(_CLICKS, loses_orders=False),
     "producer_silent": _Effect(tuple(COUNTER_IDS), size=1.0, loses_orders=False),
@@ -116,13 +120,22 @@ class IncidentRates:
         return DelayBound(bernoulli_bound_s(before.per / before.seconds, share, after), BoundFormula.BERNOULLI)
 
     def lost_per_minute(self, incident: ActualIncident) -> float | None:
-        """GMV that it costs, minor units: its size times the sales of its series before; None: unknown or nothing."""
+        """GMV that it costs, minor units: its size times the sales of its series before, less what is paid in another
+        attempt; None: unknown or nothing."""
         effect, before, size = _effect(incident), self._sums.get(incident), _size(incident)
         if effect is None or before is None or size is None or not effect.loses_orders:
             return None
         if not before.paid or not before.sales_seconds:
             return None
+        if effect.is_retried and before.per:
+            succeeded = 1 - before.count / before.per
+            size = 1 - _paid(succeeded * (1 - size)) / _paid(succeeded)
         return size * 60 * before.paid_lately / before.sales_seconds * before.gmv / before.paid
+
+
+def _paid(succeeded: float) -> float:
+    """Share of orders that are paid in one of the simulator's attempts, if this share of attempts succeeds."""
+    return succeeded * sum(((1 - succeeded) * Funnel().retry) ** attempt for attempt in range(ATTEMPTS))
 
 
 def series_label(incident: ActualIncident) -> ScopeValue | None:

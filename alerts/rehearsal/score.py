@@ -47,6 +47,8 @@ class JudgedPage:
 
     page: Page
     verdict: PageVerdict
+    actual: ActualIncident | None = None
+    """The incident that it is about."""
 
 
 @dataclass(slots=True)
@@ -156,7 +158,7 @@ def score(
         verdict, incident = _judge(page, detected, states_fact=page.series.rule in plain)
         of_rule = total.rules.setdefault(page.series.rule, RuleScore())
         of_rule.verdicts[verdict] += 1
-        total.judged.append(JudgedPage(page, verdict))
+        total.judged.append(JudgedPage(page, verdict, None if incident is None else incident.happened))
         if verdict is PageVerdict.LATE and incident is not None:
             incident.late += 1
         elif incident is not None:

@@ -143,3 +143,4 @@ def test_pages_that_are_not_right_are_listed_with_their_day() -> None:
         ("bad", "late"),
         ("calm", "false"),
     ]
+    assert listed[0][4].endswith("; stated CNY 90 a minute, lost CNY 10")

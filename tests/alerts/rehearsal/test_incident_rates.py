@@ -61,6 +61,16 @@ def test_a_loss_that_is_not_stated_is_the_share_of_what_was_sold_before() -> Non
     assert rates(clicks).lost_per_minute(clicks) is None, "the shop sells as before"
 
 
+def test_of_failed_payments_most_are_made_in_another_attempt() -> None:
+    """8 % of the attempts fail, then half of the others, too: 74 % of the orders are paid within three attempts."""
+    failing = replace(ORDERS, kind="payment_failures", size=0.5, stage="")
+    taken = IncidentRates((failing,))
+    start_s, end_s = ONSET_S - 600, ONSET_S
+    table = np.tile(np.array([8, 92, 92_000], np.int32), (end_s - start_s, 1, 1))
+    taken.take(DensePanes(start_s, [WHOLE_SHOP], ("payments_failed", "orders_paid", "gmv"), table))
+    assert taken.lost_per_minute(failing) == pytest.approx(0.26 * 60 * 92_000, rel=0.02)
+
+
 @pytest.mark.parametrize(
     "incident",
     [
