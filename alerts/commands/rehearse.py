@@ -176,7 +176,7 @@ def _print_sale(result: Report, *, as_json: bool) -> None:
     from alerts.rehearsal.report import HEADER, INCIDENT_HEADER
 
     if as_json:
-        print_json(result.facts())
+        print_json(result.to_json())
         return
     print_table(HEADER, result.rows(), right=range(1, len(HEADER)), styles=("bold",))
     if result.truth is not None:
@@ -191,7 +191,7 @@ def _print_days(summary: DaysSummary, *, as_json: bool) -> None:
     from alerts.rehearsal.summary import DAY_HEADER, KIND_HEADER
 
     if as_json:
-        print_json(summary.facts())
+        print_json(summary.to_json())
         return
     print_table(
         KIND_HEADER, [kind.row() for kind in summary.kinds()], right=range(1, len(KIND_HEADER)), styles=("bold",)

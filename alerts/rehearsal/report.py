@@ -120,7 +120,7 @@ class Report:
             for judged in self.found.judged
         ]
 
-    def facts(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The report as JSON."""
         return {
             "verdict": self.verdict(),
@@ -139,7 +139,7 @@ class Report:
                 dict(zip(("at", "until", "severity", "verdict", "summary"), row, strict=True)) for row in self.pages()
             ],
             "inhibited": [
-                {"rule": rule, "why": reason.value, "series": count}
+                {"rule": rule, "reason": reason.value, "series": count}
                 for (rule, reason), count in self.played.inhibited.items()
             ],
         }
@@ -156,7 +156,7 @@ class Report:
         ]
         if self.truth is not None:
             parts += ["<h2>Incidents</h2>", _table(INCIDENT_HEADER, self.incidents(), numbers=(3, 4, 5))]
-        parts += ["<h2>Pages</h2>", _table(("at", "until", "severity", "verdict", "what"), self.pages())]
+        parts += ["<h2>Pages</h2>", _table(("at", "until", "severity", "verdict", "summary"), self.pages())]
         return "\n".join(parts) + "\n"
 
     def _chart(self) -> str:

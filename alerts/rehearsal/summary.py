@@ -91,7 +91,7 @@ class KindSummary:
             _of(self.money),
         )
 
-    def facts(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As JSON; an infinite delay is null, and a missed incident lowers `recall`."""
         return {
             "kind": self.kind,
@@ -159,9 +159,9 @@ class DaysSummary:
 
     def day_rows(self) -> list[tuple[str, ...]]:
         """A row of `DAY_HEADER` for each day."""
-        return [tuple(map(str, fact.values())) for fact in self.day_facts()]
+        return [tuple(map(str, fact.values())) for fact in self.days_as_json()]
 
-    def day_facts(self) -> list[dict[str, Any]]:
+    def days_as_json(self) -> list[dict[str, Any]]:
         """Each day as JSON, with the names of `DAY_HEADER`."""
         return [
             {
@@ -178,7 +178,7 @@ class DaysSummary:
             for day in self.days
         ]
 
-    def incident_facts(self) -> list[dict[str, Any]]:
+    def incidents_as_json(self) -> list[dict[str, Any]]:
         """Each incident as JSON; unknown numbers are null, money is in minor units."""
         return [
             {
@@ -242,18 +242,18 @@ class DaysSummary:
             f"lost {format_estimate(actual.lost_per_minute, self.shop)}"
         )
 
-    def facts(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The summary as JSON."""
         rate, low, high = self.false_per_day
         return {
             "verdict": self.verdict(),
-            "days": self.day_facts(),
+            "days": self.days_as_json(),
             "length_days": self.length_days,
             "false_pages": self.count(PageVerdict.FALSE),
             "false_pages_per_day": rate,
             "false_pages_per_day_interval": [low, high],
-            "kinds": [kind.facts() for kind in self.kinds()],
-            "incidents": self.incident_facts(),
+            "kinds": [kind.to_json() for kind in self.kinds()],
+            "incidents": self.incidents_as_json(),
             "wrong_pages": [
                 dict(zip(("day", "at", "verdict", "series", "summary"), row, strict=True)) for row in self.wrong_pages()
             ],

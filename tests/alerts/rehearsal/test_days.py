@@ -115,7 +115,7 @@ def test_false_pages_a_day_have_their_exact_interval() -> None:
 def test_a_missed_incident_is_infinitely_late() -> None:
     kind, _ = summary().kinds()
     assert kind.row() == ("drop", "0 of 1", "never", "20 s Poisson", "never", "–", "–", "–")
-    assert (kind.facts()["median_delay_s"], kind.facts()["recall"]) == (None, 0.0)
+    assert (kind.to_json()["median_delay_s"], kind.to_json()["recall"]) == (None, 0.0)
 
 
 def test_missed_incidents_are_listed_with_the_reason() -> None:
@@ -125,7 +125,7 @@ def test_missed_incidents_are_listed_with_the_reason() -> None:
 
 
 def test_every_incident_is_in_the_json() -> None:
-    (fact,) = summary(at(11, money=900), lost_per_minute=1000.0).facts()["incidents"]
+    (fact,) = summary(at(11, money=900), lost_per_minute=1000.0).to_json()["incidents"]
     assert (fact["day"], fact["incident"], fact["delay_s"], fact["bound_s"]) == ("bad", "drop channel=app", 60, 20)
     assert (fact["money_per_minute"], fact["lost_per_minute"], fact["named"]) == (900, 1000.0, True)
 

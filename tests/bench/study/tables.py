@@ -30,9 +30,9 @@ GROUP_NAMES: Mapping[str, str] = {
 
 def study_table(lines: Iterable[Line]) -> Iterator[str]:
     """Calm days by shape, drops by size, part and rate, other incidents by group, and what falls short."""
-    held = list(lines)
-    calm = [line for line in held if line["part"] == "calm"]
-    struck = [line for line in held if line["part"] == "struck"]
+    every = list(lines)
+    calm = [line for line in every if line["part"] == "calm"]
+    struck = [line for line in every if line["part"] == "struck"]
     if calm:
         yield from _calm_table(calm)
     if struck:
