@@ -11,8 +11,9 @@ usual rate is that of the lower half of the last hour. Both are the latest level
 of a surge or of a crawler is no loss. If the others rise by as much as the source falls, nothing is lost: producers
 share their load in another way.
 
-A loss is suspected at a low threshold of both, and found at a high one: P(evidence >= l) <= exp(-l) for each window
-(Chernoff). It ends by Page's CUSUM (Biometrika 41, 1954) of the usual share against the lost one.
+A loss is suspected at a low threshold of both, and found at a high one, or at a very high one of the share where the
+own trend says less: P(evidence >= l) <= exp(-l) for each window (Chernoff). It ends by Page's CUSUM (Biometrika 41,
+1954) of the usual share against the lost one.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ SUSPECTED = ShareThresholds(3.0, 4.0)
 """About one in a hundred windows by chance: enough to ask first whether a fall of the topic is a loss of data."""
 FOUND = ShareThresholds(7.0, 10.0)
 """Some 1e-6 of the windows: less than one in a hundred days for each source, if the model holds."""
+FOUND_BY_SHARE = ShareThresholds(14.0, 5.0)
+"""Also a loss: traffic varies, so that the own trend says little, and the share is sure."""
 
 
 def _sums(*shape: int) -> Floats:
@@ -172,7 +175,8 @@ class ShareState:
         tested = known[:, None] & (own >= _LEAST_EXPECTED) & (expected > 0)
         tested &= (fall >= least_effect) & (1 - ratio(y, own) >= least_effect / 2)
         tested &= others_rose < _MOST_MOVED * (own - y)
-        strength = np.where(tested, np.minimum(by_share / FOUND.share, by_own / FOUND.own), 0.0)
+        pairs = (np.minimum(by_share / limit.share, by_own / limit.own) for limit in (FOUND, FOUND_BY_SHARE))
+        strength = np.where(tested, np.maximum(*pairs), 0.0)
         weak = np.where(tested, np.minimum(by_share / SUSPECTED.share, by_own / SUSPECTED.own), 0.0)
         rows = np.arange(len(known))
         best = np.where(strength.max(axis=1) > 0, strength.argmax(axis=1), weak.argmax(axis=1))

@@ -27,14 +27,23 @@ def lost(source: int, share: float) -> Change:
 class Played:
     """Sources of one topic, an hour of calm and then a change."""
 
-    def __init__(self, rates: Sequence[float], change: Change, seconds: int, seed: int = 1, *, back_s: int = 0) -> None:
+    def __init__(
+        self,
+        rates: Sequence[float],
+        change: Change,
+        seconds: int,
+        seed: int = 1,
+        *,
+        back_s: int = 0,
+        evenness: float = 100.0,
+    ) -> None:
         self.found_s: dict[int, int] = {}
         """# source: seconds since the change"""
         self.ended_s: dict[int, int] = {}
         self.suspected_s: dict[int, int] = {}
         rng, state, usual = np.random.default_rng(seed), ShareState(), np.array(rates)
         state.fit(len(rates))
-        traffic = np.repeat(rng.gamma(100, 0.01, CALM_S + seconds), 30)
+        traffic = np.repeat(rng.gamma(evenness, 1 / evenness, CALM_S + seconds), 30)
         topic = np.zeros(len(rates), np.int64)
         for second in range(1, CALM_S + seconds + back_s + 1):
             since_s = second - CALM_S
@@ -142,3 +151,10 @@ def test_six_calm_hours_have_no_loss() -> None:
         )
         found += int(state.found.sum())
     assert found == 0
+
+
+def test_a_sure_share_finds_a_loss_within_two_minutes_where_traffic_varies() -> None:
+    """By a quarter and more within a minute, so that the own trend says little."""
+    found_s = Played((1.6,) * 4, lost(2, 0.6), 150, seed=3, evenness=12).found_s
+    assert list(found_s) == [2]
+    assert found_s[2] <= 120
