@@ -9,11 +9,13 @@
   of minutes is the reference, the levels of hours do not follow, for two hours at most. When the crowd has gone, they
   apply again. The same holds around openings, before which visitors wait.
 - **Own trend**: events per second of `count`, of `per` and of the `loss` counter, with a half-life of five minutes:
-  what a series itself did lately, whatever its ratio.
+  what a series itself did lately, whatever its ratio. Its dispersion is that of the counts of successive minutes
+  (von Neumann, Annals of Mathematical Statistics 12, 1941): a ratio has less, because its events come with their cause.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -35,6 +37,14 @@ _MOST_DISPERSION = 4.0
 """Limit of the dispersion that standard errors assume: a level that wanders is followed."""
 
 
+OWN_TREND_S = 2 * MINUTE_S * float(HALF_LIVES_MIN[FAST]) / math.log(2)
+"""Time whose counts vary as much as an own trend."""
+_TREND_HALF_LIFE_MIN = 240.0
+_PRIOR_PAIRS, _PRIOR_TREND_DISPERSION = 6.0, 1.5
+_CUT = 9.0
+"""Limit of a pair's term, relative to the dispersion."""
+
+
 class MinutePart(IntEnum):
     """Components of a minute."""
 
@@ -50,6 +60,8 @@ class MinutePart(IntEnum):
 
 
 N_PARTS = len(MinutePart)
+_OWN = [MinutePart.COUNT, MinutePart.LOSS]
+"""Parts whose own trends are tested."""
 
 
 @dataclass(slots=True)
@@ -65,6 +77,8 @@ class Baseline:
 
     long_levels_paused_min: Floats = field(default_factory=lambda: np.zeros(0))
     """Minutes for which another level than those of hours has applied."""
+    differences: Floats = field(default_factory=lambda: np.zeros((0, len(_OWN), 2)))
+    """# [series, own part, (sum of the terms, pairs)]: exponential sums over successive minutes"""
 
     def fit(self, size: int) -> None:
         """Resize the arrays."""
@@ -74,6 +88,7 @@ class Baseline:
             resized(self.decayed, size),
         )
         self.long_levels_paused_min = resized(self.long_levels_paused_min, size)
+        self.differences = resized(self.differences, size)
 
     def add(self, parts: Floats) -> None:
         """Add a part of the current minute."""
@@ -84,6 +99,7 @@ class Baseline:
         not include it."""
         self.minute[~learnable] = 0.0
         self.minute[self.minute[:, MinutePart.INPUT] <= 0, MinutePart.SECONDS] = 0.0
+        self._add_differences()
         oldest = self.pending[:, 0]
         has_events = (oldest[:, MinutePart.INPUT] > 0)[:, None, None]
         self.long_levels_paused_min = np.where(
@@ -96,6 +112,21 @@ class Baseline:
         self.pending[:, :-1] = self.pending[:, 1:]
         self.pending[:, -1] = self.minute
         self.minute = np.zeros_like(self.minute)
+
+    def _add_differences(self) -> None:
+        seconds = np.minimum(self.minute[:, MinutePart.SECONDS], self.pending[:, -1, MinutePart.SECONDS])
+        one, other = self.minute[:, _OWN], self.pending[:, -1, _OWN]
+        pairs = (seconds >= MINUTE_S)[:, None] & (one + other > 0)
+        term = np.divide((one - other) ** 2, one + other, out=np.zeros_like(one), where=pairs)
+        limit = _CUT * self.trend_dispersion()
+        self.differences *= np.where(pairs, 0.5 ** (1 / _TREND_HALF_LIFE_MIN), 1.0)[..., None]
+        self.differences += np.stack((np.minimum(term, limit), np.ones_like(one)), axis=-1) * pairs[..., None]
+
+    def trend_dispersion(self) -> Floats:
+        """Dispersion of counts around their own trend, at least 1: # [series, (count, loss)]"""
+        sums, pairs = self.differences[..., 0], self.differences[..., 1]
+        learned = (sums + _PRIOR_PAIRS * _PRIOR_TREND_DISPERSION) / (pairs + _PRIOR_PAIRS)
+        return np.maximum(learned, 1.0)
 
     def drop_recent(self, which: Bools) -> None:
         """Exclude the last minutes of these series for good."""

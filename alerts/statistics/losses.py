@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alerts.statistics.arrays import Bools, Floats, ratio
-from alerts.statistics.baseline import MinutePart
+from alerts.statistics.baseline import OWN_TREND_S, MinutePart
 from alerts.statistics.steps import WindowPart
 
 _CROWD, _CROWD_SE = 0.25, 2.0
@@ -32,20 +32,27 @@ class OwnTrends:
     crowd: Floats
     """`per` events lately over those of the last hours, at least 1."""
     dispersion: Floats
-    """Dispersion, at least 1."""
+    """# [series, (count, loss)]: dispersion around own trends, at least 1"""
+
+    def variance(self, window: Floats, own: MinutePart) -> Floats:
+        """Variance of a sum around its trend, for each expected event: the trend is an estimate, too."""
+        spread = self.dispersion[:, int(own is MinutePart.LOSS)]
+        result: Floats = spread * (1 + window[:, WindowPart.SECONDS] / OWN_TREND_S)
+        return result
 
     def change(self, window: Floats, part: WindowPart, own: MinutePart) -> tuple[Floats, Floats]:
         """(a sum of a window relative to its trend, standard errors below it)."""
         expected = self.before[:, own] * window[:, WindowPart.SECONDS]
         change = np.nan_to_num(ratio(window[:, part], expected), nan=1.0)
-        return change, (1 - change) * np.sqrt(expected / self.dispersion)
+        return change, (1 - change) * np.sqrt(expected / self.variance(window, own))
 
 
 def has_risen(window: Floats, trends: OwnTrends, least_effect: float) -> Bools:
     """Whether `count` itself rose, and by more than `per` fell: failures are a larger share of attempts, too, where
     other attempts are late."""
     expected = trends.before[:, MinutePart.COUNT] * window[:, WindowPart.SECONDS]
-    surely = expected + _FELL_SE * np.sqrt(trends.dispersion * np.maximum(expected, 1.0))
+    variance = trends.variance(window, MinutePart.COUNT) * np.maximum(expected, 1.0)
+    surely = expected + _FELL_SE * np.sqrt(variance)
     count, _ = trends.change(window, WindowPart.COUNT, MinutePart.COUNT)
     inputs, _ = trends.change(window, WindowPart.INPUT, MinutePart.INPUT)
     rose = window[:, WindowPart.COUNT] >= np.maximum((1 + least_effect / 2) * expected, surely)

@@ -302,8 +302,7 @@ class SequentialState:
 
     def _is_lost(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
         """Whether own trends show a loss; marks notes in which tracking is lost."""
-        dispersion = np.maximum(self.evidence.dispersion[:, _END_LENGTH], 1.0)
-        trends = OwnTrends(self.before, self.hourly, self.crowd, dispersion)
+        trends = OwnTrends(self.before, self.hourly, self.crowd, self.baseline.trend_dispersion())
         age_s = step.end_s - self.since_s
         latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
         window = np.where((age_s > _LATEST_S)[:, None], latest, self.onset)

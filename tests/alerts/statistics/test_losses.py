@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from alerts.statistics.arrays import Floats
+from alerts.statistics.baseline import N_PARTS, MinutePart
+from alerts.statistics.losses import OwnTrends, has_fallen
 from alerts.statistics.sequential import SequentialState, false_alarms_per_day
-from alerts.statistics.steps import SequentialParameters, SequentialStep
+from alerts.statistics.steps import PARTS as WINDOW_PARTS
+from alerts.statistics.steps import SequentialParameters, SequentialStep, WindowPart
 
 DROP = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
 CARTS = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100, loss_lag_s=60)
@@ -231,3 +234,15 @@ def test_payments_that_catch_up_are_no_new_level() -> None:
     assert found.ended[0] <= 600
     assert found.state.level[0] == pytest.approx(1.0, abs=0.02)
     assert found.state.arrears.missing[0] <= 0.1 * orders[WARM_S + 300 : WARM_S + 480].sum()
+
+
+@pytest.mark.parametrize(("dispersion", "is_loss"), [(1.0, True), (5.0, False)])
+def test_counts_that_come_in_clusters_need_a_larger_fall(dispersion: float, is_loss: bool) -> None:
+    """15 % fewer in two minutes, while 10 % more have come: five standard errors of Poisson's counts, two of these."""
+    before, window = np.zeros((1, N_PARTS)), np.zeros((1, WINDOW_PARTS))
+    before[0, [MinutePart.COUNT, MinutePart.INPUT, MinutePart.PER]] = 10.0, 20.0, 20.0
+    window[0, [WindowPart.COUNT, WindowPart.INPUT, WindowPart.PER]] = 1088.0, 2816.0, 2816.0
+    window[0, WindowPart.SECONDS] = 128.0
+    one = np.ones(1)
+    trends = OwnTrends(before, 10 * one, one, np.full((1, 2), dispersion))
+    assert bool(has_fallen(window, trends, 0.1)[0]) is is_loss
