@@ -26,8 +26,8 @@ evaluated_first = False
 _BROWSING = frozenset({"page_views", "product_views", "cart_adds"})
 _AROUND_OPENING_MS = 3_600_000
 """So long before an opening, carts wait for it; so long after it, traffic is no reference."""
-_JUMP_MS = 300_000
-"""So long after an opening, the delays of what follows are not certain."""
+_JUMP_MS, _HURRY_MS = 300_000, 5_400_000
+"""So long after an opening, delays of what follows are not certain, and may return to their usual length at once."""
 _RETRIED = 0.75
 """Assumed share of failures that are tried again. As the loss lasts, its own measure replaces it."""
 _LATELY_LENGTH = 7
@@ -97,9 +97,7 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
     state.fit(size)
     memory.watched = series.mask([label[0] in scopes and _is_watched(rule, label, skus) for label in series.labels])
     rows = series.rows(observation.row_of)
-    is_parent = np.zeros(size, np.bool_)
-    is_parent[0] = True
-    false_per_day = false_alarms_per_day(observation.budgets[rule.name], is_parent)
+    false_per_day = false_alarms_per_day(observation.budgets[rule.name], np.arange(size) == 0)
     to_opening_ms = _to_opening_ms(observation)
     before, after = 0 < to_opening_ms <= _AROUND_OPENING_MS, 0 <= -to_opening_ms <= _AROUND_OPENING_MS
     is_browsing = bool(_BROWSING & {*detect.count, *detect.per})
@@ -125,6 +123,7 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
             loss,
             may_alarm=may_alarm,
             is_around_opening=is_browsing and (before or after),
+            is_after_opening=0 <= -to_opening_ms <= _HURRY_MS,
             needs_loss=needs_loss,
         )
         state.step(step, parameters, false_per_day)

@@ -156,6 +156,10 @@ class Lag:
         """Whether there is a lag to learn."""
         return bool(self.weights[0] < 1)
 
+    def mean_s(self, stage_s: Floats) -> float:
+        """Mean lag, seconds."""
+        return float(self.weights[1:] @ np.cumsum(stage_s))
+
     def add(self, count: float, inputs: Floats) -> None:
         """Add a block without a breach."""
         self.counts = np.append(self.counts, count)[-_BLOCKS:]

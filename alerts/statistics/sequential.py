@@ -25,7 +25,7 @@ from alerts.statistics.arrears import Arrears
 from alerts.statistics.baseline import MINUTE_S, N_PARTS, NEW_NORMAL_S, Baseline, MinutePart
 from alerts.statistics.batches import BatchAllowance
 from alerts.statistics.delays import BLOCK_S, PLACES, Chain, Lag, stages
-from alerts.statistics.evidence import Evidence, log_threshold
+from alerts.statistics.evidence import LENGTHS_S, Evidence, log_threshold
 from alerts.statistics.losses import OwnTrends, has_fallen, has_risen, is_followed
 from alerts.statistics.steps import PARTS, SequentialParameters, SequentialStep, WindowPart
 
@@ -284,6 +284,8 @@ class SequentialState:
         if parameters.late_s:
             lost = lost & (self.missing_s(parameters) >= parameters.late_s)
             lost[1:] &= ~(self._is_of_whole() & self.note[0] & ~lost[0])[1:]
+        if step.is_after_opening and not parameters.rise:
+            lost = lost & self._is_no_delay(step, parameters)
         if not lost.any():
             return
         self.alarm |= lost
@@ -293,6 +295,16 @@ class SequentialState:
         self.baseline.drop_recent(lost)
         if lost[:1].any():
             self.lag.forget_recent()
+
+    def _is_no_delay(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
+        """Whether more is missing than one more lag would hold back, or it is still missing after that time."""
+        lag_s = self.lag.mean_s(self.chain.stage_s)
+        length = min(round(math.log2(max(lag_s, 1.0))), len(LENGTHS_S) - 1)
+        latest, start_s = self.evidence.window(length, step.end_s)
+        least = 1 - LEAST_ESTIMATE * parameters.least_effect
+        is_still = latest[:, WindowPart.COUNT] <= least * latest[:, WindowPart.EXPECTED]
+        result: Bools = (self.missing_s(parameters) >= lag_s) | (is_still & (start_s >= self.since_s + lag_s))
+        return result
 
     def _is_of_whole(self) -> Bools:
         """Whether the whole shop falls at least half as far."""

@@ -58,5 +58,7 @@ class SequentialStep:
     """False: breaches are notes."""
     is_around_opening: bool = False
     """Whether what visitors do is not usual: they wait for an opening, or hurry after it."""
+    is_after_opening: bool = False
+    """Whether visitors may still hurry after an opening: delays may return to their usual length at once."""
     needs_loss: bool = True
     """Whether a drop must show in own trends."""

@@ -44,6 +44,7 @@ def course(
     coarse_s: int = WARM_S,
     may_alarm: bool = True,
     needs_loss: bool = True,
+    is_after_opening: bool = False,
 ) -> Course:
     """Steps of 10 s until `coarse_s`, then of 2 s."""
     found = Course(SequentialState.of(lag_s))
@@ -66,6 +67,7 @@ def course(
             sums[2],
             may_alarm=may_alarm,
             needs_loss=needs_loss,
+            is_after_opening=is_after_opening,
         )
         found.state.step(step, parameters, budget)
         found.noted |= bool(found.state.note[0])
@@ -246,3 +248,23 @@ def test_counts_that_come_in_clusters_need_a_larger_fall(dispersion: float, is_l
     one = np.ones(1)
     trends = OwnTrends(before, 10 * one, one, np.full((1, 2), dispersion))
     assert bool(has_fallen(window, trends, 0.1)[0]) is is_loss
+
+
+def test_delays_that_return_to_usual_after_an_opening_are_no_loss() -> None:
+    """Visitors stop to hurry: no orders for six seconds, and then all of them."""
+    rng = np.random.default_rng(12)
+    per = poisson(rng, 20.0, WARM_S + 600)
+    count = poisson(rng, 16.0, WARM_S + 600)
+    count[WARM_S + 100 : WARM_S + 106] = 0.0
+    assert course(count, per, DROP, lag_s=15).began, "outside the time after an opening, it is a stop"
+    assert not course(count, per, DROP, lag_s=15, is_after_opening=True).began
+
+
+@pytest.mark.parametrize(("kept", "most_s"), [(0.2, 30), (0.5, 60), (0.8, 90)])
+def test_losses_after_an_opening_are_reported(kept: float, most_s: int) -> None:
+    rng = np.random.default_rng(13)
+    per = poisson(rng, 20.0, WARM_S + 600)
+    count = poisson(rng, 16.0 * during(WARM_S + 600, 100, 600, kept), WARM_S + 600)
+    began = course(count, per, DROP, lag_s=15, is_after_opening=True).began
+    assert len(began) == 1
+    assert 100 < began[0] <= 100 + most_s
