@@ -115,7 +115,7 @@ class Report:
                 format_utc_ms(judged.page.resolved_ms) if judged.page.resolved_ms else "",
                 judged.page.finding.severity.value,
                 "" if self.truth is None else judged.verdict.value,
-                sentence(judged.page.finding, self.shop),
+                judged.describe(self.shop),
             )
             for judged in self.found.judged
         ]

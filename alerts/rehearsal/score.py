@@ -19,6 +19,7 @@ from alerts.rehearsal.incident_rates import DelayBound
 from alerts.rehearsal.play import Page, RehearsalResult
 from alerts.rehearsal.truth import ActualIncident
 from alerts.shop import ShopInfo
+from alerts.wording.amounts import format_estimate
 from alerts.wording.sentences import sentence
 
 LATE_PAGE_WITHIN_MS = 300_000
@@ -49,6 +50,14 @@ class JudgedPage:
     verdict: PageVerdict
     actual: ActualIncident | None = None
     """The incident that it is about."""
+
+    def describe(self, shop: ShopInfo) -> str:
+        """The page's sentence, with the stated and the actual loss if they differ too much."""
+        text, stated = sentence(self.page.finding, shop), self.page.finding.money_per_minute
+        if self.verdict is not PageVerdict.WRONG_MONEY or self.actual is None or self.actual.lost_per_minute is None:
+            return text
+        lost = format_estimate(self.actual.lost_per_minute, shop)
+        return f"{text}; stated {format_estimate(stated or 0, shop)} a minute, lost {lost}"
 
 
 @dataclass(slots=True)

@@ -10,11 +10,9 @@ from typing import Any
 
 from alerts.rehearsal.bounds import poisson_interval
 from alerts.rehearsal.days import RehearsedDay
-from alerts.rehearsal.score import DetectedIncident, JudgedPage, PageVerdict
+from alerts.rehearsal.score import DetectedIncident, PageVerdict
 from alerts.rehearsal.truth import describe
 from alerts.shop import ShopInfo
-from alerts.wording.amounts import format_estimate
-from alerts.wording.sentences import sentence
 from consumers.times import format_utc
 from consumers.validation_messages import how_many
 
@@ -225,22 +223,12 @@ class DaysSummary:
                 format_utc(judged.page.fired_ms),
                 judged.verdict.value,
                 str(judged.page.series),
-                sentence(judged.page.finding, self.shop) + self._money(judged),
+                judged.describe(self.shop),
             )
             for day in self.days
             for judged in day.score.judged
             if judged.verdict not in (PageVerdict.RIGHT, PageVerdict.PLAIN)
         ]
-
-    def _money(self, judged: JudgedPage) -> str:
-        """Of a page with wrong money: the stated and the actual loss."""
-        stated, actual = judged.page.finding.money_per_minute, judged.actual
-        if judged.verdict is not PageVerdict.WRONG_MONEY or actual is None or actual.lost_per_minute is None:
-            return ""
-        return (
-            f"; stated {format_estimate(stated or 0, self.shop)} a minute, "
-            f"lost {format_estimate(actual.lost_per_minute, self.shop)}"
-        )
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON."""
