@@ -17,12 +17,12 @@ from streams.dictionary.faults import DependentError, UnfitError
 from streams.dictionary.fields import fields_with
 from streams.dictionary.measures import compile_measure
 from streams.dictionary.metrics import MetricCompiler
-from streams.dictionary.types import DimensionKind, MeasureKind, Metric, Model
+from streams.dictionary.types import Dimension, DimensionKind, MeasureKind, Metric, Model, ModelMeasure
 
 if TYPE_CHECKING:
     from consumers.yaml_models import ModelFault
 
-EMPTY = Model(MappingProxyType({}), MappingProxyType({}), MappingProxyType({}))
+NOTHING = ModelDefinitions()
 
 FIRST_OWN_ID, FIRST_OWN_DIMENSION_ID, N_IDS = 128, 192, 256
 """Ids of own measures (for each `IdGroup`) and of own dimensions; smaller ones are built in."""
@@ -50,31 +50,34 @@ class IdGroup(Enum):
 
 
 class ModelCompiler:
-    """Compiles one file on top of `base`, at once: `model` is complete only if there are no `faults`.
+    """Compiles one file on top of the definitions of `base`, at once: `model` is complete only without `faults`.
 
     `exponent`: decimal places of money.
     """
 
-    def __init__(self, file: ModelDefinitions, base: Model = EMPTY, *, exponent: int = 2) -> None:
+    def __init__(self, file: ModelDefinitions, base: ModelDefinitions = NOTHING, *, exponent: int = 2) -> None:
         self.faults: list[ModelFault] = []
-        self._file = file
+        self._files = (base, file)
+        self._built_in = {measure.name for measure in base.measures} | {metric.name for metric in base.metrics}
         self._exponent = exponent
-        self._taken = dict.fromkeys((*base.measures, *base.names), "is built in")
         own: dict[Topic, dict[str, FieldType]] = {Topic(topic): dict(types) for topic, types in file.fields.items()}
         self._check_fields(own)
         self._fields = fields_with(own)
-        self._dimensions = dict(base.dimensions)
-        self._broken_dimensions = {entry.name for entry in file.dimensions} - self._dimensions.keys()
-        self._compile_dimensions()
-        self._measures = dict(base.measures)
+        self._dimensions: dict[str, Dimension] = {}
+        self._broken_dimensions = {entry.name for entry in (*base.dimensions, *file.dimensions)}
+        for definitions in self._files:
+            self._compile_dimensions(definitions)
+        self._taken = dict.fromkeys(self._built_in, "a built-in number")
+        self._measures: dict[str, ModelMeasure] = {}
         self._broken: set[str] = set()
-        self._compile_measures()
-        metrics = self._compile_metrics(base)
+        for definitions in self._files:
+            self._compile_measures(definitions)
+        metrics = self._compile_metrics()
         self.model = Model(
             MappingProxyType(self._dimensions),
             MappingProxyType(self._measures),
             MappingProxyType(metrics),
-            own=frozenset((self._measures.keys() | metrics.keys()) - base.measures.keys() - base.metrics.keys()),
+            own=frozenset((self._measures.keys() | metrics.keys()) - self._built_in),
             own_fields=MappingProxyType(own),
         )
 
@@ -87,9 +90,9 @@ class ModelCompiler:
                     self.faults.append((("fields", topic.value, name), message))
                     del types[name]
 
-    def _compile_dimensions(self) -> None:
+    def _compile_dimensions(self, file: ModelDefinitions) -> None:
         """Crossings last, so that their parts may follow them in the file."""
-        entries = sorted(enumerate(self._file.dimensions), key=lambda entry: entry[1].kind is DimensionKind.CROSS)
+        entries = sorted(enumerate(file.dimensions), key=lambda entry: entry[1].kind is DimensionKind.CROSS)
         for i, entry in entries:
             with self._faults_of("dimensions", i):
                 if entry.id is not None:
@@ -106,9 +109,9 @@ class ModelCompiler:
                 self._dimensions[entry.name] = compiled
                 self._broken_dimensions.discard(entry.name)
 
-    def _compile_measures(self) -> None:
+    def _compile_measures(self, file: ModelDefinitions) -> None:
         counts: dict[IdGroup, int] = dict.fromkeys(IdGroup, 0)
-        for i, entry in enumerate(self._file.measures):
+        for i, entry in enumerate(file.measures):
             self._broken.add(entry.name)
             with self._faults_of("measures", i):
                 group = IdGroup.of(entry.kind)
@@ -121,30 +124,32 @@ class ModelCompiler:
                     entry, measure_id, self._dimensions, self._broken_dimensions, self._fields, self._exponent
                 )
                 for name in measure.answers:
-                    self._take(name, "is the name of a measure")
+                    self._take(name, file)
                 self._measures[entry.name] = measure
                 self._broken.discard(entry.name)
 
-    def _compile_metrics(self, base: Model) -> Mapping[str, Metric]:
-        """All metrics, those of `base` first, then in the order of the file."""
+    def _compile_metrics(self) -> Mapping[str, Metric]:
         entries: dict[str, tuple[int, MetricDefinition]] = {}
-        for i, entry in enumerate(self._file.metrics):
-            with self._faults_of("metrics", i):
-                if i >= MAX_OWN_METRICS:
-                    raise UnfitError(f"there are more than {MAX_OWN_METRICS} own metrics: remove some")
-                self._take(entry.name, "is the name of a metric")
-                entries[entry.name] = i, entry
-        metrics = MetricCompiler(base, self._measures, self._dimensions, entries, self._broken)
+        for file in self._files:
+            for i, entry in enumerate(file.metrics):
+                with self._faults_of("metrics", i):
+                    if i >= MAX_OWN_METRICS:
+                        raise UnfitError(f"there are more than {MAX_OWN_METRICS} own metrics: remove some")
+                    self._take(entry.name, file)
+                    entries[entry.name] = i, entry
+        metrics = MetricCompiler(self._measures, self._dimensions, entries, self._broken)
         for name, (i, _entry) in entries.items():
             with self._faults_of("metrics", i):
                 metrics.get(name)
-        return dict(base.metrics) | {name: metrics.compiled[name] for name in entries if name in metrics.compiled}
+        return {name: metrics.compiled[name] for name in entries if name in metrics.compiled}
 
-    def _take(self, name: str, as_what: str) -> None:
-        """Raise UnfitError if a number has the name already."""
+    def _take(self, name: str, file: ModelDefinitions) -> None:
+        """Raise UnfitError if another number has the name of an own one."""
+        if file is self._files[0]:
+            return
         if name in self._taken:
-            raise UnfitError(f"`{name}` {self._taken[name]} already: choose another name", "name")
-        self._taken[name] = as_what
+            raise UnfitError(f"`{name}` is the name of {self._taken[name]} already: choose another name", "name")
+        self._taken[name] = "another number"
 
     @contextmanager
     def _faults_of(self, section: str, i: int) -> Iterator[None]:

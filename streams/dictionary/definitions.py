@@ -65,6 +65,8 @@ class MeasureDefinition(Struct, frozen=True, forbid_unknown_fields=True, omit_de
     where: Mapping[str, Texts | WhereDefinition] = {}
     with_: str = field(default="", name="with")
     scopes: tuple[str, ...] | None = None
+    also: tuple[str, ...] = ()
+    """Dimensions that have it besides those that fit: it is 0 there."""
     unit: Unit | None = None
     public: bool = True
     about: str = ""

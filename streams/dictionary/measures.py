@@ -141,7 +141,7 @@ def _scopes(
     if entry.scopes is None:
         fit = (d.name for d in dimensions.values() if not _unfit(entry.kind, topic, found, d))
         if entry.kind is not MeasureKind.DISTINCT:
-            return frozenset(fit)
+            return frozenset((*fit, *entry.also))
         return frozenset(name for name in fit if dimensions[name].distincts)
     for i, name in enumerate(entry.scopes):
         if name in broken:
@@ -149,7 +149,7 @@ def _scopes(
         if name not in dimensions:
             raise UnfitError(f"there is no dimension `{name}`{near_miss(name, dimensions)}", "scopes", i)
         reason = _unfit(entry.kind, topic, found, dimensions[name])
-        if reason and entry.id is None:
+        if reason:
             raise UnfitError(f"{reason}: remove `{name}` from `scopes`", "scopes", i)
     return frozenset(entry.scopes)
 

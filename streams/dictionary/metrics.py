@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from streams.dictionary.definitions import MetricDefinition
 from streams.dictionary.faults import DependentError, UnfitError, joined, near_miss
 from streams.dictionary.formula import Formula, FormulaError, parse_formula
-from streams.dictionary.types import Dimension, Metric, Model, ModelMeasure, Unit
+from streams.dictionary.types import Dimension, Metric, ModelMeasure, Unit
 
 
 class _CircleError(UnfitError):
@@ -22,13 +22,12 @@ class MetricCompiler:
 
     def __init__(
         self,
-        base: Model,
         measures: Mapping[str, ModelMeasure],
         dimensions: Mapping[str, Dimension],
         entries: Mapping[str, tuple[int, MetricDefinition]],
         broken: Collection[str],
     ) -> None:
-        self.compiled: dict[str, Metric] = dict(base.metrics)
+        self.compiled: dict[str, Metric] = {}
         self._measures = {name: measure for measure in measures.values() for name in measure.answers}
         self._dimensions = dimensions
         self._entries = entries
