@@ -90,8 +90,12 @@ class Formula(Struct, frozen=True):
                 return variable(name)
             case Operation("/", Reference(above), Reference(below)):
                 return f"{variable(above)} / {variable(below)} if {variable(below)} else None"
-        source = _text(self.root, variable)
+        source = self.source(variable)
         return source if self._adds_names_only else f"bounded(lambda: {source})"
+
+    def source(self, variable: Callable[[str], str]) -> str:
+        """Python for the value, which raises ZeroDivisionError; `variable` gives the expression of each name."""
+        return _text(self.root, variable)
 
     @property
     def _adds_names_only(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from streams.dictionary.builtin import BUILT_IN
+from streams.dictionary.generated import generate_values
 from streams.dictionary.types import Metric
 from streams.panes.counters import COUNTERS, DISTINCTS, HOUR_MS, Unit
 from streams.panes.scopes import SCOPES, Scope
@@ -206,14 +207,30 @@ def absent_counters(scope: Scope) -> frozenset[str]:
     return _ABSENT[scope]
 
 
+_CODE = {name: (kpi.inputs, kpi.compute) for name, kpi in _CODED.items()}
+
+
+class _GeneratedValues(dict[str, Callable[[Sums], dict[str, Number]]]):
+    """# <scope: the function from sums to all numbers>, generated when it is first used"""
+
+    def __missing__(self, scope: str) -> Callable[[Sums], dict[str, Number]]:
+        self[scope] = generate_values(BUILT_IN, scope, _CODE)
+        return self[scope]
+
+
+_VALUES = _GeneratedValues()
+
+
 def values(sums: Sums, scope: Scope, only: frozenset[str] | None = None) -> dict[str, Number]:
     """Every counter and KPI of one row; None if the scope lacks it or a denominator is 0.
 
     `only`: the KPIs to compute; None: all.
     """
+    if only is None:
+        return _VALUES[scope](sums)
     answer: dict[str, Number] = {counter.name: sums.get(counter.name) for counter in PUBLIC_COUNTERS}
     answer.update({distinct.name: sums.get(distinct.name) for distinct in DISTINCTS})
     has = sums.__contains__
-    for kpi in KPIS if only is None else [kpi for kpi in KPIS if kpi.name in only]:
+    for kpi in [kpi for kpi in KPIS if kpi.name in only]:
         answer[kpi.name] = kpi.compute(sums) if scope in kpi.scopes and all(map(has, kpi.inputs)) else None
     return answer
