@@ -39,6 +39,8 @@ _PRIOR_WANDER = 0.02
 _CUT = 9.0
 """Limit of a window's term, relative to the dispersion."""
 _LEAST_DISPERSION = 0.25
+_SEEN_WINDOWS = 300.0
+"""Windows of a length that was not seen before, after which its own dispersion is trusted."""
 _MARGIN_SE = 0.7
 """Standard errors by which the dispersion is taken as larger than estimated; the variance of a term is 5 phi^2, of
 one of successive windows 3 phi^2."""
@@ -126,7 +128,8 @@ class Evidence:
 
     def learn(self, learnable: Bools, *, level: Floats, rise: bool, end_s: float, dt_s: float) -> None:
         """Learn the dispersion where a disjoint window ends. `level`: counted for each event, at most 1 if thinned."""
-        for length in self.lengths(dt_s).tolist():
+        lengths = self.lengths(dt_s)
+        for length in lengths.tolist():
             length_s = LENGTHS_S[length]
             if end_s // length_s == (end_s - dt_s) // length_s:
                 continue
@@ -146,6 +149,11 @@ class Evidence:
             self._add(self.differences, length, difference, pairs, keep)
             self.previous[:, length] = np.stack((y, mu), axis=1) * known[:, None]
             self._refresh(length, mu, level)
+        first = int(lengths[0])
+        for length in range(first):
+            self.dispersion[:, length] = np.where(
+                self._is_new(length, first), np.maximum(self.dispersion[:, first], 1.0), self.dispersion[:, length]
+            )
 
     def _add(self, to: Floats, length: int, term: Floats, known: Bools, keep: float) -> None:
         sums = to[:, length]
@@ -167,7 +175,17 @@ class Evidence:
             windows = sums[:, 1] + _PRIOR_WINDOWS
             mean = (sums[:, 0] + _PRIOR_WINDOWS * prior) / windows
             learned = np.maximum(learned, mean * (1 + _MARGIN_SE * np.sqrt(variance / windows)))
-        self.dispersion[:, length] = np.maximum(learned, np.maximum(_LEAST_DISPERSION, 1 - np.minimum(level, 1.0)))
+        learned = np.maximum(learned, np.maximum(_LEAST_DISPERSION, 1 - np.minimum(level, 1.0)))
+        if length + 1 < LENGTHS:
+            safe = np.maximum(self.dispersion[:, length + 1], 1.0)
+            learned = np.where(self._is_new(length, length + 1), np.maximum(learned, safe), learned)
+        self.dispersion[:, length] = learned
+
+    def _is_new(self, length: int, longer: int) -> Bools:
+        """Whether a length was seen less often than longer ones, in shorter steps than theirs, and not often enough."""
+        seen = self.spread[..., 1]
+        result: Bools = seen[:, length] < np.minimum(seen[:, longer:].max(axis=1), _SEEN_WINDOWS)
+        return result
 
     def scan(
         self, lengths: Ints, usual: Floats, *, rise: bool, end_s: float, allowance: Floats | float = 0.0

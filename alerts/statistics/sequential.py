@@ -302,7 +302,8 @@ class SequentialState:
         length = min(round(math.log2(max(lag_s, 1.0))), len(LENGTHS_S) - 1)
         latest, start_s = self.evidence.window(length, step.end_s)
         least = 1 - LEAST_ESTIMATE * parameters.least_effect
-        is_still = latest[:, WindowPart.COUNT] <= least * latest[:, WindowPart.EXPECTED]
+        expected = latest[:, WindowPart.EXPECTED]
+        is_still = latest[:, WindowPart.COUNT] <= least * expected - np.sqrt(expected)
         result: Bools = (self.missing_s(parameters) >= lag_s) | (is_still & (start_s >= self.since_s + lag_s))
         return result
 

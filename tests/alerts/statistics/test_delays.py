@@ -39,6 +39,18 @@ def test_input_leaves_the_chain_delayed() -> None:
     assert mean == pytest.approx(60, rel=0.35)
 
 
+@pytest.mark.parametrize("lag_s", [10, 90, 1800])
+def test_the_length_of_the_steps_does_not_change_the_outputs(lag_s: float) -> None:
+    """A backlog is evaluated in steps of 10 s, what follows in steps of 1 s: a lag that was learned in the one holds in
+    the other."""
+    rates, passed = np.random.default_rng(1).gamma(4, 1.0, 90), []
+    for steps in (1, 10):
+        chain = Chain(stages(lag_s), np.full((1, PLACES), 4.0), np.ones(PLACES))
+        outputs = np.array([chain.step(np.array([rate]), 10 / steps)[0] for rate in np.repeat(rates, steps)])
+        passed.append(outputs.reshape(90, steps, PLACES).mean(axis=1))
+    assert np.allclose(*passed, rtol=1e-9)
+
+
 @pytest.mark.parametrize(("true_s", "guess_s"), [(30.0, 90.0), (120.0, 40.0)])
 def test_the_lag_is_learned_from_changing_traffic(true_s: float, guess_s: float) -> None:
     rng = np.random.default_rng(5)

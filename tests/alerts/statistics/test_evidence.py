@@ -83,6 +83,21 @@ def test_rises_teach_how_far_a_level_wanders() -> None:
     assert np.median(evidence.dispersion[:, 9]) > 20
 
 
+def test_windows_that_were_not_seen_yet_have_the_dispersion_of_longer_ones() -> None:
+    """Counts in groups of 20 s, evaluated in steps of 10 s, as a backlog, and then of 1 s."""
+    rng = np.random.default_rng(16)
+    grouped = np.repeat(rng.gamma(40, 0.025, (240, 20)), 20, axis=0)
+    counts = rng.poisson(40 * grouped).astype(np.float64)
+    evidence, one = started(20), np.ones(20)
+    for end_s in range(10, 3601, 10):
+        evidence.step(np.stack((counts[end_s - 10 : end_s].sum(axis=0), 400 * one), axis=1), end_s=end_s, dt_s=10.0)
+        evidence.learn(one > 0, level=one, rise=False, end_s=end_s, dt_s=10.0)
+    assert (evidence.dispersion[:, :3] >= np.maximum(evidence.dispersion[:, 3:4], 1.0)).all()
+    _, over = run(counts[3600:4200], 40.0, level=1.0, evidence=evidence)
+    assert not (over[:200] >= 0).any()
+    assert (evidence.dispersion[:, 0] < 0.7 * evidence.dispersion[:, 3]).all(), "then each has its own"
+
+
 @pytest.mark.parametrize(("kept", "most"), [(0.8, 1.6), (0.5, 1.6), (0.0, 2.0)])
 def test_the_delay_is_near_the_bound(kept: float, most: float) -> None:
     """Lorden's for a Poisson count."""
