@@ -280,7 +280,8 @@ class SequentialState:
         self.were_alarms_off = not step.may_alarm
         if not self.note.any() or self.were_alarms_off:
             return
-        lost = self.note & self._is_lost(step, parameters) if parameters.rise or step.needs_loss else self.note
+        needs_loss = parameters.rise or step.needs_loss
+        lost = self.note & (self._is_lost(step, parameters) if needs_loss else self._is_still_low(step, parameters))
         if parameters.late_s:
             lost = lost & (self.missing_s(parameters) >= parameters.late_s)
             lost[1:] &= ~(self._is_of_whole() & self.note[0] & ~lost[0])[1:]
@@ -295,6 +296,14 @@ class SequentialState:
         self.baseline.drop_recent(lost)
         if lost[:1].any():
             self.lag.forget_recent()
+
+    def _is_still_low(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
+        """Whether the latest counts are below the usual level: a note may outlast what it was raised for."""
+        latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
+        window = np.where((step.end_s - self.since_s > _LATEST_S)[:, None], latest, self.onset)
+        least = 1 - LEAST_ESTIMATE * parameters.least_effect
+        result: Bools = window[:, WindowPart.COUNT] <= least * window[:, WindowPart.USUAL]
+        return result
 
     def _is_no_delay(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
         """Whether more is missing than one more lag would hold back, or it is still missing after that time."""

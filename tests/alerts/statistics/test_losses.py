@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -44,6 +45,7 @@ def course(
     coarse_s: int = WARM_S,
     may_alarm: bool = True,
     needs_loss: bool = True,
+    needs_loss_until_s: float = math.inf,
     is_after_opening: bool = False,
 ) -> Course:
     """Steps of 10 s until `coarse_s`, then of 2 s."""
@@ -66,7 +68,7 @@ def course(
             np.zeros(1, np.bool_),
             sums[2],
             may_alarm=may_alarm,
-            needs_loss=needs_loss,
+            needs_loss=needs_loss and end_s - WARM_S < needs_loss_until_s,
             is_after_opening=is_after_opening,
         )
         found.state.step(step, parameters, budget)
@@ -248,6 +250,16 @@ def test_counts_that_come_in_clusters_need_a_larger_fall(dispersion: float, is_l
     one = np.ones(1)
     trends = OwnTrends(before, 10 * one, one, np.full((1, 2), dispersion))
     assert bool(has_fallen(window, trends, 0.1)[0]) is is_loss
+
+
+def test_a_note_that_is_over_becomes_no_alarm_when_an_opening_begins() -> None:
+    """More views without more orders are a note, which takes its time to end; an opening needs no lost orders."""
+    rng, seconds = np.random.default_rng(3), WARM_S + 1500
+    count, per = poisson(rng, 0.6, seconds), poisson(rng, 18 * during(seconds, 300, 900, 1.8), seconds)
+    assert course(count, per, DROP, needs_loss_until_s=850).began, "the latest minutes are as low"
+    found = course(count, per, DROP, needs_loss_until_s=1050)
+    assert found.noted
+    assert found.began == []
 
 
 def test_delays_that_return_to_usual_after_an_opening_are_no_loss() -> None:
