@@ -35,6 +35,9 @@ _ASK_EVERY_S = 5.0
 _ANY = Partition(Topic.CLICKS, 0)
 """Partition to probe if none is assigned."""
 
+_CONFIRMED_AFTER_S = 3.0
+"""So long another consumer can read what this one does not before the worker ends."""
+
 _ASK_UNREADABLE_EVERY_S = 30.0
 """Interval of probing unreadable partitions, one at a time."""
 
@@ -67,6 +70,10 @@ class StuckMonitor:
         self._unanswered: Partition | None = None
         """A partition that no consumer could read at the last probe."""
         self._asked_s = 0.0
+        self._readable: tuple[Partition, int | None] | None = None
+        """The suspect partition that another consumer could read, and its position."""
+        self._readable_s = 0.0
+        """Since when it could."""
         self._unreadable: dict[Partition, int | None] = {}
         """# <partition that no consumer can read while the broker answers for others: its position>"""
         self._asking: asyncio.Task[None] | None = None
@@ -126,8 +133,15 @@ class StuckMonitor:
             why = f"no record of {suspects[0]} was read for {self.after_s:g} s"
         else:
             return ""
-        if await self.is_readable(suspects[0], self._position(suspects[0])):
-            return f"{why}, and the broker answers other consumers"
+        found, now_s = (suspects[0], self._position(suspects[0])), self.machine.monotonic()
+        if found == self._readable and now_s - self._readable_s < min(self.after_s / 3, _CONFIRMED_AFTER_S):
+            return ""
+        if await self.is_readable(*found):
+            if found == self._readable:
+                return f"{why}, and the broker answers other consumers"
+            self._readable, self._readable_s = found, now_s  # perhaps only now, and this worker soon can, too
+            return ""
+        self._readable = None
         if self._hears_of_others(suspects[0]):
             log.error(
                 "partition is unreadable for every consumer; reading the others",
