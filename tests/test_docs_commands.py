@@ -208,6 +208,6 @@ def test_the_first_own_topic_is_counted(tmp_path: Path) -> None:
         send = [sys.executable, "send.py", f"127.0.0.1:{up.kafka_port}", "shop.orders.v3", "orders.ndjson"]
         for _ in range(2):
             subprocess.run(send, cwd=tmp_path, check=True, timeout=30)
-        eventually(lambda: up.get("/api/v1/kpis?window=1h")["values"]["orders_paid"], within_s=30, what="it counts")
+        eventually(lambda: up.messages_counted() == 4, within_s=30, what="two messages are counted, and their repeats")
         values = up.get("/api/v1/kpis?window=1h")["values"]
         assert (values["orders_paid"], values["gmv"]) == (1, 770)

@@ -49,8 +49,8 @@ async def healthz(live: LiveView) -> Response:
 
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
 async def readyz(live: LiveView) -> Response:
-    """200 when Redis answers, workers have counted all partitions, and there is an as-of; otherwise 503 with the
-    reasons."""
+    """200 when Redis answers and workers have counted all waiting records, also if there was none yet; otherwise 503
+    with the reasons."""
     status, snapshot = live.answer_status(), live.snapshot
     answer = {
         "ready": status.live,

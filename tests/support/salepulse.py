@@ -147,17 +147,24 @@ class Up(Running):
         with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
             return json.load(answer)
 
+    def messages_counted(self) -> int:
+        """How many messages are in all answers from now on. Before the first the API answers 503: there is no as-of."""
+        return sum(self._readiness()["positions"].values())
+
     def until_read(self) -> None:
         """Wait until answers include all counts now in Redis."""
         now_ms = time.time() * 1000
         eventually(lambda: self._read_ms() > now_ms, what="the server has looked into Redis")
 
-    def _read_ms(self) -> int:
+    def _readiness(self) -> Any:
         try:
-            readiness = self.get("/readyz")
+            return self.get("/readyz")
         except urllib.error.HTTPError as error:
             with error:
-                readiness = json.load(error)
+                return json.load(error)
+
+    def _read_ms(self) -> int:
+        readiness = self._readiness()
         return readiness["read_at"] or 0
 
 
