@@ -10,6 +10,7 @@ import numpy as np
 
 from alerts.detection.contributors import DimensionBreakdown, contributors, find_explaining_part
 from alerts.detection.detector import Breach, MeanValue, Observation, RevenueRate, SeriesCounts
+from alerts.detection.openings import opening_effects
 from alerts.detection.panes import Panes, ScopeValue
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import WHOLE_SHOP, SeriesIndex, to_label, to_labels
@@ -18,16 +19,12 @@ from alerts.rules.detect import AnyDetector, Direction, SequentialDetector
 from alerts.rules.rule import LossMethod, Rule, RuleScope
 from alerts.statistics.arrays import Bools, Floats, Ints, ratio
 from alerts.statistics.baseline import HOUR, MinutePart
-from alerts.statistics.sequential import SequentialState, false_alarms_per_day
+from alerts.statistics.evidence import false_alarms_per_day
+from alerts.statistics.sequential import SequentialState
 from alerts.statistics.steps import SequentialParameters, SequentialStep, WindowPart
 from streams.panes.counters import Unit
 
 evaluated_first = False
-_BROWSING = frozenset({"page_views", "product_views", "cart_adds"})
-_AROUND_OPENING_MS = 3_600_000
-"""So long before an opening, carts wait for it; so long after it, traffic is no reference."""
-_JUMP_MS, _HURRY_MS = 300_000, 5_400_000
-"""So long after an opening, delays of what follows are not certain, and may return to their usual length at once."""
 _RETRIED = 0.75
 """Assumed share of failures that are tried again. As the loss lasts, its own measure replaces it."""
 _LATELY_LENGTH = 7
@@ -98,12 +95,9 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
     memory.watched = series.mask([label[0] in scopes and _is_watched(rule, label, skus) for label in series.labels])
     rows = series.rows(observation.row_of)
     false_per_day = false_alarms_per_day(observation.budgets[rule.name], np.arange(size) == 0)
-    to_opening_ms = _to_opening_ms(observation)
-    before, after = 0 < to_opening_ms <= _AROUND_OPENING_MS, 0 <= -to_opening_ms <= _AROUND_OPENING_MS
-    is_browsing = bool(_BROWSING & {*detect.count, *detect.per})
-    may_alarm = not (before and is_browsing and detect.direction is Direction.DROP)
-    needs_loss = is_browsing or not after or -to_opening_ms < _JUMP_MS
+    opening = opening_effects(observation.inputs, detect)
     parameters = sequential_parameters(detect)
+    dimensions = _dimensions(memory, rule)
     is_frozen = observation.loses_events(rule) | _in_open_incidents(memory, rule, detect, observation)
     for start_s, end_s in _coalesced_steps(memory, detect, panes, rows, observation.steps):
         count, per, gmv = (panes.counts(names, rows, start_s, end_s) for names in (detect.count, detect.per, ("gmv",)))
@@ -121,20 +115,10 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
             gmv,
             is_frozen,
             loss,
-            may_alarm=may_alarm,
-            is_around_opening=is_browsing and (before or after),
-            is_after_opening=0 <= -to_opening_ms <= _HURRY_MS,
-            needs_loss=needs_loss,
+            opening=opening,
+            dimensions=dimensions,
         )
         state.step(step, parameters, false_per_day)
-
-
-def _to_opening_ms(observation: Observation) -> float:
-    """Time to the nearest start of a promotion or phase; below 0: since then."""
-    at_ms, starts = observation.inputs.as_of_ms, set()
-    for promotion in observation.inputs.promotions.values():
-        starts |= {promotion.starts_at, *(phase.starts_at for phase in promotion.phases or ())}
-    return min((start_ms - at_ms for start_ms in starts), key=abs, default=float("inf"))
 
 
 def _coalesced_steps(
@@ -375,15 +359,10 @@ def _dimension_breakdowns(memory: SequentialMemory, rule: Rule) -> Mapping[str, 
     """The whole shop by each scope of the rule: usual and recent values."""
     state = memory.state
     breakdowns: dict[str, DimensionBreakdown] = {}
-    for scope in rule.for_each:
-        if scope in (RuleScope.ALL, RuleScope.SKU):
-            continue
-        indexes = [i for i, label in enumerate(memory.places.labels) if label[0] == scope and memory.watched[i]]
-        if len(indexes) < 2:
-            continue
+    for indexes in _dimensions(memory, rule):
         slow, lately = state.baseline.decayed[indexes, HOUR], state.lately[indexes]
-        breakdowns[scope] = DimensionBreakdown(
-            labels=[memory.places.labels[i] for i in indexes],
+        breakdowns[memory.places.labels[indexes[0]][0]] = DimensionBreakdown(
+            labels=[memory.places.labels[i] for i in indexes.tolist()],
             usual_share=_shares(slow[:, MinutePart.INPUT]),
             share=_shares(lately[:, WindowPart.INPUT]),
             usual_rate=ratio(slow[:, MinutePart.COUNT], slow[:, MinutePart.INPUT]),
@@ -392,6 +371,15 @@ def _dimension_breakdowns(memory: SequentialMemory, rule: Rule) -> Mapping[str, 
             expected=lately[:, WindowPart.USUAL],
         )
     return breakdowns
+
+
+def _dimensions(memory: SequentialMemory, rule: Rule) -> Sequence[Ints]:
+    """The watched series of each dimension of the rule with two values or more, but of SKUs, of which most are not
+    watched."""
+    scopes = [scope for scope in rule.for_each if scope not in (RuleScope.ALL, RuleScope.SKU)]
+    places = [np.array([label[0] == scope for label in memory.places.labels], np.bool_) for scope in scopes]
+    found = [np.flatnonzero(one & memory.watched) for one in places]
+    return [indexes for indexes in found if len(indexes) > 1]
 
 
 def _shares(amounts: Floats) -> Floats:

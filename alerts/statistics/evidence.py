@@ -48,6 +48,9 @@ _WANDER_S = 64.0
 """Length from which on windows are compared with the one before: in shorter ones, levels hardly wander."""
 _LEAST_EXPECTED = 3.0
 """Windows with fewer expected events say nothing about the dispersion."""
+_PARENT_SHARE = 0.5
+_LEAST_CHILDREN = 10
+"""Minimum assumed number of children of a rule, so that thresholds do not change as children appear."""
 
 
 def half_deviance(y: Floats, mu: Floats, dispersion: Floats) -> Floats:
@@ -220,6 +223,19 @@ class Evidence:
         """Start the evidence of series again."""
         self.marks[which] = self.sums[which][:, None, None]
         self.from_s[which] = end_s
+
+
+def false_alarms_per_day(per_day: float, is_parent: Bools) -> Floats:
+    """False alarms a day of each series of a rule: (series).
+
+    The whole shop gets half of the rule's share, because it has most events; the children share the other half evenly.
+    """
+    children = max(int((~is_parent).sum()), _LEAST_CHILDREN)
+    has_children = not bool(is_parent.all())
+    of_parent = _PARENT_SHARE if has_children else 1.0
+    of_child = (1 - _PARENT_SHARE if is_parent.any() else 1.0) / children
+    result: Floats = per_day * np.where(is_parent, of_parent, of_child)
+    return result
 
 
 def log_threshold(false_per_day: Floats, lengths: Ints) -> Floats:

@@ -27,6 +27,7 @@ from alerts.statistics.batches import BatchAllowance
 from alerts.statistics.delays import BLOCK_S, PLACES, Chain, Lag, stages
 from alerts.statistics.evidence import LENGTHS_S, Evidence, log_threshold
 from alerts.statistics.losses import OwnTrends, has_fallen, has_risen, is_followed
+from alerts.statistics.mix import is_shift_of_mix
 from alerts.statistics.steps import PARTS, SequentialParameters, SequentialStep, WindowPart
 
 _RECENT_LEAST_S, _RECENT_MOST_S = 20.0, 1800.0
@@ -275,18 +276,20 @@ class SequentialState:
 
     def _escalate(self, step: SequentialStep, parameters: SequentialParameters) -> None:
         """Make alarms of the notes with a loss."""
-        if step.may_alarm and self.were_alarms_off and self.note.any():
+        if step.opening.may_alarm and self.were_alarms_off and self.note.any():
             self._clear(self.note.copy(), step.end_s)
-        self.were_alarms_off = not step.may_alarm
+        self.were_alarms_off = not step.opening.may_alarm
         if not self.note.any() or self.were_alarms_off:
             return
-        needs_loss = parameters.rise or step.needs_loss
+        needs_loss = parameters.rise or step.opening.needs_loss
         lost = self.note & (self._is_lost(step, parameters) if needs_loss else self._is_still_low(step, parameters))
         if parameters.late_s:
             lost = lost & (self.missing_s(parameters) >= parameters.late_s)
             lost[1:] &= ~(self._is_of_whole() & self.note[0] & ~lost[0])[1:]
-        if step.is_after_opening and not parameters.rise:
+        if step.opening.is_after and not parameters.rise:
             lost = lost & self._is_no_delay(step, parameters)
+        if lost[:1].any() and not parameters.rise and self._is_shift_of_mix(step):
+            lost[0] = False
         if not lost.any():
             return
         self.alarm |= lost
@@ -297,13 +300,22 @@ class SequentialState:
         if lost[:1].any():
             self.lag.forget_recent()
 
+    def _since(self, step: SequentialStep) -> Floats:
+        """Sums since the start of each breach, or of the latest 128 s of longer ones."""
+        latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
+        result: Floats = np.where((step.end_s - self.since_s > _LATEST_S)[:, None], latest, self.onset)
+        return result
+
     def _is_still_low(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
         """Whether the latest counts are below the usual level: a note may outlast what it was raised for."""
-        latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
-        window = np.where((step.end_s - self.since_s > _LATEST_S)[:, None], latest, self.onset)
-        least = 1 - LEAST_ESTIMATE * parameters.least_effect
+        window, least = self._since(step), 1 - LEAST_ESTIMATE * parameters.least_effect
         result: Bools = window[:, WindowPart.COUNT] <= least * window[:, WindowPart.USUAL]
         return result
+
+    def _is_shift_of_mix(self, step: SequentialStep) -> bool:
+        age_s = min(max(step.end_s - self.since_s[0], LENGTHS_S[_SHORT_LENGTH]), LENGTHS_S[_LATEST_LENGTH])
+        window, _ = self.evidence.window(math.ceil(math.log2(age_s)), step.end_s)
+        return is_shift_of_mix(window, self.level, step.dimensions)
 
     def _is_no_delay(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
         """Whether more is missing than one more lag would hold back, or it is still missing after that time."""
@@ -326,8 +338,7 @@ class SequentialState:
         """Whether own trends show a loss; marks notes in which tracking is lost."""
         trends = OwnTrends(self.before, self.hourly, self.crowd, self.baseline.trend_dispersion())
         age_s = step.end_s - self.since_s
-        latest, _ = self.evidence.window(_LATEST_LENGTH, step.end_s)
-        window = np.where((age_s > _LATEST_S)[:, None], latest, self.onset)
+        window = self._since(step)
         if parameters.rise:
             return has_risen(window, trends, parameters.least_effect)
         lost = has_fallen(window, trends, parameters.least_effect)
@@ -364,7 +375,7 @@ class SequentialState:
                 usual = self.level * minute[:, MinutePart.INPUT]
                 dispersion = self.evidence.dispersion[:, _END_LENGTH]
                 learnable &= ~self.arrears.take_minute(minute[:, MinutePart.COUNT], usual, dispersion)
-            self.baseline.end_minute(learnable, uses_short_level | (known & step.is_around_opening))
+            self.baseline.end_minute(learnable, uses_short_level | (known & step.opening.is_around))
             self._refresh_levels(parameters)
         if step.end_s % _LEARN_EVERY_S < step.dt_s:
             self.lag.learn(float(self.dispersion[0]))
@@ -377,21 +388,3 @@ class SequentialState:
         )
         self.reference = np.nan_to_num(reference)
         self.own, self.crowd, self.hourly = self.baseline.rates(), self.baseline.crowd(), self.baseline.hourly()
-
-
-PARENT_SHARE = 0.5
-_LEAST_CHILDREN = 10
-"""Minimum assumed number of children of a rule, so that thresholds do not change as children appear."""
-
-
-def false_alarms_per_day(per_day: float, is_parent: Bools) -> Floats:
-    """False alarms a day of each series of a rule: (series).
-
-    The whole shop gets half of the rule's share, because it has most events; the children share the other half evenly.
-    """
-    children = max(int((~is_parent).sum()), _LEAST_CHILDREN)
-    has_children = not bool(is_parent.all())
-    of_parent = PARENT_SHARE if has_children else 1.0
-    of_child = (1 - PARENT_SHARE if is_parent.any() else 1.0) / children
-    result: Floats = per_day * np.where(is_parent, of_parent, of_child)
-    return result

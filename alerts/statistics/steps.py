@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from alerts.statistics.arrays import Bools, Floats
+from alerts.statistics.arrays import Bools, Floats, Ints
 
 
 class WindowPart(IntEnum):
@@ -42,6 +43,20 @@ class SequentialParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class OpeningEffects:
+    """What is different near the opening of a promotion or phase."""
+
+    may_alarm: bool = True
+    """False: breaches are notes."""
+    is_around: bool = False
+    """Whether what visitors do is not usual: they wait for an opening, or hurry after it."""
+    is_after: bool = False
+    """Whether visitors may still hurry after an opening: delays may return to their usual length at once."""
+    needs_loss: bool = True
+    """False: a fall of the ratio is enough, as the counts of before are no reference."""
+
+
+@dataclass(frozen=True, slots=True)
 class SequentialStep:
     """The events of `dt_s` seconds up to `end_s`: arrays by series."""
 
@@ -54,11 +69,6 @@ class SequentialStep:
     """Series with unreliable counters, which are tested, but not learned from."""
     loss: Floats | None = None
     """Events that are lost; None: `count`."""
-    may_alarm: bool = True
-    """False: breaches are notes."""
-    is_around_opening: bool = False
-    """Whether what visitors do is not usual: they wait for an opening, or hurry after it."""
-    is_after_opening: bool = False
-    """Whether visitors may still hurry after an opening: delays may return to their usual length at once."""
-    needs_loss: bool = True
-    """Whether a drop must show in own trends."""
+    opening: OpeningEffects = OpeningEffects()
+    dimensions: Sequence[Ints] = ()
+    """The series of the values of each dimension, where series 0 is the whole shop."""

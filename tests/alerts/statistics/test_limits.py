@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.statistics.evidence import false_alarms_per_day
 from alerts.statistics.limits import BUCKET_S, WeeklyHistory, breached_with_hysteresis, changed, usual
-from alerts.statistics.sequential import false_alarms_per_day
 from alerts.statistics.silence import SilenceState
 
 

@@ -11,10 +11,11 @@ import pytest
 
 from alerts.statistics.arrays import Floats
 from alerts.statistics.baseline import N_PARTS, MinutePart
+from alerts.statistics.evidence import false_alarms_per_day
 from alerts.statistics.losses import OwnTrends, has_fallen
-from alerts.statistics.sequential import SequentialState, false_alarms_per_day
+from alerts.statistics.sequential import SequentialState
 from alerts.statistics.steps import PARTS as WINDOW_PARTS
-from alerts.statistics.steps import SequentialParameters, SequentialStep, WindowPart
+from alerts.statistics.steps import OpeningEffects, SequentialParameters, SequentialStep, WindowPart
 
 DROP = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
 CARTS = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100, loss_lag_s=60)
@@ -67,9 +68,11 @@ def course(
             100 * sums[0],
             np.zeros(1, np.bool_),
             sums[2],
-            may_alarm=may_alarm,
-            needs_loss=needs_loss and end_s - WARM_S < needs_loss_until_s,
-            is_after_opening=is_after_opening,
+            opening=OpeningEffects(
+                may_alarm=may_alarm,
+                is_after=is_after_opening,
+                needs_loss=needs_loss and end_s - WARM_S < needs_loss_until_s,
+            ),
         )
         found.state.step(step, parameters, budget)
         found.noted |= bool(found.state.note[0])

@@ -14,9 +14,8 @@ from alerts.evaluate import budgets_of
 from alerts.rehearsal.bounds import FALSE_PER_DAY, poisson_bound_s
 from alerts.rules.detect import SequentialDetector
 from alerts.rules.loader import default_text, load
-from alerts.statistics.evidence import LENGTHS
+from alerts.statistics.evidence import LENGTHS, false_alarms_per_day
 from alerts.statistics.power import detection_s, power_lines, thinned
-from alerts.statistics.sequential import false_alarms_per_day
 
 DOCS = Path(__file__).parents[3] / "docs" / "alerts.md"
 RULES = load(default_text(), "default").rules

@@ -7,7 +7,8 @@ import pytest
 
 from alerts.statistics.arrays import Floats
 from alerts.statistics.baseline import NEW_NORMAL_S
-from alerts.statistics.sequential import SequentialState, false_alarms_per_day
+from alerts.statistics.evidence import false_alarms_per_day
+from alerts.statistics.sequential import SequentialState
 from alerts.statistics.steps import SequentialParameters, SequentialStep, WindowPart
 
 DROP = SequentialParameters(rise=False, least_effect=0.1, least_sample=30, least_baseline=100)
