@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -42,15 +42,14 @@ def read_model(
     model: type[Model],
     *,
     items: str,
-    known_names: Iterable[str] = (),
     show_values: bool = True,
     check: Callable[[Model], Iterable[ModelFault]] | None = None,
 ) -> Model:
     """Validate a YAML file.
 
-    Scalars reach the model as written. `items` is the list whose entries have unique names. `known_names` are
-    suggested for unknown fields. Without `show_values`, errors never contain a value, which may be a secret. `check`
-    finds the faults of a valid model that no single field has.
+    Scalars reach the model as written. `items` is the list whose entries have unique names. Without `show_values`,
+    errors never contain a value, which may be a secret. `check` finds the faults of a valid model that no single field
+    has.
 
     Raises:
         YamlModelError: all errors, with their lines.
@@ -71,7 +70,7 @@ def read_model(
         errors = repeated
         for details in error.errors(include_url=False, include_input=show_values):
             path = _path_in_file(tuple(details["loc"]), lines)
-            errors.append(FileError(nearest_line(lines, path), _message(details, path, sorted(known_names))))
+            errors.append(FileError(nearest_line(lines, path), _message(details, path, model)))
         raise YamlModelError(errors) from None
     if check is not None and (faults := list(check(value))):
         lines = _lines(root)
@@ -135,13 +134,39 @@ def _path_in_file(location: YamlPath, lines: Mapping[YamlPath, int]) -> YamlPath
     return path
 
 
-def _message(details: ErrorDetails, path: YamlPath, known_names: list[str]) -> str:
+def _fields_at(model: type[BaseModel], location: YamlPath) -> list[str]:
+    """The fields that the mapping at a location of pydantic can have."""
+    models = [model]
+    for part in location:
+        if isinstance(part, int):
+            continue
+        fields = [field for each in models for name, field in each.model_fields.items() if part in (field.alias, name)]
+        if fields:
+            models = [inner for field in fields for inner in _models_in(field.annotation)]
+        else:  # the tag of a union
+            models = [each for each in models if part in _literals(each)] or models
+    return list(dict.fromkeys(field.alias or name for each in models for name, field in each.model_fields.items()))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
+
+
+def _literals(model: type[BaseModel]) -> list[Any]:
+    annotations = [field.annotation for field in model.model_fields.values()]
+    return [text for annotation in annotations if get_origin(annotation) is Literal for text in get_args(annotation)]
+
+
+def _message(details: ErrorDetails, path: YamlPath, model: type[BaseModel]) -> str:
     name = path[-1] if path else ""
     message = validation_message(details)
     match details["type"]:
         case "extra_forbidden":
-            close = get_close_matches(str(name), known_names, 1)
-            hint = f"do you mean `{close[0]}`?" if close else "remove it"
+            fields = _fields_at(model, tuple(details["loc"][:-1]))
+            close = get_close_matches(str(name), fields, 1)
+            hint = f"do you mean `{close[0]}`?" if close else f"remove it, or use {', '.join(fields)}"
             return f"there is no field `{name}` here: {hint}"
         case "missing":
             return f"`{name}` is missing: add it"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -168,13 +168,6 @@ class ReceiversFile(_Part):
         return parse_networks(self.allow_networks)
 
 
-_MODELS: tuple[type[BaseModel], ...] = (
-    *(ReceiversFile, RouteConfig, EscalationStepConfig, WeeklyIntervalConfig),
-    *get_args(get_args(AnyReceiverConfig)[0]),
-)
-_NAMES = {name for model in _MODELS for name in model.model_fields}
-
-
 def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     parse_networks(texts)
     return texts
@@ -223,6 +216,6 @@ def read_receivers(path: Path | None) -> ReceiversFile:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     try:
-        return read_model(text, ReceiversFile, items="receivers", known_names=_NAMES, show_values=False)
+        return read_model(text, ReceiversFile, items="receivers", show_values=False)
     except YamlModelError as error:
         raise UsageError("\n".join(f"{path}:{fault.line}: {fault.message}" for fault in error.errors)) from None

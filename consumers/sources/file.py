@@ -269,12 +269,6 @@ class SourceFile(SourceFileModel):
 
 FieldMap.model_rebuild()
 
-_NAMES = {
-    field.alias or name
-    for model in (SourceFile, RegistryAddress, SourceMap, EventMap, FieldMap, ValueCondition)
-    for name, field in model.model_fields.items()
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ReadSources:
@@ -289,7 +283,7 @@ def read_sources(text: str) -> ReadSources:
     from consumers.sources.checks import check_sources
 
     try:
-        file = read_model(text, SourceFile, items="sources", known_names=_NAMES, check=check_sources)
+        file = read_model(text, SourceFile, items="sources", check=check_sources)
     except YamlModelError as error:
         return ReadSources(None, error.errors)
     return ReadSources(file)

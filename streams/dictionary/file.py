@@ -168,13 +168,6 @@ class ModelFile(ModelFilePart):
     metrics: tuple[MetricEntry, ...] = ()
 
 
-_NAMES = {
-    field.alias or name
-    for model in (ModelFile, DimensionEntry, MeasureEntry, MetricEntry, WhereEntry)
-    for name, field in model.model_fields.items()
-}
-
-
 def definitions_of(file: ModelFile) -> ModelDefinitions:
     """What the file declares."""
     return msgspec.convert(
@@ -203,7 +196,7 @@ def read_model_file(text: str, *, exponent: int) -> ReadModelFile:
         return compiler.faults
 
     try:
-        read_model(text, ModelFile, items="dimensions", known_names=_NAMES, check=check)
+        read_model(text, ModelFile, items="dimensions", check=check)
     except YamlModelError as error:
         return ReadModelFile(None, error.errors)
     return ReadModelFile(compiled[0])

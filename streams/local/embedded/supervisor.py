@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from consumers.errors import UsageError
 from streams.local.embedded.child import Child, ChildEvent, ChildEventKind, describe_exit
 from streams.local.embedded.errors import ChildFailedError
 from streams.local.embedded.guard import guarded
@@ -189,13 +190,16 @@ class Supervisor:
         return problem
 
     async def _restart_on_death(self, running: _Running) -> None:
-        """Restart the child whenever it dies, within the policy."""
+        """Restart the child whenever it dies, within the policy, unless no restart can help."""
         child, policy, deaths = running.child, self._policy, running.deaths
         try:
             while True:
-                reason = describe_exit(await running.process.wait())
+                code = await running.process.wait()
+                reason = describe_exit(code)
                 _kill_group(running)
                 self._emit(running, ChildEventKind.DIED, reason)
+                if code == UsageError.exit_code:
+                    raise ChildFailedError(child.name, f"{reason}: its settings are wrong", self._tail(running))
                 deaths.append(time.monotonic())
                 while deaths[0] < deaths[-1] - policy.window_s:
                     deaths.popleft()

@@ -89,6 +89,17 @@ class TestWhileRunning:
         with pytest.raises(ChildFailedError, match=r"died 3 times.*\n  no disk"):
             asyncio.run(asyncio.wait_for(scenario(), 20))
 
+    def test_a_child_with_wrong_settings_is_not_restarted(self, tmp_path: Path) -> None:
+        code = "import sys; print('rules.yaml:3: no rule', file=sys.stderr); sys.exit(2)"
+
+        async def scenario() -> None:
+            async with Supervisor(policy=QUICK) as supervisor:
+                await supervisor.start(sleeper(tmp_path, code=f"import time; time.sleep(0.1); {code}"))
+                await supervisor.wait()
+
+        with pytest.raises(ChildFailedError, match=r"exit code 2: its settings are wrong\n  rules.yaml:3: no rule"):
+            asyncio.run(asyncio.wait_for(scenario(), 20))
+
     def test_the_environment_is_extended(self, tmp_path: Path) -> None:
         code = f"import os; print(os.environ['FLAVOUR'], 'PATH' in os.environ, flush=True); {SLEEPER}"
 
