@@ -76,7 +76,7 @@ def to_dimension(scope: RuleScope) -> Dimension:
 
 
 def _label(dimension: Dimension, value: str) -> ScopeValue:
-    return dimension.value, value  # plain text, because memories are serialized
+    return str(dimension), value  # plain text, because memories are serialized
 
 
 def select_rows(rules: Rules, before: SelectedRows | None = None, not_in_as_of: Collection[Topic] = ()) -> SelectedRows:

@@ -14,13 +14,16 @@ from consumers.times import format_utc
 from streams.commands.incomplete import since_text
 from streams.commands.options import AsJson, ClockOption, RedisUrl, Retain
 from streams.commands.output import print_json, print_note, print_remaining, print_table
+from streams.dictionary.builtin import BUILT_IN
+from streams.dictionary.faults import near_miss
+from streams.dictionary.names import ALL
 from streams.model.formatting import NULL_TEXT, format_kpi, format_percent
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.view.compare_rules import ComparedNumber, ComparisonPeriod, differ, differences
 
 if TYPE_CHECKING:
+    from streams.dictionary.types import Model
     from streams.view.comparer import ComparedAnswer, ComparedItem
     from streams.view.query import Answer
 
@@ -37,7 +40,7 @@ class KpiOptions:
     """Parsed options of `kpis`."""
 
     window: Window
-    scope: Scope
+    scope: str
     value: str | None
     """None: all values of the scope."""
     as_of_ms: int | None
@@ -48,7 +51,7 @@ class KpiOptions:
 @app.command()
 def kpis(
     window: Annotated[Window, typer.Option(help="Time window that ends at the as-of.")] = Window.M5,
-    scope: Annotated[Scope, typer.Option(help="Dimension to group by.")] = Scope.ALL,
+    scope: Annotated[str, typer.Option(help="Dimension to group by.")] = ALL,
     value: Annotated[str | None, typer.Option(help="One value of the scope, with every KPI.")] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="TIME", help="Query the past: epoch ms or ISO 8601.")
@@ -66,12 +69,12 @@ def kpis(
     """
     settings = load_settings(Settings, redis_url=redis_url, clock=clock, retain=retain)
     with report_errors():
-        if scope is Scope.ALL and value:
+        if scope == ALL and value:
             raise UsageError(f"scope all has no values: omit --value {value!r}, or set --scope")
         options = KpiOptions(
             window,
             scope,
-            "" if scope is Scope.ALL else value,
+            "" if scope == ALL else value,
             None if as_of is None else parse_time("--as-of", as_of),
             promotion,
             compare,
@@ -107,13 +110,14 @@ def definitions(as_json: AsJson = False) -> None:
                 definition.kind,
                 definition.unit,
                 definition.formula,
-                "all" if len(definition.scopes) == len(Scope) else ", ".join(definition.scopes),
+                "all" if len(definition.scopes) == len(BUILT_IN.dimensions) else ", ".join(definition.scopes),
             )
             for definition in dictionary
         ],
         styles=("bold", "dim", "dim", "", "dim"),
     )
-    print_note(f"windows: {', '.join(Window)}; scopes: {', '.join(Scope)} (`all` above means every scope)")
+    scopes = ", ".join(BUILT_IN.dimensions)
+    print_note(f"windows: {', '.join(Window)}; scopes: {scopes} (`all` above means every scope)")
 
 
 def parse_time(flag: str, text: str) -> int:
@@ -149,6 +153,7 @@ async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, Compare
             now_ms = int(await server_time_ms(redis, keys))
             view = RollingView(PaneReader(redis, keys, rows), rows, settings)
             await view.poll(now_ms)
+            require_scope(options.scope, view.model)
             since_ms = view.state.incomplete_since_ms
             if options.against is not None:
                 comparer = Comparer(view, now_ms, settings.timezone)
@@ -164,9 +169,16 @@ async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, Compare
         raise UsageError(str(error)) from error
 
 
+def require_scope(scope: str, model: Model) -> None:
+    """Raise UsageError if the model has no such dimension."""
+    if scope not in model.dimensions:
+        known = ", ".join(model.dimensions)
+        raise UsageError(f"unknown scope {scope!r}; known: {known}{near_miss(scope, model.dimensions)}")
+
+
 def _facts(answer: Answer, compared: ComparedAnswer | None, options: KpiOptions) -> dict[str, Any]:
     """The answer with the API's field names."""
-    facts: dict[str, Any] = {"as_of": answer.as_of_ms, "window": answer.window.value, "scope": answer.scope.value}
+    facts: dict[str, Any] = {"as_of": answer.as_of_ms, "window": answer.window.value, "scope": answer.scope}
     if compared is not None and options.against is not None:
         from streams.serve.kpis import compared_answer
 
@@ -187,7 +199,7 @@ def _print(answer: Answer, options: KpiOptions, exponent: int) -> None:
             for item in answer.items
         ]
         print_remaining(len(rows), answer.count)
-        print_table((answer.scope.value, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
+        print_table((answer.scope, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
     else:
         values = answer.items[0].values.items()
         print_table(
@@ -211,7 +223,7 @@ def _print_compared(compared: ComparedAnswer, options: KpiOptions, exponent: int
     print_remaining(len(compared.items), now.count)
     rows = [(item.now.value, *(_main(item, name, exponent) for name in COMPARED_KPIS)) for item in compared.items]
     right = range(1, len(COMPARED_KPIS) + 1)
-    print_table((now.scope.value, *COMPARED_KPIS), rows, right=right, styles=("bold",))
+    print_table((now.scope, *COMPARED_KPIS), rows, right=right, styles=("bold",))
 
 
 def _print_one(item: ComparedItem, exponent: int) -> None:

@@ -14,7 +14,7 @@ from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.generated import generate_values
 from streams.dictionary.types import Metric
 from streams.panes.counters import COUNTERS, DISTINCTS, HOUR_MS, Unit
-from streams.panes.scopes import SCOPES, Scope
+from streams.panes.scopes import SCOPES
 from streams.shipping.counters import ShippingCounter
 from streams.stock.forecast import minutes_to_stockout
 
@@ -37,7 +37,7 @@ class Kpi:
     inputs: tuple[str, ...]
     """Names of the sums that `compute` reads; the KPI is None where one of them is missing."""
     unit: Unit = Unit.RATIO
-    scopes: tuple[Scope, ...] = SCOPES
+    scopes: tuple[str, ...] = SCOPES
 
 
 def target_sum(tier: str) -> str:
@@ -197,12 +197,12 @@ UNITS = BUILT_IN.units
 """# <name in an answer: unit>"""
 MONEY_NAMES = frozenset(name for name, unit in UNITS.items() if unit is Unit.MONEY)
 
-_ABSENT = {
+_ABSENT: Mapping[str, frozenset[str]] = {
     scope: frozenset(counter.name for counter in BUILT_IN.counters if scope not in counter.scopes) for scope in SCOPES
 }
 
 
-def absent_counters(scope: Scope) -> frozenset[str]:
+def absent_counters(scope: str) -> frozenset[str]:
     """Counters that a scope lacks: they are null there."""
     return _ABSENT[scope]
 
@@ -221,7 +221,7 @@ class _GeneratedValues(dict[str, Callable[[Sums], dict[str, Number]]]):
 _VALUES = _GeneratedValues()
 
 
-def values(sums: Sums, scope: Scope, only: frozenset[str] | None = None) -> dict[str, Number]:
+def values(sums: Sums, scope: str, only: frozenset[str] | None = None) -> dict[str, Number]:
     """Every counter and KPI of one row; None if the scope lacks it or a denominator is 0.
 
     `only`: the KPIs to compute; None: all.

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from consumers.contract.events import Promotion
-from streams.panes.scopes import Scope
+from streams.dictionary.names import SKU
 
 
 class Window(StrEnum):
@@ -61,13 +61,13 @@ def span(window: Window, as_of_ms: int, *, timezone: str, promotion: Promotion |
     return Span(start if window in _TO_SECOND else start - start % 60, as_of_s)
 
 
-def distinct_span(window: Window, scope: Scope, counters: Span) -> Span | None:
+def distinct_span(window: Window, scope: str, counters: Span) -> Span | None:
     """The span of a window for distinct counts; None if the scope has none in it."""
-    if scope is Scope.SKU and window in _TO_SECOND:
+    if scope == SKU and window in _TO_SECOND:
         return None
     if not counters:
         return counters
-    if scope is Scope.SKU:
+    if scope == SKU:
         return Span(
             counters.start_s - counters.start_s % _SKU_DISTINCT_S, counters.end_s - counters.end_s % _SKU_DISTINCT_S
         )

@@ -39,7 +39,8 @@ class SourceDimension(StrEnum):
     """Values are `topic/source`."""
 
 
-Dimension: TypeAlias = Scope | ShipmentDimension | SourceDimension
+Dimension: TypeAlias = str
+"""The name of a scope, or of a dimension that no KPI has."""
 SCOPES = tuple(Scope)
 DIMENSIONS: tuple[Dimension, ...] = (*Scope, *ShipmentDimension, *SourceDimension)
 DIMENSION_IDS: dict[Dimension, int] = {

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Request
 
 from consumers.contract.events import MAX_TS_MS
+from streams.dictionary.names import ALL
 from streams.model.kpis import Number
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 from streams.serve.encoding import ApiModel
-from streams.serve.errors import ApiError
+from streams.serve.errors import ApiError, unknown_value_error
 from streams.serve.live import Live
 from streams.view.cached_queries import CachedQuery, EncodedAnswer
 from streams.view.query import NotReadyError
@@ -25,8 +25,10 @@ async def get_live(request: Request) -> Live:
 
 LiveView = Annotated[Live, Depends(get_live)]
 WindowParam = Annotated[Window, Query(description="Time span before the as-of.")]
-ScopeParam = Annotated[Scope, Query(description="Dimension to group by.")]
-ValueParam = Annotated[str | None, Query(max_length=128, description="One value of the scope.")]
+
+ScopeParam = Annotated[str, Query(description="Dimension to group by.")]
+"""Check it with `require_scope`, because the names depend on the model in force."""
+ValueParam = Annotated[str | None, Query(max_length=1024, description="One value of the scope.")]
 PromotionParam = Annotated[
     str | None,
     Query(max_length=128, description="Promotion covered by window `promotion`; by default the one that started last."),
@@ -62,7 +64,7 @@ class KpiFrame(AnswerFrame):
     """Fields of answers for one window and scope."""
 
     window: Window
-    scope: Scope
+    scope: str
     promotion: str | None
     """The promotion covered by window `promotion`; null in other windows, and if each item has its own."""
 
@@ -110,9 +112,17 @@ def frame_fields(live: Live, as_of_ms: int, *, newest: bool) -> dict[str, Any]:
     }
 
 
-def scope_value(scope: Scope, value: str | None) -> str | None:
-    """The value to query; None: each value of the scope."""
-    if scope is Scope.ALL:
+def require_scope(live: Live, scope: str) -> None:
+    """Raise ApiError `unknown_scope` if the model in force has no such dimension."""
+    known = live.model.dimensions
+    if scope not in known:
+        raise unknown_value_error("scope", scope, known)
+
+
+def scope_value(live: Live, scope: str, value: str | None) -> str | None:
+    """The value to query; None: each value of the scope. Raises ApiError for an unknown scope."""
+    require_scope(live, scope)
+    if scope == ALL:
         if value:
             raise ApiError(422, "invalid_parameter", f"scope all has no values: remove value={value!r}, or add scope=")
         return ""

@@ -18,6 +18,8 @@ from fastapi import APIRouter, Depends, FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
 from consumers.errors import SalepulseError
+from streams.dictionary.builtin import BUILT_IN
+from streams.dictionary.types import Model
 from streams.process.startup_checks import check_certificate, check_exposure, is_loopback
 from streams.process.tuning import file_limit, raise_file_limit, tune_memory, tune_threads
 from streams.serve import definitions, errors, health, kpis, metrics, page, promotions, series, shipping, stock, stream
@@ -100,7 +102,24 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RewriteTargets)
     for router in (*ROUTERS, *declared_routers()):
         app.include_router(router)
+    document_of_routes = app.openapi
+    app.openapi = lambda: with_names(document_of_routes(), _model(app))  # type: ignore[method-assign]  # as FastAPI documents it
     return app
+
+
+def _model(app: FastAPI) -> Model:
+    """The model in force; the built-in one before the app has started."""
+    live: Live | None = getattr(app.state, "live", None)
+    return BUILT_IN if live is None else live.model
+
+
+def with_names(document: dict[str, Any], model: Model) -> dict[str, Any]:
+    """The OpenAPI document with the names of a model as the values of parameters."""
+    for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] == "scope":
+                parameter["schema"]["enum"] = list(model.dimensions)
+    return document
 
 
 def declared_routers() -> list[APIRouter]:

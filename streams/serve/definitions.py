@@ -11,7 +11,7 @@ from starlette.responses import Response
 from streams.model.kpis import KPIS, PUBLIC_COUNTERS, absent_counters
 from streams.model.windows import Window
 from streams.panes.counters import DISTINCTS, Unit
-from streams.panes.scopes import SCOPES, Scope
+from streams.panes.scopes import SCOPES
 from streams.serve.answers import LiveView
 from streams.serve.encoding import ApiModel, json_response
 
@@ -38,7 +38,7 @@ class Definition(ApiModel):
     """Money is in minor units of the currency."""
     formula: str
     """The formula of a KPI, or what a counter counts."""
-    scopes: list[Scope]
+    scopes: list[str]
     """The scopes that have it; in others it is null."""
 
 
@@ -46,7 +46,7 @@ class DefinitionsAnswer(ApiModel):
     """All numbers, in the order of answers."""
 
     windows: list[Window]
-    scopes: list[Scope]
+    scopes: list[str]
     timezone: str
     currency: str
     currency_exponent: int
@@ -58,7 +58,7 @@ class DefinitionsAnswer(ApiModel):
 def definitions() -> Iterator[Definition]:
     """All counters, distinct counts and KPIs."""
     for counter in PUBLIC_COUNTERS:
-        scopes = [scope for scope in SCOPES if counter.name not in absent_counters(scope)]
+        scopes = [str(scope) for scope in SCOPES if counter.name not in absent_counters(scope)]
         yield Definition(
             name=counter.name, kind=NumberKind.COUNTER, unit=counter.unit, formula=counter.counts, scopes=scopes
         )
@@ -78,7 +78,7 @@ async def all_definitions(live: LiveView) -> Response:
     settings = live.settings
     answer = DefinitionsAnswer(
         windows=list(Window),
-        scopes=list(Scope),
+        scopes=list(live.model.dimensions),
         timezone=settings.timezone,
         currency=settings.currency,
         currency_exponent=settings.money_exponent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import structlog
@@ -16,7 +17,6 @@ from starlette.responses import Response
 from consumers.errors import SalepulseError
 from consumers.validation_messages import validation_message
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 from streams.serve.encoding import error_response
 from streams.serve.http_limits import HttpLimit
 from streams.store.connection import UNREACHABLE
@@ -28,10 +28,11 @@ from streams.view.query import NotAnswerableError, NotReadyError
 log = structlog.get_logger()
 
 _RETRY = {"retry-after": "1"}
+_MOST_NAMED = 64
+"""Maximum number of characters of an unknown name in an error."""
 
 CLOSED_PARAMETERS: Mapping[str, Iterable[str]] = {
     "window": Window,
-    "scope": Scope,
     "against": ComparisonPeriod,
     "compare": ComparisonPeriod,
 }
@@ -80,8 +81,12 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def unknown_value_error(what: str, name: str, known: Iterable[str]) -> ApiError:
-    """A 422 error that lists the known values."""
-    return ApiError(422, f"unknown_{what}", f"unknown {what} {name!r}; known: {', '.join(known)}")
+    """A 422 error that lists the known values, and names a similar one."""
+    known = tuple(known)
+    shown = name if len(name) <= _MOST_NAMED else f"{name[:_MOST_NAMED]}…"
+    close = get_close_matches(shown, known, 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return ApiError(422, f"unknown_{what}", f"unknown {what} {shown!r}; known: {', '.join(known)}{hint}")
 
 
 def install_error_handlers(app: FastAPI) -> None:

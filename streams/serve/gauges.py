@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
+from streams.dictionary.names import ALL, SKU
 from streams.model.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
 from streams.model.windows import Window
 from streams.panes.counters import DISTINCTS, Unit
-from streams.panes.scopes import SCOPES, Scope
+from streams.panes.scopes import SCOPES
 from streams.serve.promotion_metrics import RunningPromotion, running_promotions
 from streams.view.comparer import Baselines
 from streams.view.forecasts import Forecasts
@@ -26,7 +27,7 @@ from streams.view.query import KpiQuery, NotAnswerableError, NotReadyError
 from streams.view.rolling import RollingView, ScopeQueries
 
 K = TypeVar("K")
-ScopeWindow = tuple[Scope, Window]
+ScopeWindow = tuple[str, Window]
 
 SCOPE_WINDOWS = (Window.M5, Window.PROMOTION)
 """The windows of all scopes but `all`."""
@@ -57,7 +58,7 @@ class GaugeRow:
     """One value of a scope in one window."""
 
     window: Window
-    scope: Scope
+    scope: str
     value: str
     values: Mapping[str, Number]
     rest: bool = False
@@ -70,7 +71,7 @@ class Gauges:
 
     as_of_ms: int
     rows: list[GaugeRow] = field(default_factory=list)
-    dropped: Counter[Scope] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
     """Dropped series by scope: those of values that have no row of their own."""
 
 
@@ -80,7 +81,7 @@ class GaugeText:
 
     as_of_ms: int
     text: bytes
-    dropped: Mapping[Scope, int]
+    dropped: Mapping[str, int]
     """See `Gauges`."""
     running_promotions: tuple[RunningPromotion, ...]
     """The promotions that run at the as-of."""
@@ -122,8 +123,8 @@ async def collect_gauges(view: RollingView, at_ms: int, as_of_ms: int, budget: i
     for window in windows[:available]:
         with contextlib.suppress(NotAnswerableError):  # its panes have expired: the series is absent
             for item in (await view.one(KpiQuery(window, as_of_ms=as_of_ms), "", at_ms)).items:
-                gauges.rows.append(GaugeRow(window, Scope.ALL, "", item.values))
-    gauges.dropped[Scope.ALL] = len(windows[available:]) * len(NAMES)
+                gauges.rows.append(GaugeRow(window, ALL, "", item.values))
+    gauges.dropped[ALL] = len(windows[available:]) * len(NAMES)
     count_of: dict[ScopeWindow, int] = {}
     for scope in SCOPES[1:]:
         for window in SCOPE_WINDOWS:
@@ -133,7 +134,7 @@ async def collect_gauges(view: RollingView, at_ms: int, as_of_ms: int, budget: i
     soon_out = await running_out(view, at_ms, as_of_ms, soon_min)
     soon_out = soon_out[: max(0, available - len(windows)) // (4 * len(SCOPE_WINDOWS))]
     wanted = {
-        scope_window: min(count, TOP_SKUS + 1) if scope_window[0] is Scope.SKU else count
+        scope_window: min(count, TOP_SKUS + 1) if scope_window[0] == SKU else count
         for scope_window, count in count_of.items()
     }
     for scope_window, rows in share_evenly(
@@ -145,15 +146,15 @@ async def collect_gauges(view: RollingView, at_ms: int, as_of_ms: int, budget: i
             scope_window,
             count_of[scope_window],
             rows,
-            soon_out if scope_window[0] is Scope.SKU else (),
+            soon_out if scope_window[0] == SKU else (),
         )
         await asyncio.sleep(0)
     for window in SCOPE_WINDOWS:
-        exported = {row.value for row in gauges.rows if row.scope is Scope.SKU and row.window is window}
+        exported = {row.value for row in gauges.rows if row.scope == SKU and row.window is window}
         others = [sku for sku in soon_out if sku not in exported]
         with contextlib.suppress(NotAnswerableError):
-            answer = await view.several(KpiQuery(window, Scope.SKU, as_of_ms), others, at_ms)
-            gauges.rows += (GaugeRow(window, Scope.SKU, item.value, item.values) for item in answer.items)
+            answer = await view.several(KpiQuery(window, SKU, as_of_ms), others, at_ms)
+            gauges.rows += (GaugeRow(window, SKU, item.value, item.values) for item in answer.items)
     return gauges
 
 
@@ -168,7 +169,7 @@ async def running_out(view: RollingView, at_ms: int, as_of_ms: int, soon_min: fl
     ends: list[tuple[float, str]] = []
     for i in range(0, len(skus), _AT_ONCE):
         with contextlib.suppress(NotAnswerableError):
-            answer = await view.several(KpiQuery(Window.M5, Scope.SKU, as_of_ms), skus[i : i + _AT_ONCE], at_ms)
+            answer = await view.several(KpiQuery(Window.M5, SKU, as_of_ms), skus[i : i + _AT_ONCE], at_ms)
             numbers = [(item.values["minutes_to_stockout"], item.value) for item in answer.items]
             ends += [(end, sku) for end, sku in numbers if end is not None and end <= soon_min]
         await asyncio.sleep(0)
@@ -180,7 +181,7 @@ async def _add(
 ) -> None:
     """Add the largest values of a scope in a window, and if not all fit, the rest as the last row."""
     scope, window = scope_window
-    fits = count <= rows and not (scope is Scope.SKU and count > TOP_SKUS)
+    fits = count <= rows and not (scope == SKU and count > TOP_SKUS)
     exported = count if fits else rows - 1
     if rows and exported:
         top = await scope_queries.top(KpiQuery(window, scope, gauges.as_of_ms), by="gmv", limit=exported, also=also)

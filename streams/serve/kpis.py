@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from streams.dictionary.names import ALL, SKU
 from streams.model.kpis import PUBLIC_COUNTERS, absent_counters
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 from streams.serve.answers import (
     AsOfParam,
     KpiFrame,
@@ -21,6 +21,7 @@ from streams.serve.answers import (
     Values,
     WindowParam,
     answer_fields,
+    require_scope,
     scope_value,
 )
 from streams.serve.encoding import ApiModel, json_response
@@ -88,13 +89,13 @@ class TopAnswer(KpiFrame):
 async def kpis(
     live: LiveView,
     window: WindowParam = Window.M5,
-    scope: ScopeParam = Scope.ALL,
+    scope: ScopeParam = ALL,
     value: ValueParam = None,
     promotion: PromotionParam = None,
     as_of: AsOfParam = None,
 ) -> Response:
     """Every KPI and counter of one value of a scope, or of each value."""
-    query, name = KpiQuery(window, scope, as_of, promotion or None), scope_value(scope, value)
+    query, name = KpiQuery(window, scope, as_of, promotion or None), scope_value(live, scope, value)
     cached_query = EachValueQuery(query) if name is None else OneValueQuery(query, name)
     return json_response(await answer_fields(live, cached_query))
 
@@ -104,12 +105,13 @@ async def top(
     live: LiveView,
     by: Annotated[str, Query(description=f"Number to rank by: {', '.join(TOP_BY)}.")] = "gmv",
     window: WindowParam = Window.M15,
-    scope: ScopeParam = Scope.SKU,
+    scope: ScopeParam = SKU,
     n: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Number of values.")] = 50,
     promotion: PromotionParam = None,
     as_of: AsOfParam = None,
 ) -> Response:
     """The n largest values of a scope, ties by name, and the rest summed."""
+    require_scope(live, scope)
     if by not in TOP_BY:
         raise unknown_value_error("counter", by, TOP_BY)
     if by in absent_counters(scope):
@@ -207,7 +209,7 @@ async def compare(
     live: LiveView,
     against: AgainstParam,
     window: WindowParam = Window.M5,
-    scope: ScopeParam = Scope.ALL,
+    scope: ScopeParam = ALL,
     value: ValueParam = None,
     promotion: PromotionParam = None,
     as_of: AsOfParam = None,
@@ -215,7 +217,7 @@ async def compare(
     """Every KPI and counter now and then, with difference and ratio."""
     query = KpiQuery(window, scope, as_of, promotion or None)
     cached_query = CompareQuery(
-        query, value=scope_value(scope, value), against=against, timezone=live.settings.timezone
+        query, value=scope_value(live, scope, value), against=against, timezone=live.settings.timezone
     )
     return json_response(await answer_fields(live, cached_query))
 

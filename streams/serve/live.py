@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from consumers.settings import Clock
 from consumers.topics import Partition
+from streams.dictionary.types import Model
 from streams.serve.changes import ChangeNotifier
 from streams.settings import Settings
 from streams.store.as_of import blocking_as_of
@@ -131,6 +132,11 @@ class Live:
         """The state of all partitions at the last poll."""
         last_poll = self._following.last_poll
         return _NOTHING if last_poll is None else last_poll.state
+
+    @property
+    def model(self) -> Model:
+        """The model in force."""
+        return self._following.model
 
     def now_ms(self) -> int:
         """The present by Redis's clock, which ages are measured with."""

@@ -94,7 +94,7 @@ def _parameters(parameters: list[dict[str, Any]], schemas: dict[str, Any]) -> It
     yield "<table><tr><th>parameter<th>meaning<th>default"
     for parameter in parameters:
         schema = parameter["schema"]
-        known = schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("enum", [])
+        known = schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("enum", schema.get("enum", []))
         meaning = " ".join([parameter.get("description", ""), ", ".join(known)])
         default = schema.get("default", "required" if parameter["required"] else "")
         yield f"<tr><td><code>{escape(parameter['name'])}</code><td>{escape(meaning)}<td>{escape(str(default))}"

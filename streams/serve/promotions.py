@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from consumers.contract.events import Phase, Promotion
+from streams.dictionary.names import PROMOTION
 from streams.model.kpis import Number
 from streams.model.promotions import RunState, elapsed_fraction, promotion_progress
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 from streams.serve.answers import AnswerFrame, AsOfParam, LiveView, Values, frame_fields, require_ready
 from streams.serve.encoding import ApiModel, json_response
 from streams.serve.errors import ERRORS, ApiError, ErrorAnswer
@@ -156,7 +156,7 @@ async def _promotion_answer(
     values: dict[str, Number] | None = None
     outlook: TargetOutlook | None = None
     try:
-        query = KpiQuery(Window.PROMOTION, Scope.PROMOTION, as_of_ms)
+        query = KpiQuery(Window.PROMOTION, PROMOTION, as_of_ms)
         values = (await view.one(query, promotion.promotion_id, at_ms)).items[0].values
         newest = newest_ms is not None and as_of_ms >= newest_ms
         outlook = await forecasts.of(view, at_ms, promotion, as_of_ms, newest=newest)

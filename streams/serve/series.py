@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from consumers.contract.events import MAX_TS_MS
+from streams.dictionary.names import ALL
 from streams.model.kpis import NAMES, Number
 from streams.model.windows import Window
 from streams.panes.counters import HOUR_MS
-from streams.panes.scopes import Scope
 from streams.serve.answers import (
     AnswerFrame,
     LiveView,
@@ -54,7 +54,7 @@ class SeriesAnswer(AnswerFrame):
 
     name: str
     window: Window
-    scope: Scope
+    scope: str
     value: str | None
     points: list[tuple[int, Number]]
     """[as-of, number or null], ascending. If only minutes are kept, at most one per minute."""
@@ -67,7 +67,7 @@ async def series(
     live: LiveView,
     name: Annotated[PathId, Path(max_length=128, description="A counter or KPI; see /api/v1/definitions.")],
     window: WindowParam = Window.M1,
-    scope: ScopeParam = Scope.ALL,
+    scope: ScopeParam = ALL,
     value: ValueParam = None,
     start: Annotated[
         int | None, Query(ge=0, le=MAX_TS_MS, description="Epoch ms; by default an hour before end.")
@@ -82,7 +82,7 @@ async def series(
     """A counter or KPI at start, start + step, ... up to end, each in the window that ends there."""
     if name not in NAMES:
         raise unknown_value_error("kpi", name, NAMES)
-    row = scope_value(scope, value)
+    row = scope_value(live, scope, value)
     if row is None:
         raise ApiError(422, "invalid_parameter", f"a series needs one value: add value= to scope={scope}")
     newest_ms = live.newest_ms() or (end is not None and live.queryable_until_ms()) or require_ready(live)

@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
+from streams.dictionary.names import ALL
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 from streams.serve.answers import LiveView, ScopeParam, ValueParam, WindowParam, scope_value
 from streams.serve.broadcast import Broadcast
 from streams.serve.changes import wait_for_signal
@@ -136,11 +136,11 @@ async def get_broadcast(request: Request) -> Broadcast:
 async def subscribe(
     broadcast: Annotated[Broadcast, Depends(get_broadcast)],
     window: WindowParam = Window.M1,
-    scope: ScopeParam = Scope.ALL,
+    scope: ScopeParam = ALL,
     value: ValueParam = None,
 ) -> AsyncIterator[OneValueQuery | EachValueQuery]:
     """The query, subscribed to until the response has ended."""
-    query, name = KpiQuery(window, scope, None, None), scope_value(scope, value)
+    query, name = KpiQuery(window, scope, None, None), scope_value(broadcast.live, scope, value)
     cached_query = EachValueQuery(query) if name is None else OneValueQuery(query, name)
     with broadcast.subscription(cached_query):
         yield cached_query

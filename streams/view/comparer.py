@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from consumers.contract.events import Promotion
+from streams.dictionary.names import PROMOTION
 from streams.model import promotions
 from streams.model.kpis import Number
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 from streams.view.compare_rules import Comparison, ComparisonPeriod, promotion_pair
 from streams.view.query import Answer, Item, KpiQuery, NotAnswerableError
 from streams.view.rolling import RollingView, ScopeQueries
@@ -85,7 +85,7 @@ class Comparer:
 
     async def every(self, query: KpiQuery, against: ComparisonPeriod) -> ComparedAnswer:
         """Each value with any counter now, largest GMV first, and the same values then."""
-        if query.scope is Scope.PROMOTION and query.promotion is None:
+        if query.scope == PROMOTION and query.promotion is None:
             return await self._every_promotion(query, against)
         comparison, query = self._aligned(query, None, against)
         now = await self._scope_queries.every(query)
@@ -147,7 +147,7 @@ class Comparer:
 
     def _promotion(self, query: KpiQuery, value: str | None, at_ms: int) -> Promotion | None:
         """The promotion that is compared with its baseline."""
-        named = value if query.scope is Scope.PROMOTION and value is not None else query.promotion
+        named = value if query.scope == PROMOTION and value is not None else query.promotion
         if named is None:
             return promotions.current_promotion(self._view.promotions, at_ms)
         if named not in self._view.promotions:
@@ -179,10 +179,10 @@ def _then(now: Answer, then: Answer, comparison: Comparison) -> ComparedMoment:
     return ComparedMoment(then.as_of_ms, now.as_of_ms - then.as_of_ms, promotion)
 
 
-def _value_then(comparison: Comparison, scope: Scope, value: str) -> str:
+def _value_then(comparison: Comparison, scope: str, value: str) -> str:
     """The value to compare with: for a promotion its baseline, otherwise the same value."""
     pair = comparison.pair
-    if pair is not None and scope is Scope.PROMOTION and value == pair.promotion.promotion_id:
+    if pair is not None and scope == PROMOTION and value == pair.promotion.promotion_id:
         return pair.baseline.promotion_id
     return value
 
@@ -204,7 +204,7 @@ class Baselines:
             return cached[1]
         kpis: Mapping[str, Number] = {}
         with contextlib.suppress(NotAnswerableError):  # no baseline, or its panes have expired
-            query = KpiQuery(Window.PROMOTION, Scope.PROMOTION, as_of_ms)
+            query = KpiQuery(Window.PROMOTION, PROMOTION, as_of_ms)
             (item,) = (await Comparer(view, at_ms, self._timezone).one(query, name, ComparisonPeriod.BASELINE)).items
             kpis = {} if item.then is None else item.then.values
         self._kept[name] = cache_key, kpis

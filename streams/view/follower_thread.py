@@ -21,6 +21,8 @@ from redis.exceptions import RedisError
 
 from consumers.masking import mask_secrets
 from streams.clock import now_ms as machine_ms
+from streams.dictionary.builtin import BUILT_IN
+from streams.dictionary.types import Model
 from streams.panes.rows import RowIndex
 from streams.settings import Settings
 from streams.store.connection import UNREACHABLE, Access, connect, endpoint_of
@@ -124,6 +126,11 @@ class FollowerThread:
     def alive(self) -> bool:
         """Whether the thread runs; False only after a bug."""
         return self._thread.is_alive()
+
+    @property
+    def model(self) -> Model:
+        """The model of the panes that the view follows."""
+        return self._view.model if self._began.is_set() else BUILT_IN
 
     def now_ms(self) -> int:
         """The present by Redis's clock; by the machine's until that is measured."""

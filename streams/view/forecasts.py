@@ -11,11 +11,11 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from consumers.contract.events import Promotion
+from streams.dictionary.names import PROMOTION
 from streams.model.kpis import Number
 from streams.model.promotions import baseline_chain
 from streams.model.target_forecast import CELLS, Curve, EarlierPromotion, Forecast, day_curve, forecast
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.store.levels import levels
 from streams.view.query import KpiQuery, NotAnswerableError
@@ -28,7 +28,7 @@ KEEP_WHOLE_MS = 600_000
 _MOST = 64
 """Maximum number of cached curves and forecasts."""
 _MINUTE_MS = 60_000
-_QUESTION = KpiQuery(Window.PROMOTION, Scope.PROMOTION)
+_QUESTION = KpiQuery(Window.PROMOTION, PROMOTION)
 
 
 class ForecastBasis(StrEnum):

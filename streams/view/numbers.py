@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from streams.dictionary.names import ALL, PROMOTION, SKU
 from streams.model import promotions
 from streams.model.kpis import KPIS, SHIPPING_NAMES, SHIPPING_SCOPES, STOCK_NAMES, Number, absent_counters, values
 from streams.model.windows import Span, Window
@@ -13,7 +14,6 @@ from streams.panes.arrays import Ints
 from streams.panes.cells import Cells, merge_cells
 from streams.panes.counters import COUNTER_IDS, COUNTERS, DISTINCTS
 from streams.panes.rows import RowIndex
-from streams.panes.scopes import Scope
 from streams.shipping.counters import SHIPPING_SUM_NAMES
 from streams.stock.stock_state import StockState
 from streams.store.levels import PaneLevel
@@ -92,16 +92,16 @@ async def distinct_counts(resolved: ResolvedQuery, rows: Ints) -> list[list[int]
 async def stock_sums(resolved: ResolvedQuery, names: Sequence[str], units_15m: Sequence[int]) -> Sequence[StockSums]:
     """Inputs of the stock KPIs, by value; empty if they are not wanted, and for scopes without stock."""
     scope = resolved.query.scope
-    has_stock = scope in (Scope.ALL, Scope.PROMOTION, Scope.SKU) and resolved.recent
+    has_stock = scope in (ALL, PROMOTION, SKU) and resolved.recent
     if not has_stock or not resolved.query.wants(STOCK_NAMES):
         return [{}] * len(names)
     known, stock = resolved.promotions, resolved.followed.rows.stock
     promotion = promotions.promotion_or_current(known, resolved.query.promotion, resolved.as_of_ms)
 
     def sums(stock_state: StockState) -> list[StockSums]:
-        if scope is Scope.ALL:
+        if scope == ALL:
             return [shop_sums(stock_state)] * len(names)
-        if scope is Scope.SKU:
+        if scope == SKU:
             return sku_sums(stock_state, stock, names, promotion)
         skus = [known[name].skus or () if name in known else () for name in names]
         return [promotion_sums(stock_state, stock, of_value) for of_value in skus]
@@ -126,7 +126,7 @@ async def shipping_total(resolved: ResolvedQuery, rows: Ints) -> Mapping[str, in
 
 async def _units_15m(resolved: ResolvedQuery, sums: WindowSum, rows: Ints) -> Sequence[int]:
     """Units sold in the last 15 minutes, by row; only scope `sku` needs them."""
-    if resolved.query.scope is not Scope.SKU or not resolved.query.wants(STOCK_NAMES):
+    if resolved.query.scope != SKU or not resolved.query.wants(STOCK_NAMES):
         return [0] * len(rows)
     if resolved.query.window is not Window.M15:
         sums = await window_sums(resolved.for_sale_rate())
@@ -134,7 +134,7 @@ async def _units_15m(resolved: ResolvedQuery, sums: WindowSum, rows: Ints) -> Se
     return units
 
 
-def named_counters(counted: Sequence[int], scope: Scope) -> dict[str, int]:
+def named_counters(counted: Sequence[int], scope: str) -> dict[str, int]:
     """Counters by name, without those that the scope lacks."""
     absent = absent_counters(scope)
     return {c.name: n for c, n in zip(COUNTERS, counted, strict=True) if c.name not in absent}

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from consumers.errors import SalepulseError
+from streams.dictionary.names import ALL
 from streams.model.kpis import Number
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 
 
 class NotAnswerableError(SalepulseError):
@@ -27,7 +27,7 @@ class KpiQuery:
     """A window of a scope at an as-of."""
 
     window: Window
-    scope: Scope = Scope.ALL
+    scope: str = ALL
     as_of_ms: int | None = None
     """Epoch ms; None: the newest."""
     promotion: str | None = None
@@ -54,7 +54,7 @@ class Answer:
 
     as_of_ms: int
     window: Window
-    scope: Scope
+    scope: str
     promotion: str | None
     """The promotion covered by window `promotion`; None in other windows."""
     items: list[Item]

@@ -9,11 +9,11 @@ from heapq import nsmallest
 import numpy as np
 
 from consumers.contract.events import Promotion
+from streams.dictionary.names import PROMOTION, SKU
 from streams.model import promotions
 from streams.model.windows import Pieces, Span, Window, distinct_span, in_panes, span
 from streams.panes.arrays import Ints
 from streams.panes.counters import COUNTER_IDS, COUNTERS_STEP_S, DISTINCTS_STEP_S
-from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.stock.forecast import RATE_MINUTES
 from streams.store.state import newest_as_of, queryable_until_ms
@@ -77,7 +77,7 @@ class ResolvedQuery:
         covered = distinct_span(self.query.window, scope, self.covered_span)
         if covered is None:
             return None
-        levels = DISTINCT_LEVELS[max(self.finest, 1 if scope is Scope.SKU else 0) : self.coarsest + 1]
+        levels = DISTINCT_LEVELS[max(self.finest, 1 if scope == SKU else 0) : self.coarsest + 1]
         if covered and (covered.start_s % levels[0][1] or covered.end_s % levels[0][1]):
             return None
         pieces = in_panes(covered, levels)
@@ -110,7 +110,7 @@ class ResolvedQuery:
 
     def extra_sums(self, value: str) -> Mapping[str, int]:
         """Sums from definitions instead of events: the targets of a promotion in its own window."""
-        if self.query.scope is not Scope.PROMOTION or self.promotion is None or value != self.promotion:
+        if self.query.scope != PROMOTION or self.promotion is None or value != self.promotion:
             return {}
         return promotions.target_sums(self.promotions[self.promotion])
 
@@ -206,7 +206,7 @@ def _promotion(query: KpiQuery, value: str | None, as_of_ms: int, known: Mapping
     """The promotion covered by window `promotion`."""
     if query.window is not Window.PROMOTION:
         return None
-    name = value if query.scope is Scope.PROMOTION and value is not None else query.promotion
+    name = value if query.scope == PROMOTION and value is not None else query.promotion
     if name is None:
         return promotions.current_promotion(known, as_of_ms)
     if query.promotion is not None and name not in known:

@@ -17,13 +17,14 @@ import numpy as np
 
 from consumers.contract.events import Promotion
 from consumers.settings import Clock
+from streams.dictionary.names import ALL, PROMOTION
+from streams.dictionary.types import Model
 from streams.model import promotions
 from streams.model.kpis import PUBLIC_COUNTERS, Number, values
 from streams.model.windows import Span, Window
 from streams.panes.arrays import Ints, among
 from streams.panes.counters import COUNTER_IDS
 from streams.panes.rows import RowIndex, StockNames
-from streams.panes.scopes import Scope
 from streams.settings import Settings, shipping_limits
 from streams.stock.ledger import Ledger
 from streams.stock.stock_state import StockState
@@ -79,6 +80,11 @@ class RollingView:
         """The state of every partition at the last poll."""
         return self._followed.state
 
+    @property
+    def model(self) -> Model:
+        """The model that answers are computed by."""
+        return self._followed.rows.model
+
     async def poll(self, now_ms: int) -> None:
         """Read the deltas applied since the last poll."""
         followed = self._followed
@@ -97,7 +103,7 @@ class RollingView:
         is_continued = followed.is_continued_by(state) and followed.rows.names <= _MAX_NAMES
         if not (is_continued and await followed.advance_to(state)):
             # Queries use the previous state until the new one has caught up.
-            rows = RowIndex()
+            rows = RowIndex(self.model)
             followed = self._new_state(followed.reader.with_rows(rows), rows, state)
             if not await followed.advance_to(state):
                 return
@@ -244,7 +250,7 @@ class ScopeQueries:
 
     async def _by_promotion(self, query: KpiQuery) -> Answer:
         """Each promotion that has started and has any counter, in its own time."""
-        whole = await self._view.one(replace(query, window=Window.M1, scope=Scope.ALL), "", self._at_ms)
+        whole = await self._view.one(replace(query, window=Window.M1, scope=ALL), "", self._at_ms)
         at_moment = replace(query, as_of_ms=whole.as_of_ms)
         started = [name for name, promotion in self._view.promotions.items() if promotion.starts_at <= whole.as_of_ms]
         items: list[Item] = []
@@ -255,7 +261,7 @@ class ScopeQueries:
 
 
 def _each_its_own(query: KpiQuery) -> bool:
-    return query.scope is Scope.PROMOTION and query.window is Window.PROMOTION and query.promotion is None
+    return query.scope == PROMOTION and query.window is Window.PROMOTION and query.promotion is None
 
 
 def _counts(item: Item) -> bool:
@@ -269,4 +275,4 @@ def _ranked(items: list[Item], by: str) -> list[Item]:
 def _summed(items: list[Item]) -> dict[str, Number]:
     """Summed counters and their KPIs."""
     sums = {counter.name: sum(int(item.values[counter.name] or 0) for item in items) for counter in PUBLIC_COUNTERS}
-    return values(sums, Scope.PROMOTION)
+    return values(sums, PROMOTION)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from streams.dictionary.names import ALL, REGION
 from streams.model.kpis import SHIPPING_KPIS, Number
 from streams.model.windows import Window
 from streams.panes.arrays import Ints
 from streams.panes.counters import HOUR_MS
 from streams.panes.rows import RowIndex
-from streams.panes.scopes import Dimension, Scope, ShipmentDimension
+from streams.panes.scopes import Dimension, ShipmentDimension
 from streams.shipping.counters import (
     COUNTERS_PER_ROW,
     DELIVERY,
@@ -32,7 +33,7 @@ Label = tuple[Dimension, str]
 LOOK_BACK_H = 24
 """The hazard is a mean over a whole day, since most warehouses do not ship at night."""
 BY: Mapping[str, Dimension] = {
-    "region": Scope.REGION,
+    "region": REGION,
     "carrier": ShipmentDimension.CARRIER,
     "warehouse": ShipmentDimension.WAREHOUSE,
 }
@@ -79,7 +80,7 @@ async def shipping_report(view: RollingView, window: Window, by: str, hours: int
     """The report at the newest as-of. Raises NotReadyError, NotAnswerableError."""
     resolved, day = (view.shipping_at(KpiQuery(over), now_ms) for over in (window, Window.H24))
     rows, dimension = resolved.rows, BY[by]
-    labels: list[Label] = [(Scope.ALL, ""), *(rows.labels[row] for row in rows.of(dimension))]
+    labels: list[Label] = [(ALL, ""), *(rows.labels[row] for row in rows.of(dimension))]
     histograms = [label for label_of_group in labels for label in _histograms(label_of_group)]
     sums = await resolved.sums(_numbers(rows, labels))
     spread = (await resolved.windowed(_numbers(rows, histograms))).reshape(len(labels), -1, COUNTERS_PER_ROW)
@@ -110,7 +111,7 @@ async def orders_due(view: RollingView, query: KpiQuery, values: Sequence[str], 
 
 async def _ahead(day: ResolvedShippingQuery, hours: int) -> tuple[float, list[ExpectedBreaches]]:
     """The hazard per hour over the last 24 h, and the breaches that it leads to."""
-    whole = day.rows.row(Scope.ALL, "")
+    whole = day.rows.row(ALL, "")
     sums = await day.sums(np.array([whole], np.int64))
     before = await day.unshipped(LOOK_BACK_H, whole)
     hazard_h = hazard(

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streams.dictionary.names import SKU
 from streams.model.kpis import Number
 from streams.model.windows import Window
 from streams.panes.arrays import Ints
 from streams.panes.rows import StockNames
-from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.stock.forecast import LOOK_BACK_MINUTES, RATE_MINUTES, StockOutInterval, interval
 from streams.stock.inventory import AbcClass, StockPolicy, abc_class, gmv_at_risk_per_hour, overstock, replenishment
@@ -95,7 +95,7 @@ class StockOutlook:
 
     async def of_sku(self, sku: str, promotion: str | None, as_of_ms: int | None) -> SkuOutlook:
         """The outlook of one SKU."""
-        hour = await self._view.one(KpiQuery(Window.H1, Scope.SKU, as_of_ms, promotion), sku, self._at_ms)
+        hour = await self._view.one(KpiQuery(Window.H1, SKU, as_of_ms, promotion), sku, self._at_ms)
         as_of_ms, numbers = hour.as_of_ms, hour.items[0].values
         promotion = self._view.resolve_promotion(promotion, as_of_ms)
 
@@ -114,7 +114,7 @@ class StockOutlook:
         available, units = numbers["stock_available"], int(numbers["units"] or 0)
         if not isinstance(available, int):
             available = None
-        day = KpiQuery(Window.H24, Scope.SKU, as_of_ms)
+        day = KpiQuery(Window.H24, SKU, as_of_ms)
         gmv = (await self._view.one(day, sku, self._at_ms)).items[0].values["gmv"]
         return SkuOutlook(
             as_of_ms=as_of_ms,
@@ -135,7 +135,7 @@ class StockOutlook:
         """SKUs that run out next, and GMV at risk of those that ran out, among the 1,000 best-selling of 24 h."""
         whole = await self._view.one(KpiQuery(Window.H24, as_of_ms=as_of_ms), "", self._at_ms)
         as_of_ms = whole.as_of_ms
-        best = await self._view.every(KpiQuery(Window.H24, Scope.SKU, as_of_ms), self._at_ms)
+        best = await self._view.every(KpiQuery(Window.H24, SKU, as_of_ms), self._at_ms)
         stocks = {item.value: stock for item in best.items if isinstance(stock := item.values["stock_available"], int)}
         items = {item.value: item for item in best.items}
         outages = await self._outages(stocks, as_of_ms)
@@ -150,7 +150,7 @@ class StockOutlook:
     async def _by_minute(self, sku: str, as_of_ms: int) -> list[int]:
         """Units sold in each of the last 60 minutes."""
         moments = [as_of_ms - _MINUTE_MS * i for i in reversed(range(LOOK_BACK_MINUTES))]
-        points = await self._view.series(KpiQuery(Window.M1, Scope.SKU), sku, "units", moments, self._at_ms)
+        points = await self._view.series(KpiQuery(Window.M1, SKU), sku, "units", moments, self._at_ms)
         return [int(units or 0) for _, units in points]
 
     async def _outages(self, stocks: Mapping[str, int], as_of_ms: int) -> dict[str, Outage]:
@@ -163,7 +163,7 @@ class StockOutlook:
                 outages[sku] = Outage(None, None)
                 continue
             end_ms = min(as_of_ms, (since_ms // _MINUTE_MS + 1) * _MINUTE_MS)  # with the sales up to then
-            query = KpiQuery(Window.M15, Scope.SKU)
+            query = KpiQuery(Window.M15, SKU)
             ((_, gmv),) = await self._view.series(query, sku, "gmv", [end_ms], self._at_ms)
             outages[sku] = Outage(since_ms, gmv_at_risk_per_hour(int(gmv or 0), RATE_MINUTES / 60))
         return outages

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.anyio
 CASES = [
     ("/api/v1/kpis?window=7m", 422, "unknown_window", "unknown window '7m'; known: 1m, 5m, 15m"),
     ("/api/v1/kpis?scope=moon", 422, "unknown_scope", "unknown scope 'moon'; known: all, promotion, channel"),
+    ("/api/v1/top?scope=chanel", 422, "unknown_scope", "did you mean 'channel'?"),
     ("/api/v1/kpis?value=x", 422, "invalid_parameter", "scope all has no values"),
     ("/api/v1/kpis?as_of=noon", 422, "invalid_parameter", "as_of"),
     (f"/api/v1/kpis?as_of={at(61)}", 422, "not_answerable", "later than the newest"),

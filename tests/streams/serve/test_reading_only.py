@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from streams.dictionary.builtin import BUILT_IN
 from streams.model.kpis import NAMES
 from streams.serve.definitions import definitions
 from streams.settings import Settings
@@ -51,6 +52,14 @@ async def test_definitions_list_every_number(api: httpx.AsyncClient) -> None:
     assert by_name["aov"]["unit"] == "money"
     assert "sku" not in by_name["discounts"]["scopes"]
     assert len(list(definitions())) == len(NAMES)
+
+
+async def test_the_openapi_document_lists_the_scopes(api: httpx.AsyncClient) -> None:
+    document = (await api.get("/openapi.json")).json()
+    (scope,) = [one for one in document["paths"]["/api/v1/top"]["get"]["parameters"] if one["name"] == "scope"]
+    assert scope["schema"]["enum"] == list(BUILT_IN.dimensions)
+    assert scope["schema"]["default"] == "sku"
+    assert "all, promotion, channel" in (await api.get("/docs")).text
 
 
 async def test_docs_load_nothing_from_elsewhere(api: httpx.AsyncClient) -> None:
