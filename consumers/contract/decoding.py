@@ -18,18 +18,17 @@ from msgspec.structs import asdict, force_setattr
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.contract.events import (
-    EVENT_MODELS,
     ITEM_LABELS,
     MAX_DEPTH,
     MAX_LABEL,
     MAX_MESSAGE_BYTES,
     MAX_MONEY,
-    OPTIONAL_LABELS,
     REQUIRED_BY_TYPE,
     Label,
     Promotion,
     order_amount,
 )
+from consumers.contract.own_fields import CONTRACTS, NO_OWN_FIELDS, OwnFields, TopicContract, contract_with
 from consumers.contract.rejection import (
     RejectedMessage,
     RejectionError,
@@ -43,17 +42,6 @@ from consumers.topics import Topic
 
 _CHUNK = 256
 """Messages decoded together. If one is bad, its chunk is decoded again one by one."""
-
-STRUCTS: Mapping[Topic, type[msgspec.Struct]] = {
-    topic: struct_from_model(model) for topic, model in EVENT_MODELS.items()
-}
-"""The struct of each event topic: the model's fields, None if absent; absent labels may also be ""."""
-
-_DECODERS = {topic: msgspec.json.Decoder(struct) for topic, struct in STRUCTS.items()}
-_LONG_LABEL_DECODERS = {
-    topic: msgspec.json.Decoder(struct_from_model(model, long_labels=True)) for topic, model in EVENT_MODELS.items()
-}
-_LISTS = {topic: types.GenericAlias(list, (struct,)) for topic, struct in STRUCTS.items()}
 _ABSENT = (None, "")
 _LABEL = TypeAdapter(Label)
 
@@ -63,7 +51,7 @@ class DecodedBatch:
     """A decoded batch."""
 
     events: list[Any] = field(default_factory=list)
-    """Structs of the topic (`STRUCTS`), in the batch's order."""
+    """Structs of the topic (`EventDecoder.struct`), in the batch's order."""
     indexes: list[int] = field(default_factory=list)
     """Index of each event in the batch; parallel to `events`."""
     amounts: list[int] | None = None
@@ -88,30 +76,156 @@ class DecodedBatch:
         self.dropped_labels += [(indexes[0], name) for name in dropped_labels]
 
 
-def decode_batch(topic: Topic, values: Sequence[bytes | None]) -> DecodedBatch:
-    """Decode the values of messages on an event topic (`EVENT_TOPICS`) into events and rejected messages."""
-    decoded = DecodedBatch(amounts=[] if topic is Topic.ORDERS else None)
-    for start in range(0, len(values), _CHUNK):
-        _decode_chunk(topic, values[start : start + _CHUNK], start, decoded)
-    return decoded
+class TopicDecoder:
+    """Decodes the events of one topic."""
 
+    def __init__(self, contract: TopicContract) -> None:
+        self.struct = struct_from_model(contract.model)
+        """The model's fields, None if absent; absent labels may also be ""."""
+        self._contract = contract
+        self._topic = contract.topic
+        self._decoder = msgspec.json.Decoder(self.struct)
+        self._long_label_decoder = msgspec.json.Decoder(struct_from_model(contract.model, long_labels=True))
+        self._list = types.GenericAlias(list, (self.struct,))
 
-def decode_objects(topic: Topic, objects: Sequence[Mapping[str, Any]]) -> DecodedBatch:
-    """Decode events that are objects already, all of whose texts are valid Unicode, into events and rejections.
+    def decode_batch(self, values: Sequence[bytes | None]) -> DecodedBatch:
+        """Decode the values of messages into events and rejected messages."""
+        decoded = self._nothing()
+        for start in range(0, len(values), _CHUNK):
+            chunk = values[start : start + _CHUNK]
+            if (events := self._decode_all(chunk)) is None or not self._add_valid(events, start, decoded):
+                for index, value in enumerate(chunk, start):
+                    self._decode_one(value, index, decoded)
+        return decoded
 
-    None is an absent field.
-    """
-    decoded = DecodedBatch(amounts=[] if topic is Topic.ORDERS else None)
-    for start in range(0, len(objects), _CHUNK):
-        chunk = objects[start : start + _CHUNK]
+    def decode_objects(self, objects: Sequence[Mapping[str, Any]]) -> DecodedBatch:
+        """Decode events that are objects already into events and rejected messages; see `EventDecoder`."""
+        decoded = self._nothing()
+        for start in range(0, len(objects), _CHUNK):
+            chunk = objects[start : start + _CHUNK]
+            try:
+                events = msgspec.convert(chunk, self._list)
+            except msgspec.ValidationError:
+                events = None
+            if events is None or not self._add_valid(events, start, decoded):
+                for index, found in enumerate(chunk, start):
+                    self._decode_one(msgspec.json.encode(_without_none(found)), index, decoded)
+        return decoded
+
+    def _nothing(self) -> DecodedBatch:
+        return DecodedBatch(amounts=[] if self._topic is Topic.ORDERS else None)
+
+    def _add_valid(self, events: list[Any], start: int, decoded: DecodedBatch) -> bool:
+        """Add structs to `decoded` if each has the fields of its type and a valid amount; whether they were added."""
+        if not self._has_required_fields(events):
+            return False
+        amounts = list(map(order_amount, events)) if self._topic is Topic.ORDERS else None
+        if amounts is not None and not (min(amounts) >= 0 and max(amounts) <= MAX_MONEY):
+            return False
+        decoded.add(events, range(start, start + len(events)), amounts)
+        return True
+
+    def _decode_all(self, values: Sequence[bytes | None]) -> list[Any] | None:
+        """The structs if every value is valid, else None."""
         try:
-            events = msgspec.convert(chunk, _LISTS[topic])
-        except msgspec.ValidationError:
-            events = None
-        if events is None or not _add_valid(topic, events, start, decoded):
-            for index, found in enumerate(chunk, start):
-                _decode_one(topic, msgspec.json.encode(_without_none(found)), index, decoded)
-    return decoded
+            joined = b"".join(values)  # type: ignore[arg-type]  # a None is a TypeError, like other bad values
+            if len(joined) > MAX_MESSAGE_BYTES and max(map(len, values)) > MAX_MESSAGE_BYTES:  # type: ignore[arg-type]
+                return None
+            events = list(map(self._decoder.decode, values))  # type: ignore[arg-type]
+            if not joined.isascii():
+                joined.decode()  # msgspec does not validate the strings of unknown fields
+        except Exception:  # RecursionError and UnicodeDecodeError are no DecodeError
+            return None
+        # Every value opens at least one object, so 33 levels in one value imply this many openings in total. This
+        # suffices for clicks; orders, with their items, are counted one by one.
+        openings = np.count_nonzero(np.frombuffer(joined, np.uint8) | 0x20 == ord("{"))  # "[" | 0x20 is "{"
+        if openings >= len(values) + MAX_DEPTH and any(map(nests_too_deep, values)):  # type: ignore[arg-type]
+            return None
+        return events
+
+    def _decode_one(self, value: bytes | None, index: int, decoded: DecodedBatch) -> None:
+        """Add one value as an event or a rejected message."""
+        dropped_labels: Sequence[str] = ()
+        event: Any = _decode_struct(self._decoder, value)
+        if event is None and (loose := _decode_struct(self._long_label_decoder, value)) is not None:
+            event, dropped_labels = self._without_long_labels(loose)
+        if event is not None and self._has_required_fields((event,)):
+            amount = order_amount(event) if self._topic is Topic.ORDERS else 0
+            if 0 <= amount <= MAX_MONEY:
+                decoded.add([event], [index], [amount], dropped_labels)
+                return
+        try:
+            # The model decides: it may accept a message that the fast decoder rejected.
+            validated = validate_event(self._contract, value)
+        except RejectionError as rejection:
+            decoded.rejected.append(rejection.to_rejected(index))
+            return
+        event = msgspec.convert(validated.event.model_dump(by_alias=True), self.struct)
+        amounts = [order_amount(event)] if self._topic is Topic.ORDERS else None
+        decoded.add([event], [index], amounts, validated.dropped_labels)
+
+    def _without_long_labels(self, loose: Any) -> tuple[Any, Sequence[str]]:
+        """The event without its oversized labels, and their names; None if its type requires one of them."""
+        long = [name for name in self._contract.optional_labels if len(getattr(loose, name) or "") > MAX_LABEL]
+        if not set(long).isdisjoint(REQUIRED_BY_TYPE.get(loose.type, ())):
+            return None, ()
+        fields = asdict(loose) | dict.fromkeys(long)
+        if self._topic is Topic.ORDERS:
+            for item in loose.items:
+                for name in ITEM_LABELS:
+                    if len(getattr(item, name) or "") > MAX_LABEL:
+                        force_setattr(item, name, None)  # frozen, but not shared yet
+                        long.append(f"items.{name}")
+        return self.struct(**fields), long
+
+    def _has_required_fields(self, events: Sequence[Any]) -> bool:
+        """Whether each event has the fields that its type requires in addition to its topic's."""
+        if self._topic is Topic.CLICKS:
+            return True
+        for event in events:
+            for name in REQUIRED_BY_TYPE.get(event.type, ()):
+                given = getattr(event, name)
+                if not given and given in _ABSENT:
+                    return False
+        return True
+
+
+_OF_CONTRACT = {topic: TopicDecoder(contract) for topic, contract in CONTRACTS.items()}
+
+
+class EventDecoder:
+    """Decodes events with the fields of the contract, and those added by a model."""
+
+    def __init__(self, own: OwnFields = NO_OWN_FIELDS) -> None:
+        self.own = own
+        """The added fields."""
+        self._of_topic = {
+            topic: TopicDecoder(contract_with(topic, own[topic])) if own.get(topic) else decoder
+            for topic, decoder in _OF_CONTRACT.items()
+        }
+
+    def struct(self, topic: Topic) -> type[msgspec.Struct]:
+        """The struct of a topic's events: its fields, added ones last, None if absent; absent labels may also be ""."""
+        return self._of_topic[topic].struct
+
+    def decode_batch(self, topic: Topic, values: Sequence[bytes | None]) -> DecodedBatch:
+        """Decode the values of messages on an event topic (`EVENT_TOPICS`) into events and rejected messages."""
+        return self._of_topic[topic].decode_batch(values)
+
+    def decode_objects(self, topic: Topic, objects: Sequence[Mapping[str, Any]]) -> DecodedBatch:
+        """Decode events that are objects already, all of whose texts are valid Unicode, into events and rejections.
+
+        None is an absent field.
+        """
+        return self._of_topic[topic].decode_objects(objects)
+
+
+CONTRACT = EventDecoder()
+"""Decodes the fields of the contract alone."""
+STRUCTS: Mapping[Topic, type[msgspec.Struct]] = {topic: CONTRACT.struct(topic) for topic in CONTRACTS}
+"""The struct of each event topic, without added fields."""
+decode_batch = CONTRACT.decode_batch
+decode_objects = CONTRACT.decode_objects
 
 
 def _without_none(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,66 +268,6 @@ def decode_promotion(key: bytes | None, value: bytes | None) -> PromotionChange 
         return rejection.to_rejected(0)
 
 
-def _decode_chunk(topic: Topic, values: Sequence[bytes | None], start: int, decoded: DecodedBatch) -> None:
-    """Add the values to `decoded`: all at once if every one is valid, else one by one."""
-    if (events := _decode_all(topic, values)) is not None and _add_valid(topic, events, start, decoded):
-        return
-    for index, value in enumerate(values, start):
-        _decode_one(topic, value, index, decoded)
-
-
-def _add_valid(topic: Topic, events: list[Any], start: int, decoded: DecodedBatch) -> bool:
-    """Add structs to `decoded` if each has the fields of its type and a valid amount; whether they were added."""
-    if not _has_required_fields(topic, events):
-        return False
-    amounts = list(map(order_amount, events)) if topic is Topic.ORDERS else None
-    if amounts is not None and not (min(amounts) >= 0 and max(amounts) <= MAX_MONEY):
-        return False
-    decoded.add(events, range(start, start + len(events)), amounts)
-    return True
-
-
-def _decode_all(topic: Topic, values: Sequence[bytes | None]) -> list[Any] | None:
-    """The structs if every value is valid, else None."""
-    decode = _DECODERS[topic].decode
-    try:
-        joined = b"".join(values)  # type: ignore[arg-type]  # a None is a TypeError, like other bad values
-        if len(joined) > MAX_MESSAGE_BYTES and max(map(len, values)) > MAX_MESSAGE_BYTES:  # type: ignore[arg-type]
-            return None
-        events = list(map(decode, values))  # type: ignore[arg-type]
-        if not joined.isascii():
-            joined.decode()  # msgspec does not validate the strings of unknown fields
-    except Exception:  # RecursionError and UnicodeDecodeError are no DecodeError
-        return None
-    # Every value opens at least one object, so 33 levels in one value imply this many openings in total. This
-    # suffices for clicks; orders, with their items, are counted one by one.
-    openings = np.count_nonzero(np.frombuffer(joined, np.uint8) | 0x20 == ord("{"))  # "[" | 0x20 is "{"
-    if openings >= len(values) + MAX_DEPTH and any(map(nests_too_deep, values)):  # type: ignore[arg-type]
-        return None
-    return events
-
-
-def _decode_one(topic: Topic, value: bytes | None, index: int, decoded: DecodedBatch) -> None:
-    """Add one value as an event or a rejected message."""
-    dropped_labels: Sequence[str] = ()
-    event: Any = _decode_struct(_DECODERS[topic], value)
-    if event is None and (loose := _decode_struct(_LONG_LABEL_DECODERS[topic], value)) is not None:
-        event, dropped_labels = _without_long_labels(topic, loose)
-    if event is not None and _has_required_fields(topic, (event,)):
-        amount = order_amount(event) if topic is Topic.ORDERS else 0
-        if 0 <= amount <= MAX_MONEY:
-            decoded.add([event], [index], [amount], dropped_labels)
-            return
-    try:
-        # The model decides: it may accept a message that the fast decoder rejected.
-        validated = validate_event(topic, value)
-    except RejectionError as rejection:
-        decoded.rejected.append(rejection.to_rejected(index))
-        return
-    event = msgspec.convert(validated.event.model_dump(), STRUCTS[topic])
-    decoded.add([event], [index], [order_amount(event)] if topic is Topic.ORDERS else None, validated.dropped_labels)
-
-
 def _decode_struct(decoder: msgspec.json.Decoder[Any], value: bytes | None) -> Any:
     """The struct if the value is valid, else None."""
     if value is None or len(value) > MAX_MESSAGE_BYTES:
@@ -225,33 +279,6 @@ def _decode_struct(decoder: msgspec.json.Decoder[Any], value: bytes | None) -> A
     except Exception:  # as in `_decode_all`
         return None
     return None if nests_too_deep(value) else event
-
-
-def _without_long_labels(topic: Topic, loose: Any) -> tuple[Any, Sequence[str]]:
-    """The event without its oversized labels, and their names; None if its type requires one of them."""
-    long = [name for name in OPTIONAL_LABELS[topic] if len(getattr(loose, name) or "") > MAX_LABEL]
-    if not set(long).isdisjoint(REQUIRED_BY_TYPE.get(loose.type, ())):
-        return None, ()
-    fields = asdict(loose) | dict.fromkeys(long)
-    if topic is Topic.ORDERS:
-        for item in loose.items:
-            for name in ITEM_LABELS:
-                if len(getattr(item, name) or "") > MAX_LABEL:
-                    force_setattr(item, name, None)  # frozen, but not shared yet
-                    long.append(f"items.{name}")
-    return STRUCTS[topic](**fields), long
-
-
-def _has_required_fields(topic: Topic, events: Sequence[Any]) -> bool:
-    """Whether each event has the fields that its type requires in addition to its topic's."""
-    if topic is Topic.CLICKS:
-        return True
-    for event in events:
-        for name in REQUIRED_BY_TYPE.get(event.type, ()):
-            given = getattr(event, name)
-            if not given and given in _ABSENT:
-                return False
-    return True
 
 
 def _promotion_key(key: bytes) -> str:

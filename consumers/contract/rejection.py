@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, NoReturn, TypeVar
@@ -14,18 +14,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from consumers.contract.events import (
-    EVENT_MODELS,
     EVENT_TYPES,
     ITEM_LABELS,
     MAX_DEPTH,
     MAX_LABEL,
     MAX_MESSAGE_BYTES,
     MONEY_FIELDS,
-    OPTIONAL_LABELS,
     TIME_FIELDS,
     TOPIC_BY_EVENT_TYPE,
-    EventModel,
 )
+from consumers.contract.own_fields import TopicContract
 from consumers.contract.rejection_hints import bytes_hint, envelope_hint, json_value_hint, money_hint, time_hint
 from consumers.topics import Topic
 from consumers.validation_messages import validation_message
@@ -147,15 +145,15 @@ class ValidatedEvent(NamedTuple):
     """Dropped labels, by the names in `DROPPABLE_FIELDS`."""
 
 
-def validate_event(topic: Topic, value: bytes | None) -> ValidatedEvent:
+def validate_event(contract: TopicContract, value: bytes | None) -> ValidatedEvent:
     """The event in a message. Raises only RejectionError."""
-    event, parsed = _validate(value, lambda parsed: _model_for(topic, parsed))
-    return ValidatedEvent(event, list(_dropped(topic, parsed)))
+    event, parsed = _validate(value, lambda parsed: _model_for(contract, parsed), contract.money_fields)
+    return ValidatedEvent(event, list(_dropped(contract, parsed)))
 
 
-def _dropped(topic: Topic, parsed: dict[str, Any]) -> Iterator[str]:
-    yield from (name for name in OPTIONAL_LABELS[topic] if len(parsed.get(name) or "") > MAX_LABEL)
-    if topic is Topic.ORDERS:
+def _dropped(contract: TopicContract, parsed: dict[str, Any]) -> Iterator[str]:
+    yield from (name for name in contract.optional_labels if len(parsed.get(name) or "") > MAX_LABEL)
+    if contract.topic is Topic.ORDERS:
         for item in parsed["items"]:
             yield from (f"items.{name}" for name in ITEM_LABELS if len(item.get(name) or "") > MAX_LABEL)
 
@@ -166,13 +164,15 @@ def validate_as(model: type[AnyModel], value: bytes | None) -> AnyModel:
 
 
 def _validate(
-    value: bytes | None, model_of: Callable[[dict[str, Any]], type[AnyModel]]
+    value: bytes | None,
+    model_of: Callable[[dict[str, Any]], type[AnyModel]],
+    money_fields: Collection[str] = MONEY_FIELDS,
 ) -> tuple[AnyModel, dict[str, Any]]:
     """The message as its model, and its JSON object. Raises only RejectionError."""
     try:
         parsed = parse_object(value)
         try:
-            return validate_object(model_of(parsed), parsed), parsed
+            return validate_object(model_of(parsed), parsed, money_fields), parsed
         except RejectionError as rejection:
             raise _with_hints(rejection, parsed) from None
     except RejectionError:
@@ -236,20 +236,21 @@ def nests_too_deep(value: bytes) -> bool:
     return bool(skeleton)
 
 
-def validate_object(model: type[AnyModel], found: dict[str, Any]) -> AnyModel:
+def validate_object(
+    model: type[AnyModel], found: dict[str, Any], money_fields: Collection[str] = MONEY_FIELDS
+) -> AnyModel:
     """The object as `model`. Raises RejectionError for its worst fault."""
     try:
         return model.model_validate(found)
     except ValidationError as error:
         # The exception is not kept in a variable: its traceback would refer to itself and keep the message in memory.
-        raise RejectionError(
-            *min(map(_reason_and_detail, error.errors(include_url=False)), key=lambda fault: _RANK[fault[0]])
-        ) from None
+        faults = [_reason_and_detail(fault, money_fields) for fault in error.errors(include_url=False)]
+        raise RejectionError(*min(faults, key=lambda fault: _RANK[fault[0]])) from None
 
 
-def _model_for(topic: Topic, parsed: dict[str, Any]) -> EventModel:
+def _model_for(contract: TopicContract, parsed: dict[str, Any]) -> type[BaseModel]:
     """The topic's model if the type belongs to the topic; the model validates a type that is not a string."""
-    name = parsed.get("type")
+    name, topic = parsed.get("type"), contract.topic
     if isinstance(name, str) and name not in EVENT_TYPES[topic]:
         if other_topic := TOPIC_BY_EVENT_TYPE.get(name):
             raise RejectionError(
@@ -257,10 +258,10 @@ def _model_for(topic: Topic, parsed: dict[str, Any]) -> EventModel:
             )
         known = ", ".join(sorted(EVENT_TYPES[topic]))
         raise RejectionError(RejectionReason.UNKNOWN_TYPE, f"`type` is {_shown(name)}: {topic} takes {known}")
-    return EVENT_MODELS[topic]
+    return contract.model
 
 
-def _reason_and_detail(error: ErrorDetails) -> tuple[RejectionReason, str]:
+def _reason_and_detail(error: ErrorDetails, money_fields: Collection[str]) -> tuple[RejectionReason, str]:
     """Reason and detail of one pydantic error."""
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     kind, given = error["type"], error["input"]
@@ -278,7 +279,7 @@ def _reason_and_detail(error: ErrorDetails) -> tuple[RejectionReason, str]:
     if kind == "out_of_range":
         return RejectionReason.OUT_OF_RANGE, message
     name = error["loc"][-1] if error["loc"] else ""
-    recognised = time_hint(given) if name in TIME_FIELDS else money_hint(given) if name in MONEY_FIELDS else None
+    recognised = time_hint(given) if name in TIME_FIELDS else money_hint(given) if name in money_fields else None
     reason = RejectionReason.OUT_OF_RANGE if kind in _OUT_OF_RANGE else RejectionReason.WRONG_TYPE
     return reason, f"`{field}` is {_shown(given)}: {recognised or message}"
 

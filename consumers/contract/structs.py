@@ -18,16 +18,16 @@ from consumers.contract.events import DROPPABLE, MAX_LABEL
 
 
 def struct_from_model(model: type[BaseModel], *, long_labels: bool = False) -> type[msgspec.Struct]:
-    """A frozen struct with the model's field names, order, types and limits; absent or null optional fields are None.
+    """A frozen struct with the model's fields, by their names in JSON, in order, with types and limits.
 
-    `long_labels`: accept optional labels of any length, for the decoder to drop them. Raises TypeError for an
-    annotation that has no exact equivalent.
+    Absent or null optional fields are None. `long_labels`: accept optional labels of any length, for the decoder to
+    drop them. Raises TypeError for an annotation that has no exact equivalent.
     """
     hints = get_type_hints(model, include_extras=True)
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for name, field in model.model_fields.items():
-        annotation = _translate(hints[name], long_labels)
-        fields.append((name, annotation) if field.is_required() else (name, annotation, None))
+        annotation, name_in_json = _translate(hints[name], long_labels), field.alias or name
+        fields.append((name_in_json, annotation) if field.is_required() else (name_in_json, annotation, None))
     # gc=False: events have no cycles, so the garbage collector need not traverse large batches.
     return msgspec.defstruct(model.__name__, fields, frozen=True, kw_only=True, gc=False)
 

@@ -8,9 +8,9 @@ from enum import Enum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from consumers.contract.own_fields import FieldType
+from consumers.contract.own_fields import VERSION_2_FIELDS, FieldType
 from consumers.sources.targets import FIELD_KINDS as CONTRACT_FIELDS
-from consumers.topics import Topic
+from consumers.topics import EVENT_TOPICS, Topic
 from streams.dictionary.definitions import MetricDefinition, ModelDefinitions
 from streams.dictionary.dimensions import compile_crossing, compile_dimension
 from streams.dictionary.faults import DependentError, UnfitError
@@ -60,9 +60,13 @@ class ModelCompiler:
         self._files = (base, file)
         self._built_in = {measure.name for measure in base.measures} | {metric.name for metric in base.metrics}
         self._exponent = exponent
-        own: dict[Topic, dict[str, FieldType]] = {Topic(topic): dict(types) for topic, types in file.fields.items()}
-        self._check_fields(own)
-        self._fields = fields_with(own)
+        declared: dict[Topic, dict[str, FieldType]] = {
+            Topic(topic): dict(types) for topic, types in file.fields.items()
+        }
+        self._check_fields(declared)
+        self._fields = fields_with(
+            {topic: {**VERSION_2_FIELDS.get(topic, {}), **declared.get(topic, {})} for topic in EVENT_TOPICS}
+        )
         self._dimensions: dict[str, Dimension] = {}
         self._broken_dimensions = {entry.name for entry in (*base.dimensions, *file.dimensions)}
         for definitions in self._files:
@@ -78,7 +82,7 @@ class ModelCompiler:
             MappingProxyType(self._measures),
             MappingProxyType(metrics),
             own=frozenset((self._measures.keys() | metrics.keys()) - self._built_in),
-            own_fields=MappingProxyType(own),
+            own_fields=MappingProxyType(self._fields_read(declared)),
         )
 
     def _check_fields(self, own: Mapping[Topic, dict[str, FieldType]]) -> None:
@@ -89,6 +93,26 @@ class ModelCompiler:
                     message = f"events of {topic} have a field `{name}` already: remove it, or rename your own"
                     self.faults.append((("fields", topic.value, name), message))
                     del types[name]
+                    continue
+                standard = VERSION_2_FIELDS.get(topic, {}).get(name, types[name])
+                if standard is not types[name]:
+                    message = f"`{name}` of {topic} is a {standard} in the contract: write that, or rename your own"
+                    self.faults.append((("fields", topic.value, name), message))
+                    types[name] = standard
+
+    def _fields_read(
+        self, declared: Mapping[Topic, Mapping[str, FieldType]]
+    ) -> Mapping[Topic, Mapping[str, FieldType]]:
+        """The declared fields, and those of the contract's version 2 that dimensions or measures name."""
+        named = {(topic, entry.field) for entry in self._dimensions.values() for topic in entry.topics}
+        for measure in self._measures.values():
+            named |= {(measure.topic, name) for name in (measure.field, *(test.field for test in measure.where))}
+        read = {}
+        for topic in EVENT_TOPICS:
+            types = {name: type_ for name, type_ in VERSION_2_FIELDS.get(topic, {}).items() if (topic, name) in named}
+            if types := {**types, **declared.get(topic, {})}:
+                read[topic] = types
+        return read
 
     def _compile_dimensions(self, file: ModelDefinitions) -> None:
         """Crossings last, so that their parts may follow them in the file."""

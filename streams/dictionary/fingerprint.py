@@ -24,7 +24,7 @@ def fingerprint_of(model: Model, timezone: str) -> str:
     """
     has_clock = any(dimension.kind is DimensionKind.CLOCK for dimension in model.dimensions.values())
     content = {
-        "fields": {str(topic): dict(types) for topic, types in (model.own_fields or {}).items()},
+        "fields": {str(topic): dict(types) for topic, types in model.own_fields.items()},
         "dimensions": _canonical(model.dimensions.values()),
         "measures": _canonical(model.measures.values()),
         "metrics": _canonical(model.metrics.values()),

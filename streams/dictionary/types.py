@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from consumers.contract.own_fields import OwnFields
 from consumers.topics import Topic
 from streams.dictionary.formula import Formula
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from consumers.contract.decoding import EventDecoder
 
 
 class Unit(StrEnum):
@@ -179,11 +182,19 @@ class Model:
     """By name, in the order of answers."""
     own: frozenset[str] = frozenset()
     """The names of measures and metrics that are not built in."""
-    own_fields: Mapping[Topic, Mapping[str, str]] | None = None
-    """# <topic: <field of the shop's own: its type>>"""
+    own_fields: OwnFields = field(default_factory=dict)
+    """The fields that are read besides the contract's: those that the shop declares, and those of the contract's
+    version 2 that it names."""
     fingerprint: str = ""
     generation: int = 0
     """Increases with each change of a store's model; 0: not stored."""
+
+    @cached_property
+    def decoder(self) -> EventDecoder:
+        """Decodes events with the fields of this model."""
+        from consumers.contract.decoding import CONTRACT, EventDecoder  # imports numpy
+
+        return EventDecoder(self.own_fields) if self.own_fields else CONTRACT
 
     @cached_property
     def counters(self) -> tuple[ModelMeasure, ...]:

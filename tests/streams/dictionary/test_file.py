@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from consumers.contract.decoding import CONTRACT
+from consumers.contract.own_fields import FieldType
 from consumers.topics import Topic
 from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.file import read_model_file
@@ -247,3 +249,29 @@ def test_limits() -> None:
     assert len(faults(f"version: 1\nmeasures:\n{measures}")) == 1
     maxima = "".join(f"  - {{name: m{i}, max: amount, of: order_paid}}\n" for i in range(65))
     assert len(faults(f"version: 1\nmeasures:\n{maxima}")) == 1
+
+
+def test_fields_of_the_second_version_of_the_contract_need_no_declaration() -> None:
+    model = compiled(
+        """\
+version: 1
+fields: {orders: {bank: label}}
+dimensions: [{name: app, field: app_version}]
+measures:
+  - {name: cod_orders, count: order_paid, where: {payment_type: cod}}
+  - {name: load, quantiles: load_ms, of: page_view}
+"""
+    )
+    assert model.own_fields == {
+        Topic.CLICKS: {"app_version": FieldType.LABEL, "load_ms": FieldType.MILLISECONDS},
+        Topic.ORDERS: {
+            "app_version": FieldType.LABEL, "payment_type": FieldType.LABEL, "bank": FieldType.LABEL
+        },
+    }  # fmt: skip
+    assert "payment_type" in model.decoder.struct(Topic.ORDERS).__struct_fields__
+    assert compiled("version: 1\n").decoder is BUILT_IN.decoder is CONTRACT
+    declared = "version: 1\nfields:\n  orders:\n    payment_type: {}\n"
+    assert faults(declared.format("label")) == []
+    assert faults(declared.format("count")) == [
+        "4: `payment_type` of orders is a label in the contract: write that, or rename your own"
+    ]
