@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from consumers.contract.own_fields import VERSION_2_FIELDS, FieldType
 from consumers.sources.targets import FIELD_KINDS as CONTRACT_FIELDS
 from consumers.topics import EVENT_TOPICS, Topic
-from streams.dictionary.definitions import MetricDefinition, ModelDefinitions
+from streams.dictionary.definitions import (
+    DimensionDefinition,
+    MeasureDefinition,
+    MetricDefinition,
+    ModelDefinitions,
+    StoredName,
+    StoredNames,
+)
 from streams.dictionary.dimensions import compile_crossing, compile_dimension
 from streams.dictionary.faults import DependentError, UnfitError
 from streams.dictionary.fields import fields_with
@@ -31,6 +38,8 @@ MAX_OWN_COUNTERS = N_IDS - FIRST_OWN_ID
 MAX_OWN_OTHERS = 64
 """Own measures of each `IdGroup` but counters."""
 MAX_OWN_METRICS = 128
+NOT_COUNTED_MS = 2**62
+"""`since_ms` of a name that no worker counts yet."""
 
 
 class IdGroup(Enum):
@@ -52,11 +61,20 @@ class IdGroup(Enum):
 class ModelCompiler:
     """Compiles one file on top of the definitions of `base`, at once: `model` is complete only without `faults`.
 
-    `exponent`: decimal places of money.
+    `exponent`: decimal places of money. `names`: ids and times of a store; a name that it does not have is not counted.
+    Without them, ids follow the order of the file, and everything is counted from the beginning.
     """
 
-    def __init__(self, file: ModelDefinitions, base: ModelDefinitions = NOTHING, *, exponent: int = 2) -> None:
+    def __init__(
+        self,
+        file: ModelDefinitions,
+        base: ModelDefinitions = NOTHING,
+        *,
+        exponent: int = 2,
+        names: StoredNames | None = None,
+    ) -> None:
         self.faults: list[ModelFault] = []
+        self._names = names
         self._files = (base, file)
         self._built_in = {measure.name for measure in base.measures} | {metric.name for metric in base.metrics}
         self._exponent = exponent
@@ -119,17 +137,15 @@ class ModelCompiler:
         entries = sorted(enumerate(file.dimensions), key=lambda entry: entry[1].kind is DimensionKind.CROSS)
         for i, entry in entries:
             with self._faults_of("dimensions", i):
-                if entry.id is not None:
-                    dimension_id = entry.id
-                elif i < MAX_OWN_DIMENSIONS:
-                    dimension_id = FIRST_OWN_DIMENSION_ID + i
-                else:
+                if entry.id is None and i >= MAX_OWN_DIMENSIONS:
                     raise UnfitError(f"there are more than {MAX_OWN_DIMENSIONS} own dimensions: remove some")
+                stored = None if self._names is None else self._names.dimensions
+                dimension_id, since_ms = _id_and_since(entry, FIRST_OWN_DIMENSION_ID + i, stored)
                 known, broken = self._dimensions, self._broken_dimensions
                 if entry.kind is DimensionKind.CROSS:
-                    compiled = compile_crossing(entry, dimension_id, known, broken)
+                    compiled = compile_crossing(entry, dimension_id, known, broken, since_ms)
                 else:
-                    compiled = compile_dimension(entry, dimension_id, known, self._fields, self._exponent)
+                    compiled = compile_dimension(entry, dimension_id, known, self._fields, self._exponent, since_ms)
                 self._dimensions[entry.name] = compiled
                 self._broken_dimensions.discard(entry.name)
 
@@ -139,13 +155,14 @@ class ModelCompiler:
             self._broken.add(entry.name)
             with self._faults_of("measures", i):
                 group = IdGroup.of(entry.kind)
-                measure_id = FIRST_OWN_ID + counts[group] if entry.id is None else entry.id
                 counts[group] += 1
                 limit = MAX_OWN_COUNTERS if group is IdGroup.COUNTER else MAX_OWN_OTHERS
                 if entry.id is None and counts[group] > limit:
                     raise UnfitError(f"there are more than {limit} own measures of this kind: remove some")
+                stored = None if self._names is None else self._names.measures
+                measure_id, since_ms = _id_and_since(entry, FIRST_OWN_ID + counts[group] - 1, stored)
                 measure = compile_measure(
-                    entry, measure_id, self._dimensions, self._broken_dimensions, self._fields, self._exponent
+                    entry, measure_id, self._dimensions, self._broken_dimensions, self._fields, self._exponent, since_ms
                 )
                 for name in measure.answers:
                     self._take(name, file)
@@ -184,3 +201,16 @@ class ModelCompiler:
             self.faults.append(((section, i, *error.at), str(error)))
         except DependentError:
             pass
+
+
+def _id_and_since(
+    entry: DimensionDefinition | MeasureDefinition, unassigned_id: int, stored: Mapping[str, StoredName] | None
+) -> tuple[int, int | None]:
+    """Id and `since_ms` of an entry; `unassigned_id`: of an own one without `stored` names."""
+    if stored is None:
+        return (unassigned_id if entry.id is None else entry.id), None
+    if entry.name in stored:
+        return stored[entry.name].id, stored[entry.name].since_ms
+    if entry.id is None:
+        raise UnfitError(f"the store has no id of `{entry.name}`", "name")
+    return entry.id, NOT_COUNTED_MS

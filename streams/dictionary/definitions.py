@@ -111,3 +111,21 @@ class ModelDefinitions(Struct, frozen=True, forbid_unknown_fields=True, omit_def
     dimensions: tuple[DimensionDefinition, ...] = ()
     measures: tuple[MeasureDefinition, ...] = ()
     metrics: tuple[MetricDefinition, ...] = ()
+
+
+class StoredName(Struct, frozen=True, omit_defaults=True):
+    """What a store keeps about the name of a dimension or measure."""
+
+    id: int
+    """In its panes."""
+    definition: str
+    """Hash of what it counts."""
+    since_ms: int | None = None
+    """Event time from which it is counted; None: from the beginning."""
+
+
+class StoredNames(Struct, frozen=True):
+    """What a store keeps about the names of its model, the built-in ones included."""
+
+    dimensions: Mapping[str, StoredName] = {}
+    measures: Mapping[str, StoredName] = {}

@@ -22,6 +22,7 @@ def compile_dimension(
     known: Mapping[str, Dimension],
     fields: Mapping[Topic, TopicFields],
     exponent: int,
+    since_ms: int | None = None,
 ) -> Dimension:
     """The dimension of an entry that is no crossing.
 
@@ -54,11 +55,16 @@ def compile_dimension(
         by_line=any(field.of_items for field in found.values()),
         distincts=entry.distincts or entry.kind is DimensionKind.ALL,
         coarse_distincts=entry.coarse_distincts or entry.field == SKU,
+        since_ms=since_ms,
     )
 
 
 def compile_crossing(
-    entry: DimensionDefinition, dimension_id: int, known: Mapping[str, Dimension], broken: Collection[str]
+    entry: DimensionDefinition,
+    dimension_id: int,
+    known: Mapping[str, Dimension],
+    broken: Collection[str],
+    since_ms: int | None = None,
 ) -> Dimension:
     """The dimension of a crossing.
 
@@ -92,6 +98,7 @@ def compile_crossing(
         by_line=any(dimension.by_line for dimension in crossed),
         distincts=entry.distincts,
         coarse_distincts=any(dimension.coarse_distincts for dimension in crossed),
+        since_ms=since_ms,
     )
 
 

@@ -177,9 +177,10 @@ def definitions_of(file: ModelFile) -> ModelDefinitions:
 
 @dataclass(frozen=True, slots=True)
 class ReadModelFile:
-    """The content of a file; `model` is None if there are errors."""
+    """The content of a file; `model` and `definitions` are None if there are errors."""
 
     model: Model | None
+    definitions: ModelDefinitions | None = None
     errors: tuple[FileError, ...] = ()
 
 
@@ -188,15 +189,16 @@ def read_model_file(text: str, *, exponent: int) -> ReadModelFile:
 
     `exponent`: decimal places of money.
     """
-    compiled: list[Model] = []
+    compiled: list[tuple[Model, ModelDefinitions]] = []
 
     def check(file: ModelFile) -> Iterable[ModelFault]:
-        compiler = ModelCompiler(definitions_of(file), DEFINITIONS, exponent=exponent)
-        compiled.append(compiler.model)
+        definitions = definitions_of(file)
+        compiler = ModelCompiler(definitions, DEFINITIONS, exponent=exponent)
+        compiled.append((compiler.model, definitions))
         return compiler.faults
 
     try:
         read_model(text, ModelFile, items="dimensions", check=check)
     except YamlModelError as error:
-        return ReadModelFile(None, error.errors)
-    return ReadModelFile(compiled[0])
+        return ReadModelFile(None, errors=error.errors)
+    return ReadModelFile(*compiled[0])

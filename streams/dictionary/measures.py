@@ -23,6 +23,7 @@ def compile_measure(
     broken: Collection[str],
     fields: Mapping[Topic, TopicFields],
     exponent: int,
+    since_ms: int | None = None,
 ) -> ModelMeasure:
     """The measure of an entry.
 
@@ -47,10 +48,12 @@ def compile_measure(
         field=name,
         where=where,
         scopes=_scopes(entry, topic, found, dimensions, broken),
+        names_scopes=entry.scopes is not None,
         unit=entry.unit or _unit(entry, found),
         public=entry.public,
         about=entry.about or _described(entry),
         source=entry.source,
+        since_ms=since_ms,
     )
 
 

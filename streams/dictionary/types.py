@@ -122,6 +122,8 @@ class ModelMeasure(Struct, frozen=True):
     """All must hold."""
     scopes: frozenset[str] = frozenset()
     """The dimensions in which it exists."""
+    names_scopes: bool = False
+    """Whether its definition names them; else it exists in each that fits."""
     unit: Unit = Unit.COUNT
     public: bool = True
     """Whether answers show it; else it is only part of formulas."""
