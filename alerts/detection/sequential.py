@@ -72,6 +72,7 @@ def sequential_parameters(detect: SequentialDetector) -> SequentialParameters:
         detect.least_effect,
         detect.least_sample,
         detect.least_baseline,
+        detect.lag,
         detect.late,
         detect.loss_lag if _follows(detect) else 0.0,
     )

@@ -318,15 +318,16 @@ class SequentialState:
         return is_shift_of_mix(window, self.level, step.dimensions)
 
     def _is_no_delay(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
-        """Whether more is missing than one more lag would hold back, or it is still missing after that time."""
-        lag_s = self.lag.mean_s(self.chain.stage_s)
+        """Whether more is missing than one more lag, or the usual one where the present is shorter, would hold back, or
+        it is still missing when exponential delays of that mean would hold back less."""
+        lag_s = max(self.lag.mean_s(self.chain.stage_s), parameters.lag_s)
         length = min(round(math.log2(max(lag_s, 1.0))), len(LENGTHS_S) - 1)
         latest, start_s = self.evidence.window(length, step.end_s)
-        least = 1 - LEAST_ESTIMATE * parameters.least_effect
+        held_back = np.exp(np.minimum(self.since_s - start_s, 0.0) / max(lag_s, 1.0))
+        most = 1 - LEAST_ESTIMATE * parameters.least_effect - held_back
         expected = latest[:, WindowPart.EXPECTED]
-        is_still = latest[:, WindowPart.COUNT] <= least * expected - np.sqrt(expected)
-        result: Bools = (self.missing_s(parameters) >= lag_s) | (is_still & (start_s >= self.since_s + lag_s))
-        return result
+        is_still: Bools = latest[:, WindowPart.COUNT] <= most * expected - np.sqrt(expected)
+        return is_still | (self.missing_s(parameters) >= lag_s)
 
     def _is_of_whole(self) -> Bools:
         """Whether the whole shop falls at least half as far."""

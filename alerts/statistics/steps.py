@@ -36,6 +36,8 @@ class SequentialParameters:
     least_effect: float
     least_sample: float
     least_baseline: float
+    lag_s: float = 0.0
+    """Configured mean delay from `per` to `count` events."""
     late_s: float = 0.0
     """Growth of the delay that is no alarm."""
     loss_lag_s: float = 0.0

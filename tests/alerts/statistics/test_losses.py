@@ -283,3 +283,15 @@ def test_losses_after_an_opening_are_reported(kept: float, most_s: int) -> None:
     began = course(count, per, DROP, lag_s=15, is_after_opening=True).began
     assert len(began) == 1
     assert 100 < began[0] <= 100 + most_s
+
+
+@pytest.mark.parametrize("rate", [5.0, 50.0])
+def test_a_delay_that_returns_to_the_configured_lag_after_it_was_short_is_no_drop(rate: float) -> None:
+    rng, seconds = np.random.default_rng(14), WARM_S + 600
+    per = poisson(rng, rate, seconds)
+    at = np.repeat(np.arange(seconds), per.astype(np.int64))
+    delay_s = rng.exponential(np.where(at < WARM_S + 100, 4.0, 15.0))
+    count = np.bincount(at + delay_s.astype(np.int64), minlength=seconds)[:seconds].astype(np.float64)
+    found = course(count, per, replace(DROP, lag_s=15.0), lag_s=4.0, is_after_opening=True)
+    assert found.noted
+    assert found.began == []
