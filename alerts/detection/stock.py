@@ -41,6 +41,7 @@ class StockStage(IntEnum):
 
 _TITLES = {StockStage.SOON: "A SKU will soon be sold out", StockStage.OVERSOLD: "A SKU is oversold"}
 """The title of a sold-out SKU is the rule's."""
+_BACK = "A SKU is in stock again"
 
 
 @dataclass(slots=True)
@@ -132,6 +133,9 @@ def breaches(memory: StockMemory, effective: EffectiveRule, observation: Observa
         severity = effective.severity_of_loss(stake, revenue.gmv_per_minute)
         if stage is StockStage.SOON and severity is Severity.CRITICAL:
             severity = Severity.WARNING
+        is_back = stage is not StockStage.SOON and available >= detect.clear_units
+        if is_back:
+            severity = Severity.INFO  # an incident that was notified keeps its severity
         label = memory.places.labels[index]
         yield Breach(
             rule=effective.rule.name,
@@ -144,8 +148,8 @@ def breaches(memory: StockMemory, effective: EffectiveRule, observation: Observa
             is_forecast=stage is StockStage.SOON,
             severity=severity,
             stage=stage.value,
-            title=_TITLES.get(stage, effective.rule.title),
-            numbers=_numbers(stage, available, minutes_left, float(memory.units[index])),
+            title=_BACK if is_back else _TITLES.get(stage, effective.rule.title),
+            numbers=_numbers(available, minutes_left, float(memory.units[index])),
         )
 
 
@@ -244,10 +248,14 @@ def _advance(
     memory.stage[at], memory.soon_ms[at], memory.clear_ms[at] = raised, soon_ms, clear_ms
 
 
-def _numbers(stage: StockStage, available: float, minutes_left: float, sold: float) -> str:
+def _numbers(available: float, minutes_left: float, sold: float) -> str:
     if available >= 1:
         lasts = f", for about {minutes_left:,.0f} min" if np.isfinite(minutes_left) else ""
-        return f"{available:,.0f} units {'left' if stage is StockStage.SOON else 'are back'}{lasts}"
-    if stage is StockStage.OVERSOLD:
-        return f"{-available:,.0f} units more are ordered than there are"
+        return f"{_units(available)} left{lasts}"
+    if available < 0:
+        return f"{_units(-available)} more {'is' if available == -1 else 'are'} ordered than there are"
     return f"no units left, {sold:,.1f} a minute were sold" if sold > 0 else "no units left"
+
+
+def _units(number: float) -> str:
+    return f"{number:,.0f} unit{'' if number == 1 else 's'}"
