@@ -7,10 +7,11 @@ from difflib import get_close_matches
 from zoneinfo import available_timezones
 
 from consumers.contract.events import EVENT_MODELS, EVENT_TYPES, REQUIRED_BY_TYPE, OrderItem
+from consumers.contract.own_fields import NO_OWN_FIELDS, OwnFields
 from consumers.promotions.yaml_lines import YamlPath
 from consumers.sources.compiling import compile_field
 from consumers.sources.file import REGISTRY_FORMATS, EventMap, FieldMap, SourceFile
-from consumers.sources.targets import FIELD_KINDS, ITEM_KINDS, FieldKind, required_fields
+from consumers.sources.targets import ITEM_KINDS, FieldKind, field_kinds, required_fields
 from consumers.topics import Topic, topic_name_fault
 from consumers.yaml_models import ModelFault
 
@@ -18,8 +19,11 @@ _ANY_EXPONENT = 4
 """Decimal places with which constants are checked: the largest that a currency has."""
 
 
-def check_sources(file: SourceFile) -> Iterator[ModelFault]:
-    """The faults of a file whose fields are valid one by one: (path, message)."""
+def check_sources(file: SourceFile, own: OwnFields = NO_OWN_FIELDS) -> Iterator[ModelFault]:
+    """The faults of a file whose fields are valid one by one: (path, message).
+
+    `own`: fields that a model adds to the contract's.
+    """
     topics: set[str] = set()
     for number, source in enumerate(file.sources):
         path: YamlPath = ("sources", number)
@@ -31,12 +35,12 @@ def check_sources(file: SourceFile) -> Iterator[ModelFault]:
         if source.format in REGISTRY_FORMATS and file.registry is None:
             yield (*path, "format"), f"`format: {source.format}` needs a schema registry: add `registry: {{url: …}}`"
         for position, event in enumerate(source.events or ()):
-            yield from _check_event(event, (*path, "events", position))
+            yield from _check_event(event, own, (*path, "events", position))
 
 
-def _check_event(event: EventMap, path: YamlPath) -> Iterator[ModelFault]:
+def _check_event(event: EventMap, own: OwnFields, path: YamlPath) -> Iterator[ModelFault]:
     topic = Topic(event.to)
-    yield from _check_fields(event.fields, FIELD_KINDS[topic], f"events on {topic}", (*path, "fields"))
+    yield from _check_fields(event.fields, field_kinds(topic, own), f"events on {topic}", (*path, "fields"))
     required = [*required_fields(EVENT_MODELS[topic])]
     types = _possible_types(event.fields.get("type"))
     for name in sorted(types - EVENT_TYPES[topic]):

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from consumers.contract.own_fields import NO_OWN_FIELDS, OwnFields
 from consumers.contract.rejection import RejectionReason
 from consumers.sources.conditions import compile_conditions
 from consumers.sources.file import EventMap, FieldMap
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import Finder, compile_path, parse_path
-from consumers.sources.targets import FIELD_KINDS, ITEM_KINDS, FieldKind
+from consumers.sources.targets import ITEM_KINDS, FieldKind, field_kinds
 from consumers.sources.values import (
     Converter,
     MappingError,
@@ -49,10 +50,13 @@ class EventMaker:
     """# <field: description of where its value comes from>"""
 
 
-def compile_event(event: EventMap, exponent: int) -> EventMaker:
-    """Compile an event. `exponent`: decimal places of money. Raises ValueError for an invalid constant."""
+def compile_event(event: EventMap, exponent: int, own: OwnFields = NO_OWN_FIELDS) -> EventMaker:
+    """Compile an event. `exponent`: decimal places of money; `own`: fields that a model adds to the contract's.
+
+    Raises ValueError for an invalid constant.
+    """
     topic = Topic(event.to)
-    make = _object_maker(event.fields, FIELD_KINDS[topic], exponent)
+    make = _object_maker(event.fields, field_kinds(topic, own), exponent)
     matches = compile_conditions(event.when)
     origins = {name: describe(field) for name, field in event.fields.items()}
     if event.each is None:

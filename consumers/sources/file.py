@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from consumers.contract.own_fields import NO_OWN_FIELDS, OwnFields
 from consumers.promotions.yaml_lines import FileError
 from consumers.sources.paths import parse_path
 from consumers.times import parse_duration
@@ -278,12 +279,12 @@ class ReadSources:
     errors: tuple[FileError, ...] = ()
 
 
-def read_sources(text: str) -> ReadSources:
-    """Read the sources of a file; errors are returned, not raised."""
+def read_sources(text: str, own: OwnFields = NO_OWN_FIELDS) -> ReadSources:
+    """Read the sources of a file; errors are returned, not raised. `own`: fields that a model adds."""
     from consumers.sources.checks import check_sources
 
     try:
-        file = read_model(text, SourceFile, items="sources", check=check_sources)
+        file = read_model(text, SourceFile, items="sources", check=lambda read: check_sources(read, own))
     except YamlModelError as error:
         return ReadSources(None, error.errors)
     return ReadSources(file)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from consumers.contract.decoding import CONTRACT, EventDecoder
 from consumers.errors import UsageError
 from consumers.settings import IngestSettings
 from consumers.sources.file import SourceFile
@@ -42,13 +43,16 @@ class InputTopics:
         return (*self.all, Topic.DEAD_LETTERS)
 
 
-def load_inputs(settings: IngestSettings, *, exponent: int) -> InputTopics:
-    """The topics by the settings. `exponent`: decimal places of money. Raises SourcesError or UsageError."""
+def load_inputs(settings: IngestSettings, *, exponent: int, decoder: EventDecoder = CONTRACT) -> InputTopics:
+    """The topics by the settings. `exponent`: decimal places of money; `decoder`: of the model, for its fields.
+
+    Raises SourcesError or UsageError.
+    """
     names = settings.topic_names
     if not settings.sources:
         return InputTopics(names)
     path = Path(settings.sources)
-    loaded = load_sources(path, exponent=exponent)
+    loaded = load_sources(path, exponent=exponent, decoder=decoder)
     inputs = compose_inputs(names, loaded.file, loaded.by_topic, str(path))
     return replace(inputs, fingerprint=loaded.fingerprint, schema_loader=loaded.schema_loader)
 

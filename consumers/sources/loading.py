@@ -10,6 +10,7 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
+from consumers.contract.decoding import CONTRACT, EventDecoder
 from consumers.errors import UsageError
 from consumers.sources.file import REGISTRY_FORMATS, SourceFile, SourceMap, format_source_errors, read_sources
 from consumers.sources.registry import SchemaLoader, registry_target
@@ -37,19 +38,19 @@ class LoadedSources:
     """Loads the schemas of sources in avro and protobuf."""
 
 
-def load_sources(path: Path, *, exponent: int) -> LoadedSources:
-    """Load the file. `exponent`: decimal places of money. Raises SourcesError."""
+def load_sources(path: Path, *, exponent: int, decoder: EventDecoder = CONTRACT) -> LoadedSources:
+    """Load the file. `exponent`: decimal places of money; `decoder`: of the model. Raises SourcesError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SourcesError(f"sources {path} cannot be read: {reason}") from None
-    read = read_sources(text)
+    read = read_sources(text, decoder.own)
     if read.file is None:
         raise SourcesError("\n".join(format_source_errors(read.errors, str(path))))
     loader = _schema_loader(read.file, path)
     schemas = None if loader is None else loader.schemas
-    compiled = _compile(read.file.sources, path, exponent, schemas)
+    compiled = _compile(read.file.sources, path, exponent, schemas, decoder)
     return LoadedSources(read.file, compiled, _fingerprint(read.file), loader)
 
 
@@ -77,7 +78,7 @@ def _schema_loader(file: SourceFile, path: Path) -> SchemaLoader | None:
 
 
 def _compile(
-    sources: Iterable[SourceMap], path: Path, exponent: int, schemas: SchemaCache | None
+    sources: Iterable[SourceMap], path: Path, exponent: int, schemas: SchemaCache | None, decoder: EventDecoder
 ) -> dict[str, CompiledSource]:
     return {
         source.topic: CompiledSource(
@@ -85,6 +86,7 @@ def _compile(
             exponent=exponent,
             function=None if source.python is None else _import_function(source.python, path),
             schemas=schemas,
+            decoder=decoder,
         )
         for source in sources
     }

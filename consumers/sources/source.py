@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.contract.decoding import DecodedBatch, decode_batch, decode_objects
+from consumers.contract.decoding import CONTRACT, DecodedBatch, EventDecoder
 from consumers.contract.events import MAX_MESSAGE_BYTES, TOPIC_BY_EVENT_TYPE
 from consumers.contract.rejection import RejectedMessage, RejectionError, RejectionReason, parse_object
 from consumers.sources.compiling import EventMaker, compile_event
@@ -59,9 +59,10 @@ class CompiledSource:
         exponent: int,
         function: EventFunction | None = None,
         schemas: SchemaCache | None = None,
+        decoder: EventDecoder = CONTRACT,
     ) -> None:
         """`exponent`: decimal places of money. `function`: the source's `python`. `schemas`: of avro and protobuf.
-        Raises ValueError for an invalid constant."""
+        `decoder`: of the model, for its fields. Raises ValueError for an invalid constant."""
         self.topic = source.topic
         self.feeds = source.feeds
         self._none_is_fine = source.none_is_fine
@@ -75,8 +76,9 @@ class CompiledSource:
         self._function = function
         self._function_name = source.python or ""
         self._parse_json = [_text_parser(parse_path(text)) for text in source.parse_json]
-        self._makers: list[EventMaker] = [compile_event(event, exponent) for event in source.events or ()]
-        self._picked = unroll(source.events or (), exponent)
+        self._makers: list[EventMaker] = [compile_event(event, exponent, decoder.own) for event in source.events or ()]
+        self._events = decoder
+        self._picked = unroll(source.events or (), exponent, decoder.own)
         self._openers = (
             openers_for(self._picked, self._envelope, source.events or ())
             if self._picked and source.format == "json" and not source.parse_json
@@ -230,7 +232,7 @@ class CompiledSource:
             if not objects[number]:
                 continue
             made, message_of = _in_order(objects[number], indexes[number])
-            events = decode_objects(maker.topic, made)
+            events = self._events.decode_objects(maker.topic, made)
             batch.rejected += [
                 self._rejected(message_of[message.index], message.reason, self._with_origin(number, message.detail),
                                message)
@@ -261,7 +263,7 @@ class CompiledSource:
                 indexes[topic].append(index)
         decoded: dict[Topic, list[DecodedBatch]] = defaultdict(list)
         for topic, encoded in values.items():
-            events = decode_batch(topic, encoded)
+            events = self._events.decode_batch(topic, encoded)
             batch.rejected += [
                 self._rejected(indexes[topic][message.index], message.reason, message.detail, message)
                 for message in events.rejected

@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 
 from consumers.contract.events import EVENT_MODELS, MONEY_FIELDS, TIME_FIELDS, OrderItem
+from consumers.contract.own_fields import FieldType, OwnFields
 from consumers.topics import Topic
 
 
@@ -56,6 +57,21 @@ def _kinds(model: type[BaseModel]) -> dict[str, FieldKind]:
 
 FIELD_KINDS: Mapping[Topic, Mapping[str, FieldKind]] = {topic: _kinds(model) for topic, model in EVENT_MODELS.items()}
 """# <topic: <field of its events: kind>>"""
+_OWN_KINDS = {
+    FieldType.LABEL: FieldKind.LABEL,
+    FieldType.FLAG: FieldKind.BOOLEAN,
+    FieldType.COUNT: FieldKind.INTEGER,
+    FieldType.MONEY: FieldKind.MONEY,
+    FieldType.MILLISECONDS: FieldKind.INTEGER,
+}
+
+
+def field_kinds(topic: Topic, own: OwnFields) -> Mapping[str, FieldKind]:
+    """# <field of a topic's events, or one that a model adds: kind>"""
+    added = {name: _OWN_KINDS[type_] for name, type_ in own.get(topic, {}).items()}
+    return {**FIELD_KINDS[topic], **added} if added else FIELD_KINDS[topic]
+
+
 ITEM_KINDS: Mapping[str, FieldKind] = _kinds(OrderItem)
 """# <field of an order's items: kind>"""
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from consumers.contract.own_fields import NO_OWN_FIELDS, OwnFields
 from consumers.sources.compiling import constant_of, converter_of, inherit, mapper_of
 from consumers.sources.conditions import test_of_times, test_of_value
 from consumers.sources.envelopes import MARKS
@@ -20,7 +21,7 @@ from consumers.sources.file import HEADER_PREFIX, Conditions, EventMap, FieldMap
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import find_by_steps, parse_path
 from consumers.sources.picked import NotPickedError, PickedField, pick_fields
-from consumers.sources.targets import FIELD_KINDS, ITEM_KINDS, FieldKind
+from consumers.sources.targets import ITEM_KINDS, FieldKind, field_kinds
 from consumers.sources.values import Converter, IsoTimes
 from consumers.topics import Topic
 
@@ -43,23 +44,23 @@ class PickedSource:
     """One per event."""
 
 
-def unroll(events: Sequence[EventMap], exponent: int) -> PickedSource | None:
-    """The functions of events; None if they use messages in an unusual way. `exponent`: decimal places of money.
+def unroll(events: Sequence[EventMap], exponent: int, own: OwnFields = NO_OWN_FIELDS) -> PickedSource | None:
+    """The functions of events; None if they use messages in an unusual way. Parameters as in `compile_event`.
 
     Raises ValueError for an invalid constant.
     """
     try:
         root = pick_fields(events)
-        makers = [_event_maker(event, root, exponent) for event in events]
+        makers = [_event_maker(event, root, exponent, own) for event in events]
     except NotPickedError:
         return None
     return PickedSource(root.define(), root.define(MARKS), root.define(("op",)), makers)
 
 
-def _event_maker(event: EventMap, root: PickedField, exponent: int) -> PickedMaker:
+def _event_maker(event: EventMap, root: PickedField, exponent: int, own: OwnFields) -> PickedMaker:
     function = _Function(root, root, exponent, {})
     function.returns_unless(event.when)
-    kinds = FIELD_KINDS[Topic(event.to)]
+    kinds = field_kinds(Topic(event.to), own)
     function.returns_fields({name: (mapped, kinds[name]) for name, mapped in event.fields.items()})
     made: PickedMaker = function.define()
     return made
