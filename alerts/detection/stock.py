@@ -131,12 +131,15 @@ def breaches(memory: StockMemory, effective: EffectiveRule, observation: Observa
         money = float(memory.loss[index]) if is_known else None
         stake = max(money or 0.0, oversold_gmv) if stage is StockStage.OVERSOLD else money
         severity = effective.severity_of_loss(stake, revenue.gmv_per_minute)
+        label = memory.places.labels[index]
+        is_watched = not effective.rule.promoted or label[1] in observation.skus
+        if not is_watched and available > -detect.clear_units:
+            severity = Severity.INFO
         if stage is StockStage.SOON and severity is Severity.CRITICAL:
             severity = Severity.WARNING
         is_back = stage is not StockStage.SOON and available >= detect.clear_units
         if is_back:
             severity = Severity.INFO  # an incident that was notified keeps its severity
-        label = memory.places.labels[index]
         yield Breach(
             rule=effective.rule.name,
             label=label,

@@ -209,6 +209,13 @@ def test_a_sku_outside_promotions_is_reported_only_if_oversold() -> None:
     assert shelf.play(600, 700, {"other": (0, 0, 0)})["other"].condition is Condition.OK
 
 
+def test_few_oversold_units_outside_promotions_are_a_note_in_any_shop() -> None:
+    shelf = Shelf()
+    shelf.play(0, 60, {"other": (500, 10, 20_000)})
+    assert shelf.at(60, {"other": (-4, 10, 20_000)})["other"].severity is Severity.INFO
+    assert shelf.at(70, {"other": (-5, 10, 20_000)})["other"].severity is Severity.CRITICAL, "a fifth of the shop"
+
+
 def test_the_incident_ends_with_the_promotion() -> None:
     shelf = Shelf()
     shelf.at(0, {"s-1": (0, 10, 2000)})
