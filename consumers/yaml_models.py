@@ -41,15 +41,15 @@ def read_model(
     text: str,
     model: type[Model],
     *,
-    items: str,
+    items: str = "",
     show_values: bool = True,
     check: Callable[[Model], Iterable[ModelFault]] | None = None,
 ) -> Model:
     """Validate a YAML file.
 
-    Scalars reach the model as written. `items` is the list whose entries have unique names. Without `show_values`,
-    errors never contain a value, which may be a secret. `check` finds the faults of a valid model that no single field
-    has.
+    Scalars reach the model as written. `items` is the list whose entries have unique names; empty: `check` sees to
+    that. Without `show_values`, errors never contain a value, which may be a secret. `check` finds the faults of a
+    valid model that no single field has.
 
     Raises:
         YamlModelError: all errors, with their lines.
@@ -61,7 +61,8 @@ def read_model(
     if isinstance(root, YamlNull):
         root = YamlMapping(1, {}, {})
     if not isinstance(root, YamlMapping):
-        raise YamlModelError([FileError(root.line, f"no mapping: write a list under `{items}:`")])
+        fix = f"write a list under `{items}:`" if items else "write `version: 1`"
+        raise YamlModelError([FileError(root.line, f"no mapping: {fix}")])
     repeated = list(_repeated_names(root, items))
     try:
         value = model.model_validate(_plain(root))

@@ -24,6 +24,7 @@ from streams.dictionary.faults import DependentError, UnfitError
 from streams.dictionary.fields import fields_with
 from streams.dictionary.measures import compile_measure
 from streams.dictionary.metrics import MetricCompiler
+from streams.dictionary.names import is_reserved
 from streams.dictionary.types import Dimension, DimensionKind, MeasureKind, Metric, Model, ModelMeasure
 
 if TYPE_CHECKING:
@@ -188,6 +189,8 @@ class ModelCompiler:
         """Raise UnfitError if another number has the name of an own one."""
         if file is self._files[0]:
             return
+        if is_reserved(name):
+            raise UnfitError(f"salepulse has a metric `salepulse_{name}` already: choose another name", "name")
         if name in self._taken:
             raise UnfitError(f"`{name}` is the name of {self._taken[name]} already: choose another name", "name")
         self._taken[name] = "another number"

@@ -198,7 +198,7 @@ def read_model_file(text: str, *, exponent: int) -> ReadModelFile:
         return compiler.faults
 
     try:
-        read_model(text, ModelFile, items="dimensions", check=check)
+        read_model(text, ModelFile, check=check)
     except YamlModelError as error:
         return ReadModelFile(None, errors=error.errors)
     return ReadModelFile(*compiled[0])

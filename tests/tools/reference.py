@@ -164,14 +164,11 @@ def _metrics() -> list[str]:
         (f"`{metric_name(name)}`", "major currency units" if UNITS[name] is Unit.MONEY else _base_unit(UNITS[name]))
         for name in NAMES
     ]
-    served = [
-        _family_row(family, _sample_labels(family))
-        for family in ServerCollector(_one_partition(), Connections(1, HttpLimitCounts())).collect()
-    ]
+    served = [_family_row(family, _sample_labels(family)) for family in served_families()]
     served += _process(SERVE_PROCESS)
     refusals = [(f"`{reason}`", docs_of(HttpLimit)[reason]) for reason in HttpLimit]
     not_live = [(f"`{code}`", docs_of(NotLiveReason)[code]) for code in NotLiveReason]
-    running = [_family_row(family, _sample_labels(family)) for family in promotion_families([_running()], 2)]
+    running = [_family_row(family, _sample_labels(family)) for family in running_families()]
     worker = WorkerMetrics()
     mine = [found for found in vars(worker).values() if isinstance(found, MetricWrapperBase)]
     workers = [_family_row(family, found._labelnames) for found in mine for family in found.describe()]
@@ -228,6 +225,16 @@ def _metrics() -> list[str]:
         "",
         *_table(("metric", "type", "labels", "meaning"), alerts),
     ]
+
+
+def served_families() -> list[Metric]:
+    """The metrics of a server, besides KPIs and promotions."""
+    return list(ServerCollector(_one_partition(), Connections(1, HttpLimitCounts())).collect())
+
+
+def running_families() -> list[Metric]:
+    """The metrics of running promotions."""
+    return list(promotion_families([_running()], 2))
 
 
 def _process(namespace: str) -> list[tuple[str, ...]]:

@@ -187,6 +187,9 @@ def test_faults_of_dimensions(line: str, part: str) -> None:
         ("- {name: a, count: order_paid, where: {category: x}}", "`category` is a field of order lines"),
         ("- {name: a, count: order_paid, where: {chanel: x}}", "on orders: do you mean `channel`?"),
         ("- {name: a, count: order_paid, where: {tip: 0.001}}", "cannot be counted exactly"),
+        ("- {name: build_info, count: order_paid}", "salepulse has a metric `salepulse_build_info` already"),
+        ("- {name: events_total, count: order_paid}", "salepulse has a metric `salepulse_events_total` already"),
+        ("- {name: batch_seconds_sum, count: order_paid}", "salepulse has a metric"),
         ("- {name: a, sum: tip}", "the others need `of`"),
         ("- {name: a, sum: tip, max: tip, of: order_paid}", "found sum and max"),
         ("- {name: a, sun: tip, of: order_paid}", "there is no field `sun` here: do you mean `sum`?"),
@@ -275,3 +278,24 @@ measures:
     assert faults(declared.format("count")) == [
         "4: `payment_type` of orders is a label in the contract: write that, or rename your own"
     ]
+
+
+def test_a_name_that_is_declared_twice_is_one_fault() -> None:
+    entries = {
+        "dimensions": "field: bank",
+        "measures": "count: order_paid",
+        "metrics": "formula: gmv / units",
+    }
+    for section, entry in entries.items():
+        text = f"version: 1\nfields: {{orders: {{bank: label}}}}\n{section}:\n" + f"  - {{name: a, {entry}}}\n" * 2
+        assert [found.partition(": ")[0] for found in faults(text)] == ["5"]
+    several = "version: 1\nmeasures:\n  - {name: a, count: order_paid}\nmetrics:\n  - {name: a, formula: gmv / units}\n"
+    assert faults(several) == ["5: `a` is the name of another number already: choose another name"]
+    answers = (
+        "version: 1\nmeasures:\n  - {name: l, quantiles: load_ms, of: page_view}\n  - {name: l_p50, count: search}\n"
+    )
+    assert [found.partition(": ")[0] for found in faults(answers)] == ["4"]
+
+
+def test_a_file_that_is_no_mapping_is_one_fault() -> None:
+    assert faults("- 1\n") == ["1: no mapping: write `version: 1`"]
