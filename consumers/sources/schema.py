@@ -14,7 +14,7 @@ NAME = "sources.schema.json"
 
 def source_schema() -> dict[str, Any]:
     """Return the JSON Schema. Text may also be a number or a boolean, as YAML is read as written."""
-    schema = _written(SourceFile.model_json_schema())
+    schema = as_written(SourceFile.model_json_schema())
     alternatives = schema["$defs"]["FieldMap"]["properties"]["or"]
     alternatives["anyOf"].append({"type": "string"})
     return {"$schema": DIALECT, **schema}
@@ -27,12 +27,13 @@ def write_schema(folder: Path = FOLDER) -> Path:
     return path
 
 
-def _written(node: Any) -> Any:
+def as_written(node: Any) -> Any:
+    """A schema for YAML that is read as written: a text may look like a number or a boolean."""
     if isinstance(node, list):
-        return [_written(item) for item in node]
+        return [as_written(item) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {name: _written(value) for name, value in node.items()}
+    node = {name: as_written(value) for name, value in node.items()}
     if node.get("const") == "1":
         return {"description": "The version of the format.", "enum": [1, "1"]}
     if node.get("type") == "string" and "enum" not in node and "pattern" not in node:

@@ -9,6 +9,7 @@ from streams.commands import (
     doctor,
     incomplete,
     kpis,
+    model,
     promotions,
     replay,
     roles,
@@ -26,3 +27,4 @@ app.add_typer(promotions.app, name="promotions")
 app.add_typer(incomplete.app, name="incomplete")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(sources.app, name="sources")
+app.add_typer(model.app, name="model")

@@ -118,7 +118,7 @@ class MeasureEntry(ModelFilePart):
     of: Texts | None = None
     """The event types, or the topic, that it is computed from."""
     where: Where = {}
-    """Which of these events: # <field or dimension: value, values, or {not: …}>"""
+    """Which of these events, by field or dimension: a value, a list of values, or `{not: …}`; all must hold."""
     with_: str | None = Field(None, alias="with")
     """Of `count`: only events that have this field."""
     scopes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
@@ -161,11 +161,15 @@ class ModelFile(ModelFilePart):
     """The whole file."""
 
     version: Literal["1"]
+    """1, the version of the format."""
     fields: dict[Literal["clicks", "orders", "logistics"], dict[Name, FieldType]] = {}
-    """# <topic: <own field of its events: type>>"""
+    """Own fields of events: for each topic names and types."""
     dimensions: tuple[DimensionEntry, ...] = ()
+    """What numbers can be split by."""
     measures: tuple[MeasureEntry, ...] = ()
+    """Numbers that are counted from events."""
     metrics: tuple[MetricEntry, ...] = ()
+    """Numbers that are computed from others."""
 
 
 def definitions_of(file: ModelFile) -> ModelDefinitions:

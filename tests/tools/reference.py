@@ -23,11 +23,25 @@ from pydantic.fields import FieldInfo
 from alerts.metrics import AlertMetrics
 from alerts.store.keys import AlertKeys
 from consumers.contract.events import EVENT_TYPES, REQUIRED_BY_TYPE, Phase, Promotion, Targets
+from consumers.contract.own_fields import VERSION_2_FIELDS, FieldType
 from consumers.contract.rejection import RejectionReason
 from consumers.ndjson import key_field
 from consumers.settings import Clock, IngestSettings, variable
 from consumers.times import format_duration
 from consumers.topics import CONTRACT_FEEDS, EVENT_TOPICS, Feeds, Partition, SourceTopic, Topic
+from streams.dictionary.compiling import MAX_OWN_COUNTERS, MAX_OWN_DIMENSIONS, MAX_OWN_METRICS, MAX_OWN_OTHERS
+from streams.dictionary.fields import Field as ModelField
+from streams.dictionary.fields import fields_with
+from streams.dictionary.file import (
+    MAX_PARTS,
+    MAX_WHERE_VALUES,
+    DimensionEntry,
+    MeasureEntry,
+    MetricEntry,
+    ModelFile,
+    WhereEntry,
+)
+from streams.dictionary.formula import MAX_FORMULA
 from streams.model.kpis import NAMES, UNITS
 from streams.model.promotions import promotion_progress
 from streams.model.target_forecast import Forecast
@@ -64,6 +78,7 @@ def pages() -> dict[str, str]:
         "events.md": _events(),
         "kpis.md": _kpis(),
         "metrics.md": _metrics(),
+        "model.md": _model(),
         "settings.md": _settings(),
         "keys.md": _keys(),
     }
@@ -240,6 +255,73 @@ def running_families() -> list[Metric]:
 def _process(namespace: str) -> list[tuple[str, ...]]:
     """Process metrics of the operating system (Linux only)."""
     return [_family_row(family, ()) for family in ProcessCollector(namespace, registry=None).collect()]
+
+
+def _model() -> list[str]:
+    parts = (
+        ("", ModelFile),
+        ("An entry of `dimensions`", DimensionEntry),
+        ("An entry of `measures`", MeasureEntry),
+        ("An entry of `metrics`", MetricEntry),
+        ("A condition of `where`", WhereEntry),
+    )
+    tables = []
+    for title, part in parts:
+        rows = [
+            (
+                f"`{field.alias or name}`",
+                "yes" if field.is_required() else "",
+                " ".join((field.description or "").split()),
+            )
+            for name, field in part.model_fields.items()
+        ]
+        tables += [f"## {title}", ""] if title else []
+        tables += [*_prose(part.__doc__ or ""), "", *_table(("field", "required", "is"), rows), ""]
+    fields = [
+        (f"`{found.name}`", f"`{topic}`", found.type.value, "yes" if found.of_items else "", _line_form(found))
+        for topic, of_topic in fields_with(VERSION_2_FIELDS).items()
+        for found in (*of_topic.of_event.values(), *of_topic.of_items.values())
+    ]
+    limits = [
+        ("own dimensions", MAX_OWN_DIMENSIONS),
+        ("own `count` and `sum`", MAX_OWN_COUNTERS),
+        ("own `distinct`, `min` with `max`, and `quantiles`, each", MAX_OWN_OTHERS),
+        ("own metrics", MAX_OWN_METRICS),
+        ("dimensions in `cross`", MAX_PARTS),
+        ("values of a condition", MAX_WHERE_VALUES),
+        ("characters of a formula", MAX_FORMULA),
+    ]
+    return [
+        "# File of a model",
+        "",
+        *_prose("""
+            [model.md](../model.md) shows how to write one; `salepulse model check FILE` checks it, and the
+            [JSON Schema](../schemas/model.schema.json) lets editors complete it. Names are lower-case letters, digits
+            and `_`, up to 48 characters.
+        """),
+        "",
+        *tables,
+        "## Types of own fields",
+        "",
+        *_table(("type", "is"), [(f"`{type_}`", docs_of(FieldType)[type_]) for type_ in FieldType]),
+        "",
+        "## Fields of events",
+        "",
+        *_prose("""
+            What dimensions and measures may name, besides own fields. In dimensions by order line a number is that of
+            the line, if it has one, else null.
+        """),
+        "",
+        *_table(("field", "topic", "type", "of order lines", "per line"), fields),
+        "",
+        "## Limits",
+        "",
+        *_table(("of", "at most"), [(what, f"{limit:,}") for what, limit in limits]),
+    ]
+
+
+def _line_form(found: ModelField) -> str:
+    return "yes" if found.has_line_form else ""
 
 
 def _settings() -> list[str]:

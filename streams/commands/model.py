@@ -1,0 +1,89 @@
+"""`salepulse model`: check a file of a model, show all that a model counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from consumers.commands.common import load_settings, report_errors
+from consumers.errors import UsageError
+from consumers.validation_messages import how_many
+from streams.commands.options import AsJson
+from streams.commands.output import print_json, print_note
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.dictionary.file import ReadModelFile
+
+app = typer.Typer(help="Count numbers of your own.", no_args_is_help=True)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="File of a model; see docs/model.md.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a file of a model, and list all errors with their lines. Exits with 1 if it has one."""
+    read = _read(file)
+    model, own = read.model, read.definitions
+    if model is None or own is None:
+        if as_json:
+            errors = [{"line": error.line, "message": error.message} for error in read.errors]
+            print_json({"file": str(file), "valid": False, "errors": errors})
+        _fail(file, read)
+    names = {
+        "dimensions": [entry.name for entry in own.dimensions],
+        "measures": [entry.name for entry in own.measures],
+        "metrics": [entry.name for entry in own.metrics],
+    }
+    if as_json:
+        fields = {topic: dict(types) for topic, types in model.own_fields.items()}
+        print_json({"file": str(file), "valid": True, "errors": [], "fields": fields, **names})
+        return
+    for section, found in names.items():
+        if found:
+            typer.echo(f"{section}: {', '.join(found)}")
+    counts = [how_many(len(found), section.removesuffix("s")) for section, found in names.items()]
+    typer.echo(f"{file} is valid: {', '.join(counts)}")
+
+
+@app.command()
+def show(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE.yaml]", help="File of a model; default: the built-in model.")
+    ] = None,
+) -> None:
+    """Print everything that a model counts as YAML, the built-in part too. Exits with 1 if the file has an error."""
+    from streams.dictionary.builtin import BUILT_IN
+    from streams.dictionary.definitions import ModelDefinitions
+    from streams.dictionary.showing import yaml_of
+
+    if file is None:
+        typer.echo(yaml_of(BUILT_IN, ModelDefinitions()), nl=False)
+        return
+    read = _read(file)
+    if read.model is None or read.definitions is None:
+        _fail(file, read)
+    typer.echo(yaml_of(read.model, read.definitions), nl=False)
+
+
+def _read(file: Path) -> ReadModelFile:
+    from streams.dictionary.file import read_model_file
+
+    exponent = load_settings(Settings).money_exponent
+    with report_errors():
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{file} cannot be read: it is not UTF-8") from None
+    return read_model_file(text, exponent=exponent)
+
+
+def _fail(file: Path, read: ReadModelFile) -> NoReturn:
+    for error in read.errors:
+        print_note(f"{file}:{error.line}: {error.message}")
+    raise typer.Exit(1)
