@@ -6,13 +6,23 @@
 - **Rates** (Bernoulli): the same with the information of a trial, q log(q / p) + (1 - q) log((1 - q) / (1 - p)).
   Orders are a thinning of checkouts, so where p is large, this is far below the bound of counts.
 
-Both are asymptotic in the logarithm, and hold for a test that knows the rates before and after.
+Both are asymptotic in the logarithm, and hold for a test that knows the rates before and after. Bernoulli's also
+presumes that the result of a trial is known at once. Where successes follow their trials after a delay:
+
+- **Delayed rates**: the counts of the first T seconds sum independent trials, of which each has its success in
+  them with a chance q. Their variance is a share D(T) = sum q (1 - q) / sum q of Poisson's: 1 in a time much shorter
+  than the delays vary, 1 - p in a longer one. The bound is the least T with rate × T × I / D(T) >= log(seconds between
+  false alarms), or Bernoulli's if that is later.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+
+import numpy as np
+
+from alerts.statistics.arrays import Floats
 
 FALSE_PER_DAY = 0.05
 """False alarms of one series for which bounds are computed: about what one series of the default rules may have."""
@@ -27,6 +37,32 @@ def poisson_bound_s(rate: float, kept: float, false_per_day: float = FALSE_PER_D
 def bernoulli_bound_s(trials: float, before: float, after: float, false_per_day: float = FALSE_PER_DAY) -> float:
     """The success rate of `trials` a second changes."""
     return _bound_s(trials * (_term(after, before) + _term(1 - after, 1 - before)), false_per_day)
+
+
+def delayed_bound_s(
+    trials: float, before: float, after: float, delays_s: Floats, false_per_day: float = FALSE_PER_DAY
+) -> float:
+    """As `bernoulli_bound_s`, where a success follows its trial by a delay. `delays_s`: a sample of the delays."""
+    bound_s = bernoulli_bound_s(trials, before, after, false_per_day)
+    delays_s = np.sort(np.minimum(delays_s, _LONGEST_DELAY_S))
+    if not len(delays_s) or not math.isfinite(bound_s):
+        return bound_s
+    count_s = poisson_bound_s(trials * before, after / before, false_per_day)
+    while bound_s < count_s * delayed_dispersion(before, delays_s, bound_s):
+        bound_s += _STEP_S
+    return bound_s
+
+
+_LONGEST_DELAY_S, _STEP_S = 1800.0, 0.5
+
+
+def delayed_dispersion(success: float, delays_s: Floats, length_s: float) -> float:
+    """Variance over mean of the successes in a window, for given trials; the delays are ascending."""
+    ages_s = np.arange(0.0, delays_s[-1] + length_s, _STEP_S) + _STEP_S / 2
+    """Seconds from each trial to the end of the window."""
+    within = np.searchsorted(delays_s, ages_s) - np.searchsorted(delays_s, ages_s - length_s)
+    chance = success * within / len(delays_s)
+    return float((chance * (1 - chance)).sum() / chance.sum())
 
 
 def _term(after: float, before: float) -> float:

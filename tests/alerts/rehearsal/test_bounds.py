@@ -4,14 +4,44 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from alerts.rehearsal.bounds import bernoulli_bound_s, poisson_bound_s, poisson_interval
+from alerts.rehearsal.bounds import (
+    bernoulli_bound_s,
+    delayed_bound_s,
+    delayed_dispersion,
+    poisson_bound_s,
+    poisson_interval,
+)
 
 
 def test_a_fall_of_a_fifth_at_1000_orders_a_minute_takes_40_s_by_counts_and_10_s_by_rates() -> None:
     assert poisson_bound_s(1000 / 60, 0.8) == pytest.approx(40, abs=1)
     assert bernoulli_bound_s(1000 / 60 / 0.8, 0.8, 0.64) == pytest.approx(10, abs=0.2)
+
+
+def test_a_rate_whose_successes_come_later_is_a_count_at_first() -> None:
+    trials, before, after = 1000 / 60 / 0.8, 0.8, 0.64
+    at_once, count_s = bernoulli_bound_s(trials, before, after), poisson_bound_s(1000 / 60, 0.8)
+    assert delayed_bound_s(trials, before, after, np.zeros(100)) == at_once
+    assert delayed_bound_s(trials, before, after, np.full(100, 500.0)) == at_once, "the same delay for all"
+    long_s = np.linspace(0, 1700, 5000)
+    assert delayed_bound_s(trials, before, after, long_s) == pytest.approx(count_s, abs=2)
+    delays_s = np.random.default_rng(1).exponential(10.0, 5000)
+    assert at_once < delayed_bound_s(trials, before, after, delays_s) < count_s
+
+
+def test_the_spread_of_delayed_counts_is_the_one_of_simulated_ones() -> None:
+    rng = np.random.default_rng(1)
+    delays_s = rng.exponential(10.0, 5000)
+    trials_at = np.sort(rng.random(500 * 400)) * 400
+    counts = []  # for the same trials each time
+    for _ in range(300):
+        at = trials_at + rng.choice(delays_s, len(trials_at))
+        works = rng.random(len(trials_at)) < 0.8
+        counts.append(int((works & (at >= 300) & (at < 315)).sum()))
+    assert np.var(counts) / np.mean(counts) == pytest.approx(delayed_dispersion(0.8, np.sort(delays_s), 15.0), rel=0.2)
 
 
 def test_rare_trials_are_counts() -> None:

@@ -52,6 +52,7 @@ def inject(day: StudyDay, specs: Sequence[IncidentSpec]) -> StudyCase:
                 early_s=done.early_s,
                 bound_s=done.bound_s,
                 poisson_s=done.poisson_s,
+                delayed_s=done.delayed_s,
             )
         )
         case.journeys = done.journeys

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alerts.findings import Labels
-from alerts.rehearsal.bounds import bernoulli_bound_s, poisson_bound_s
+from alerts.rehearsal.bounds import bernoulli_bound_s, delayed_bound_s, poisson_bound_s
 from alerts.rules.detect import HealthCheck
 from tests.bench.study import shop
 from tests.bench.study.faults import Fault, HealthFault, LateOrders, SourceLoss
@@ -71,6 +71,8 @@ class Injected:
     early_s: float = 0.0
     stock: Mapping[int, int] = field(default_factory=dict)
     """Other units of some SKUs as the panes begin."""
+    delayed_s: float = math.nan
+    """The bound where successes follow their trials by the delays of this day."""
 
 
 def _rate_bounds(given: Injection, trials: float, successes: float) -> tuple[float, float]:
@@ -81,13 +83,29 @@ def _rate_bounds(given: Injection, trials: float, successes: float) -> tuple[flo
     return bernoulli_bound_s(trials, min(share, 0.999), min(share, 0.999) * kept), poisson_bound_s(successes, kept)
 
 
+def _delayed_bound_s(given: Injection, trials: float, successes: float) -> float:
+    """The bound of orders that follow their checkouts by the delays of this time."""
+    journeys, at = given.journeys, np.flatnonzero(given.inside(given.journeys.order_at))[:_SAMPLE]
+    if not len(at):
+        return math.inf
+    delays_s = journeys.order_at[at] - journeys.checkout_at[journeys.order_checkout[at]]
+    share = min(successes / trials, 0.999)
+    return delayed_bound_s(trials, share, share * (1 - given.spec.size), delays_s.astype(np.float64))
+
+
+_SAMPLE = 5000
+
+
 def _drop_orders(given: Injection) -> Injected:
     journeys = given.journeys
-    cell, checkouts = journeys.order_cell, given.matches(journeys.checkout_cell)
-    bounds = _rate_bounds(
-        given, given.rate(journeys.checkout_at, checkouts), given.rate(journeys.order_at, given.matches(cell))
+    cell = journeys.order_cell
+    trials = given.rate(journeys.checkout_at, given.matches(journeys.checkout_cell))
+    successes = given.rate(journeys.order_at, given.matches(cell))
+    return Injected(
+        journeys.drop_orders(given.struck(journeys.order_at, cell)),
+        *_rate_bounds(given, trials, successes),
+        delayed_s=_delayed_bound_s(given, trials, successes),
     )
-    return Injected(journeys.drop_orders(given.struck(journeys.order_at, cell)), *bounds)
 
 
 def _drop_checkouts(given: Injection) -> Injected:

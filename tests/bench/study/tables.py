@@ -132,7 +132,7 @@ def _delays_of_two(sales: list[Line]) -> str:
 
 
 def _drops_table(pairs: list[Pair]) -> Iterator[str]:
-    """Median delay / bound by size and part (rows) and rate (columns)."""
+    """Median delay / bound with the delays of orders / Bernoulli's, by size and part (rows) and rate (columns)."""
     rates = sorted({line["rate"] for _, line in pairs})
     yield f"| orders lost | {' | '.join(f'{rate:,.0f}/min' for rate in rates)} |"
     yield f"| --- |{' --: |' * len(rates)}"
@@ -145,7 +145,8 @@ def _against_bound(pairs: list[Pair]) -> str:
     if not pairs:
         return ""
     reported = sum(one["delay_s"] is not None for one, _ in pairs)
-    text = f"{seconds(median_delay(pairs))} / {seconds(median([one['bound_s'] for one, _ in pairs]))}"
+    bounds = (median([one[name] for one, _ in pairs]) for name in ("delayed_s", "bound_s"))
+    text = " / ".join(map(seconds, (median_delay(pairs), *bounds)))
     return text if reported == len(pairs) else f"{text} ({reported} of {len(pairs)} reported)"
 
 

@@ -20,6 +20,7 @@ def incident(delay_s: float | None, money: float | None = 150.0) -> dict[str, An
         "delay_s": delay_s,
         "bound_s": 12.0,
         "poisson_s": 40.0,
+        "delayed_s": 18.0,
         "pages": int(delay_s is not None),
         "late": 0,
         "first": "order-drop",
@@ -56,7 +57,7 @@ def test_a_row_has_what_is_reported_delay_bound_pages_names_money_and_end() -> N
 
 def test_drops_have_a_row_for_each_size_and_part() -> None:
     lines = [struck(incident(delay_s), group="drops") for delay_s in (30.0, 20.0, None)]
-    assert row(lines, "| 20 %") == "| 20 % app | 30 s / 12 s (2 of 3 reported) |"
+    assert row(lines, "| 20 %") == "| 20 % app | 30 s / 18 s / 12 s (2 of 3 reported) |"
 
 
 def test_what_falls_short_is_named() -> None:

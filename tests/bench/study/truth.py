@@ -61,6 +61,8 @@ class TrueIncident:
     """Bernoulli's for rates, else Poisson's."""
     poisson_s: float = math.nan
     """Lorden's for the Poisson count, where the incident is a rate's."""
+    delayed_s: float = math.nan
+    """The one of delayed rates, where orders are lost."""
 
     @property
     def lost_per_minute(self) -> float:
