@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from streams.dictionary.formula import LARGEST, Number, Operation, Reference
@@ -13,12 +13,15 @@ Coded: TypeAlias = Mapping[str, tuple[tuple[str, ...], Callable[[Sums], Number]]
 """# <metric that code computes: (names of the sums that it reads, the code)>"""
 
 
-def generate_values(model: Model, scope: str, coded: Coded) -> Callable[[Sums], dict[str, Number]]:
+def generate_values(
+    model: Model, scope: str, coded: Coded, only: frozenset[str] | None = None
+) -> Callable[[Sums], dict[str, Number]]:
     """The function from the sums of a row in a scope to every number; None where one is missing or a denominator is 0.
 
-    No text of a file is in its source: names are indexes into `names`.
+    `only`: the metrics to compute; None: all. No text of a file is in its source: names are indexes into `names`.
     """
-    return _Generator(model, scope, coded).function()
+    chosen = [name for name in model.names if only is None or name in only or name not in model.metrics]
+    return _Generator(model, scope, coded).function(chosen)
 
 
 class _Generator:
@@ -32,8 +35,8 @@ class _Generator:
         self._lines: list[str] = []
         self._added_so_far = 0
 
-    def function(self) -> Callable[[Sums], dict[str, Number]]:
-        pairs = ", ".join(f"names[{self._name(name)}]: {self._variable(name)}" for name in self._model.names)
+    def function(self, answered: Sequence[str]) -> Callable[[Sums], dict[str, Number]]:
+        pairs = ", ".join(f"names[{self._name(name)}]: {self._variable(name)}" for name in answered)
         arguments = ", ".join(f"n{i}=names[{i}]" for i in range(len(self._names)))
         body = "\n    ".join(["get = sums.get", *self._lines, f"return {{{pairs}}}"])
         for i in reversed(range(len(self._names))):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from streams.dictionary.types import Unit
 from streams.model.kpis import UNITS, Number
-from streams.panes.counters import Unit
 
 NULL_TEXT = "–"
 
 
-def format_kpi(name: str, value: Number, *, currency_exponent: int) -> str:
+def format_kpi(name: str, value: Number, *, currency_exponent: int, units: Mapping[str, Unit] = UNITS) -> str:
     """Format a counter or KPI for a table: money in major units, shares in per cent, a dash for null.
 
     >>> format_kpi("gmv", 1234567, currency_exponent=2), format_number("order_rate", 0.813, currency_exponent=2)
@@ -16,7 +18,7 @@ def format_kpi(name: str, value: Number, *, currency_exponent: int) -> str:
     """
     if value is None:
         return NULL_TEXT
-    unit = UNITS.get(name, Unit.RATIO)
+    unit = units.get(name, Unit.RATIO)
     if unit is Unit.MONEY:
         return format_money(value, currency_exponent)
     if unit is Unit.RATIO and (name.endswith(("_rate", "_share")) or name == "ctr" or name.startswith("target_")):

@@ -6,14 +6,15 @@ that hold the state of stock, shipping and targets provide their sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.generated import generate_values
-from streams.dictionary.types import Metric
-from streams.panes.counters import COUNTERS, DISTINCTS, HOUR_MS, Unit
+from streams.dictionary.types import Metric, Model, ModelMeasure
+from streams.panes.counters import COUNTERS, HOUR_MS, Unit
 from streams.panes.scopes import SCOPES
 from streams.shipping.counters import ShippingCounter
 from streams.stock.forecast import minutes_to_stockout
@@ -197,40 +198,128 @@ UNITS = BUILT_IN.units
 """# <name in an answer: unit>"""
 MONEY_NAMES = frozenset(name for name, unit in UNITS.items() if unit is Unit.MONEY)
 
-_ABSENT: Mapping[str, frozenset[str]] = {
-    scope: frozenset(counter.name for counter in BUILT_IN.counters if scope not in counter.scopes) for scope in SCOPES
-}
-
-
-def absent_counters(scope: str) -> frozenset[str]:
-    """Counters that a scope lacks: they are null there."""
-    return _ABSENT[scope]
-
-
 _CODE = {name: (kpi.inputs, kpi.compute) for name, kpi in _CODED.items()}
+_MOST_CHOICES = 256
+"""Maximum number of functions for chosen names that are kept."""
 
 
-class _GeneratedValues(dict[str, Callable[[Sums], dict[str, Number]]]):
-    """# <scope: the function from sums to all numbers>, generated when it is first used"""
+class ModelNumbers:
+    """The numbers of a model: which exist in a scope, the state that they need, and their values from sums."""
 
-    def __missing__(self, scope: str) -> Callable[[Sums], dict[str, Number]]:
-        self[scope] = generate_values(BUILT_IN, scope, _CODE)
-        return self[scope]
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.slots = {measure.name: slot for slot, measure in enumerate(model.counters)}
+        """# <counter: its index in sums of windows>"""
+        self.public_counters = tuple(measure.name for measure in model.counters if measure.public)
+        self.distinct_names = self._names_with(measure.name for measure in model.distincts)
+        """Distinct counts, and the metrics that read them."""
+        self.stock_names = self._names_with(name for name, one in model.metrics.items() if one.source == "stock")
+        self.shipping_names = self._names_with(name for name, one in model.metrics.items() if one.source == "shipping")
+        self._values: dict[str, Callable[[Sums], dict[str, Number]]] = {}
+        """# <scope: the function from sums to all numbers>, generated when it is first used"""
+        self._chosen: dict[tuple[str, frozenset[str]], Callable[[Sums], dict[str, Number]]] = {}
+        """The same for some metrics."""
+        self._counters = {scope: self._measures_in(scope, model.counters) for scope in model.dimensions}
+        self._distincts = {
+            scope: self._measures_in(scope, [one for one in model.distincts if scope in one.scopes])
+            for scope in model.dimensions
+        }
+
+    def values(self, sums: Sums, scope: str, only: frozenset[str] | None = None) -> dict[str, Number]:
+        """Every measure and metric of one row; None if the scope lacks it or a denominator is 0.
+
+        `only`: the metrics to compute; None: all.
+        """
+        if only is None:
+            compute = self._values.get(scope)
+            if compute is None:
+                compute = self._values[scope] = generate_values(self.model, scope, _CODE)
+            return compute(sums)
+        chosen = self._chosen.get((scope, only))
+        if chosen is None:
+            if len(self._chosen) >= _MOST_CHOICES:
+                self._chosen.clear()
+            chosen = self._chosen[scope, only] = generate_values(self.model, scope, _CODE, only)
+        return chosen(sums)
+
+    def counters_in(self, scope: str, start_ms: int) -> Sequence[tuple[str, int]]:
+        """# (name, slot) of the counters that a scope has and that count from a time on or earlier"""
+        return self._counters[scope].since(start_ms)
+
+    def distincts_in(self, scope: str, start_ms: int) -> Sequence[tuple[str, int]]:
+        """# (name, slot) of the distinct counts that a scope has and that count from a time on or earlier"""
+        return self._distincts[scope].since(start_ms)
+
+    def has_distincts(self, scope: str) -> bool:
+        """Whether a scope has any distinct count."""
+        return bool(self._distincts[scope].all)
+
+    def weights(self, name: str) -> Mapping[str, int] | None:
+        """# <counter: integer multiple of it in a number>; None for a number that is no such sum, which no scope can be
+        ranked by"""
+        if name in self.slots:
+            return {name: 1} if self.model.measures[name].public else None
+        metric = self.model.metrics.get(name)
+        terms = metric.formula.weights() if metric is not None and metric.formula is not None else None
+        return None if terms is None else self._of_counters(terms)
+
+    def _of_counters(self, terms: Mapping[str, int]) -> Mapping[str, int] | None:
+        total: dict[str, int] = {}
+        for name, multiple in terms.items():
+            part = {name: 1} if name in self.slots else self.weights(name)
+            if part is None:
+                return None
+            for counter, weight in part.items():
+                total[counter] = total.get(counter, 0) + multiple * weight
+        return total
+
+    def formula(self, metric: str) -> str:
+        """The formula of a metric, in words if code computes it."""
+        coded = _CODED.get(metric)
+        return self.model.metrics[metric].text if coded is None else coded.formula
+
+    @cached_property
+    def additive(self) -> tuple[str, ...]:
+        """The names that scopes can be ranked by, in the order of answers."""
+        return tuple(name for name in self.model.names if self.weights(name) is not None)
+
+    def _names_with(self, sources: Iterable[str]) -> frozenset[str]:
+        """These names, and the metrics that read them."""
+        wanted = frozenset(sources)
+        reading = (name for name, one in self.model.metrics.items() if not wanted.isdisjoint(one.inputs))
+        return wanted.union(reading)
+
+    def _measures_in(self, scope: str, measures: Sequence[ModelMeasure]) -> _CountedMeasures:
+        begins = self.model.dimensions[scope].since_ms or 0
+        return _CountedMeasures(
+            [
+                (measure.name, slot, max(measure.since_ms or 0, begins))
+                for slot, measure in enumerate(measures)
+                if scope in measure.scopes
+            ]
+        )
 
 
-_VALUES = _GeneratedValues()
+class _CountedMeasures:
+    """Measures of a scope: # (name, slot, event time from which it counts)."""
+
+    def __init__(self, measures: Sequence[tuple[str, int, int]]) -> None:
+        self.all = [(name, slot) for name, slot, _ in measures]
+        self._measures = measures
+        self._last_ms = max((since_ms for _, _, since_ms in measures), default=0)
+
+    def since(self, start_ms: int) -> Sequence[tuple[str, int]]:
+        if start_ms >= self._last_ms:
+            return self.all
+        return [(name, slot) for name, slot, since_ms in self._measures if since_ms <= start_ms]
+
+
+@lru_cache(maxsize=16)
+def numbers_of(model: Model) -> ModelNumbers:
+    """The numbers of a model, prepared once."""
+    return ModelNumbers(model)
 
 
 def values(sums: Sums, scope: str, only: frozenset[str] | None = None) -> dict[str, Number]:
-    """Every counter and KPI of one row; None if the scope lacks it or a denominator is 0.
-
-    `only`: the KPIs to compute; None: all.
-    """
-    if only is None:
-        return _VALUES[scope](sums)
-    answer: dict[str, Number] = {counter.name: sums.get(counter.name) for counter in PUBLIC_COUNTERS}
-    answer.update({distinct.name: sums.get(distinct.name) for distinct in DISTINCTS})
-    has = sums.__contains__
-    for kpi in [kpi for kpi in KPIS if kpi.name in only]:
-        answer[kpi.name] = kpi.compute(sums) if scope in kpi.scopes and all(map(has, kpi.inputs)) else None
-    return answer
+    """`ModelNumbers.values` of the built-in model."""
+    return numbers_of(BUILT_IN).values(sums, scope, only)

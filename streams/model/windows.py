@@ -13,7 +13,6 @@ from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from consumers.contract.events import Promotion
-from streams.dictionary.names import SKU
 
 
 class Window(StrEnum):
@@ -35,7 +34,7 @@ _TO_SECOND = (Window.M1, Window.M5, Window.M15)
 """Windows that start at a second; the others start at a minute."""
 _DISTINCT_START_S = {Window.M1: 10, Window.M5: 10, Window.M15: 10, Window.H1: 60}
 _DISTINCT_END_S = 10
-_SKU_DISTINCT_S = 600
+_COARSE_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +60,18 @@ def span(window: Window, as_of_ms: int, *, timezone: str, promotion: Promotion |
     return Span(start if window in _TO_SECOND else start - start % 60, as_of_s)
 
 
-def distinct_span(window: Window, scope: str, counters: Span) -> Span | None:
-    """The span of a window for distinct counts; None if the scope has none in it."""
-    if scope == SKU and window in _TO_SECOND:
+def distinct_span(window: Window, counters: Span, *, coarse: bool) -> Span | None:
+    """The span of a window for distinct counts; None if the scope has none in it.
+
+    `coarse`: see `Dimension.coarse_distincts`.
+    """
+    if coarse and window in _TO_SECOND:
         return None
     if not counters:
         return counters
-    if scope == SKU:
-        return Span(
-            counters.start_s - counters.start_s % _SKU_DISTINCT_S, counters.end_s - counters.end_s % _SKU_DISTINCT_S
-        )
-    step = _DISTINCT_START_S.get(window, _SKU_DISTINCT_S)
+    if coarse:
+        return Span(counters.start_s - counters.start_s % _COARSE_S, counters.end_s - counters.end_s % _COARSE_S)
+    step = _DISTINCT_START_S.get(window, _COARSE_S)
     return Span(counters.start_s - counters.start_s % step, counters.end_s - counters.end_s % _DISTINCT_END_S)
 
 

@@ -15,11 +15,13 @@ from typing import Any
 import structlog
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from uvicorn.config import STARTUP_FAILURE
 
 from consumers.errors import SalepulseError
 from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.types import Model
+from streams.model.kpis import numbers_of
 from streams.process.startup_checks import check_certificate, check_exposure, is_loopback
 from streams.process.tuning import file_limit, raise_file_limit, tune_memory, tune_threads
 from streams.serve import definitions, errors, health, kpis, metrics, page, promotions, series, shipping, stock, stream
@@ -115,10 +117,13 @@ def _model(app: FastAPI) -> Model:
 
 def with_names(document: dict[str, Any], model: Model) -> dict[str, Any]:
     """The OpenAPI document with the names of a model as the values of parameters."""
-    for operation in (operation for methods in document["paths"].values() for operation in methods.values()):
-        for parameter in operation.get("parameters", ()):
-            if parameter["name"] == "scope":
-                parameter["schema"]["enum"] = list(model.dimensions)
+    names = {"scope": model.dimensions, "by": numbers_of(model).additive, "name": model.names}
+    for router in (kpis.router, series.router, stream.router):
+        for route in router.routes:
+            operation = document["paths"][route.path]["get"] if isinstance(route, APIRoute) else {}
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] in names:
+                    parameter["schema"]["enum"] = list(names[parameter["name"]])
     return document
 
 

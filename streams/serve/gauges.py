@@ -11,15 +11,17 @@ import asyncio
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, TypeVar
 
+from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.names import ALL, SKU
-from streams.model.kpis import KPIS, NAMES, PUBLIC_COUNTERS, UNITS, Number
+from streams.dictionary.types import Model, Unit
+from streams.model.kpis import Number, numbers_of
 from streams.model.windows import Window
-from streams.panes.counters import DISTINCTS, Unit
-from streams.panes.scopes import SCOPES
+from streams.serve.definitions import definitions
 from streams.serve.promotion_metrics import RunningPromotion, running_promotions
 from streams.view.comparer import Baselines
 from streams.view.forecasts import Forecasts
@@ -37,19 +39,32 @@ MAX_ON_PROMOTION = 5000
 _AT_ONCE = 500
 """SKUs per query."""
 
-HELP = {
-    **{counter.name: counter.counts for counter in PUBLIC_COUNTERS},
-    **{distinct.name: distinct.counts for distinct in DISTINCTS},
-    **{kpi.name: kpi.formula for kpi in KPIS},
-}
+
+@lru_cache(maxsize=4)
+def _help(model: Model) -> Mapping[str, str]:
+    """# <name: its formula, or what it counts>"""
+    return {definition.name: definition.formula for definition in definitions(model)}
 
 
-def share_evenly(wanted: Mapping[K, int], available: int) -> dict[K, int]:
-    """# <key: rows granted to it>: as many as it wants, or an even share if there are not enough."""
+@lru_cache(maxsize=1024)
+def row_cost(model: Model, scope: str) -> int:
+    """Number of series of one row of a scope. A built-in scope has all built-in names, some of which may be null."""
+    if scope not in BUILT_IN.dimensions:
+        return len(model.names_in(scope))
+    return len(BUILT_IN.names) + sum(name not in BUILT_IN.units for name in model.names_in(scope))
+
+
+def share_evenly(wanted: Mapping[K, int], available: int, cost_of: Callable[[K], int] = lambda _: 1) -> dict[K, int]:
+    """# <key: rows granted to it>: as many as it wants, or an even share if there are not enough.
+
+    `available`: number of series; `cost_of`: series of a row of a key.
+    """
     granted: dict[K, int] = {}
-    for index, (key, rows) in enumerate(sorted(wanted.items(), key=lambda pair: (pair[1], str(pair[0])))):
-        granted[key] = min(rows, available // (len(wanted) - index))
-        available -= granted[key]
+    by_size = sorted(wanted.items(), key=lambda pair: (pair[1] * cost_of(pair[0]), str(pair[0])))
+    for index, (key, rows) in enumerate(by_size):
+        cost = max(1, cost_of(key))
+        granted[key] = min(rows, available // (len(wanted) - index) // cost)
+        available -= granted[key] * cost
     return granted
 
 
@@ -70,6 +85,7 @@ class Gauges:
     """Every KPI gauge of one as-of."""
 
     as_of_ms: int
+    model: Model
     rows: list[GaugeRow] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     """Dropped series by scope: those of values that have no row of their own."""
@@ -117,29 +133,31 @@ async def collect_gauges(view: RollingView, at_ms: int, as_of_ms: int, budget: i
 
     `soon_min`: SKUs on promotion that run out within this many minutes have rows of their own.
     """
-    scope_queries, gauges = ScopeQueries(view, at_ms), Gauges(as_of_ms)
-    available = budget // len(NAMES)
-    windows = tuple(Window)
-    for window in windows[:available]:
+    model = view.model
+    scope_queries, gauges = ScopeQueries(view, at_ms), Gauges(as_of_ms, model)
+    windows, of_shop, of_sku = tuple(Window), row_cost(model, ALL), row_cost(model, SKU)
+    fitting = windows[: budget // of_shop]
+    for window in fitting:
         with contextlib.suppress(NotAnswerableError):  # its panes have expired: the series is absent
             for item in (await view.one(KpiQuery(window, as_of_ms=as_of_ms), "", at_ms)).items:
                 gauges.rows.append(GaugeRow(window, ALL, "", item.values))
-    gauges.dropped[ALL] = len(windows[available:]) * len(NAMES)
+    gauges.dropped[ALL] = (len(windows) - len(fitting)) * of_shop
+    available = max(0, budget - len(windows) * of_shop)
     count_of: dict[ScopeWindow, int] = {}
-    for scope in SCOPES[1:]:
-        for window in SCOPE_WINDOWS:
+    for scope in model.dimensions:
+        for window in SCOPE_WINDOWS if scope != ALL else ():
             with contextlib.suppress(NotAnswerableError):
                 count_of[scope, window] = await scope_queries.count(KpiQuery(window, scope, as_of_ms))
             await asyncio.sleep(0)
     soon_out = await running_out(view, at_ms, as_of_ms, soon_min)
-    soon_out = soon_out[: max(0, available - len(windows)) // (4 * len(SCOPE_WINDOWS))]
+    soon_out = soon_out[: available // of_sku // (4 * len(SCOPE_WINDOWS))]
     wanted = {
         scope_window: min(count, TOP_SKUS + 1) if scope_window[0] == SKU else count
         for scope_window, count in count_of.items()
     }
-    for scope_window, rows in share_evenly(
-        wanted, max(0, available - len(windows) - len(SCOPE_WINDOWS) * len(soon_out))
-    ).items():
+    available -= len(SCOPE_WINDOWS) * len(soon_out) * of_sku
+    granted = share_evenly(wanted, available, lambda scope_window: row_cost(model, scope_window[0]))
+    for scope_window, rows in granted.items():
         await _add(
             gauges,
             scope_queries,
@@ -184,12 +202,19 @@ async def _add(
     fits = count <= rows and not (scope == SKU and count > TOP_SKUS)
     exported = count if fits else rows - 1
     if rows and exported:
-        top = await scope_queries.top(KpiQuery(window, scope, gauges.as_of_ms), by="gmv", limit=exported, also=also)
+        by, query = _rank_by(gauges.model, scope), KpiQuery(window, scope, gauges.as_of_ms)
+        top = await scope_queries.top(query, by=by, limit=exported, also=also)
         gauges.rows += (GaugeRow(window, scope, item.value, item.values) for item in top.answer.items)
         if not fits and top.left_out:
             gauges.rows.append(GaugeRow(window, scope, "", top.other, rest=True))
         exported = len(top.answer.items)
-    gauges.dropped[scope] += (count - (exported if rows else 0)) * len(NAMES)
+    gauges.dropped[scope] += (count - (exported if rows else 0)) * row_cost(gauges.model, scope)
+
+
+def _rank_by(model: Model, scope: str) -> str:
+    """The number that the largest values of a scope are chosen by."""
+    names = model.names_in(scope)
+    return next((name for name in ("gmv", *numbers_of(model).additive) if name in names), "gmv")
 
 
 # Text ----------------------------------------------------------------------------------------------------------------
@@ -198,10 +223,11 @@ async def _add(
 
 def text(gauges: Gauges, currency_exponent: int) -> Iterator[str]:
     """The gauges as text, valid as Prometheus text and as OpenMetrics, family by family."""
-    labels = [_labels(row) for row in gauges.rows]
-    for name in NAMES:
-        metric, factor = metric_name(name), 10**currency_exponent if UNITS[name] is Unit.MONEY else 1
-        lines = [f"# HELP {metric} {_escaped(HELP[name])}", f"# TYPE {metric} gauge"]
+    labels, help_ = [_labels(row) for row in gauges.rows], _help(gauges.model)
+    factors = {Unit.MONEY: 10**currency_exponent, Unit.MILLISECONDS: 1000}
+    for name, unit in gauges.model.units.items():
+        metric, factor = metric_name(name), factors.get(unit, 1)
+        lines = [f"# HELP {metric} {_escaped(help_[name])}", f"# TYPE {metric} gauge"]
         for row, label in zip(gauges.rows, labels, strict=True):
             number = row.values[name]
             if number is not None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from streams.dictionary.names import ALL, SKU
-from streams.model.kpis import PUBLIC_COUNTERS, absent_counters
+from streams.model.kpis import numbers_of
 from streams.model.windows import Window
 from streams.serve.answers import (
     AsOfParam,
@@ -25,7 +25,7 @@ from streams.serve.answers import (
     scope_value,
 )
 from streams.serve.encoding import ApiModel, json_response
-from streams.serve.errors import ERRORS, ApiError, unknown_value_error
+from streams.serve.errors import ERRORS, unknown_value_error
 from streams.view.cached_queries import (
     CachedKpiQuery,
     EachValueQuery,
@@ -40,9 +40,6 @@ from streams.view.query import KpiQuery
 from streams.view.rolling import MAX_ITEMS, RollingView
 
 router = APIRouter(prefix="/api/v1", tags=["KPIs"], responses=ERRORS)
-
-TOP_BY = (*(counter.name for counter in PUBLIC_COUNTERS), "net_gmv")
-"""Numbers to rank by: those that can be summed."""
 
 
 class KpiItem(ApiModel):
@@ -103,7 +100,7 @@ async def kpis(
 @router.get("/top", response_model=TopAnswer)
 async def top(
     live: LiveView,
-    by: Annotated[str, Query(description=f"Number to rank by: {', '.join(TOP_BY)}.")] = "gmv",
+    by: Annotated[str, Query(description="Number to rank by: a counter, or a sum of counters.")] = "gmv",
     window: WindowParam = Window.M15,
     scope: ScopeParam = SKU,
     n: Annotated[int, Query(ge=1, le=MAX_ITEMS, description="Number of values.")] = 50,
@@ -112,10 +109,9 @@ async def top(
 ) -> Response:
     """The n largest values of a scope, ties by name, and the rest summed."""
     require_scope(live, scope)
-    if by not in TOP_BY:
-        raise unknown_value_error("counter", by, TOP_BY)
-    if by in absent_counters(scope):
-        raise ApiError(422, "not_answerable", f"scope {scope} has no {by}: it counts whole orders")
+    numbers = numbers_of(live.model)
+    if by not in numbers.additive:
+        raise unknown_value_error("counter", by, numbers.additive)
     query = KpiQuery(window, scope, as_of, promotion or None)
     return json_response(await answer_fields(live, TopQuery(query, by=by, limit=n)))
 

@@ -22,7 +22,6 @@ from consumers.contract.rejection import RejectionReason
 from consumers.sources.envelopes import PassedOver
 from consumers.topics import EVENT_TOPICS, Feeds, Topic, TopicNames
 from streams.model.negative_amounts import negative_amounts
-from streams.panes.scopes import SCOPES
 from streams.serve.connections import Connections
 from streams.serve.gauges import GaugesQuery, GaugeText
 from streams.serve.http_limits import HttpLimit
@@ -132,7 +131,7 @@ class ServerCollector(Collector):
             "KPI series over the setting series_budget; the API has them.",
             labels=["scope"],
         )
-        for scope in SCOPES:
+        for scope in self._live.model.dimensions:
             dropped.add_metric([scope], self._gauges.dropped.get(scope, 0) if self._gauges else 0)
         yield dropped
         yield _build_info()
@@ -224,7 +223,11 @@ class Exposition:
         registry.register(ServerCollector(self._live, self._connections, gauges))
         registry.register(self._process)
         if gauges is not None:
-            registry.register(PromotionCollector(gauges.running_promotions, self._live.settings.money_exponent))
+            registry.register(
+                PromotionCollector(
+                    gauges.running_promotions, self._live.settings.money_exponent, self._live.model.units
+                )
+            )
         return (gauges.text if gauges else b"") + encode(registry)
 
     async def _gauges(self) -> GaugeText | None:

@@ -10,7 +10,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from consumers.contract.events import Promotion
-from streams.model.kpis import MONEY_NAMES, Number
+from streams.dictionary.types import Unit
+from streams.model.kpis import Number
 from streams.model.promotions import PromotionProgress, RunState, promotion_progress
 from streams.view.comparer import Baselines
 from streams.view.forecasts import Forecasts, TargetOutlook
@@ -49,9 +50,13 @@ async def running_promotions(
 class PromotionCollector(Collector):
     """Exports the result of `running_promotions`."""
 
-    def __init__(self, running_promotions: Iterable[RunningPromotion], currency_exponent: int) -> None:
+    def __init__(
+        self, running_promotions: Iterable[RunningPromotion], currency_exponent: int, units: Mapping[str, Unit]
+    ) -> None:
+        """`units`: those of the model in force."""
         self._running = running_promotions
         self._currency_exponent = currency_exponent
+        self._units = units
 
     def describe(self) -> Iterable[Metric]:
         """Collects nothing at registration."""
@@ -59,11 +64,13 @@ class PromotionCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Collects without waiting."""
-        yield from promotion_families(self._running, self._currency_exponent)
+        yield from promotion_families(self._running, self._currency_exponent, self._units)
 
 
-def promotion_families(running_promotions: Iterable[RunningPromotion], currency_exponent: int) -> Iterator[Metric]:
-    """The gauges of running promotions."""
+def promotion_families(
+    running_promotions: Iterable[RunningPromotion], currency_exponent: int, units: Mapping[str, Unit]
+) -> Iterator[Metric]:
+    """The gauges of running promotions. `units`: those of the model in force."""
 
     def gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
         return GaugeMetricFamily(name, text, labels=["promotion", *labels])
@@ -103,5 +110,6 @@ def promotion_families(running_promotions: Iterable[RunningPromotion], currency_
                 probability.add_metric([name, tier], forecast.probability(net_gmv))
         for kpi, number in running.baseline.items():
             if number is not None:
-                baseline.add_metric([name, kpi], number / (10**currency_exponent if kpi in MONEY_NAMES else 1))
+                factor = 10**currency_exponent if units.get(kpi) is Unit.MONEY else 1
+                baseline.add_metric([name, kpi], number / factor)
     yield from (phase, elapsed, starts, ends, target, expected, probability, baseline)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from consumers.contract.events import MAX_TS_MS
 from streams.dictionary.names import ALL
-from streams.model.kpis import NAMES, Number
+from streams.model.kpis import Number
 from streams.model.windows import Window
 from streams.panes.counters import HOUR_MS
 from streams.serve.answers import (
@@ -80,8 +80,8 @@ async def series(
     ] = None,
 ) -> Response:
     """A counter or KPI at start, start + step, ... up to end, each in the window that ends there."""
-    if name not in NAMES:
-        raise unknown_value_error("kpi", name, NAMES)
+    if name not in live.model.units:
+        raise unknown_value_error("kpi", name, live.model.names)
     row = scope_value(live, scope, value)
     if row is None:
         raise ApiError(422, "invalid_parameter", f"a series needs one value: add value= to scope={scope}")

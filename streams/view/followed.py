@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from streams.fold.delta import PaneDelta
+from streams.model.kpis import numbers_of
 from streams.model.windows import Span, Window
 from streams.panes.rows import RowIndex
 from streams.shipping.expansion import ShippingLimits
@@ -19,7 +20,7 @@ from streams.view.retention import Retention
 from streams.view.shipping import ShippingView
 from streams.view.stock import StockView
 from streams.view.stock_event_log import StockEventLog
-from streams.view.sums import WindowSum
+from streams.view.sums import WindowSum, new_window_sum
 
 _MAX_SUMS = 64
 """Maximum number of running sums of windows."""
@@ -43,6 +44,7 @@ class FollowedState:
     ) -> None:
         self.reader = reader
         self.rows = rows
+        self.numbers = numbers_of(rows.model)
         self.state = state
         self.blocks = Blocks(reader, levels, state.partitions)
         self._event_log = StockEventLog(
@@ -52,7 +54,7 @@ class FollowedState:
         self.shipping = ShippingView(self.blocks, limits)
         self._cursors = {partition: held.compacted_to or 0 for partition, held in state.partitions.items()}
         self._sums: OrderedDict[SumKey, WindowSum] = OrderedDict()
-        self.distincts = LiveDistincts(self.blocks)
+        self.distincts = LiveDistincts(self.blocks, rows)
         self.retention = Retention.of(levels, (), NO_RETAINED_SPANS)
         """The panes that still exist, as of the last poll."""
 
@@ -98,7 +100,7 @@ class FollowedState:
 
     def window_sum(self, key: SumKey) -> WindowSum:
         """The sum of a window that ends at the newest as-of, cached."""
-        kept = self._sums.setdefault(key, WindowSum())
+        kept = self._sums.setdefault(key, new_window_sum(self.rows.model))
         self._sums.move_to_end(key)
         size = sum(other.size for other in self._sums.values())
         while len(self._sums) > 1 and (len(self._sums) > _MAX_SUMS or size > _MAX_SUMS_BYTES):

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from streams.model.windows import Span, cover
-from streams.panes.arrays import is_first, ranges
-from streams.panes.counters import DISTINCTS
-from streams.panes.sketches import Sketches
+from streams.panes.arrays import Ints
+from streams.panes.sketches import REGISTERS, Sketches
 from streams.view.registers import (
     DENSE_ENTRIES,
-    ROW_REGISTERS,
+    N_DISTINCTS,
     Registers,
     SketchEntries,
+    by_pane_and_row,
     empty_registers,
-    entries_by_sketch,
     entries_of,
     estimates,
     raise_to,
+    select_rows,
 )
 
 if TYPE_CHECKING:
+    from streams.panes.rows import RowIndex
     from streams.view.blocks import Blocks
 
 PaneId: TypeAlias = tuple[int, int]
@@ -52,14 +52,16 @@ _BLOCKS_AT_ONCE = 8
 class DistinctPane:
     """The register entries of one pane: parts, or whole registers once these are smaller."""
 
-    def __init__(self) -> None:
+    def __init__(self, distincts: int = N_DISTINCTS) -> None:
+        """`distincts`: number of sketches."""
+        self._distincts = distincts
         self._parts: list[SketchEntries] = []
         self._registers: Registers | None = None
 
     @classmethod
-    def of(cls, parts: Iterable[DistinctPane]) -> DistinctPane:
+    def of(cls, parts: Iterable[DistinctPane], distincts: int = N_DISTINCTS) -> DistinctPane:
         """The union of panes."""
-        registers, union = empty_registers(), cls()
+        registers, union = empty_registers(1, distincts), cls(distincts)
         for part in parts:
             part.unite_into(registers)
         entries = entries_of(registers)
@@ -76,7 +78,7 @@ class DistinctPane:
             return
         self._parts.append(entries)
         if len(self._parts) > _MOST_PARTS:
-            united = DistinctPane.of([self])
+            united = DistinctPane.of([self], self._distincts)
             self._parts, self._registers = united._parts, united._registers
 
     def unite_into(self, registers: Registers) -> None:
@@ -89,15 +91,16 @@ class DistinctPane:
     @property
     def size(self) -> int:
         """Bytes."""
-        return ROW_REGISTERS if self._registers is not None else sum(part.nbytes for part in self._parts)
+        return sum(part.nbytes for part in self._parts) if self._registers is None else self._registers.nbytes
 
 
 class RowDistinctPanes:
     """The panes of one row. Polled entries are added; older ones must be read from blocks."""
 
-    def __init__(self, steps: Sequence[int], fed_from_s: int) -> None:
+    def __init__(self, steps: Sequence[int], fed_from_s: int, distincts: int = N_DISTINCTS) -> None:
         """`steps`: lengths of its panes. From `fed_from_s` on all entries were polled, so that a missing pane is
-        empty."""
+        empty. `distincts`: number of sketches in each."""
+        self._distincts = distincts
         self._steps = tuple(steps)
         self._fed_from_s = fed_from_s
         self._panes: dict[PaneId, DistinctPane] = {}
@@ -106,7 +109,7 @@ class RowDistinctPanes:
         """Add polled entries of a pane of the finest step."""
         finest = self._steps[0]
         if start_s >= self._fed_from_s:
-            self._panes.setdefault((finest, start_s), DistinctPane()).add(entries)
+            self._panes.setdefault((finest, start_s), DistinctPane(self._distincts)).add(entries)
         elif (pane := self._panes.get((finest, start_s))) is not None:
             pane.add(entries)
         for step in self._steps[1:]:
@@ -128,7 +131,7 @@ class RowDistinctPanes:
 
     def begin(self, pane_id: PaneId) -> DistinctPane:
         """A new empty pane, to which the caller adds all of its entries in blocks."""
-        pane = self._panes[pane_id] = DistinctPane()
+        pane = self._panes[pane_id] = DistinctPane(self._distincts)
         return pane
 
     def unite(self, span: Span, longest: int, registers: Registers) -> None:
@@ -166,7 +169,7 @@ class RowDistinctPanes:
         if not all(self._has(*finer) for finer in self._finer(step, start)):
             return False
         finer = (self._panes.get(pane_id) for pane_id in self._finer(step, start))
-        self._panes[step, start] = DistinctPane.of([pane for pane in finer if pane is not None])
+        self._panes[step, start] = DistinctPane.of([pane for pane in finer if pane is not None], self._distincts)
         return True
 
     def _finer(self, step: int, start: int) -> Iterator[PaneId]:
@@ -196,8 +199,10 @@ class _Window:
 class _Row:
     """One row that is kept current."""
 
-    def __init__(self, panes: RowDistinctPanes) -> None:
+    def __init__(self, panes: RowDistinctPanes, distincts: int) -> None:
         self.panes = panes
+        self.distincts = distincts
+        """Number of sketches."""
         self.windows: dict[int, _Window] = {}
         """# {start: window}"""
         self.size = 0
@@ -226,7 +231,7 @@ class _Row:
         part = self.to_unite(span)
         window = self.windows.get(span.start_s)
         if window is None or (part == span and span):
-            window = self.windows[span.start_s] = _Window(span, empty_registers())
+            window = self.windows[span.start_s] = _Window(span, empty_registers(1, self.distincts))
         if part:
             assert window.registers is not None
             self.panes.unite(part, longest, window.registers)
@@ -242,18 +247,21 @@ class _Row:
             if window.asked_s < self.end_s - _WINDOW_FORGOTTEN_AFTER_S:
                 del self.windows[start]
         longest_s = max((self.end_s - start for start in self.windows), default=0)
-        kept = sum(window.registers is not None for window in self.windows.values())
-        self.size = self.panes.forget(self.end_s, longest_s) + kept * ROW_REGISTERS
+        kept = sum(window.registers.nbytes for window in self.windows.values() if window.registers is not None)
+        self.size = self.panes.forget(self.end_s, longest_s) + kept
 
 
 class LiveDistincts:
     """Keeps the distinct counts of queried rows current."""
 
-    def __init__(self, blocks: Blocks, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, blocks: Blocks, rows: RowIndex, limit_bytes: int = LIMIT_BYTES) -> None:
         self._blocks = blocks
+        self._index = rows
         self._limit = limit_bytes
         self._rows: OrderedDict[int, _Row] = OrderedDict()
         """# {row: state}, the least recently queried first"""
+        self._wanted: Ints | None = None
+        """`_dimension_of` all rows; None: they have changed."""
         self._newest_s = 0
         """Start of the newest pane that was polled."""
 
@@ -263,9 +271,9 @@ class LiveDistincts:
         self._newest_s = max([self._newest_s, *(int(part.panes[-1]) for part in parts)])
         if not self._rows or not parts:
             return
-        wanted = np.zeros(1 + max(self._rows), np.bool_)
-        wanted[list(self._rows)] = True
-        for start_s, row, entries in _by_pane_and_row([_of_rows(part, wanted) for part in parts]):
+        if self._wanted is None:
+            self._wanted = self._dimension_of(self._rows)
+        for start_s, row, entries in self._entries(parts, self._wanted):
             self._rows[row].feed(start_s, entries)
 
     async def counts(self, rows: Sequence[int], span: Span, steps: Sequence[int], newest_s: int) -> list[list[int]]:
@@ -274,7 +282,7 @@ class LiveDistincts:
         `steps`: lengths of the panes that blocks have of these rows, finest first. `newest_s`: newest event time.
         """
         if not span:
-            return [[0] * len(DISTINCTS) for _ in rows]
+            return [[0] * self._distincts_of(row) for row in rows]
         self._newest_s = max(self._newest_s, newest_s)
         longest = steps[-1]
         while True:
@@ -296,7 +304,10 @@ class LiveDistincts:
         state = self._rows.get(row)
         if state is None:
             fed_from_s = (self._newest_s // finest + 1) * finest
-            state = self._rows[row] = _Row(RowDistinctPanes(STEPS[STEPS.index(finest) :], fed_from_s))
+            distincts, self._wanted = self._distincts_of(row), None
+            state = self._rows[row] = _Row(
+                RowDistinctPanes(STEPS[STEPS.index(finest) :], fed_from_s, distincts), distincts
+            )
         self._rows.move_to_end(row)
         return state
 
@@ -320,13 +331,25 @@ class LiveDistincts:
         rows = [row for row in rows if row in self._rows and self._rows[row].panes.lacks(pane_id)]
         if not rows:  # another query has read them meanwhile
             return
-        wanted = np.zeros(1 + max(rows), np.bool_)
-        wanted[list(rows)] = True
-        panes = {row: self._rows[row].panes.begin(pane_id) for row in rows}
+        panes, dimension_of = {row: self._rows[row].panes.begin(pane_id) for row in rows}, self._dimension_of(rows)
         pieces = [(BLOCK_STEPS[step], Span(start, start + step))]
         for sketches in self._blocks.sketches(pieces):
-            for _, row, entries in _by_pane_and_row([_of_rows(sketches, wanted)]):
+            for _, row, entries in self._entries([sketches], dimension_of):
                 panes[row].add(entries)
+
+    def _distincts_of(self, row: int) -> int:
+        """Number of the distinct counts of a row."""
+        return int(self._index.model.distinct_slot[self._index.scope_ids[row]].max()) + 1
+
+    def _dimension_of(self, rows: Collection[int]) -> Ints:
+        """# [row]: id of its dimension, -1 for other rows"""
+        dimension_of = np.full(1 + max(rows), -1, np.int64)
+        dimension_of[list(rows)] = [self._index.scope_ids[row] for row in rows]
+        return dimension_of
+
+    def _entries(self, parts: Sequence[Sketches], dimension_of: Ints) -> Iterator[tuple[int, int, SketchEntries]]:
+        """# (pane, row, entries) of wanted rows in all parts"""
+        return by_pane_and_row([select_rows(part, dimension_of, self._index.model.distinct_slot) for part in parts])
 
     def _forget(self, queried: Mapping[int, _Row], advanced: Sequence[int], end_s: int) -> None:
         """Drop old windows and panes of rows whose end advanced, then rows that are old or exceed the limit."""
@@ -342,31 +365,7 @@ class LiveDistincts:
                 return
             total -= row.size
             del self._rows[number]
-
-
-def _of_rows(sketches: Sketches, wanted: npt.NDArray[np.bool_]) -> Sketches:
-    """The groups of wanted rows."""
-    rows = sketches.rows
-    known = rows < len(wanted)
-    return sketches.take(np.flatnonzero(known & wanted[np.where(known, rows, 0)]))
-
-
-def _by_pane_and_row(parts: Sequence[Sketches]) -> Iterator[tuple[int, int, SketchEntries]]:
-    """# (pane, row, entries) of all parts"""
-    panes = np.concatenate([part.panes for part in parts])
-    if not len(panes):
-        return
-    rows = np.concatenate([part.rows for part in parts])
-    sizes = np.concatenate([part.sizes for part in parts])
-    entries = np.concatenate([entries_by_sketch(part) for part in parts])
-    order = np.lexsort((rows, panes))
-    starts = (np.cumsum(sizes) - sizes)[order]
-    panes, rows, sizes = panes[order], rows[order], sizes[order]
-    entries = entries[ranges(starts, sizes)]
-    first = np.flatnonzero(is_first(panes) | is_first(rows))
-    edges = np.append(np.cumsum(sizes) - sizes, len(entries))[np.append(first, len(panes))].tolist()
-    for i, (pane, row) in enumerate(zip(panes[first].tolist(), rows[first].tolist(), strict=True)):
-        yield pane, row, entries[edges[i] : edges[i + 1]]
+            self._wanted = None
 
 
 def _estimate(windows: Sequence[_Window]) -> None:
@@ -374,7 +373,8 @@ def _estimate(windows: Sequence[_Window]) -> None:
     registers = [window.registers for window in windows if window.registers is not None]
     if not registers:
         return
-    for window, counts in zip(windows, estimates(np.concatenate(registers)), strict=True):
+    distincts = len(registers[0]) // REGISTERS  # the rows of one query have the same dimension
+    for window, counts in zip(windows, estimates(np.concatenate(registers), distincts), strict=True):
         window.counts = counts
         if window.registers is not None and np.count_nonzero(window.registers) < DENSE_ENTRIES:
             window.registers = None  # cheap to rebuild for a late entry

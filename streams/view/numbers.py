@@ -8,11 +8,10 @@ from functools import partial
 
 from streams.dictionary.names import ALL, PROMOTION, SKU
 from streams.model import promotions
-from streams.model.kpis import KPIS, SHIPPING_NAMES, SHIPPING_SCOPES, STOCK_NAMES, Number, absent_counters, values
+from streams.model.kpis import SHIPPING_SCOPES, Number
 from streams.model.windows import Span, Window
 from streams.panes.arrays import Ints
 from streams.panes.cells import Cells, merge_cells
-from streams.panes.counters import COUNTER_IDS, COUNTERS, DISTINCTS
 from streams.panes.rows import RowIndex
 from streams.shipping.counters import SHIPPING_SUM_NAMES
 from streams.stock.stock_state import StockState
@@ -20,46 +19,47 @@ from streams.store.levels import PaneLevel
 from streams.view.blocks import move_sum
 from streams.view.followed import FollowedState
 from streams.view.query import Answer, Item
-from streams.view.registers import DistinctUnion
+from streams.view.registers import DistinctUnion, distinct_slots
 from streams.view.resolve import ResolvedQuery
-from streams.view.row_history import RowHistory
+from streams.view.row_history import RowHistory, columns_of
 from streams.view.shipping import named_sums
 from streams.view.stock import StockSums, promotion_sums, shop_sums, sku_sums
-from streams.view.sums import WindowSum
+from streams.view.sums import WindowSum, new_window_sum
 
-_DISTINCTS = frozenset(distinct.name for distinct in DISTINCTS)
-DISTINCT_NAMES = _DISTINCTS | {kpi.name for kpi in KPIS if not _DISTINCTS.isdisjoint(kpi.inputs)}
-"""Distinct counts, and the KPIs that read them."""
+_UNITS = "units"
+"""The counter that rates of sale are computed from."""
 
 
 async def answer_rows(resolved: ResolvedQuery, sums: WindowSum, names: Sequence[str], rows: Ints) -> Answer:
     """The KPIs of rows, in this order. `names`: the values of the rows."""
-    query = resolved.query
-    scope, counted = query.scope, sums.of(rows).tolist()
-    estimated = await distinct_counts(resolved, rows) if query.wants(DISTINCT_NAMES) else None
+    query, numbers = resolved.query, resolved.numbers
+    scope, counted, counters = query.scope, sums.of(rows).tolist(), resolved.counters
+    estimated = await distinct_counts(resolved, rows) if query.wants(numbers.distinct_names) else None
     stock = await stock_sums(resolved, names, await _units_15m(resolved, sums, rows))
     shipping = await shipping_sums(resolved, rows)
     items = []
     for i, name in enumerate(names):
-        numbers = named_counters(counted[i], scope)
+        of_row = named(counters, counted[i])
         if estimated is not None:
-            numbers |= named_distincts(estimated[i])
-        extra_sums = {**resolved.extra_sums(name), **stock[i], **shipping[i]}
-        items.append(Item(name, values({**numbers, **extra_sums}, scope, query.only)))
+            of_row.update(estimated[i])
+        of_row.update(resolved.extra_sums(name))
+        of_row.update(stock[i])
+        of_row.update(shipping[i])
+        items.append(Item(name, numbers.values(of_row, scope, query.only)))
     return Answer(resolved.as_of_ms, query.window, scope, resolved.promotion, items)
 
 
 async def empty_items(resolved: ResolvedQuery, names: Sequence[str]) -> list[Item]:
     """The KPIs of values that were never counted; they may have stock."""
-    scope = resolved.query.scope
-    numbers = named_counters([0] * len(COUNTERS), scope)
-    if resolved.distinct_pieces is not None:
-        numbers |= named_distincts([0] * len(DISTINCTS))
+    scope, only, numbers = resolved.query.scope, resolved.query.only, resolved.numbers
+    panes = resolved.distinct_pieces
+    distincts = () if panes is None else resolved.distincts_from(panes[0])
+    nothing = dict.fromkeys((name for name, _ in (*resolved.counters, *distincts)), 0)
     if scope in SHIPPING_SCOPES:
-        numbers |= dict.fromkeys(SHIPPING_SUM_NAMES, 0)
+        nothing |= dict.fromkeys(SHIPPING_SUM_NAMES, 0)
     stock = await stock_sums(resolved, names, [0] * len(names))
     return [
-        Item(name, values({**numbers, **resolved.extra_sums(name), **stock_of_value}, scope, resolved.query.only))
+        Item(name, numbers.values({**nothing, **resolved.extra_sums(name), **stock_of_value}, scope, only))
         for name, stock_of_value in zip(names, stock, strict=True)
     ]
 
@@ -67,33 +67,35 @@ async def empty_items(resolved: ResolvedQuery, names: Sequence[str]) -> list[Ite
 async def window_sums(resolved: ResolvedQuery) -> WindowSum:
     """The counters of a window: updated if it ends at the newest as-of, otherwise added up."""
     followed = resolved.followed
-    total = followed.window_sum((resolved.query.window, resolved.promotion)) if resolved.live else WindowSum()
-    blocks = followed.blocks
+    blocks, key = followed.blocks, (resolved.query.window, resolved.promotion)
+    total = followed.window_sum(key) if resolved.live else new_window_sum(followed.rows.model)
     await move_sum(total, resolved.covered_span, resolved.levels, blocks, blocks.cells, resolved.require_kept)
     return total
 
 
-async def distinct_counts(resolved: ResolvedQuery, rows: Ints) -> list[list[int]] | None:
-    """Distinct counts: [row][distinct]; None if the scope has none, or none at an as-of this old."""
+async def distinct_counts(resolved: ResolvedQuery, rows: Ints) -> list[dict[str, int]] | None:
+    """Distinct counts by name, of each row; None if the scope has none, or none at an as-of this old."""
     panes = resolved.distinct_pieces
     if panes is None:
         return None
     (covered, pieces, steps_s), followed = panes, resolved.followed
+    measures = resolved.distincts_from(covered)
     if resolved.live:
-        return await followed.distincts.counts(rows.tolist(), covered, steps_s, followed.newest_s)
-    union = DistinctUnion(rows)
+        live = await followed.distincts.counts(rows.tolist(), covered, steps_s, followed.newest_s)
+        return [named(measures, counts) for counts in live]
+    union = DistinctUnion(rows, distinct_slots(followed.rows.model, resolved.query.scope))
     for part in followed.blocks.chunks(pieces):
         while await followed.blocks.ensure(followed.blocks.block_ids(part), sketches=True):
             pass
         union.take(followed.blocks.sketches(part))
-    return union.counts()
+    return [named(measures, counts) for counts in union.counts()]
 
 
 async def stock_sums(resolved: ResolvedQuery, names: Sequence[str], units_15m: Sequence[int]) -> Sequence[StockSums]:
     """Inputs of the stock KPIs, by value; empty if they are not wanted, and for scopes without stock."""
     scope = resolved.query.scope
     has_stock = scope in (ALL, PROMOTION, SKU) and resolved.recent
-    if not has_stock or not resolved.query.wants(STOCK_NAMES):
+    if not has_stock or not resolved.query.wants(resolved.numbers.stock_names):
         return [{}] * len(names)
     known, stock = resolved.promotions, resolved.followed.rows.stock
     promotion = promotions.promotion_or_current(known, resolved.query.promotion, resolved.as_of_ms)
@@ -112,7 +114,7 @@ async def stock_sums(resolved: ResolvedQuery, names: Sequence[str], units_15m: S
 
 async def shipping_sums(resolved: ResolvedQuery, rows: Ints) -> Sequence[Mapping[str, int]]:
     """Inputs of the shipping KPIs, by row; empty if they are not wanted, and for scopes without shipping."""
-    if resolved.query.scope not in SHIPPING_SCOPES or not resolved.query.wants(SHIPPING_NAMES):
+    if resolved.query.scope not in SHIPPING_SCOPES or not resolved.query.wants(resolved.numbers.shipping_names):
         return [{}] * len(rows)
     return [named_sums(row, resolved.at) for row in (await resolved.shipping.sums(rows)).tolist()]
 
@@ -126,23 +128,17 @@ async def shipping_total(resolved: ResolvedQuery, rows: Ints) -> Mapping[str, in
 
 async def _units_15m(resolved: ResolvedQuery, sums: WindowSum, rows: Ints) -> Sequence[int]:
     """Units sold in the last 15 minutes, by row; only scope `sku` needs them."""
-    if resolved.query.scope != SKU or not resolved.query.wants(STOCK_NAMES):
+    if resolved.query.scope != SKU or not resolved.query.wants(resolved.numbers.stock_names):
         return [0] * len(rows)
     if resolved.query.window is not Window.M15:
         sums = await window_sums(resolved.for_sale_rate())
-    units: list[int] = sums.column(rows, COUNTER_IDS["units"]).tolist()
+    units: list[int] = sums.column(rows, resolved.numbers.slots[_UNITS]).tolist()
     return units
 
 
-def named_counters(counted: Sequence[int], scope: str) -> dict[str, int]:
-    """Counters by name, without those that the scope lacks."""
-    absent = absent_counters(scope)
-    return {c.name: n for c, n in zip(COUNTERS, counted, strict=True) if c.name not in absent}
-
-
-def named_distincts(estimated: Sequence[int]) -> dict[str, int]:
-    """Distinct counts by name."""
-    return {d.name: n for d, n in zip(DISTINCTS, estimated, strict=True)}
+def named(measures: Sequence[tuple[str, int]], amounts: Sequence[int]) -> dict[str, int]:
+    """The amounts of measures, which are (name, slot), by name."""
+    return {name: amounts[slot] for name, slot in measures}
 
 
 SECONDS = "s"
@@ -174,24 +170,25 @@ async def series_points(
     """One number of a value, by as-of: (as-of, number). All queries are equal but for their as-of."""
     if not resolved_queries:
         return []
-    scope = resolved_queries[0].query.scope
-    history = RowHistory(resolved_queries[0].followed.blocks, levels, partial(resolved_queries[0].row, value))
-    counted = await history.counters(
-        [resolved.covered_span for resolved in resolved_queries], resolved_queries[0].counter_pieces
-    )
-    estimated = await _distincts(history, resolved_queries) if name in DISTINCT_NAMES else {}
-    stock = await _stock(history, resolved_queries, value) if name in STOCK_NAMES else {}
-    shipping = await _shipping(resolved_queries, value, levels) if name in SHIPPING_NAMES else {}
+    first = resolved_queries[0]
+    scope, numbers = first.query.scope, first.numbers
+    columns = columns_of(numbers.model, scope)
+    history = RowHistory(first.followed.blocks, levels, partial(first.row, value), columns)
+    counted = await history.counters([resolved.covered_span for resolved in resolved_queries], first.counter_pieces)
+    estimated = await _distincts(history, resolved_queries) if name in numbers.distinct_names else {}
+    stock = await _stock(history, resolved_queries, value) if name in numbers.stock_names else {}
+    shipping = await _shipping(resolved_queries, value, levels) if name in numbers.shipping_names else {}
+    only = frozenset({name})
     points = []
     for resolved, counts in zip(resolved_queries, counted.tolist(), strict=True):
         as_of_ms = resolved.as_of_ms
         sums = (
-            named_counters(counts, scope)
+            named(resolved.counters, counts)
             | estimated.get(as_of_ms, {})
             | stock.get(as_of_ms, {})
             | shipping.get(as_of_ms, {})
         )
-        points.append((as_of_ms, values({**sums, **resolved.extra_sums(value)}, scope)[name]))
+        points.append((as_of_ms, numbers.values({**sums, **resolved.extra_sums(value)}, scope, only)[name]))
     return points
 
 
@@ -202,13 +199,19 @@ async def _distincts(history: RowHistory, resolved_queries: Sequence[ResolvedQue
     }
     by_span = {covered: pieces for covered, pieces, _ in panes_of.values()}
     counts = dict(zip(by_span, await history.distincts(list(by_span.items())), strict=True))
-    return {as_of_ms: named_distincts(counts[covered]) for as_of_ms, (covered, _, _) in panes_of.items()}
+    first = resolved_queries[0]
+    return {
+        as_of_ms: named(first.distincts_from(covered), counts[covered])
+        for as_of_ms, (covered, _, _) in panes_of.items()
+    }
 
 
 async def _stock(history: RowHistory, resolved_queries: Sequence[ResolvedQuery], value: str) -> dict[int, StockSums]:
     """Inputs of the stock KPIs, by as-of."""
     spans = [resolved.for_sale_rate().covered_span for resolved in resolved_queries]
-    units = (await history.counters(spans, resolved_queries[0].counter_pieces))[:, COUNTER_IDS["units"]].tolist()
+    units = (await history.counters(spans, resolved_queries[0].counter_pieces))[
+        :, resolved_queries[0].numbers.slots[_UNITS]
+    ].tolist()
     return {
         resolved.as_of_ms: (await stock_sums(resolved, [value], [sold]))[0]
         for resolved, sold in zip(resolved_queries, units, strict=True)

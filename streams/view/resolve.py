@@ -9,11 +9,12 @@ from heapq import nsmallest
 import numpy as np
 
 from consumers.contract.events import Promotion
-from streams.dictionary.names import PROMOTION, SKU
+from streams.dictionary.names import PROMOTION
 from streams.model import promotions
+from streams.model.kpis import ModelNumbers
 from streams.model.windows import Pieces, Span, Window, distinct_span, in_panes, span
 from streams.panes.arrays import Ints
-from streams.panes.counters import COUNTER_IDS, COUNTERS_STEP_S, DISTINCTS_STEP_S
+from streams.panes.counters import COUNTERS_STEP_S, DISTINCTS_STEP_S
 from streams.settings import Settings
 from streams.stock.forecast import RATE_MINUTES
 from streams.store.state import newest_as_of, queryable_until_ms
@@ -65,6 +66,20 @@ class ResolvedQuery:
         return self.retention.recent(self.as_of_ms // 1000)
 
     @property
+    def numbers(self) -> ModelNumbers:
+        """What can be answered."""
+        return self.followed.numbers
+
+    @property
+    def counters(self) -> Sequence[tuple[str, int]]:
+        """# (name, slot) of the counters that count since the start of the window"""
+        return self.numbers.counters_in(self.query.scope, 1000 * self.covered_span.start_s)
+
+    def distincts_from(self, covered: Span) -> Sequence[tuple[str, int]]:
+        """# (name, slot) of the distinct counts that count since the start of their span"""
+        return self.numbers.distincts_in(self.query.scope, 1000 * covered.start_s)
+
+    @property
     def levels(self) -> Sequence[tuple[str, int]]:
         """Levels of counters that may be used."""
         return COUNTER_LEVELS[self.finest : self.coarsest + 1]
@@ -74,10 +89,11 @@ class ResolvedQuery:
         """The span of distinct counts, its panes, and the lengths of their levels, seconds; None without distinct
         counts."""
         scope = self.query.scope
-        covered = distinct_span(self.query.window, scope, self.covered_span)
-        if covered is None:
+        coarse = self.numbers.model.dimensions[scope].coarse_distincts
+        covered = distinct_span(self.query.window, self.covered_span, coarse=coarse)
+        if covered is None or not self.numbers.has_distincts(scope):
             return None
-        levels = DISTINCT_LEVELS[max(self.finest, 1 if scope == SKU else 0) : self.coarsest + 1]
+        levels = DISTINCT_LEVELS[max(self.finest, 1 if coarse else 0) : self.coarsest + 1]
         if covered and (covered.start_s % levels[0][1] or covered.end_s % levels[0][1]):
             return None
         pieces = in_panes(covered, levels)
@@ -126,11 +142,25 @@ class ResolvedQuery:
         """Rows of the scope with any counter that is not 0."""
         return sums.nonzero_rows(self.followed.rows.mask(self.query.scope))
 
+    def require_rankable(self, by: str) -> None:
+        """Raise NotAnswerableError if the scope cannot be ranked by a number in this window."""
+        numbers, scope = self.numbers, self.query.scope
+        lacking = require_rankable(numbers, scope, by).keys() - {name for name, _ in self.counters}
+        if lacking:
+            model = numbers.model
+            begins = [model.dimensions[scope].since_ms, *(model.measures[name].since_ms for name in lacking)]
+            since_ms, start_ms = max(at or 0 for at in begins), 1000 * self.covered_span.start_s
+            raise NotAnswerableError(
+                f"{by} counts in scope {scope} from {since_ms} on, the window begins at {start_ms}: query a shorter or "
+                "later window"
+            )
+
     def largest(self, rows: Ints, sums: WindowSum, by: str, limit: int) -> Ints:
-        """The `limit` largest rows, largest first; ties by name."""
-        amounts = sums.column(rows, COUNTER_IDS["gmv" if by == "net_gmv" else by])
-        if by == "net_gmv":
-            amounts = amounts - sums.column(rows, COUNTER_IDS["refunds"])
+        """The `limit` largest rows by a sum of counters, largest first; ties by name."""
+        numbers = self.numbers
+        amounts = np.zeros(len(rows), np.int64)
+        for counter, weight in (numbers.weights(by) or {}).items():
+            amounts += weight * sums.column(rows, numbers.slots[counter])
         chosen = np.arange(len(rows))
         if len(rows) > limit > 0:
             threshold = -np.partition(-amounts, limit - 1)[limit - 1]
@@ -140,6 +170,17 @@ class ResolvedQuery:
             chosen = np.append(chosen, np.array([index for _, index in first], np.int64))
         name_of = dict(zip(chosen.tolist(), self.names(rows[chosen]), strict=True))
         return rows[sorted(name_of, key=lambda i: (-int(amounts[i]), name_of[i]))[:limit]]
+
+
+def require_rankable(numbers: ModelNumbers, scope: str, by: str) -> Mapping[str, int]:
+    """`ModelNumbers.weights` of a number. Raises NotAnswerableError if the scope cannot be ranked by it."""
+    weights = numbers.weights(by)
+    if weights is None:
+        raise NotAnswerableError(f"{by} is no sum of counters: rank by {', '.join(numbers.additive)}")
+    if by not in numbers.model.names_in(scope):
+        why = "it counts whole orders" if numbers.model.dimensions[scope].by_line else "its events have no such field"
+        raise NotAnswerableError(f"scope {scope} has no {by}: {why}")
+    return weights
 
 
 def resolve_query(

@@ -20,10 +20,9 @@ from consumers.settings import Clock
 from streams.dictionary.names import ALL, PROMOTION
 from streams.dictionary.types import Model
 from streams.model import promotions
-from streams.model.kpis import PUBLIC_COUNTERS, Number, values
+from streams.model.kpis import ModelNumbers, Number, numbers_of
 from streams.model.windows import Span, Window
 from streams.panes.arrays import Ints, among
-from streams.panes.counters import COUNTER_IDS
 from streams.panes.rows import RowIndex, StockNames
 from streams.settings import Settings, shipping_limits
 from streams.stock.ledger import Ledger
@@ -38,14 +37,14 @@ from streams.view.numbers import (
     SecondCells,
     answer_rows,
     empty_items,
-    named_counters,
+    named,
     seconds,
     series_points,
     shipping_total,
     window_sums,
 )
 from streams.view.query import Answer, Item, KpiQuery, NotAnswerableError, Top
-from streams.view.resolve import ResolvedQuery, resolve_query
+from streams.view.resolve import ResolvedQuery, require_rankable, resolve_query
 from streams.view.retention import Retention
 from streams.view.shipping import ResolvedShippingQuery
 
@@ -154,21 +153,22 @@ class RollingView:
         """One counter of each value of a scope with any counter, unordered."""
         resolved = self._resolve(query, None, now_ms)
         sums = await window_sums(resolved)
-        return sums.column(resolved.nonzero_rows(sums), COUNTER_IDS[counter])
+        return sums.column(resolved.nonzero_rows(sums), resolved.numbers.slots[counter])
 
     async def top(self, query: KpiQuery, now_ms: int, *, by: str, limit: int, also: Sequence[str] = ()) -> Top:
-        """The largest values of a scope by a counter or `net_gmv`, other values by name, and the rest summed."""
+        """The largest values of a scope by a sum of counters, other values by name, and the rest summed."""
         resolved = self._resolve(query, None, now_ms)
+        resolved.require_rankable(by)
         sums = await window_sums(resolved)
         nonzero = resolved.nonzero_rows(sums)
         largest = resolved.largest(nonzero, sums, by, limit)
-        named = np.array([row for name in also if (row := resolved.row(name)) is not None], np.int64)
-        largest = np.append(largest, nonzero[among(nonzero, named) & ~among(nonzero, largest)])
+        chosen = np.array([row for name in also if (row := resolved.row(name)) is not None], np.int64)
+        largest = np.append(largest, nonzero[among(nonzero, chosen) & ~among(nonzero, largest)])
         others = nonzero[~among(nonzero, largest)]
-        rest = named_counters(sums.total(others)[0].tolist(), query.scope)
+        rest = named(resolved.counters, sums.total(others)[0].tolist())
         shipping = await shipping_total(resolved, others)
         answer = await answer_rows(resolved, sums, resolved.names(largest), largest)
-        return Top(answer, len(nonzero) - len(largest), values({**rest, **shipping}, query.scope))
+        return Top(answer, len(nonzero) - len(largest), resolved.numbers.values({**rest, **shipping}, query.scope))
 
     async def series(
         self, query: KpiQuery, value: str, name: str, moments_ms: Sequence[int], now_ms: int
@@ -244,9 +244,11 @@ class ScopeQueries:
         """The largest values, other values by name (not for promotions), and the rest."""
         if not _each_its_own(query):
             return await self._view.top(query, self._at_ms, by=by, limit=limit, also=also)
+        numbers = numbers_of(self._view.model)
+        require_rankable(numbers, query.scope, by)
         answer = await self._by_promotion(query)
         items = _ranked(answer.items, by)
-        return Top(replace(answer, items=items[:limit]), len(items[limit:]), _summed(items[limit:]))
+        return Top(replace(answer, items=items[:limit]), len(items[limit:]), _summed(items[limit:], numbers))
 
     async def _by_promotion(self, query: KpiQuery) -> Answer:
         """Each promotion that has started and has any counter, in its own time."""
@@ -257,22 +259,21 @@ class ScopeQueries:
         for name in started:
             with contextlib.suppress(NotAnswerableError):  # its first panes have expired
                 items += (await self._view.one(at_moment, name, self._at_ms)).items
-        return Answer(whole.as_of_ms, query.window, query.scope, None, [item for item in items if _counts(item)])
+        counters = numbers_of(self._view.model).public_counters
+        counted = [item for item in items if any(item.values[name] for name in counters)]
+        return Answer(whole.as_of_ms, query.window, query.scope, None, counted)
 
 
 def _each_its_own(query: KpiQuery) -> bool:
     return query.scope == PROMOTION and query.window is Window.PROMOTION and query.promotion is None
 
 
-def _counts(item: Item) -> bool:
-    return any(item.values[counter.name] for counter in PUBLIC_COUNTERS)
-
-
 def _ranked(items: list[Item], by: str) -> list[Item]:
     return sorted(items, key=lambda item: (-(item.values[by] or 0), item.value))
 
 
-def _summed(items: list[Item]) -> dict[str, Number]:
-    """Summed counters and their KPIs."""
-    sums = {counter.name: sum(int(item.values[counter.name] or 0) for item in items) for counter in PUBLIC_COUNTERS}
-    return values(sums, PROMOTION)
+def _summed(items: list[Item], numbers: ModelNumbers) -> dict[str, Number]:
+    """Summed counters and their KPIs; null where one of the items has none."""
+    amounts = {name: [item.values[name] for item in items] for name in numbers.public_counters}
+    sums = {name: sum(int(n or 0) for n in of_items) for name, of_items in amounts.items() if None not in of_items}
+    return numbers.values(sums, PROMOTION)

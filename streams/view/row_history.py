@@ -8,24 +8,56 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
+from streams.dictionary.types import Model
 from streams.model.windows import Pieces, Span
 from streams.panes.arrays import Ints
 from streams.panes.cells import NO_CELLS, Cells, merge_cells
-from streams.panes.counters import N_COUNTERS
 from streams.panes.sketches import NO_SKETCHES, Sketches, merge_sketches
+from streams.shipping.counters import COUNTERS_PER_ROW
 from streams.store.levels import PaneLevel
 from streams.store.merging import BlockId
 from streams.view.blocks import Blocks
-from streams.view.registers import DENSE_ENTRIES, Registers, empty_registers, entries_by_sketch, estimates, raise_to
+from streams.view.registers import (
+    DENSE_ENTRIES,
+    DistinctSlots,
+    Registers,
+    distinct_slots,
+    empty_registers,
+    entries_by_sketch,
+    estimates,
+    raise_to,
+)
 
 T = TypeVar("T")
 
 _AT_ONCE = 32
 """Spans after which other tasks may run."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryColumns:
+    """What a history has of each pane."""
+
+    counters: int
+    """Number of columns of counters."""
+    slot_of: npt.NDArray[np.int16] | None
+    """# [id of a counter]: its column, -1 for one that is not wanted; None: its id"""
+    distincts: DistinctSlots
+
+
+def columns_of(model: Model, scope: str) -> HistoryColumns:
+    """The counters of a model, and the distinct counts of a scope."""
+    return HistoryColumns(len(model.counters), model.counter_slot, distinct_slots(model, scope))
+
+
+SHIPPING_COLUMNS = HistoryColumns(COUNTERS_PER_ROW, None, DistinctSlots(0, np.full(256, -1, np.int8)))
+"""The counters of shipments, which have no distinct counts."""
 
 
 class RowHistory:
@@ -36,10 +68,12 @@ class RowHistory:
         blocks: Blocks,
         levels: Sequence[PaneLevel],
         row: Callable[[], int | None],
+        columns: HistoryColumns,
         cells: Callable[[Pieces], Iterable[Cells]] | None = None,
     ) -> None:
         """`row`: its number, None while no block with it was read. `cells`: reads counters from blocks; None: those of
-        `streams.panes.counters`."""
+        events."""
+        self._columns = columns
         self._blocks = blocks
         self._cells_in = cells or blocks.cells
         self._block_s = {level.name: level.block_s for level in levels}
@@ -56,14 +90,18 @@ class RowHistory:
         depth = np.zeros(len(edges), np.int64)
         np.add.at(depth, starts, 1)
         np.add.at(depth, ends, -1)
-        sums = np.zeros((len(edges) + 1, N_COUNTERS), np.int64)
+        sums = np.zeros((len(edges) + 1, self._columns.counters), np.int64)
         for chunk in _chunks(np.flatnonzero(np.cumsum(depth) > 0).tolist()):
             parts = {i: pieces(Span(int(edges[i]), int(edges[i + 1]))) for i in chunk}
             await self._have(self._cells, parts.values())
             for i, part in parts.items():
                 for block_id, stretch in self._by_block(part):
                     cells = self._cells[block_id].between(stretch.start_s, stretch.end_s)
-                    np.add.at(sums[i + 1], cells.counters, cells.amounts)
+                    columns, amounts = cells.counters, cells.amounts
+                    if self._columns.slot_of is not None:
+                        columns = self._columns.slot_of[columns].astype(np.int64)
+                        columns, amounts = columns[columns >= 0], amounts[columns >= 0]
+                    np.add.at(sums[i + 1], columns, amounts)
             await asyncio.sleep(0)
         running = np.cumsum(sums, axis=0)
         answer: Ints = running[ends] - running[starts]
@@ -72,14 +110,15 @@ class RowHistory:
     async def distincts(self, spans: Sequence[tuple[Span, Pieces]]) -> list[list[int]]:
         """The row's distinct counts in each span: [span][distinct]. Each span comes with its panes."""
         answers: list[list[int]] = []
-        united = empty_registers()
+        distincts = self._columns.distincts.count
+        united = empty_registers(1, distincts)
         for chunk in _chunks(spans):
             await self._have(self._sketches, [pieces for _, pieces in chunk])
             for _, pieces in chunk:
                 united[:] = 0
                 for block_id, stretch in self._by_block(pieces):
                     self._unite(united, block_id, stretch)
-                answers += estimates(united)
+                answers += estimates(united, distincts)
                 await asyncio.sleep(0)
         return answers
 
@@ -89,9 +128,9 @@ class RowHistory:
             np.maximum(united, self._registers[block_id], out=united)
             return
         sketches = self._sketches[block_id].between(stretch.start_s, stretch.end_s)
-        entries = entries_by_sketch(sketches)
+        entries = entries_by_sketch(*self._columns.distincts.placed(sketches))
         if is_whole_block and len(entries) >= DENSE_ENTRIES:
-            registers = self._registers[block_id] = empty_registers()
+            registers = self._registers[block_id] = empty_registers(1, self._columns.distincts.count)
             raise_to(registers, entries)
             np.maximum(united, registers, out=united)
         else:

@@ -22,7 +22,7 @@ from streams.shipping.delta import ShippingDelta, merge_corrections, merge_shipp
 from streams.shipping.expansion import ShippingLimits
 from streams.store.levels import PaneLevel
 from streams.view.blocks import Blocks, move_sum
-from streams.view.row_history import RowHistory
+from streams.view.row_history import SHIPPING_COLUMNS, RowHistory
 from streams.view.sums import RowSums, ShipmentIntervalSum, correction_sums
 
 SHIPMENT_INTERVAL_LEVELS = (("ship_s", 1), ("ship_m", 60), ("ship_h", HOUR_S))
@@ -124,13 +124,13 @@ class ShippingView:
         `row`: see `RowHistory`. `pieces`: the panes of a span; raises if they have expired.
         """
         blocks = self._blocks
-        sums = RowHistory(blocks, levels, row, blocks.shipping_sums)
+        sums = RowHistory(blocks, levels, row, SHIPPING_COLUMNS, blocks.shipping_sums)
         windowed = await sums.counters([at.covered_span for at in moments], pieces)
         spans = [self._state_spans(at.as_of_s, newest_s) if at.states else (EMPTY_SPAN, EMPTY_SPAN) for at in moments]
         changes = await sums.counters(
             [changes for changes, _ in spans], lambda span: in_panes(span, SHIPMENT_INTERVAL_LEVELS)
         )
-        history = RowHistory(blocks, levels, row, blocks.waiting)
+        history = RowHistory(blocks, levels, row, SHIPPING_COLUMNS, blocks.waiting)
         waiting = await history.counters([waiting for _, waiting in spans], lambda span: in_panes(span, WAIT_LEVELS))
         whole = Span(min(at.covered_span.start_s for at in moments), max(at.covered_span.end_s for at in moments))
         whole_pieces = pieces(whole)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from streams.dictionary.types import Model
 from streams.model.windows import Span
 from streams.panes.arrays import NO_INTS, Ints, among, is_first, ranges
 from streams.panes.cells import COUNTER_BITS, Cells, cell_keys, merge_cells, nonzero
@@ -21,6 +22,8 @@ from streams.shipping.delta import NO_CORRECTIONS, RetroactiveCorrections, Shipp
 
 COMMON = 1 << 16
 """Rows below this have a slot for every counter; the others only for counters that are not 0."""
+_MOST_SLOTS = 1 << 22
+"""Maximum number of slots of these rows: with many counters, fewer rows have one for each."""
 _CELL_BYTES = 16
 """Bytes of a key and an amount."""
 _WAITING, _WAITING_CELLS = 64, 1 << 16
@@ -46,9 +49,9 @@ class RareSums:
         self._waiting: list[Cells] = []
         self._waiting_cells = 0
 
-    def take(self, sign: int, cells: Cells, rare: npt.NDArray[np.bool_]) -> None:
-        """Add (1) or subtract (-1) the cells of rare rows, from any pane. `rare`: [cell]."""
-        part = Cells(cells.keys[rare], sign * cells.amounts[rare]).in_one_pane()
+    def take(self, rows: Ints, counters: Ints, amounts: Ints) -> None:
+        """Add amounts of rare rows, in any order."""
+        part = Cells(cell_keys(np.zeros_like(rows), rows, counters), amounts).sorted()
         self._waiting.append(part)
         self._waiting_cells += len(part.keys)
         if len(self._waiting) >= _WAITING or self._waiting_cells >= _WAITING_CELLS:
@@ -139,11 +142,14 @@ class MovingSum(ABC):
 class WindowSum(MovingSum):
     """Sums by row, for counters that most rows have."""
 
-    def __init__(self, counters: int = N_COUNTERS) -> None:
+    def __init__(self, counters: int = N_COUNTERS, slot_of: npt.NDArray[np.int16] | None = None) -> None:
+        """`slot_of`: # [id of a counter]: its column, -1 for one that is not summed; None: its id."""
         super().__init__()
         self._sums: npt.NDArray[np.int64] = np.zeros((0, counters), np.int64)
-        """# [row, counter], for rows below `COMMON`"""
+        """# [row, counter], for rows below `_common`"""
         self._rare = RareSums(counters)
+        self._common = min(COMMON, _MOST_SLOTS // max(counters, 1))
+        self._slot_of = None if slot_of is None else slot_of.astype(np.int64)
 
     @property
     def size(self) -> int:
@@ -159,17 +165,23 @@ class WindowSum(MovingSum):
         for cells in parts:
             if not len(cells.keys):
                 continue
-            rows = cells.rows
-            if rows.max() >= COMMON:
-                self._rare.take(sign, cells, rows >= COMMON)
-                cells = Cells(cells.keys[rows < COMMON], cells.amounts[rows < COMMON])
-                rows = cells.rows
+            rows, columns, amounts = cells.rows, cells.counters, sign * cells.amounts
+            if self._slot_of is not None:
+                columns = self._slot_of[columns]
+                if columns.min() < 0:
+                    known = columns >= 0
+                    rows, columns, amounts = rows[known], columns[known], amounts[known]
+            if len(rows) and rows.max() >= self._common:
+                common = rows < self._common
+                self._rare.take(rows[~common], columns[~common], amounts[~common])
+                rows, columns, amounts = rows[common], columns[common], amounts[common]
             self._grow(int(rows.max()) + 1 if len(rows) else 0)
-            np.add.at(self._sums, (rows, cells.counters), sign * cells.amounts)
+            # On one axis, `add.at` is four times as fast.
+            np.add.at(self._sums.reshape(-1), rows * self._sums.shape[1] + columns, amounts)
 
     def of(self, rows: Ints) -> npt.NDArray[np.int64]:
         """Sums of these rows: [row, counter]."""
-        common = rows < COMMON
+        common = rows < self._common
         self._grow(int(rows[common].max()) + 1 if common.any() else 0)
         if common.all():
             return self._sums[rows]
@@ -179,7 +191,7 @@ class WindowSum(MovingSum):
 
     def column(self, rows: Ints, counter: int) -> Ints:
         """One counter of these rows."""
-        common = rows < COMMON
+        common = rows < self._common
         self._grow(int(rows[common].max()) + 1 if common.any() else 0)
         amounts = np.empty(len(rows), np.int64)
         amounts[common], amounts[~common] = self._sums[rows[common], counter], self._rare.column(rows[~common], counter)
@@ -187,7 +199,7 @@ class WindowSum(MovingSum):
 
     def total(self, rows: Ints) -> Ints:
         """The sum of these rows, which are distinct: [1, counter]."""
-        common = rows < COMMON
+        common = rows < self._common
         total: Ints = self.of(rows[common]).sum(axis=0, keepdims=True) + self._rare.total(rows[~common])
         return total
 
@@ -199,9 +211,14 @@ class WindowSum(MovingSum):
 
     def _grow(self, rows: int) -> None:
         if rows > len(self._sums):
-            grown = np.zeros((min(max(rows, 2 * len(self._sums), 256), COMMON), self._sums.shape[1]), np.int64)
+            grown = np.zeros((min(max(rows, 2 * len(self._sums), 256), self._common), self._sums.shape[1]), np.int64)
             grown[: len(self._sums)] = self._sums
             self._sums = grown
+
+
+def new_window_sum(model: Model) -> WindowSum:
+    """An empty sum of the counters of a model."""
+    return WindowSum(len(model.counters), model.counter_slot)
 
 
 class RowSums(MovingSum):

@@ -29,6 +29,7 @@ from consumers.ndjson import key_field
 from consumers.settings import Clock, IngestSettings, variable
 from consumers.times import format_duration
 from consumers.topics import CONTRACT_FEEDS, EVENT_TOPICS, Feeds, Partition, SourceTopic, Topic
+from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.compiling import MAX_OWN_COUNTERS, MAX_OWN_DIMENSIONS, MAX_OWN_METRICS, MAX_OWN_OTHERS
 from streams.dictionary.fields import Field as ModelField
 from streams.dictionary.fields import fields_with
@@ -249,7 +250,7 @@ def served_families() -> list[Metric]:
 
 def running_families() -> list[Metric]:
     """The metrics of running promotions."""
-    return list(promotion_families([_running()], 2))
+    return list(promotion_families([_running()], 2, UNITS))
 
 
 def _process(namespace: str) -> list[tuple[str, ...]]:
@@ -450,6 +451,7 @@ def _one_partition() -> Live:
         now_ms=lambda: 0,
         clock_ahead_ms=0.0,
         settings=Settings(),
+        model=BUILT_IN,
     )
     return cast(Live, live)
 

@@ -129,7 +129,7 @@ def test_a_promotion_that_starts_later_in_this_minute_has_an_empty_span() -> Non
 @pytest.mark.parametrize("as_of", [10, 120, 290])
 def test_a_future_promotion_has_no_visitors(as_of: int) -> None:
     counted = promotion_span(as_of, 300, 3600)
-    assert not distinct_span(Window.PROMOTION, Scope.ALL, counted)
+    assert not distinct_span(Window.PROMOTION, counted, coarse=False)
 
 
 @pytest.mark.parametrize(
@@ -148,5 +148,5 @@ def test_a_future_promotion_has_no_visitors(as_of: int) -> None:
 )
 def test_distinct_counts_move_by_coarser_panes(window: Window, scope: Scope, expected: tuple[int, int] | None) -> None:
     counted = span(window, ms(4067), timezone="UTC", promotion=None)
-    covered = distinct_span(window, scope, counted)
+    covered = distinct_span(window, counted, coarse=scope is Scope.SKU)
     assert covered == (expected and Span(T0 + expected[0], T0 + expected[1]))

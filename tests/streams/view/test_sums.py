@@ -67,3 +67,14 @@ def test_cancelled_cells_free_their_memory_without_reads() -> None:
         window.take(-1, [some])
     assert window.size <= 4 * size
     assert window.of(np.arange(ROWS)).tolist() == [[1] * COUNTERS] * ROWS
+
+
+def test_columns_are_slots_and_a_counter_without_one_is_not_summed() -> None:
+    slot_of = np.full(256, -1, np.int16)
+    slot_of[[3, 40, 1]] = [0, 1, 2]
+    window = WindowSum(3, slot_of)
+    window.take(1, [cells([(0, 0, 3, 5), (0, 0, 40, 6), (0, 5, 1, 7), (0, 5, 2, 8), (1, 0, 3, 1), (1, 11, 2, 9)])])
+    assert window.of(np.array([0, 5, 11])).tolist() == [[6, 6, 0], [0, 0, 7], [0, 0, 0]]
+    assert window.column(np.array([0, 5]), 2).tolist() == [0, 7]
+    assert window.nonzero_rows(np.ones(ROWS, np.bool_)).tolist() == [0, 5]
+    assert window.total(np.array([0, 5, 11])).tolist() == [[6, 6, 7]]
