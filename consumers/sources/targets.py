@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 
 from consumers.contract.events import EVENT_MODELS, MONEY_FIELDS, TIME_FIELDS, OrderItem
-from consumers.contract.own_fields import FieldType, OwnFields
+from consumers.contract.own_fields import VERSION_2_FIELDS, FieldType, OwnFields
 from consumers.topics import Topic
 
 
@@ -67,9 +67,12 @@ _OWN_KINDS = {
 
 
 def field_kinds(topic: Topic, own: OwnFields) -> Mapping[str, FieldKind]:
-    """# <field of a topic's events, or one that a model adds: kind>"""
-    added = {name: _OWN_KINDS[type_] for name, type_ in own.get(topic, {}).items()}
-    return {**FIELD_KINDS[topic], **added} if added else FIELD_KINDS[topic]
+    """# <field that maps may fill: kind>: those of the topic's events, and those that a model adds
+
+    Fields of the contract's version 2 may always be filled; only a model that names them reads them.
+    """
+    added = {**VERSION_2_FIELDS.get(topic, {}), **own.get(topic, {})}
+    return {**FIELD_KINDS[topic], **{name: _OWN_KINDS[type_] for name, type_ in added.items()}}
 
 
 ITEM_KINDS: Mapping[str, FieldKind] = _kinds(OrderItem)

@@ -39,6 +39,8 @@ MAX_OWN_COUNTERS = N_IDS - FIRST_OWN_ID
 MAX_OWN_OTHERS = 64
 """Own measures of each `IdGroup` but counters."""
 MAX_OWN_METRICS = 128
+MAX_OWN_FIELDS = 64
+"""Of a topic: every event takes time for each."""
 NOT_COUNTED_MS = 2**62
 """`since_ms` of a name that no worker counts yet."""
 
@@ -107,6 +109,9 @@ class ModelCompiler:
     def _check_fields(self, own: Mapping[Topic, dict[str, FieldType]]) -> None:
         contract = fields_with({})
         for topic, types in own.items():
+            if len(types) > MAX_OWN_FIELDS:
+                message = f"there are more than {MAX_OWN_FIELDS} own fields of {topic}: remove some"
+                self.faults.append((("fields", topic.value), message))
             for name in list(types):
                 if contract[topic].find(name) is not None or name in CONTRACT_FIELDS[topic]:
                     message = f"events of {topic} have a field `{name}` already: remove it, or rename your own"

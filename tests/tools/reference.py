@@ -30,7 +30,13 @@ from consumers.settings import Clock, IngestSettings, variable
 from consumers.times import format_duration
 from consumers.topics import CONTRACT_FEEDS, EVENT_TOPICS, Feeds, Partition, SourceTopic, Topic
 from streams.dictionary.builtin import BUILT_IN
-from streams.dictionary.compiling import MAX_OWN_COUNTERS, MAX_OWN_DIMENSIONS, MAX_OWN_METRICS, MAX_OWN_OTHERS
+from streams.dictionary.compiling import (
+    MAX_OWN_COUNTERS,
+    MAX_OWN_DIMENSIONS,
+    MAX_OWN_FIELDS,
+    MAX_OWN_METRICS,
+    MAX_OWN_OTHERS,
+)
 from streams.dictionary.fields import Field as ModelField
 from streams.dictionary.fields import fields_with
 from streams.dictionary.file import (
@@ -284,6 +290,7 @@ def _model() -> list[str]:
         for found in (*of_topic.of_event.values(), *of_topic.of_items.values())
     ]
     limits = [
+        ("own fields of a topic", MAX_OWN_FIELDS),
         ("own dimensions", MAX_OWN_DIMENSIONS),
         ("own `count` and `sum`", MAX_OWN_COUNTERS),
         ("own `distinct`, `min` with `max`, and `quantiles`, each", MAX_OWN_OTHERS),

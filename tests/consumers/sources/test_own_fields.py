@@ -78,6 +78,19 @@ def test_a_field_that_no_model_declares_is_refused() -> None:
     assert "events on clicks have no field `store`" in error.message
 
 
+def test_fields_of_the_second_version_of_the_contract_may_always_be_filled() -> None:
+    text = source_with("page: {path: page}, load_ms: {path: load}")
+    read = read_sources(text)
+    assert read.file is not None, read.errors
+    source = CompiledSource(read.file.sources[0], exponent=2)
+    batch = source.read(0, [record({"page": "home", "load": 5})])
+    assert len(batch.events[Topic.CLICKS].events) == 1
+    reading = EventDecoder({Topic.CLICKS: {"load_ms": FieldType.MILLISECONDS}})
+    source = CompiledSource(read.file.sources[0], exponent=2, decoder=reading)
+    (event,) = source.read(0, [record({"page": "home", "load": 5})]).events[Topic.CLICKS].events
+    assert event.load_ms == 5
+
+
 def test_inputs_take_the_decoder_of_the_model(tmp_path: Path) -> None:
     file = tmp_path / "sources.yaml"
     file.write_text(TEXT)

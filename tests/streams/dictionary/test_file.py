@@ -250,6 +250,10 @@ def test_limits() -> None:
     ]
     measures = "".join(f"  - {{name: m{i}, count: order_paid}}\n" for i in range(129))
     assert len(faults(f"version: 1\nmeasures:\n{measures}")) == 1
+    fields = ", ".join(f"f{i}: label" for i in range(65))
+    assert faults(f"version: 1\nfields:\n  orders: {{{fields}}}\n") == [
+        "3: there are more than 64 own fields of orders: remove some"
+    ]
     maxima = "".join(f"  - {{name: m{i}, max: amount, of: order_paid}}\n" for i in range(65))
     assert len(faults(f"version: 1\nmeasures:\n{maxima}")) == 1
 
