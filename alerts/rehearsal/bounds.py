@@ -50,7 +50,7 @@ def delayed_bound_s(
     count_s = poisson_bound_s(trials * before, after / before, false_per_day)
     while bound_s < count_s * delayed_dispersion(before, delays_s, bound_s):
         bound_s += _STEP_S
-    return bound_s
+    return min(bound_s, count_s)
 
 
 _LONGEST_DELAY_S, _STEP_S = 1800.0, 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,23 @@ def test_the_spread_of_delayed_counts_is_the_one_of_simulated_ones() -> None:
         works = rng.random(len(trials_at)) < 0.8
         counts.append(int((works & (at >= 300) & (at < 315)).sum()))
     assert np.var(counts) / np.mean(counts) == pytest.approx(delayed_dispersion(0.8, np.sort(delays_s), 15.0), rel=0.2)
+
+
+def test_the_bounds_in_the_docs_are_the_computed_ones() -> None:
+    """Of falls by 10 %, 20 %, 40 % and 80 %: the delays are exponential."""
+    docs = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text(encoding="utf-8")
+    delays_s = -10 * np.log1p(-(np.arange(5000) + 0.5) / 5000)
+    for rate in (200, 1000, 5000):
+        cells = []
+        for kept in (0.9, 0.8, 0.6, 0.2):
+            trials = rate / 60 / 0.8
+            bounds_s = (
+                bernoulli_bound_s(trials, 0.8, 0.8 * kept),
+                delayed_bound_s(trials, 0.8, 0.8 * kept, delays_s),
+                poisson_bound_s(rate / 60, kept),
+            )
+            cells.append(" / ".join(f"{bound_s:.3g}" for bound_s in bounds_s))
+        assert f"| {rate:,} | {' | '.join(cells)} |" in docs
 
 
 def test_rare_trials_are_counts() -> None:
