@@ -11,7 +11,6 @@ from enum import StrEnum
 from alerts.rule_states import RuleStatus
 from streams.model.windows import Window
 from streams.panes.counters import Unit
-from streams.panes.scopes import Scope
 
 
 class Condition(StrEnum):
@@ -208,7 +207,7 @@ class Chart:
     name: str
     """A counter or KPI."""
     window: Window
-    scope: Scope
+    scope: str
     value: str
     """Value of the scope; empty in scope `all`."""
     start_ms: int

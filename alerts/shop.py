@@ -31,7 +31,7 @@ def chart_url(alert: AlertState, shop: ShopInfo) -> str | None:
     parameters = {
         "series": chart.name,
         "window": chart.window.value,
-        "scope": chart.scope.value,
+        "scope": chart.scope,
         "value": chart.value,
         "start": str(chart.start_ms),
         "end": str(chart.end_ms) if alert.status is Status.RESOLVED else "",

@@ -17,9 +17,9 @@ from alerts.rules.detect import (
 from alerts.rules.rule import Rule
 from alerts.rules.values import counters_of
 from alerts.wording.terms import describe_events
+from streams.dictionary.builtin import BUILT_IN
 from streams.model.kpis import KPIS
 from streams.model.windows import Window
-from streams.panes.scopes import Scope
 
 _BEFORE_MS = 30 * 60_000
 
@@ -44,7 +44,7 @@ def measure_of(detect: AnyDetector) -> Measure:
 def chart(rule: Rule, breach: Breach, as_of_ms: int) -> Chart | None:
     """The most relevant series, from half an hour before the breach."""
     scope, value = breach.label
-    if scope not in set(Scope):
+    if scope not in BUILT_IN.dimensions:
         return None
     match rule.detect:
         case ThresholdDetector(value=name, window=window) | ChangeDetector(value=name, window=window):
@@ -58,7 +58,7 @@ def chart(rule: Rule, breach: Breach, as_of_ms: int) -> Chart | None:
         case _:
             return None
     since_ms = as_of_ms if breach.since_ms is None else breach.since_ms
-    return Chart(name, window, Scope(scope), value, since_ms - _BEFORE_MS, as_of_ms)
+    return Chart(name, window, scope, value, since_ms - _BEFORE_MS, as_of_ms)
 
 
 def _kpi(count: tuple[str, ...], per: tuple[str, ...]) -> str:

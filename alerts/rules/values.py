@@ -8,9 +8,10 @@ from functools import cache
 
 from consumers.contract.events import TOPIC_BY_EVENT_TYPE
 from consumers.topics import EVENT_TOPICS, Topic
+from streams.dictionary.names import ALL, PROMOTION
 from streams.model.kpis import KPIS, NAMES, SHIPPING_KPIS, SHIPPING_SCOPES, UNITS
 from streams.panes.counters import COUNTERS, DISTINCTS, TYPE_COUNTERS, Unit
-from streams.panes.scopes import Dimension, Scope, ShipmentDimension
+from streams.panes.scopes import SCOPES, Dimension, ShipmentDimension
 
 STOCK = (
     "stock_available",
@@ -38,11 +39,11 @@ NON_KPI_VALUES = {
 DISPATCH_VALUES = ("dispatched_of_usual", "usual_dispatches", "undispatched_gmv")
 """The numbers of scope `warehouse`, see `alerts.viewing.dispatch`."""
 _KNOWN_FOR: Mapping[str, Sequence[Dimension]] = {
-    **dict.fromkeys((name for name in NON_KPI_VALUES if name.startswith("target_probability")), (Scope.PROMOTION,)),
+    **dict.fromkeys((name for name in NON_KPI_VALUES if name.startswith("target_probability")), (PROMOTION,)),
     "orders_due": SHIPPING_SCOPES,
-    "expected_breaches": (Scope.ALL,),
-    "expected_breach_rate": (Scope.ALL,),
-    **dict.fromkeys(DISPATCH_VALUES, (Scope.ALL, ShipmentDimension.WAREHOUSE)),
+    "expected_breaches": (ALL,),
+    "expected_breach_rate": (ALL,),
+    **dict.fromkeys(DISPATCH_VALUES, (ALL, ShipmentDimension.WAREHOUSE)),
 }
 """The scopes of those numbers."""
 VALUES = tuple(dict.fromkeys((*NAMES, *STOCK, *(kpi.name for kpi in SHIPPING_KPIS), *NON_KPI_VALUES)))
@@ -58,7 +59,7 @@ def check_value(name: str) -> str:
 
 def check_scopes(name: str, scopes: Iterable[str]) -> None:
     """Raise ValueError if the number does not exist in one of the scopes, where the rule could never fire."""
-    known: Sequence[Dimension] = _KNOWN_FOR.get(name, tuple(Scope))
+    known: Sequence[Dimension] = _KNOWN_FOR.get(name, SCOPES)
     unknown = [str(scope) for scope in scopes if scope not in known]
     if unknown:
         where = f"`{name}` exists in scope {', '.join(known)} only"

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 import re2
 
 from alerts.findings import Category, Severity
-from streams.panes.scopes import SCOPES, Scope, SourceDimension
+from streams.dictionary.names import ALL
+from streams.panes.scopes import SCOPES, SourceDimension
 
 MINUTES_A_DAY = 24 * 60
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -161,7 +162,7 @@ HEALTH_LABELS = ("topic", "partition", "worker", "reason")
 """Labels of data faults and health checks."""
 ALERT_LABELS: tuple[str, ...] = (
     *COMMON_LABELS,
-    *(scope.value for scope in SCOPES if scope is not Scope.ALL),
+    *(str(scope) for scope in SCOPES if scope != ALL),
     "warehouse",
     *(dimension.value for dimension in SourceDimension),
     *HEALTH_LABELS,

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from streams.dictionary.names import ALL
 from streams.model.windows import Window
 from streams.panes.arrays import Ints
 from streams.panes.counters import HOUR_MS
-from streams.panes.scopes import Scope, ShipmentDimension
+from streams.panes.scopes import ShipmentDimension
 from streams.shipping.counters import ShippingCounter
 from streams.view.query import KpiQuery, NotAnswerableError
 from streams.view.rolling import RollingView
@@ -112,7 +113,7 @@ async def _comparable(
 async def _dispatches(view: RollingView, query: KpiQuery, now_ms: int) -> Dispatches:
     resolved = view.shipping_at(query, now_ms)
     of_warehouses: list[int] = [*resolved.rows.of(ShipmentDimension.WAREHOUSE)]
-    whole = resolved.rows.find(Scope.ALL, "")
+    whole = resolved.rows.find(ALL, "")
     rows: Ints = np.array([-1 if whole is None else whole, *of_warehouses], np.int64)
     counted = (await resolved.windowed(rows))[:, ShippingCounter.SHIP_INTERVALS].tolist()
     names = [WHOLE, *(resolved.rows.labels[row][1] for row in of_warehouses)]

@@ -14,7 +14,7 @@ from alerts.statistics.arrays import Bools, Ints
 from consumers.topics import Topic
 from streams.panes.cells import Cells, cell_keys
 from streams.panes.rows import RowIndex
-from streams.panes.scopes import Dimension, Scope, SourceDimension
+from streams.panes.scopes import Dimension, SourceDimension
 from streams.view.numbers import SecondCells
 
 
@@ -72,7 +72,7 @@ class SelectedRows:
 
 def to_dimension(scope: RuleScope) -> Dimension:
     """The dimension of the view for a scope."""
-    return SourceDimension.SOURCE if scope is RuleScope.SOURCE else Scope(scope.value)
+    return SourceDimension.SOURCE if scope is RuleScope.SOURCE else scope.value
 
 
 def _label(dimension: Dimension, value: str) -> ScopeValue:

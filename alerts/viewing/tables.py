@@ -16,12 +16,12 @@ from alerts.rules.values import DISPATCH_VALUES, MIN_DUE_ORDERS, NON_KPI_VALUES
 from alerts.viewing.dispatch import DispatchReader
 from consumers.contract.events import Promotion
 from consumers.topics import Partition
+from streams.dictionary.names import ALL, SKU
 from streams.model import promotions
 from streams.model.kpis import TARGET_TIERS
 from streams.model.windows import Span, Window, span
 from streams.panes.counters import HOUR_MS
 from streams.panes.rows import StockNames
-from streams.panes.scopes import Scope
 from streams.settings import Settings
 from streams.stock.stock_state import StockState
 from streams.view.compare_rules import days_before, promotion_pair
@@ -64,9 +64,7 @@ class TableReader:
         """
         if not promotes_all_skus(view.promotions, as_of_ms):
             return frozenset()
-        top = await view.top(
-            KpiQuery(Window.H1, Scope.SKU, only=frozenset({"gmv"})), at_ms, by="gmv", limit=BEST_SELLERS
-        )
+        top = await view.top(KpiQuery(Window.H1, SKU, only=frozenset({"gmv"})), at_ms, by="gmv", limit=BEST_SELLERS)
         return frozenset(item.value for item in top.answer.items if item.values["gmv"])
 
     async def now(self, view: RollingView, at_ms: int, as_of_ms: int, ask: TableQuery, skus: SkuSelection) -> Table:
@@ -117,7 +115,7 @@ class TableReader:
     async def _dispatches(self, view: RollingView, at_ms: int, window: Window) -> Table:
         """The dispatches of the whole shop (empty value, first) and of warehouses."""
         levels = await self._dispatch.levels(view, window, at_ms)
-        query = KpiQuery(window, Scope.ALL, only=frozenset({"gmv", "orders_paid"}))
+        query = KpiQuery(window, ALL, only=frozenset({"gmv", "orders_paid"}))
         values = (await view.one(query, "", at_ms)).items[0].values
         gmv, paid = values["gmv"] or 0, values["orders_paid"] or 0
         return Table(
@@ -133,7 +131,7 @@ class TableReader:
     async def _breach_rate(self, view: RollingView, at_ms: int) -> float:
         """Expected shipment breaches one day ahead; NaN with too few orders or without the data."""
         paid_until_ms = view.resolve_as_of_ms(None, at_ms) - round(max(0.0, self._overdue_after_h - DAY_H) * HOUR_MS)
-        question = KpiQuery(Window.H24, Scope.ALL, as_of_ms=paid_until_ms, only=frozenset({"orders_paid"}))
+        question = KpiQuery(Window.H24, ALL, as_of_ms=paid_until_ms, only=frozenset({"orders_paid"}))
         try:
             (paid,) = (await view.one(question, "", at_ms)).items
         except NotAnswerableError:
@@ -186,7 +184,7 @@ def wants_all_skus(rules: Rules) -> bool:
 
 
 def _question(query: TableQuery) -> KpiQuery:
-    return KpiQuery(query.window, Scope(query.scope.value), only=query.names)
+    return KpiQuery(query.window, query.scope.value, only=query.names)
 
 
 async def _due(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,8 @@ from streams.settings import Settings
 from streams.view.compare_rules import ComparedNumber, ComparisonPeriod, differ, differences
 
 if TYPE_CHECKING:
-    from streams.dictionary.types import Model
+    from streams.dictionary.types import Model, Unit
+    from streams.model.kpis import Number
     from streams.view.comparer import ComparedAnswer, ComparedItem
     from streams.view.query import Answer
 
@@ -46,6 +48,31 @@ class KpiOptions:
     as_of_ms: int | None
     promotion: str | None
     against: ComparisonPeriod | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKpis:
+    """The result of `kpis`."""
+
+    answer: Answer
+    compared: ComparedAnswer | None
+    """Only if a comparison was requested."""
+    since_ms: int | None
+    """Event time of the first lost record."""
+    units: Mapping[str, Unit]
+    """Those of the model in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberStyle:
+    """How numbers are printed."""
+
+    units: Mapping[str, Unit]
+    currency_exponent: int
+
+    def text(self, name: str, number: Number) -> str:
+        """A number for people."""
+        return format_kpi(name, number, currency_exponent=self.currency_exponent, units=self.units)
 
 
 @app.command()
@@ -79,7 +106,9 @@ def kpis(
             promotion,
             compare,
         )
-    answer, compared, since_ms = run(_ask(settings, options))
+    found = run(_ask(settings, options))
+    answer, compared, since_ms = found.answer, found.compared, found.since_ms
+    style = NumberStyle(found.units, settings.money_exponent)
     if since_ms is not None:
         print_note(f"incomplete since {since_text(since_ms)}: records were lost before they were counted; run `doctor`")
     if as_json:
@@ -88,9 +117,9 @@ def kpis(
     about = f"window {answer.window}, scope {answer.scope}, money in {settings.currency}"
     print_note(f"as of {format_utc(answer.as_of_ms)}, {about}")
     if compared is not None:
-        _print_compared(compared, options, settings.money_exponent)
+        _print_compared(compared, options, style)
     else:
-        _print(answer, options, settings.money_exponent)
+        _print(answer, options, style)
 
 
 @app.command()
@@ -137,8 +166,8 @@ def parse_time(flag: str, text: str) -> int:
     return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, ComparedAnswer | None, int | None]:
-    """The answer, the comparison if one was requested, and the event time of the first lost record."""
+async def _ask(settings: Settings, options: KpiOptions) -> FoundKpis:
+    """Query the panes in Redis."""
     from streams.panes.rows import RowIndex
     from streams.store.connection import Access, open_store
     from streams.store.reader import PaneReader
@@ -161,10 +190,12 @@ async def _ask(settings: Settings, options: KpiOptions) -> tuple[Answer, Compare
                     compared = await comparer.every(query, options.against)
                 else:
                     compared = await comparer.one(query, options.value, options.against)
-                return compared.now, compared, since_ms
+                return FoundKpis(compared.now, compared, since_ms, view.model.units)
             if options.value is None:
-                return await ScopeQueries(view, now_ms).every(query), None, since_ms
-            return await view.one(query, options.value, now_ms), None, since_ms
+                answer = await ScopeQueries(view, now_ms).every(query)
+            else:
+                answer = await view.one(query, options.value, now_ms)
+            return FoundKpis(answer, None, since_ms, view.model.units)
     except NotAnswerableError as error:
         raise UsageError(str(error)) from error
 
@@ -192,25 +223,22 @@ def _facts(answer: Answer, compared: ComparedAnswer | None, options: KpiOptions)
     return facts | {"value": options.value or None, "values": answer.items[0].values}
 
 
-def _print(answer: Answer, options: KpiOptions, exponent: int) -> None:
+def _print(answer: Answer, options: KpiOptions, style: NumberStyle) -> None:
     if options.value is None:
-        rows = [
-            (item.value, *(format_kpi(name, item.values[name], currency_exponent=exponent) for name in MAIN_KPIS))
-            for item in answer.items
-        ]
+        rows = [(item.value, *(style.text(name, item.values[name]) for name in MAIN_KPIS)) for item in answer.items]
         print_remaining(len(rows), answer.count)
         print_table((answer.scope, *MAIN_KPIS), rows, right=range(1, len(MAIN_KPIS) + 1), styles=("bold",))
     else:
         values = answer.items[0].values.items()
         print_table(
             ("name", "value"),
-            [(name, format_kpi(name, number, currency_exponent=exponent)) for name, number in values],
+            [(name, style.text(name, number)) for name, number in values],
             right=(1,),
             styles=("", "bold"),
         )
 
 
-def _print_compared(compared: ComparedAnswer, options: KpiOptions, exponent: int) -> None:
+def _print_compared(compared: ComparedAnswer, options: KpiOptions, style: NumberStyle) -> None:
     now, at = compared.now, compared.at
     if at is not None:
         whose = f", promotion {at.promotion}" if at.promotion else ""
@@ -218,30 +246,30 @@ def _print_compared(compared: ComparedAnswer, options: KpiOptions, exponent: int
     else:
         print_note(f"compared with {options.against}, each promotion aligned at its start")
     if options.value is not None:
-        _print_one(compared.items[0], exponent)
+        _print_one(compared.items[0], style)
         return
     print_remaining(len(compared.items), now.count)
-    rows = [(item.now.value, *(_main(item, name, exponent) for name in COMPARED_KPIS)) for item in compared.items]
+    rows = [(item.now.value, *(_main(item, name, style) for name in COMPARED_KPIS)) for item in compared.items]
     right = range(1, len(COMPARED_KPIS) + 1)
     print_table((now.scope, *COMPARED_KPIS), rows, right=right, styles=("bold",))
 
 
-def _print_one(item: ComparedItem, exponent: int) -> None:
+def _print_one(item: ComparedItem, style: NumberStyle) -> None:
     then = item.then.values if item.then is not None else {}
     rows = []
     for name, difference in differences(item.now.values, then).items():
         numbers = (item.now.values[name], then.get(name), difference.difference)
-        shown = [format_kpi(name, number, currency_exponent=exponent) for number in numbers]
+        shown = [style.text(name, number) for number in numbers]
         rows.append((name, *shown, change(difference)))
     print_table(
         ("name", "now", "then", "difference", "change"), rows, right=(1, 2, 3, 4), styles=("", "bold", "dim", "", "")
     )
 
 
-def _main(item: ComparedItem, name: str, exponent: int) -> str:
+def _main(item: ComparedItem, name: str, style: NumberStyle) -> str:
     """The current number and its relative change."""
     now = item.now.values[name]
-    shown = format_kpi(name, now, currency_exponent=exponent)
+    shown = style.text(name, now)
     difference = differ(now, item.then.values[name]) if item.then is not None else ComparedNumber(None, None)
     return shown if difference.ratio is None else f"{shown} ({change(difference)})"
 

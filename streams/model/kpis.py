@@ -14,7 +14,7 @@ from typing import TypeAlias
 from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.generated import generate_values
 from streams.dictionary.types import Metric, Model, ModelMeasure
-from streams.panes.counters import COUNTERS, HOUR_MS, Unit
+from streams.panes.counters import HOUR_MS, Unit
 from streams.panes.scopes import SCOPES
 from streams.shipping.counters import ShippingCounter
 from streams.stock.forecast import minutes_to_stockout
@@ -191,12 +191,10 @@ STOCK_NAMES, SHIPPING_NAMES = _names_from("stock"), _names_from("shipping")
 SHIPPING_KPIS = tuple(kpi for kpi in KPIS if kpi.name in SHIPPING_NAMES)
 SHIPPING_SCOPES = SHIPPING_KPIS[0].scopes
 
-PUBLIC_COUNTERS = tuple(counter for counter in COUNTERS if counter.public)
 NAMES = BUILT_IN.names
 """Every name in an answer, in order."""
 UNITS = BUILT_IN.units
 """# <name in an answer: unit>"""
-MONEY_NAMES = frozenset(name for name, unit in UNITS.items() if unit is Unit.MONEY)
 
 _CODE = {name: (kpi.inputs, kpi.compute) for name, kpi in _CODED.items()}
 _MOST_CHOICES = 256

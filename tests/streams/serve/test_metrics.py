@@ -13,7 +13,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from consumers.contract.rejection import PricingLabels
-from streams.model.kpis import MONEY_NAMES, NAMES
+from streams.dictionary.types import Unit
+from streams.model.kpis import NAMES, UNITS
 from streams.model.negative_amounts import negative_amounts_total
 from streams.serve.gauges import metric_name, share_evenly
 from tests.streams.serve.conftest import ready, soon
@@ -51,7 +52,7 @@ async def test_gauges_equal_the_api_in_base_units(api: httpx.AsyncClient) -> Non
             if values[name] is None:
                 assert gauge is None, "null is absent"
             else:
-                assert gauge == (values[name] / 100 if name in MONEY_NAMES else values[name])
+                assert gauge == (values[name] / 100 if UNITS[name] is Unit.MONEY else values[name])
     assert samples[key("gmv", window="5m", scope="channel", value="app")] == 10.0
     assert samples[key("avg_dwell_seconds", window="5m", scope="all", value="")] == 3.0
     assert samples[key("gmv", window="promotion", scope="promotion", value="spring")] == 10.0
