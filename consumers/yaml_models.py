@@ -43,13 +43,15 @@ def read_model(
     *,
     items: str = "",
     show_values: bool = True,
+    entries: Mapping[str, str] | None = None,
     check: Callable[[Model], Iterable[ModelFault]] | None = None,
 ) -> Model:
     """Validate a YAML file.
 
     Scalars reach the model as written. `items` is the list whose entries have unique names; empty: `check` sees to
-    that. Without `show_values`, errors never contain a value, which may be a secret. `check` finds the faults of a
-    valid model that no single field has.
+    that. Without `show_values`, errors never contain a value, which may be a secret. An empty entry of the mappings in
+    `entries` is an error: # <mapping: what to write instead>. `check` finds the faults of a valid model that no single
+    field has.
 
     Raises:
         YamlModelError: all errors, with their lines.
@@ -63,21 +65,20 @@ def read_model(
     if not isinstance(root, YamlMapping):
         fix = f"write a list under `{items}:`" if items else "write `version: 1`"
         raise YamlModelError([FileError(root.line, f"no mapping: {fix}")])
-    repeated = list(_repeated_names(root, items))
+    faults = [*_repeated_names(root, items), *_empty_entries(root, entries or {})]
     try:
         value = model.model_validate(_plain(root))
     except ValidationError as error:
         lines = _lines(root)
-        errors = repeated
         for details in error.errors(include_url=False, include_input=show_values):
             path = _path_in_file(tuple(details["loc"]), lines)
-            errors.append(FileError(nearest_line(lines, path), _message(details, path, model)))
-        raise YamlModelError(errors) from None
-    if check is not None and (faults := list(check(value))):
+            faults.append(FileError(nearest_line(lines, path), _message(details, path, model)))
+        raise YamlModelError(faults) from None
+    if check is not None and (found := list(check(value))):
         lines = _lines(root)
-        repeated += (FileError(nearest_line(lines, path), message) for path, message in faults)
-    if repeated:
-        raise YamlModelError(repeated)
+        faults += (FileError(nearest_line(lines, path), message) for path, message in found)
+    if faults:
+        raise YamlModelError(faults)
     return value
 
 
@@ -109,6 +110,14 @@ def _mappings(node: YamlNode, path: YamlPath = ()) -> Iterator[tuple[YamlPath, Y
         case YamlList(items=items):
             for i, item in enumerate(items):
                 yield from _mappings(item, (*path, i))
+
+
+def _empty_entries(root: YamlMapping, entries: Mapping[str, str]) -> Iterator[FileError]:
+    for path, mapping in _mappings(root):
+        if path and (fix := entries.get(str(path[-1]))):
+            for name, value in mapping.values.items():
+                if isinstance(value, YamlNull):
+                    yield FileError(mapping.lines[name], f"`{path[-1]}`: `{name}` is empty: {fix}")
 
 
 def _repeated_names(root: YamlMapping, items: str) -> Iterator[FileError]:
@@ -162,6 +171,8 @@ def _literals(model: type[BaseModel]) -> list[Any]:
 
 def _message(details: ErrorDetails, path: YamlPath, model: type[BaseModel]) -> str:
     name = path[-1] if path else ""
+    if name == "[key]":  # pydantic's name for an invalid key
+        name = path[-2]
     message = validation_message(details)
     match details["type"]:
         case "extra_forbidden":

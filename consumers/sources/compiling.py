@@ -34,8 +34,9 @@ Raises MappingError."""
 ObjectMaker = Callable[[Any, SourceMessage], dict[str, Any]]
 """(the entry of `each` or the root of the message, the message) -> fields. Raises MappingError."""
 
-_INHERITED = ("time", "zone", "money", "round", "map", "else_")
-"""What alternatives of `or` take over, unless they have their own."""
+_FORMATS = ("time", "zone", "money", "round")
+_INHERITED = (*_FORMATS, "map", "else_")
+"""What alternatives of `or` take over, unless they have their own. A constant takes over the formats only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +138,12 @@ def compile_field(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:
 
 def inherit(field: FieldMap, other: FieldMap) -> FieldMap:
     """An alternative with the formats of the field, if it has none of its own."""
-    if (other.path is None and other.header is None) or any(name in other.model_fields_set for name in _INHERITED):
+    if other.path is None and other.header is None and other.value is None:
         return other
-    return other.model_copy(update={name: getattr(field, name) for name in _INHERITED})
+    if any(name in other.model_fields_set for name in _INHERITED):
+        return other
+    inherited = _INHERITED if other.value is None else _FORMATS
+    return other.model_copy(update={name: getattr(field, name) for name in inherited})
 
 
 def _getter(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeVar
 
@@ -14,14 +14,22 @@ from consumers.promotions.yaml_lines import FileError
 from consumers.sources.paths import parse_path
 from consumers.times import parse_duration
 from consumers.topics import Topic
-from consumers.yaml_models import YamlModelError, read_model
+from consumers.yaml_models import ModelFault, YamlModelError, read_model
 
 HEADER_PREFIX = "header:"
 """In `when`: the name of a header follows, instead of a path."""
 EXTRACTORS = ("path", "value", "join", "header", "record", "each")
 """The fields of which a field map has exactly one."""
+MOST_EXPONENT = 4
+"""The most decimal places that a currency has."""
 REGISTRY_FORMATS = ("avro", "protobuf")
 """Formats of which every message names its schema in a registry."""
+_ENTRIES = {
+    "when": "write a value, a list of values, or {present: false} for one that is absent",
+    "fields": "write where its value comes from, or remove it",
+    "map": 'write a value, or "" to leave the field out',
+}
+_FUNCTION = re.compile(r"[\w.]+:[\w.]+")
 _URL = re.compile(r"https?://[^/?#\s]+(/[^?#\s]*)?", re.ASCII)
 
 Entries = TypeVar("Entries", bound=Sized)
@@ -39,7 +47,15 @@ def _check_path(text: str) -> str:
 
 
 def _check_condition_path(text: str) -> str:
+    if text == HEADER_PREFIX:
+        raise ValueError("the header has no name: write header:NAME")
     return text if text.startswith(HEADER_PREFIX) else _check_path(text)
+
+
+def _check_function(text: str) -> str:
+    if not _FUNCTION.fullmatch(text):
+        raise ValueError("is not a function: write MODULE:FUNCTION")
+    return text
 
 
 def _check_duration(text: str) -> str:
@@ -164,6 +180,8 @@ class FieldMap(SourceFileModel):
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
             raise ValueError(f"write exactly one of {', '.join(EXTRACTORS)}; found {found}")
+        if self.header == "":
+            raise ValueError("`header` is empty: write the name of a header")
         if self.record is False:
             raise ValueError("write `record: true`, or another origin of the value")
         if self.else_ is not None and self.map is None:
@@ -212,7 +230,7 @@ class SourceMap(SourceFileModel):
     """Paths of texts that hold JSON; paths of fields continue inside them."""
     events: Annotated[tuple[EventMap, ...], NotEmpty] | None = None
     """A message makes an event for each of these that matches."""
-    python: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")] | None = None
+    python: Annotated[str, AfterValidator(_check_function)] | None = None
     """A function `module:name` in place of `events`: (value, headers) -> iterable of events as dicts."""
     to: tuple[Literal["clicks", "orders", "logistics"], ...] = ()
     """The topics of the contract that a function makes events of; default: all."""
@@ -279,12 +297,18 @@ class ReadSources:
     errors: tuple[FileError, ...] = ()
 
 
-def read_sources(text: str, own: OwnFields = NO_OWN_FIELDS) -> ReadSources:
-    """Read the sources of a file; errors are returned, not raised. `own`: fields that a model adds."""
+def read_sources(text: str, own: OwnFields = NO_OWN_FIELDS, *, exponent: int = MOST_EXPONENT) -> ReadSources:
+    """Read the sources of a file; errors are returned, not raised.
+
+    `own`: fields that a model adds. `exponent`: decimal places of money in constants.
+    """
     from consumers.sources.checks import check_sources
 
+    def check(file: SourceFile) -> Iterator[ModelFault]:
+        return check_sources(file, own, exponent)
+
     try:
-        file = read_model(text, SourceFile, items="sources", check=lambda read: check_sources(read, own))
+        file = read_model(text, SourceFile, items="sources", entries=_ENTRIES, check=check)
     except YamlModelError as error:
         return ReadSources(None, error.errors)
     return ReadSources(file)

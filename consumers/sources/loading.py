@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.util import find_spec
+from inspect import isasyncgenfunction, iscoroutinefunction, signature
 from pathlib import Path
+from typing import Any
 
 from consumers.contract.decoding import CONTRACT, EventDecoder
 from consumers.errors import UsageError
@@ -45,7 +48,7 @@ def load_sources(path: Path, *, exponent: int, decoder: EventDecoder = CONTRACT)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SourcesError(f"sources {path} cannot be read: {reason}") from None
-    read = read_sources(text, decoder.own)
+    read = read_sources(text, decoder.own, exponent=exponent)
     if read.file is None:
         raise SourcesError("\n".join(format_source_errors(read.errors, str(path))))
     loader = _schema_loader(read.file, path)
@@ -99,7 +102,7 @@ def _import_function(name: str, path: Path) -> EventFunction:
     if folder not in sys.path:
         sys.path.append(folder)
     try:
-        found = importlib.import_module(module_name)
+        found: Any = importlib.import_module(module_name)
         for attribute in attributes.split("."):
             found = getattr(found, attribute)
     except Exception as error:
@@ -107,6 +110,21 @@ def _import_function(name: str, path: Path) -> EventFunction:
             f"{path}: function {name} cannot be imported: {type(error).__name__}: {error}; it must be in a module of "
             f"the Python path, or in {folder}"
         ) from None
+    if fault := _function_fault(found):
+        raise SourcesError(f"{path}: {name} {fault}")
+    function: EventFunction = found
+    return function
+
+
+def _function_fault(found: Any) -> str | None:
+    """Why an object cannot be the function of a source."""
     if not callable(found):
-        raise SourcesError(f"{path}: {name} is not a function: name one that takes (value, headers)")
-    return found
+        return "is not a function: name one that takes (value, headers)"
+    if iscoroutinefunction(found) or isasyncgenfunction(found):
+        return "is asynchronous: write `def` in place of `async def`"
+    with contextlib.suppress(ValueError):  # a function in C without a signature
+        try:
+            signature(found).bind(b"", ())
+        except TypeError as error:
+            return f"cannot be called with (value, headers), {error}: change its parameters"
+    return None

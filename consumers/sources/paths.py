@@ -75,6 +75,8 @@ def parse_path(text: str) -> MessagePath:
                 f"{text!r} is not a path, at character {len(text) - len(rest) + at + 1}: write names separated by "
                 'dots, such as customer.id or lines[0].sku; a name with a dot in it takes quotes, as in "odd.name".x'
             )
+        if match["name"] == "$" and not steps:
+            raise ValueError(f'{text!r} is a JSONPath: write the path without `$.`, or a field of this name as "$"')
         steps.append(_step(match))
         at = match.end()
     if not steps:

@@ -111,9 +111,13 @@ def suggest(samples: Samples, header: Headers = None) -> None:
 
 
 def _load(file: Path) -> LoadedSources:
+    from consumers.sources.inputs import compose_inputs
     from consumers.sources.loading import load_sources
 
-    return load_sources(file, exponent=load_settings(Settings).money_exponent)
+    settings = load_settings(Settings)
+    loaded = load_sources(file, exponent=settings.money_exponent)
+    compose_inputs(settings.topic_names, loaded.file, loaded.by_topic, str(file))  # as workers do
+    return loaded
 
 
 def _load_schemas(loaded: LoadedSources, values: Sequence[bytes | None]) -> None:

@@ -41,6 +41,22 @@ def test_a_function_feeds_all_topics_unless_it_names_some() -> None:
         ("{path: id}", "{path: id, header: x}", "12: `order_id`: write exactly one of path, value"),
         ("version: 1", "version: 2", "2: `version`: write one of 1"),
         ("each: line_items", "path: line_items", "`fields`, `sum` and `when` need `each`"),
+        ("[paid]", "", "7: `when`: `financial_status` is empty: write a value, a list of values, or {present: false}"),
+        ("pos: store", "pos: ", "15: `map`: `pos` is empty: write a value"),
+        ("discount: {path: total_discounts, money: major}", "discount:", "14: `fields`: `discount` is empty"),
+        ("financial_status:", "'header:':", "7: `header:`: the header has no name: write header:NAME"),
+        ("{path: id}", "{header: ''}", "12: `order_id`: `header` is empty: write the name of a header"),
+        (
+            "path: customer.id",
+            "path: $.customer.id",
+            "13: `path`: '$.customer.id' is a JSONPath: write the path without",
+        ),
+        (
+            "[paid]",
+            "{within: 1h, of: at, zone: Asia/Shangai}",
+            "7: 'Asia/Shangai' is not an IANA time zone: do you mean",
+        ),
+        ("{above: 0}", "{within: 1h, of: at, zone: Asia/Shangai}", "18: 'Asia/Shangai' is not an IANA time zone"),
     ],
 )
 def test_errors_have_their_line_and_the_fix(before: str, after: str, error: str) -> None:
@@ -58,6 +74,7 @@ def test_errors_have_their_line_and_the_fix(before: str, after: str, error: str)
         ("python: 'a:b'", "write either `events` or `python`"),
         ("envelope: debezim", "`envelope`: write one of none, cloudevents, debezium or connect"),
         ("to: [orders]", "`to` beside `events`"),
+        ("python: shop", "`python`: is not a function: write MODULE:FUNCTION (found 'shop')"),
     ],
 )
 def test_options_of_a_source_are_checked(options: str, error: str) -> None:
@@ -79,6 +96,14 @@ def test_options_of_a_source_are_checked(options: str, error: str) -> None:
 )
 def test_fields_are_checked(fields: str, error: str) -> None:
     assert any(error in found for found in errors(source_with(fields))), errors(source_with(fields))
+
+
+def test_constants_of_money_have_the_digits_of_the_currency() -> None:
+    text = source_with("cost: {value: '1.50', money: major}")
+    assert read_sources(text, exponent=2).errors == ()
+    assert [error.message for error in read_sources(text, exponent=0).errors] == [
+        '`cost`: the constant is "1.50": money has at most 0 digits after the point'
+    ]
 
 
 def test_a_topic_has_one_source() -> None:

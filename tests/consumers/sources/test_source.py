@@ -45,6 +45,12 @@ class TestFields:
         (event,) = clicks("cost: {path: a, money: major, or: [b]}", {"b": "1.50"})
         assert event.cost == 150
 
+    def test_constant_alternatives_take_over_the_unit_but_not_the_map(self) -> None:
+        (event,) = clicks("cost: {path: a, money: major, or: [{value: '1.50'}]}", {})
+        assert event.cost == 150
+        (event,) = clicks("channel: {path: a, map: {x: y}, or: [{value: other}]}", {})
+        assert event.channel == "other"
+
     def test_a_map_compares_text(self) -> None:
         field = "device: {path: a, map: {1: one, true: yes, x: ex}, else: other}"
         events = clicks(field, *({"a": value} for value in (1, True, "x", "y", None)))

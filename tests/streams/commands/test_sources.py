@@ -61,6 +61,30 @@ def test_check_imports_functions(folder: Path) -> None:
     assert "function shop_events:none cannot be imported: AttributeError" in err
 
 
+@pytest.mark.parametrize(
+    ("signature", "fault"),
+    [
+        ("async def events(value, headers):", "shop_coroutine:events is asynchronous: write `def`"),
+        ("def events(value):", "shop_positional:events cannot be called with (value, headers), too many positional"),
+    ],
+    ids=["shop_coroutine", "shop_positional"],
+)
+def test_check_calls_for_a_function_of_value_and_headers(
+    folder: Path, signature: str, fault: str, request: pytest.FixtureRequest
+) -> None:
+    module = request.node.callspec.id
+    (folder / f"{module}.py").write_text(f"{signature}\n    return []\n")
+    (folder / "wrong.yaml").write_text(TWO.replace("shop_events", module))
+    code, _, err = run("check", folder / "wrong.yaml")
+    assert (code, fault in err) == (2, True), err
+
+
+def test_check_refuses_topics_that_salepulse_writes_to(folder: Path) -> None:
+    (folder / "wrong.yaml").write_text(SHOP.replace("shop.orders", "dead-letters"))
+    code, _, err = run("check", folder / "wrong.yaml")
+    assert (code, "topic dead-letters is the topic dead-letters of salepulse: remove its source" in err) == (2, True)
+
+
 def test_try_shows_events_and_refusals(folder: Path) -> None:
     code, out, err = run("try", folder / "sources.yaml", folder / "several.ndjson")
     first, second, third = out.splitlines()
