@@ -15,10 +15,13 @@ from alerts.statistics.steps import WindowPart
 
 _CROWD, _CROWD_SE = 0.25, 2.0
 """Where `per` rose by this share, this many more standard errors are needed: chance is tested often in a crowd."""
+_ROSE_SE = 2.0
+"""Standard errors above its own trend at which `per` has risen since the start of a breach."""
 _UNTRACKED = 0.75
 """Tracking is lost only below this share of the events of the last hours: the end of a surge is no loss."""
 _FELL_SE, _FOLLOWED_SE = 2.5, 3.0
-"""Standard errors below its own trend that a count, and a later one that is tested often, have surely fallen by."""
+"""Standard errors below its own trend that a count, and a later one that is tested often, have surely fallen by, if a
+single window is tested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,19 @@ def has_risen(window: Floats, trends: OwnTrends, least_effect: float) -> Bools:
     return result
 
 
-def has_fallen(window: Floats, trends: OwnTrends, least_effect: float) -> Bools:
-    """Whether `count` fell surely, by more than `per` rose, and further than `per` fell."""
+def has_fallen(window: Floats, onset: Floats, trends: OwnTrends, least_effect: float) -> Bools:
+    """Whether `count` fell surely, by more than `per` rose, and further than `per` fell.
+
+    `window`: the latest sums of the breach; `onset`: those since its start, over which `per` may have risen more.
+    """
     count, fell_se = trends.change(window, WindowPart.COUNT, MinutePart.COUNT)
     inputs, _ = trends.change(window, WindowPart.INPUT, MinutePart.INPUT)
     per, _ = trends.change(window, WindowPart.PER, MinutePart.PER)
     rose = np.maximum(inputs, per) * trends.crowd
-    needed_se = _FELL_SE + _CROWD_SE * np.clip((rose - 1) / _CROWD, 0, 1)
+    since, below_se = trends.change(onset, WindowPart.PER, MinutePart.PER)
+    surely = np.where(below_se < -_ROSE_SE, since, 1.0)
+    crowd = np.clip((np.maximum(rose, surely) - 1) / _CROWD, 0, 1)
+    needed_se = _FELL_SE + _CROWD_SE * crowd
     lost = (count <= 1 - least_effect / 2) & (fell_se >= needed_se) & (count * rose <= 1) & (per > count)
     result: Bools = lost & (window[:, WindowPart.SECONDS] > 0)
     return result
@@ -80,7 +89,9 @@ def is_followed(window: Floats, latest: Floats, onset: Floats, age_s: Floats, tr
     short = np.where((age_s > latest[:, WindowPart.SECONDS])[:, None], latest, onset)
     follow, follow_se = trends.change(short, WindowPart.LOSS, MinutePart.LOSS)
     is_half = follow <= (1 + count) / 2
+    windows = np.maximum(age_s / np.maximum(short[:, WindowPart.SECONDS], 1.0), 1.0)
+    needed_se = np.sqrt(_FOLLOWED_SE**2 + 2 * np.log(windows))  # as unlikely in one of them: the normal tail
     is_below_hourly = ratio(latest[:, WindowPart.COUNT], latest[:, WindowPart.SECONDS]) <= _UNTRACKED * trends.hourly
     has_crowd = per - 1 > _CROWD * (1 - count)
     untracked = (fell_se >= _FELL_SE) & is_below_hourly & ~is_half & ~has_crowd
-    return is_half & (follow_se >= _FOLLOWED_SE), untracked
+    return is_half & (follow_se >= needed_se), untracked

@@ -342,7 +342,7 @@ class SequentialState:
         window = self._since(step)
         if parameters.rise:
             return has_risen(window, trends, parameters.least_effect)
-        lost = has_fallen(window, trends, parameters.least_effect)
+        lost = has_fallen(window, self.onset, trends, parameters.least_effect)
         if not parameters.loss_lag_s:
             return lost
         latest, _ = self.evidence.window(_FOLLOWED_LENGTH, step.end_s)

@@ -12,7 +12,7 @@ import pytest
 from alerts.statistics.arrays import Floats
 from alerts.statistics.baseline import N_PARTS, MinutePart
 from alerts.statistics.evidence import false_alarms_per_day
-from alerts.statistics.losses import OwnTrends, has_fallen
+from alerts.statistics.losses import OwnTrends, has_fallen, is_followed
 from alerts.statistics.sequential import SequentialState
 from alerts.statistics.steps import PARTS as WINDOW_PARTS
 from alerts.statistics.steps import OpeningEffects, SequentialParameters, SequentialStep, WindowPart
@@ -243,16 +243,42 @@ def test_payments_that_catch_up_are_no_new_level() -> None:
     assert found.state.arrears.missing[0] <= 0.1 * orders[WARM_S + 300 : WARM_S + 480].sum()
 
 
-@pytest.mark.parametrize(("dispersion", "is_loss"), [(1.0, True), (5.0, False)])
-def test_counts_that_come_in_clusters_need_a_larger_fall(dispersion: float, is_loss: bool) -> None:
-    """15 % fewer in two minutes, while 10 % more have come: five standard errors of Poisson's counts, two of these."""
+def window_and_trends(dispersion: float) -> tuple[Floats, OwnTrends]:
+    """15 % fewer in two minutes, while 10 % more have come: five standard errors of Poisson's counts."""
     before, window = np.zeros((1, N_PARTS)), np.zeros((1, WINDOW_PARTS))
     before[0, [MinutePart.COUNT, MinutePart.INPUT, MinutePart.PER]] = 10.0, 20.0, 20.0
     window[0, [WindowPart.COUNT, WindowPart.INPUT, WindowPart.PER]] = 1088.0, 2816.0, 2816.0
     window[0, WindowPart.SECONDS] = 128.0
     one = np.ones(1)
-    trends = OwnTrends(before, 10 * one, one, np.full((1, 2), dispersion))
-    assert bool(has_fallen(window, trends, 0.1)[0]) is is_loss
+    return window, OwnTrends(before, 10 * one, one, np.full((1, 2), dispersion))
+
+
+@pytest.mark.parametrize(("dispersion", "is_loss"), [(1.0, True), (5.0, False)])
+def test_counts_that_come_in_clusters_need_a_larger_fall(dispersion: float, is_loss: bool) -> None:
+    window, trends = window_and_trends(dispersion)
+    assert bool(has_fallen(window, window, trends, 0.1)[0]) is is_loss
+
+
+@pytest.mark.parametrize(("more", "is_loss"), [(1.1, True), (1.5, False)])
+def test_a_note_that_began_with_a_crowd_needs_a_larger_fall(more: float, is_loss: bool) -> None:
+    """Of the many parts in which a crowd is noted, and of the windows that it lasts, one falls as far by chance."""
+    window, trends = window_and_trends(2.0)
+    onset = window * 4
+    onset[0, WindowPart.PER] *= more / 1.1
+    assert bool(has_fallen(window, onset, trends, 0.1)[0]) is is_loss
+
+
+@pytest.mark.parametrize(("minutes", "is_loss"), [(2, True), (30, False)])
+def test_orders_that_dip_long_after_carts_fell_did_not_follow(minutes: int, is_loss: bool) -> None:
+    """40 % fewer carts, and in half a minute 22 % fewer orders: 3.4 standard errors, in one of many half minutes."""
+    before, window, latest = np.zeros((1, N_PARTS)), np.zeros((1, WINDOW_PARTS)), np.zeros((1, WINDOW_PARTS))
+    before[0, [MinutePart.COUNT, MinutePart.PER, MinutePart.LOSS]] = 20.0, 100.0, 8.0
+    window[0, [WindowPart.COUNT, WindowPart.PER, WindowPart.SECONDS]] = 12.0 * 128, 100.0 * 128, 128.0
+    latest[0, [WindowPart.LOSS, WindowPart.SECONDS]] = 200.0, 32.0
+    one = np.ones(1)
+    trends = OwnTrends(before, 20 * one, one, np.ones((1, 2)))
+    followed, _ = is_followed(window, latest, window, 60 * minutes * one, trends)
+    assert bool(followed[0]) is is_loss
 
 
 def test_a_note_that_is_over_becomes_no_alarm_when_an_opening_begins() -> None:
