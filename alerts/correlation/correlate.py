@@ -4,7 +4,8 @@
    their end: the numbers of that time are wrong, too. Alerts that were reported before the fault continue. Sequential
    tests continue during a fault, and learn nothing; then its evidence is discarded.
 2. **A silent topic** is one incident, not one for each of its producers.
-3. **Roots**: of the other breaches, those page that none explains (`explanation`, `roots`). A root that has ended
+3. **Sold-out SKUs** inhibit falls of orders that are no larger than their share of the orders (`sold_out`).
+4. **Roots**: of the other breaches, those page that none explains (`explanation`, `roots`). A root that has ended
    explains for the rule's `inhibit_for` what began in its time, because some detectors clear later than others.
 
 A root continues the page of the root that it succeeds. A breach that outlives the incident that explained it is no
@@ -23,6 +24,7 @@ from alerts.correlation.extents import extent_of
 from alerts.correlation.memory import ActiveIncident, CorrelationMemory
 from alerts.correlation.reporting import breached_finding, finding_sort_key
 from alerts.correlation.roots import choose_roots, inhibited
+from alerts.correlation.sold_out import inhibit_by_sold_out
 from alerts.detection.detector import Breach, RevenueRate
 from alerts.detection.schedule import EffectiveRule
 from alerts.findings import Finding, Series
@@ -53,6 +55,7 @@ def correlate(
     candidates = [_candidate(breach, rules[breach.rule], memory, revenue, as_of_ms) for breach in breaches]
     candidates = inhibit_by_data_faults(candidates, memory)
     candidates = inhibit_by_silent_topics(candidates, memory, silent_topics)
+    candidates = inhibit_by_sold_out(candidates, memory)
     roots = choose_roots(candidates, rules, memory, as_of_ms)
     candidates = [inhibited(candidate, roots) if candidate.is_root else candidate for candidate in candidates]
     ended = _update_active_incidents(candidates, rules, memory)

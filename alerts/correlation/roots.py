@@ -22,7 +22,7 @@ from alerts.correlation.explanation import (
 from alerts.correlation.memory import CorrelationMemory
 from alerts.detection.schedule import EffectiveRule
 from alerts.findings import FindingReason, Series
-from alerts.rules.detect import SequentialDetector
+from alerts.rules.detect import SequentialDetector, StockDetector
 
 YOUNG_MS = 30_000
 """Age from which the size of a breach is known well enough to separate it from an incident that may explain it."""
@@ -58,7 +58,7 @@ def choose_roots(
     roots = Roots(open=reported)
     for candidate in open_candidates.values():
         if candidate.series not in memory.reported:
-            outlived = _outlived_root(candidate, memory, breached)
+            outlived = _outlived_root(candidate, memory, breached, rules)
             _explain_or_open(candidate, roots, ended, memory, as_of_ms, outlived)
     for candidate in roots.open:
         before = memory.continues.get(candidate.series)
@@ -67,10 +67,18 @@ def choose_roots(
     return roots
 
 
-def _outlived_root(candidate: Candidate, memory: CorrelationMemory, breached: Collection[Series]) -> Series | None:
+def _outlived_root(
+    candidate: Candidate,
+    memory: CorrelationMemory,
+    breached: Collection[Series],
+    rules: Mapping[str, EffectiveRule],
+) -> Series | None:
     """The root that explained a breach of a sequential test until now, and whose incident is over."""
     by = memory.inhibited.get(candidate.series)
-    if by is None or by in breached or by in memory.roots or by in memory.faults:
+    if by is None or by in breached or by in memory.faults:
+        return None
+    was_sold_out = by.rule in rules and isinstance(rules[by.rule].detect, StockDetector)
+    if by in memory.roots and not was_sold_out:
         return None
     return by if isinstance(candidate.effective.detect, SequentialDetector) else None
 

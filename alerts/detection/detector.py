@@ -95,7 +95,7 @@ class Breach:
     lately: MeanValue | None = None
     """Of the last two minutes."""
     weight: float | None = None
-    """Usual share of the shop's revenue in the series, 0 to 1; None: unknown."""
+    """Usual share of the shop's revenue in the series, or of its orders for a sold-out SKU, 0 to 1; None: unknown."""
     may_come: bool = False
     """Whether what is missing may only be late: never critical."""
     is_suspected: bool = False

@@ -6,13 +6,14 @@ cancelled orders do not end it. The loss is the SKU's own GMV per minute before 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 
-from alerts.detection.detector import Breach, Observation, SeriesCounts
+from alerts.detection.detector import Breach, Observation, RevenueRate, SeriesCounts
 from alerts.detection.inputs import Table
 from alerts.detection.schedule import EffectiveRule
 from alerts.detection.series import SeriesIndex, to_label, to_labels
@@ -147,8 +148,9 @@ def breaches(memory: StockMemory, effective: EffectiveRule, observation: Observa
             reason=FindingReason.BEYOND,
             value=None if np.isnan(available) else available,
             since_ms=int(memory.since_ms[index]),
-            money_per_minute=money if stage is StockStage.SOON or not available >= 1 else 0.0,
+            money_per_minute=0.0 if is_back else money,
             is_forecast=stage is StockStage.SOON,
+            weight=0.0 if is_back else share_of_orders(float(memory.units[index]), revenue),
             severity=severity,
             stage=stage.value,
             title=_BACK if is_back else _TITLES.get(stage, effective.rule.title),
@@ -249,6 +251,12 @@ def _advance(
     raised = np.where(ended, StockStage.NONE, np.maximum(stage, reached))
     memory.since_ms[at] = np.where(raised > stage, now_ms, memory.since_ms[at])
     memory.stage[at], memory.soon_ms[at], memory.clear_ms[at] = raised, soon_ms, clear_ms
+
+
+def share_of_orders(units: float, revenue: RevenueRate) -> float | None:
+    """The share of the shop's orders that a SKU had, each of one unit; None: unknown."""
+    share = units * revenue.seconds / 60 / revenue.paid if revenue.paid else math.nan
+    return min(share, 1.0) if math.isfinite(share) else None
 
 
 def _numbers(available: float, minutes_left: float, sold: float) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from alerts.detection.detector import RevenueRate
 from alerts.detection.inputs import DetectionInputs, Table, empty_panes
+from alerts.detection.stock import share_of_orders
 from alerts.evaluate import evaluate
 from alerts.findings import Condition, Finding, FindingReason, Series, Severity
 from alerts.memory import EvaluationMemory, from_bytes, to_bytes
@@ -259,3 +260,11 @@ def test_without_a_table_an_incident_continues() -> None:
     since_ms = shelf.at(0, {"s-1": (0, 10, 2000)})["s-1"].since_ms
     shelf.at(10, None)
     assert shelf.at(20, {"s-1": (0, 10, 2000)})["s-1"].since_ms == since_ms
+
+
+def test_a_sold_out_sku_had_its_units_as_its_share_of_the_orders() -> None:
+    shop = RevenueRate(seconds=3600, gmv=60 * SHOP_GMV, paid=600)
+    assert share_of_orders(0.8, shop) == pytest.approx(0.08), "of ten orders a minute"
+    assert share_of_orders(40, shop) == 1.0, "several units an order"
+    assert share_of_orders(float("nan"), shop) is None
+    assert share_of_orders(0.8, RevenueRate()) is None
