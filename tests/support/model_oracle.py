@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,7 +61,7 @@ class ModelOracle:
     """Event time from which dimensions are counted."""
 
     def __post_init__(self) -> None:
-        built_in, own = yaml.safe_load(BUILT_IN), yaml.safe_load(self.model)
+        built_in, own = _built_in(), yaml.safe_load(self.model)
         self.own_fields: Mapping[str, Mapping[str, str]] = own.get("fields") or {}
         sections = ("dimensions", "measures", "metrics")
         self.dimensions, self.measures, self.metrics = (
@@ -115,7 +115,7 @@ class ModelOracle:
         if "cross" in dimension:
             return any(self.is_by_line(topic, part) for part in dimension["cross"])
         name = dimension.get("field") or dimension.get("bands")
-        return name is not None and topic == "orders" and not self._is_of_event(topic, name)
+        return topic == "orders" and name in ITEM_FIELDS and not self._is_of_event(topic, str(name))
 
     def _is_of_event(self, topic: str, name: str) -> bool:
         return name in EVENT_FIELDS[topic] or name in self.own_fields.get(topic, {})
@@ -334,6 +334,11 @@ def _slack(oracle: ModelOracle, name: str, number: Answer) -> float:
         case "quantiles":
             return 0.01 * float(number)
     return 0
+
+
+@cache
+def _built_in() -> dict[str, Any]:
+    return dict(yaml.safe_load(BUILT_IN))
 
 
 def _kind(measure: Mapping[str, Any]) -> str:
