@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from consumers.commands.common import load_settings, report_errors
-from consumers.errors import UsageError
 from consumers.validation_messages import how_many
 from streams.commands.options import AsJson
 from streams.commands.output import print_json, print_note
@@ -32,7 +31,9 @@ def check(
         if as_json:
             errors = [{"line": error.line, "message": error.message} for error in read.errors]
             print_json({"file": str(file), "valid": False, "errors": errors})
-        _fail(file, read)
+        for error in read.errors:
+            print_note(f"{file}:{error.line}: {error.message}")
+        raise typer.Exit(1)
     names = {
         "dimensions": [entry.name for entry in own.dimensions],
         "measures": [entry.name for entry in own.measures],
@@ -55,35 +56,20 @@ def show(
         Path | None, typer.Argument(metavar="[FILE.yaml]", help="File of a model; default: the built-in model.")
     ] = None,
 ) -> None:
-    """Print everything that a model counts as YAML, the built-in part too. Exits with 1 if the file has an error."""
-    from streams.dictionary.builtin import BUILT_IN
-    from streams.dictionary.definitions import ModelDefinitions
+    """Print everything that a model counts as YAML, the built-in part too."""
     from streams.dictionary.showing import yaml_of
+    from streams.model.loading import load_model
 
-    if file is None:
-        typer.echo(yaml_of(BUILT_IN, ModelDefinitions()), nl=False)
-        return
-    read = _read(file)
-    if read.model is None or read.definitions is None:
-        _fail(file, read)
-    typer.echo(yaml_of(read.model, read.definitions), nl=False)
+    exponent = load_settings(Settings).money_exponent
+    with report_errors():
+        loaded = load_model(file, exponent=exponent)
+    typer.echo(yaml_of(loaded.model, loaded.definitions), nl=False)
 
 
 def _read(file: Path) -> ReadModelFile:
     from streams.dictionary.file import read_model_file
+    from streams.model.loading import read_text
 
     exponent = load_settings(Settings).money_exponent
     with report_errors():
-        try:
-            text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{file} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UsageError(f"{file} cannot be read: it is not UTF-8") from None
-    return read_model_file(text, exponent=exponent)
-
-
-def _fail(file: Path, read: ReadModelFile) -> NoReturn:
-    for error in read.errors:
-        print_note(f"{file}:{error.line}: {error.message}")
-    raise typer.Exit(1)
+        return read_model_file(read_text(file), exponent=exponent)

@@ -10,10 +10,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from consumers.errors import UsageError
 from streams.commands.root import create_app
 from streams.dictionary.builtin import BUILT_IN, DEFINITIONS
 from streams.dictionary.file import read_model_file
 from streams.dictionary.fingerprint import fingerprint_of
+from streams.model.loading import load_model
 from tests.streams.dictionary.test_file import EXAMPLE
 
 PAGE = Path(__file__).parents[3] / "docs" / "model.md"
@@ -43,7 +45,7 @@ def test_the_example_of_the_page_is_valid(first: Path) -> None:
 def test_every_error_has_file_and_line(first: Path) -> None:
     first.write_text(first.read_text().replace("field: bank", "field: bnak").replace("gmv", "gvm"))
     assert run("check", first) == (1, "", blocks("text")[1])
-    assert run("show", first) == (1, "", blocks("text")[1])
+    assert run("show", first) == (2, "", f"salepulse: {blocks('text')[1]}")
     code, out, _ = run("check", first, "--json")
     assert code == 1
     answer = json.loads(out)
@@ -66,7 +68,15 @@ def test_check_prints_json(first: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_a_wrong_use(tmp_path: Path) -> None:
     code, _, err = run("check", tmp_path / "missing.yaml")
-    assert (code, err) == (2, f"salepulse: {tmp_path}/missing.yaml cannot be read: No such file or directory\n")
+    assert (code, err) == (2, f"salepulse: model {tmp_path}/missing.yaml cannot be read: No such file or directory\n")
+
+
+def test_a_model_is_loaded_from_its_file_or_built_in(first: Path) -> None:
+    assert load_model(None, exponent=2).model is BUILT_IN
+    assert {"bank", "store"} & load_model(first, exponent=2).model.dimensions.keys() == {"bank"}
+    first.write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=r"model model\.yaml cannot be read: it is not UTF-8"):
+        load_model(first, exponent=2)
 
 
 def test_edges_have_the_decimal_places_of_the_currency(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
