@@ -15,11 +15,11 @@ import numpy as np
 from msgspec.structs import astuple
 
 from consumers.contract.decoding import DecodedBatch, decode_batch
-from consumers.contract.events import EVENT_TYPES
 from consumers.contract.plausibility import find_implausible_events
 from consumers.contract.rejection import RejectedMessage
 from consumers.dedup import NO_HASHES, Hashes, hash_ids, hash_strings
 from consumers.topics import Topic
+from streams.fold.plan import TYPE_NAMES, Fields, or_zero, plan_of
 from streams.panes.arrays import NO_INTS, Ints, is_first
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import FIELDS, LINE_SCOPES, Scope, SourceDimension
@@ -34,9 +34,6 @@ from streams.shipping.order_facts import (
 CHUNK = 1024
 """Number of events that are decoded and converted at a time."""
 
-TYPE_NAMES: Mapping[Topic, tuple[str, ...]] = {topic: tuple(sorted(names)) for topic, names in EVENT_TYPES.items()}
-"""The types of each topic; an event's type is an index into this."""
-
 EVENT_SCOPES: Mapping[Topic, tuple[Scope, ...]] = {
     Topic.CLICKS: tuple(FIELDS),
     Topic.ORDERS: tuple(scope for scope in FIELDS if scope not in LINE_SCOPES),
@@ -45,9 +42,6 @@ EVENT_SCOPES: Mapping[Topic, tuple[Scope, ...]] = {
 """# <topic: scopes, besides `all`, in which an event has at most one value>"""
 
 _TYPE_PLACES = {topic: {name: i for i, name in enumerate(names)} for topic, names in TYPE_NAMES.items()}
-
-_Fields = Mapping[str, Sequence[Any]]
-"""# <field: its value in each event>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +82,7 @@ class Columns:
     table: Ints
     """# [scope, event]: row of the event in a scope, -1 without a value; the first line is scope `all`"""
     numbers: Mapping[str, Ints] = field(default_factory=dict)
-    """# <other field: values>; absent is 0, true is 1; absent rows and the like are -1"""
+    """# <what `plan.Plan.readers` read, and what code needs: values>; absent is 0, absent rows and the like are -1"""
     users: Hashes = field(default_factory=lambda: NO_HASHES)
     sessions: Hashes = field(default_factory=lambda: NO_HASHES)
     lines: OrderLines = field(default_factory=OrderLines)
@@ -174,20 +168,22 @@ def join_columns(topic: Topic, parts: Sequence[Columns]) -> Columns:
     return _joined(parts) if parts else _nothing(topic)
 
 
-def _by_field(events: Sequence[Any]) -> _Fields:
+def _by_field(events: Sequence[Any]) -> Fields:
     """Decoded events (`consumers.contract.decoding`, at least one) by field."""
     return dict(zip(events[0].__struct_fields__, zip(*map(astuple, events), strict=True), strict=True))
 
 
 def columns_of(
-    topic: Topic, events: Sequence[Any], fields: _Fields, amounts: Sequence[int] | None, indexes: Ints, rows: RowIndex
+    topic: Topic, events: Sequence[Any], fields: Fields, amounts: Sequence[int] | None, indexes: Ints, rows: RowIndex
 ) -> Columns:
     """Decoded events as arrays; `amounts` as in `consumers.contract.decoding`."""
     n = len(events)
     table = _table(EVENT_SCOPES[topic], fields, n, rows)
-    numbers, lines = _NUMBERS[topic](fields, n) | {"source_row": _sources(topic, fields, n, rows)}, OrderLines()
+    numbers = plan_of(rows.model, topic).read(fields, n) | {"source_row": _sources(topic, fields, n, rows)}
+    lines = OrderLines()
     order_facts = NO_ORDERED_FACTS
     if topic is Topic.LOGISTICS:
+        numbers |= {name: or_zero(fields[name], n) for name in ("qty", "on_hand", "delta")}
         numbers["stock_warehouse"] = _stock_warehouses(fields, n, rows)
         order_facts = facts_from_shipment_events(events, fields["type"])
     if topic is Topic.ORDERS:
@@ -210,7 +206,7 @@ def columns_of(
     )
 
 
-def _table(scopes: Sequence[Scope], fields: _Fields, n: int, rows: RowIndex) -> Ints:
+def _table(scopes: Sequence[Scope], fields: Fields, n: int, rows: RowIndex) -> Ints:
     table = np.full((len(scopes) + 1, n), -1)
     table[0] = rows.row(Scope.ALL, "")
     for i, scope in enumerate(scopes, 1):
@@ -220,28 +216,14 @@ def _table(scopes: Sequence[Scope], fields: _Fields, n: int, rows: RowIndex) -> 
     return table
 
 
-def _sources(topic: Topic, fields: _Fields, n: int, rows: RowIndex) -> Ints:
+def _sources(topic: Topic, fields: Fields, n: int, rows: RowIndex) -> Ints:
     """Row of each event's source, -1 without one."""
     names = fields["source"]
     row_of = {name: rows.row(SourceDimension.SOURCE, f"{topic}/{name}") for name in set(names) - {None, ""}}
     return _ints(map({None: -1, "": -1, **row_of}.__getitem__, names), n) if row_of else np.full(n, -1)
 
 
-def _click_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
-    dwell = fields["dwell_ms"]
-    return {"dwell_ms": _or_zero(dwell, n), "dwell_events": _given(dwell, n), "cost": _or_zero(fields["cost"], n)}
-
-
-def _order_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
-    numbers = {name: _or_zero(fields[name], n) for name in ("discount", "refund_amount", "first_order", "member")}
-    return numbers | {"campaign": _given(fields["campaign"], n)}
-
-
-def _logistics_numbers(fields: _Fields, n: int) -> dict[str, Ints]:
-    return {name: _or_zero(fields[name], n) for name in ("qty", "on_hand", "delta")}
-
-
-def _stock_warehouses(fields: _Fields, n: int, rows: RowIndex) -> Ints:
+def _stock_warehouses(fields: Fields, n: int, rows: RowIndex) -> Ints:
     """The stock ledger's number of each event's warehouse, -1 without one or if it is no stock event."""
     if fields["on_hand"].count(None) == fields["qty"].count(None) == fields["delta"].count(None) == n:
         return np.full(n, -1)
@@ -249,10 +231,7 @@ def _stock_warehouses(fields: _Fields, n: int, rows: RowIndex) -> Ints:
     return _ints([numbers[name] if name else -1 for name in fields["warehouse"]], n)
 
 
-_NUMBERS = {Topic.CLICKS: _click_numbers, Topic.ORDERS: _order_numbers, Topic.LOGISTICS: _logistics_numbers}
-
-
-def _lines(events: Sequence[Any], fields: _Fields, rows: RowIndex) -> OrderLines:
+def _lines(events: Sequence[Any], fields: Fields, rows: RowIndex) -> OrderLines:
     """The lines of orders, summed per category and SKU."""
     items_of = fields["items"]
     items = list(chain.from_iterable(items_of))
@@ -317,21 +296,6 @@ def _concatenated(parts: Sequence[Columns] | Sequence[OrderLines], *names: str) 
 def _nothing(topic: Topic) -> Columns:
     table = np.zeros((len(EVENT_SCOPES[topic]) + 1, 0), np.int64)
     return Columns(topic=topic, indexes=NO_INTS, ids=NO_HASHES, ts=NO_INTS, types=NO_INTS, table=table)
-
-
-def _given(values: Sequence[Any], n: int) -> Ints:
-    """1 for each value that is present; empty labels are not."""
-    missing = values.count(None) + values.count("")
-    if missing in (0, n):
-        return np.full(n, int(not missing))
-    return _ints([value is not None and value != "" for value in values], n)
-
-
-def _or_zero(values: Sequence[Any], n: int) -> Ints:
-    missing = values.count(None)
-    if missing == n:
-        return np.zeros(n, np.int64)
-    return _ints([0 if value is None else value for value in values] if missing else values, n)
 
 
 def _ints(numbers: Iterable[int], n: int) -> Ints:

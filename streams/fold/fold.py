@@ -6,26 +6,20 @@ Definitions: the metric dictionary, section "counter".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from consumers.dedup import Hashes
 from consumers.topics import Topic
-from streams.fold.columns import TYPE_NAMES, Columns
+from streams.fold.columns import Columns, OrderLines
 from streams.fold.delta import ZERO, PaneDelta
+from streams.fold.plan import LINE_FORMS, NO_COUNTER, Bools, Plan, plan_of
 from streams.panes.arrays import Ints, places, radix_order, unique_inverse
 from streams.panes.cells import Cells, cells_from, merge_cells
-from streams.panes.counters import (
-    COUNTER_IDS,
-    DISTINCT_IDS,
-    DISTINCTS_STEP_S,
-    N_COUNTERS,
-    SKU_DISTINCTS_STEP_S,
-    TYPE_COUNTERS,
-)
+from streams.panes.counters import DISTINCTS_STEP_S, SKU_DISTINCTS_STEP_S
 from streams.panes.rows import Numbering, RowIndex
 from streams.panes.scopes import Scope
 from streams.panes.sketches import (
@@ -42,11 +36,6 @@ from streams.stock.ledger import EMPTY_LEDGER, Ledger, min_entries, pair_codes, 
 
 SALES_STEP_MS = 1000
 """Resolution of sales: the as-of moves in whole seconds."""
-_NO_COUNTER = -1
-_COUNTERS_OF = {
-    topic: np.array([TYPE_COUNTERS.get(name, _NO_COUNTER) for name in names]) for topic, names in TYPE_NAMES.items()
-}
-"""# <topic: counter that each event type increments>"""
 
 
 @dataclass(slots=True)
@@ -55,121 +44,120 @@ class _Pairs:
 
     event: Ints
     row: Ints
+    n_whole: int
+    """The pairs of whole events come first; the others are of order lines, in the order of `Columns.lines`."""
 
-    def where(self, chosen: Any) -> _Pairs:
-        return _Pairs(self.event[chosen], self.row[chosen])
+    def where(self, chosen: Bools) -> _Pairs:
+        return _Pairs(self.event[chosen], self.row[chosen], int(chosen[: self.n_whole].sum()))
 
 
 def fold(events: Columns, rows: RowIndex) -> PaneDelta:
     """The contribution of events to the panes."""
     if not len(events):
         return ZERO
-    if events.topic is Topic.CLICKS:
-        return _fold_clicks(events, rows)
+    stock = EMPTY_LEDGER
     if events.topic is Topic.ORDERS:
-        return _fold_orders(events, rows)
-    return _fold_logistics(events, rows)
-
-
-def _fold_clicks(events: Columns, rows: RowIndex) -> PaneDelta:
-    pairs, numbers = _pairs(events.table), events.numbers
-    measures = [(_counters(events)[pairs.event], np.ones(len(pairs.event), np.int64))]
-    for name in ("dwell_ms", "dwell_events"):
-        if numbers[name].any():
-            measures.append((_all(name, pairs), numbers[name][pairs.event]))
-    if numbers["cost"].any():
-        costs = numbers["cost"] * events.is_type("ad_click")
-        measures.append((_all("ad_cost", pairs), costs[pairs.event]))
-    ids = {"visitors": events.users, "sessions": events.sessions}
-    is_impression = events.is_type("ad_impression")  # impressions are no visits
-    visits = pairs.where(~is_impression[pairs.event]) if is_impression.any() else pairs
-    return PaneDelta(_counted(events, pairs, measures, rows), _sketch(events, visits, ids, rows))
-
-
-def _fold_orders(events: Columns, rows: RowIndex) -> PaneDelta:
-    whole, lines, numbers = _pairs(events.table), events.lines, events.numbers
-    pairs = _Pairs(np.concatenate((whole.event, lines.event)), np.concatenate((whole.row, lines.row)))
-
-    def each(of_order: Ints, of_line: Ints | None = None) -> Ints:
-        """Per pair: the order's value, or the line's in scopes category and sku."""
-        return np.concatenate((of_order[whole.event], of_order[lines.event] if of_line is None else of_line))
-
-    paid = events.is_type("order_paid")[pairs.event]
-    refund = numbers["refund_amount"] * events.is_type("order_refunded")
-    worth = each(numbers["amount"], lines.worth) * paid
-    measures = [
-        (_counters(events)[pairs.event], np.ones(len(pairs.event), np.int64)),
-        (_all("units", pairs), each(numbers["units"], lines.units) * paid),
-        (_all("gmv", pairs), worth),
-        (_all("refunds", pairs), each(refund, lines.refund)),
-        (_all("discounts", pairs), each(numbers["discount"], np.zeros_like(lines.worth)) * paid),
-        (_all("first_orders", pairs), each(numbers["first_order"]) * paid),
-        (_all("member_gmv", pairs), each(numbers["member"]) * worth),
-        (_all("campaign_gmv", pairs), each(numbers["campaign"]) * worth),
-    ]
-    buyers = _sketch(events, pairs.where(paid), {"buyers": events.users}, rows)
-    return PaneDelta(_counted(events, pairs, measures, rows), buyers, stock=ledger_of_orders(events, rows))
-
-
-def _fold_logistics(events: Columns, rows: RowIndex) -> PaneDelta:
-    returned = events.is_type("return_received")
-    counters = np.where(returned, COUNTER_IDS["returned_units"], _counters(events))
-    counted = np.flatnonzero(counters != _NO_COUNTER)
-    stock = ledger_of_logistics(events, rows)
-    if not len(counted):
+        stock = ledger_of_orders(events, rows)
+    elif events.topic is Topic.LOGISTICS:
+        stock = ledger_of_logistics(events, rows)
+    plan = plan_of(rows.model, events.topic)
+    counted = plan.counted[events.types]
+    if not counted.any():
         return PaneDelta(stock=stock)
-    pairs = _pairs(events.table[:, counted])
-    amounts = np.where(returned, events.numbers["qty"], 1)[counted]
-    measures = [(counters[counted][pairs.event], amounts[pairs.event])]
-    return PaneDelta(_counted(events.take(counted), pairs, measures, rows), stock=stock)
+    if not counted.all():
+        events = events.take(np.flatnonzero(counted))
+    pairs = _pairs(events.table, events.lines)
+    return PaneDelta(_counted(events, pairs, plan, rows), _distinct_counts(events, pairs, plan, rows), stock=stock)
 
 
-def _counters(events: Columns) -> Ints:
-    counters: Ints = _COUNTERS_OF[events.topic][events.types]
-    return counters
-
-
-def _pairs(table: Ints) -> _Pairs:
-    """The pairs of a `Columns.table`, by scope, then in order of the events."""
-    events_of = [np.flatnonzero(of_scope >= 0) for of_scope in table]
-    return _Pairs(
-        np.concatenate(events_of),
-        np.concatenate([of_scope[event_indexes] for of_scope, event_indexes in zip(table, events_of, strict=True)]),
-    )
-
-
-def _counted(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: RowIndex) -> Cells:
-    """Sums of measures, and the number of events per type and source."""
-    with_source = np.flatnonzero(events.numbers["source_row"] >= 0)
-    counters = _counters(events)[with_source]
-    with_source, counters = with_source[counters != _NO_COUNTER], counters[counters != _NO_COUNTER]
+def _counted(events: Columns, pairs: _Pairs, plan: Plan, rows: RowIndex) -> Cells:
+    """Sums of the counters, and the number of events per type and source."""
+    slots = plan.slot_of_type[events.types]
+    cells = _count(events, pairs, [*_by_type(slots, pairs), *_by_term(events, pairs, plan, rows)], plan, rows)
+    with_source = np.flatnonzero((events.numbers["source_row"] >= 0) & (slots != NO_COUNTER))
     if not len(with_source):
-        return _count(events, pairs, measures, rows)
-    by_source = _Pairs(with_source, events.numbers["source_row"][with_source])
-    ones = [(counters, np.ones(len(with_source), np.int64))]
-    return merge_cells([_count(events, pairs, measures, rows), _count(events, by_source, ones, rows)])
+        return cells
+    by_source = _Pairs(with_source, events.numbers["source_row"][with_source], len(with_source))
+    return merge_cells([cells, _count(events, by_source, [*_by_type(slots, by_source)], plan, rows)])
 
 
-def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], rows: RowIndex) -> Cells:
-    """Sums of (counter, amount) measures, each parallel to the pairs, in panes of 1 s."""
+def _by_type(slots: Ints, pairs: _Pairs) -> Iterator[tuple[Ints, Ints]]:
+    """The counters that the type alone decides."""
+    of_pair = slots[pairs.event]
+    counts = of_pair != NO_COUNTER
+    if counts.any():
+        yield np.maximum(of_pair, 0), counts.astype(np.int64)
+
+
+def _by_term(events: Columns, pairs: _Pairs, plan: Plan, rows: RowIndex) -> Iterator[tuple[Ints, Ints]]:
+    """The other counters."""
+    masks: dict[int, Bools] = {}
+    for term in plan.terms:
+        chosen = masks.get(id(term.chosen))
+        if chosen is None:
+            chosen = masks[id(term.chosen)] = term.chosen.mask(events.types, events.numbers)
+        amounts = events.numbers[term.value] * chosen if term.value else chosen.astype(np.int64)
+        if not amounts.any():
+            continue
+        of_pair = amounts[pairs.event]
+        if term.value and len(of_pair) > pairs.n_whole:
+            in_lines, name = pairs.event[pairs.n_whole :], LINE_FORMS.get(term.value)
+            of_pair[pairs.n_whole :] = getattr(events.lines, name) * chosen[in_lines] if name else 0
+        if term.scope_ids is not None:
+            of_pair = of_pair * term.scope_ids[_scope_ids(rows)[pairs.row]]
+        yield np.full(len(of_pair), term.slot), of_pair
+
+
+def _distinct_counts(events: Columns, pairs: _Pairs, plan: Plan, rows: RowIndex) -> Sketches:
+    sketches = []
+    for terms in plan.distincts:
+        chosen = terms.chosen.mask(events.types, events.numbers)
+        if chosen.any():
+            exists = terms.scope_ids[_scope_ids(rows)[pairs.row]]
+            hashes = {counter: _HASHES[field](events) for counter, field in terms.fields.items()}
+            sketches += _sketch(events, pairs.where(chosen[pairs.event] & exists), hashes, rows)
+    return merge_disjoint(sketches) if sketches else NO_SKETCHES
+
+
+_HASHES: Mapping[str, Callable[[Columns], Hashes]] = {
+    "user_id": lambda events: events.users,
+    "session_id": lambda events: events.sessions,
+}
+
+
+def _scope_ids(rows: RowIndex) -> npt.NDArray[np.uint8]:
+    """# [row]: id of its dimension"""
+    return np.frombuffer(bytes(rows.scope_ids), np.uint8)
+
+
+def _pairs(table: Ints, lines: OrderLines) -> _Pairs:
+    """The pairs of a `Columns.table`, by scope, then in order of the events; then those of order lines."""
+    events_of = [np.flatnonzero(of_scope >= 0) for of_scope in table]
+    rows_of = [of_scope[event_indexes] for of_scope, event_indexes in zip(table, events_of, strict=True)]
+    event = np.concatenate([*events_of, lines.event])
+    return _Pairs(event, np.concatenate([*rows_of, lines.row]), len(event) - len(lines.event))
+
+
+def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], plan: Plan, rows: RowIndex) -> Cells:
+    """Sums of (place in the plan, amount) measures, each parallel to the pairs, in panes of 1 s."""
     panes, row, index_of = _distinct((events.ts // 1000)[pairs.event], pairs.row, len(rows))
-    return cells_from(panes, row, index_of, measures, N_COUNTERS)
+    return cells_from(panes, row, index_of, measures, plan.counter_ids)
 
 
-def _sketch(events: Columns, pairs: _Pairs, ids: Mapping[str, Hashes], rows: RowIndex) -> Sketches:
-    """Distinct counts of ids, by name."""
+def _sketch(events: Columns, pairs: _Pairs, hashes: Mapping[int, Hashes], rows: RowIndex) -> list[Sketches]:
+    """Distinct counts by their id."""
     if not len(pairs.event):
-        return NO_SKETCHES
+        return []
     seconds = (events.ts // 1000)[pairs.event]
     steps = np.where(rows.mask(Scope.SKU), SKU_DISTINCTS_STEP_S, DISTINCTS_STEP_S["s"])[pairs.row]
     panes, row, index_of = _distinct(seconds - seconds % steps, pairs.row, len(rows))
     sketches = []
-    for name, hashed in ids.items():
+    for counter, hashed in hashes.items():
         entries = register_entries(hashed)[pairs.event]
         by_register = radix_order(entries >> RANK_BITS, REGISTERS)
-        table = group_keys(panes, row, DISTINCT_IDS[name])
+        table = group_keys(panes, row, counter)
         sketches.append(sketches_from(table, index_of[by_register], entries[by_register]))
-    return merge_disjoint(sketches)
+    return sketches
 
 
 def _distinct(starts: Ints, row: Ints, size: int) -> tuple[Ints, Ints, Ints]:
@@ -178,10 +166,6 @@ def _distinct(starts: Ints, row: Ints, size: int) -> tuple[Ints, Ints, Ints]:
     codes, index_of = unique_inverse(pane_of * size + row, len(panes) * size)
     pane, row = np.divmod(codes, size)
     return panes[pane], row, index_of
-
-
-def _all(counter: str, pairs: _Pairs) -> Ints:
-    return np.full(len(pairs.event), COUNTER_IDS[counter])
 
 
 def ledger_of_orders(events: Columns, rows: RowIndex) -> Ledger:

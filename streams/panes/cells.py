@@ -94,18 +94,22 @@ def cell_keys(panes: Ints, rows: Ints, counters: Ints | np.int64) -> Ints:
     return panes << ROW_BITS + COUNTER_BITS | rows << COUNTER_BITS | counters
 
 
-def cells_from(panes: Ints, rows: Ints, pair_of: Ints, measures: Sequence[tuple[Ints, Ints]], size: int) -> Cells:
+def cells_from(
+    panes: Ints, rows: Ints, pair_of: Ints, measures: Sequence[tuple[Ints, Ints]], counter_ids: Ints
+) -> Cells:
     """Cells from single contributions.
 
     `panes` and `rows` are the distinct (pane, row) pairs, sorted; contribution i belongs to pair `pair_of[i]`. Each
-    measure holds a counter (below `size`) and an amount per contribution. Sums of 0 are omitted: absent means 0.
+    measure holds an index into `counter_ids` (ascending) and an amount per contribution. Sums of 0 are omitted: absent
+    means 0.
     """
+    size = len(counter_ids)
     sums = np.zeros(len(panes) * size, np.int64)
     for counter, amount in measures:
         np.add.at(sums, pair_of * size + counter, amount)
     indexes = np.flatnonzero(sums)
     pair, counters = np.divmod(indexes, size)
-    return Cells(cell_keys(panes[pair], rows[pair], counters), sums[indexes])
+    return Cells(cell_keys(panes[pair], rows[pair], counter_ids[counters]), sums[indexes])
 
 
 def _summed(keys: Ints, amounts: Ints) -> Cells:

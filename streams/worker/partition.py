@@ -22,9 +22,10 @@ from consumers.topics import InputTopic, Partition, Topic
 from consumers.unpacking.record import SkippedRecords
 from streams.clock import MACHINE, MachineClock
 from streams.fold.codec import decode, encode
-from streams.fold.columns import TYPE_NAMES, Columns, join_columns, read_columns
+from streams.fold.columns import Columns, join_columns, read_columns
 from streams.fold.delta import PaneDelta, merge
 from streams.fold.fold import fold
+from streams.fold.plan import TYPE_NAMES
 from streams.fold.source_columns import read_source_columns
 from streams.model.negative_amounts import negative_amounts_total
 from streams.panes.cells import merge_cells
