@@ -10,19 +10,13 @@ FEEDS_FIELD = "feeds"
 """Field of the state of shard 0; absent as long as no worker had sources."""
 
 
-def encode_feeds(feeds: Feeds, fingerprint: str) -> str:
-    """The value of the field. `fingerprint`: of the file of sources; empty without sources."""
-    listed = {str(topic): list(map(str, fed)) for topic, fed in feeds.items()}
-    return json.dumps({"fingerprint": fingerprint, "feeds": listed})
+def encode_feeds(feeds: Feeds) -> str:
+    """The value of the field."""
+    return json.dumps({str(topic): list(map(str, fed)) for topic, fed in feeds.items()})
 
 
 def parse_feeds(stored: bytes | None) -> Feeds:
     """The topics by the value of the field; None if it is absent."""
     if stored is None:
         return CONTRACT_FEEDS
-    return {input_topic(topic): tuple(map(Topic, fed)) for topic, fed in json.loads(stored)["feeds"].items()}
-
-
-def parse_fingerprint(stored: bytes | None) -> str:
-    """The fingerprint by the value of the field; None if it is absent."""
-    return "" if stored is None else str(json.loads(stored)["fingerprint"])
+    return {input_topic(topic): tuple(map(Topic, fed)) for topic, fed in json.loads(stored).items()}

@@ -29,6 +29,7 @@ class Keys:
     | `prefix:{0}:promotions` | hash | field promotion_id: its definition, JSON |
     | `prefix:{0}:evaluated` | string | last evaluation of the alert rules, epoch ms |
     | `prefix:{0}:awaiting-events` | string | last time that there was no as-of to evaluate the rules at, epoch ms |
+    | `prefix:{0}:setup` | string | what all workers must have alike: the model and the sources, JSON |
     | `prefix:{n}:probe` | none | never exists: `SET` with `XX` on it probes whether writes are accepted |
     | `prefix:{0}:kept` | string | spans of minutes retained for years, and the limit of expiry elsewhere, JSON |
     """
@@ -108,6 +109,11 @@ class Keys:
     def retained_spans(self) -> str:
         """Spans of minutes that are retained for years."""
         return f"{self._tag(0)}:kept"
+
+    @property
+    def setup(self) -> str:
+        """What all workers must have alike."""
+        return f"{self._tag(0)}:setup"
 
     def probe(self, shard: int) -> str:
         """A key that never exists."""

@@ -45,6 +45,8 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Permissions that Redis denies the worker."""
     dedup: dict[str, DedupReport] = {}
     """# <topic: its deduplication>"""
+    setup: str = ""
+    """Token of the worker's model and sources; empty: its release has none."""
 
 
 ProcessReports = Mapping[str, ProcessReport]

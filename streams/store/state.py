@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from consumers.topics import CONTRACT_FEEDS, Feeds, InputTopic, Partition, Topic, topics_feeding
 from streams.settings import Settings
 from streams.store.as_of import AsOf, PartitionState, as_of
-from streams.store.feeds import FEEDS_FIELD, encode_feeds, parse_feeds
+from streams.store.feeds import FEEDS_FIELD, parse_feeds
 from streams.store.keys import Keys
 from streams.store.stuck_partitions import UnmovedPosition
 
@@ -89,12 +89,6 @@ async def read_state(redis: Redis, keys: Keys) -> StoreState:
             pipe.hgetall(keys.state(shard))
         shards = await pipe.execute()
     return parse_state(shards)
-
-
-async def make_present(redis: Redis, keys: Keys, feeds: Feeds, fingerprint: str) -> None:
-    """Note the topics and sources that workers read from now on. Workers with others end when they see it."""
-    if fingerprint or await redis.hexists(keys.state(0), FEEDS_FIELD):
-        await redis.hset(keys.state(0), FEEDS_FIELD, encode_feeds(feeds, fingerprint))
 
 
 async def read_topic_id(redis: Redis, keys: Keys, partition: Partition) -> str:

@@ -28,7 +28,7 @@ from redis.asyncio import Redis
 
 from consumers.dedup import Hashes
 from consumers.kafka.metadata import TopicMetadata
-from consumers.topics import Feeds, InputTopic, Partition
+from consumers.topics import InputTopic, Partition
 from streams.clock import now_ms
 from streams.fold.codec import decode, encode
 from streams.fold.delta import ZERO, PaneDelta
@@ -37,7 +37,6 @@ from streams.panes.rows import RowIndex
 from streams.shipping.join import RecordChange
 from streams.shipping.record import RecordKey
 from streams.store.connection import script
-from streams.store.feeds import FEEDS_FIELD, encode_feeds, parse_fingerprint
 from streams.store.id_log import IdSpan
 from streams.store.keys import Keys
 from streams.store.levels import PaneLevel
@@ -108,6 +107,10 @@ class BatchUpdate:
     """Unique per object, also for copies with changes."""
 
 
+class SupersededError(Exception):
+    """Another worker started with another model or other sources; this one must end."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordConflict:
     """The batch was refused: an order record has changed since it was read. Nothing was written; read it and retry."""
@@ -125,13 +128,21 @@ class PaneWriter:
     """Writes deltas and positions for one worker."""
 
     def __init__(
-        self, redis: Redis, keys: Keys, levels: Sequence[PaneLevel], *, clock: Callable[[], int] = now_ms
+        self,
+        redis: Redis,
+        keys: Keys,
+        levels: Sequence[PaneLevel],
+        *,
+        clock: Callable[[], int] = now_ms,
+        setup_token: str = "",
     ) -> None:
-        """`clock`: the reference clock that all processes share, epoch ms."""
+        """`clock`: the reference clock that all processes share, epoch ms. `setup_token`: of the worker's setup, see
+        `streams.store.worker_setup`; empty: batches are applied whatever the present one is."""
         self._redis = redis
         self._keys = keys
         self._levels = levels
         self._clock = clock
+        self._setup_token = setup_token
         self._apply = script(redis, "apply")
         self._reset_position = script(redis, "reset_position")
         self._note_topic_id = script(redis, "note_topic_id")
@@ -185,7 +196,7 @@ class PaneWriter:
 
     async def apply(self, batch: BatchUpdate, rows: RowIndex) -> OffsetMismatch | RecordConflict | None:
         """Apply a batch; None if it is applied, by this call or an earlier one with the same batch, else why it was
-        refused."""
+        refused. Raises SupersededError, and applies nothing, if workers have another setup now."""
         shard = self._keys.shard(batch.partition)
         answer = await self._apply(
             keys=[
@@ -211,9 +222,12 @@ class PaneWriter:
                 _packed(batch.records),
                 MAX_CHANNEL_COUPON_PAIRS,
                 "" if batch.clock_ms is None else batch.clock_ms,
+                self._setup_token,
                 *(part for total in batch.totals.items() for part in total),
             ],
         )
+        if answer == b"superseded":
+            raise SupersededError
         return RecordConflict() if answer == b"read again" else _moved(answer)
 
     async def mark_incomplete(self, partition: Partition, position: int | None, unknown_ms: int) -> bool:
@@ -282,13 +296,6 @@ class PaneWriter:
     async def clear_incomplete(self, partition: Partition) -> None:
         """Clear the mark that records of a partition were lost."""
         await self._redis.hdel(self._keys.state(self._keys.shard(partition)), f"incomplete:{partition}")
-
-    async def are_present(self, feeds: Feeds, fingerprint: str) -> bool:
-        """Whether these are the topics and sources that workers read now. Notes them if Redis has none."""
-        if fingerprint:
-            await self._redis.hsetnx(self._keys.state(0), FEEDS_FIELD, encode_feeds(feeds, fingerprint))
-        stored: bytes | None = await self._redis.hget(self._keys.state(0), FEEDS_FIELD)  # type: ignore[assignment]
-        return parse_fingerprint(stored) == fingerprint
 
     async def note_topics(self, known: Mapping[InputTopic, TopicMetadata]) -> None:
         """Note the broker's topics and partition counts: readers await a heartbeat of each partition."""

@@ -25,7 +25,8 @@ from streams.process.tuning import tune_memory
 from streams.settings import WORKER_METRICS_PORT, Settings
 from streams.store.connection import check, connect, require_same_settings, wait_for_redis
 from streams.store.keys import Keys
-from streams.store.state import make_present, read_state
+from streams.store.state import read_state
+from streams.store.worker_setup import DeclaredSetup, SetupStore, StoredSetup
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.position_tracker import ASK_EVERY_S
 from streams.worker.worker import Worker
@@ -44,9 +45,16 @@ rebalance."""
 
 
 def create_app(
-    settings: Settings, metrics: WorkerMetrics, shutdown_watchdog: ShutdownWatchdog, inputs: InputTopics | None = None
+    settings: Settings,
+    metrics: WorkerMetrics,
+    shutdown_watchdog: ShutdownWatchdog,
+    inputs: InputTopics | None = None,
+    setup: StoredSetup | None = None,
 ) -> BatchApp:
-    """The Faust app with its agents and timers; connects when it runs. `inputs`: by default the contract's topics."""
+    """The Faust app with its agents and timers; connects when it runs.
+
+    `inputs`: by default the contract's topics. `setup`: see `Worker`.
+    """
     inputs = InputTopics(settings.topic_names) if inputs is None else inputs
     app = BatchApp(
         settings.group,
@@ -76,7 +84,7 @@ def create_app(
     app.topic_names = inputs.names
     app.fetch_budget = FetchBudget(settings.batch_records, settings.batch_bytes)
     reading = WorkerConsumer(app)
-    worker = Worker(settings, reading, app.fetch_budget, shutdown_watchdog, metrics=metrics, inputs=inputs)
+    worker = Worker(settings, reading, app.fetch_budget, shutdown_watchdog, metrics=metrics, inputs=inputs, setup=setup)
     schema = BatchSchema()
 
     async def consume(stream: faust.StreamT[RecordBatch]) -> None:
@@ -110,11 +118,11 @@ def create_app(
     return app
 
 
-async def preflight(settings: Settings, inputs: InputTopics) -> None:
+async def preflight(settings: Settings, inputs: InputTopics, declared: DeclaredSetup) -> StoredSetup:
     """Check the broker, the topics and Redis before reading; wait for a Redis that is unavailable or refuses writes.
 
-    Raises SalepulseError where there is no broker, a topic is missing, or Redis evicts keys or was populated with other
-    settings.
+    Returns the worker's setup, which is the present one. Raises SalepulseError where there is no broker, a topic is
+    missing, or Redis evicts keys or was populated with other settings.
     """
     # first, so that a missing broker is reported even while Redis is unavailable
     partitions = await require_topics(settings.kafka, inputs.used)
@@ -123,10 +131,10 @@ async def preflight(settings: Settings, inputs: InputTopics) -> None:
         await wait_for_redis(redis, lambda: check(redis))
         await wait_for_redis(redis, lambda: require_same_settings(redis, settings, partitions, inputs.feeds))
         keys = Keys(settings.redis_prefix, settings.shards)
-        await wait_for_redis(redis, lambda: make_present(redis, keys, inputs.feeds, inputs.fingerprint))
         states = (await wait_for_redis(redis, lambda: read_state(redis, keys))).partitions.values()
         at_work = any(state.position is not None for state in states)
         await require_own_topics(settings, (Topic.PROMOTIONS, Topic.DEAD_LETTERS), at_work=at_work)
+        return await wait_for_redis(redis, lambda: SetupStore(redis, keys).adopt(declared))
     finally:
         await redis.aclose()
 
@@ -152,15 +160,16 @@ class FaustProcess(faust.Worker):
 
 def run(settings: Settings) -> None:
     """Run a worker until SIGINT or SIGTERM, then exit; exit code 1 means that it was stuck and should be restarted,
-    3 that another worker started with other sources.
+    3 that another worker started with another model or other sources.
 
     Raises SalepulseError if the broker, the topics or Redis are unusable.
     """
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust logs nothing, not even its own crash
     inputs = load_inputs(settings, exponent=settings.money_exponent)
+    declared = DeclaredSetup(settings, feeds=inputs.feeds, sources=inputs.fingerprint)
     metrics = WorkerMetrics()
     with metrics_server(settings, metrics.registry, WORKER_METRICS_PORT):
-        asyncio.run(preflight(settings, inputs))
+        setup = asyncio.run(preflight(settings, inputs, declared))
         logging.getLogger("mode.timers").setLevel(logging.ERROR)  # a late tick under load is normal
         tune_memory()
         shutdown_watchdog = ShutdownWatchdog(
@@ -168,7 +177,7 @@ def run(settings: Settings) -> None:
         )
         shutdown_watchdog.start()
         try:
-            app = create_app(settings, metrics, shutdown_watchdog, inputs)
+            app = create_app(settings, metrics, shutdown_watchdog, inputs, setup)
             FaustProcess(app, shutdown_watchdog).execute_from_commandline()
         except SystemExit as end:
             raise SystemExit(shutdown_watchdog.code or end.code) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -17,7 +17,7 @@ from consumers.kafka.faust_transport import RecordBatch
 from consumers.sources.registry import SchemaLoader, SchemaRegistryError
 from consumers.topics import Partition, Topic
 from streams.clock import MachineClock
-from streams.store.writer import OffsetMismatch, PaneWriter
+from streams.store.writer import OffsetMismatch, PaneWriter, SupersededError
 from streams.worker.compaction_scheduler import CompactionScheduler
 from streams.worker.contract_check import ContractCheck, TopicPaused
 from streams.worker.dead_letter_output import DeadLetterOutput
@@ -51,6 +51,8 @@ class BatchProcessor:
     now_ms: Callable[[], int]
     metrics: WorkerMetrics
     machine: MachineClock
+    superseded: Callable[[], Awaitable[None]]
+    """Ends the worker, as another one started with another setup."""
 
     def __post_init__(self) -> None:
         self._dead_letters = DeadLetterOutput(self.kafka, now_ms=self.now_ms)
@@ -76,6 +78,8 @@ class BatchProcessor:
                 await self.compaction_scheduler.wait_if_overdue(owned)
         except RevokedError:
             self.registry.release(partition)
+        except SupersededError:
+            await self.superseded()
         except (TimeoutError, KafkaError) as error:
             log.warning("broker did not answer; rereading batch", partition=str(partition), error=repr(error))
         except Exception as error:  # the position is unchanged, so no record is lost

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -20,6 +20,7 @@ from streams.store.process_reports import DedupReport, ProcessReport, SourceAhea
 from streams.store.reader import read_reports
 from streams.store.reference_clock import ReferenceClock
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, RedisRefusal
+from streams.store.worker_setup import SetupStore, StoredSetup
 from streams.store.writer import PaneWriter
 from streams.worker.compaction_scheduler import CompactionScheduler
 from streams.worker.contract_check import ContractCheck
@@ -59,10 +60,13 @@ class WorkerReporter:
         fast_clocks: FastClocks,
         reference: ReferenceClock,
         refusals: Callable[[], Collection[RedisRefusal]],
+        setup_token: str,
         metrics: WorkerMetrics,
         machine: MachineClock,
     ) -> None:
-        """`refusals`: the reasons why Redis currently refuses this worker's calls."""
+        """`refusals`: the reasons why Redis currently refuses this worker's calls. `setup_token`: of its setup, empty
+        without one."""
+        self._setup_token = setup_token
         self._machine = machine
         self._redis = redis
         self._keys = keys
@@ -86,6 +90,10 @@ class WorkerReporter:
             self._looked_s = self._machine.monotonic()
             await self._forget_gone()
 
+    async def withdraw(self) -> None:
+        """Delete the report, as the worker ends."""
+        await self._redis.hdel(self._keys.reports, self._id)
+
     async def _forget_gone(self) -> None:
         oldest_ms = self._reference.now_ms() - _GONE_MS
         reports = await read_reports(self._redis, self._keys)
@@ -104,6 +112,7 @@ class WorkerReporter:
             ),
             refused=tuple(sorted(PERMISSION_REFUSALS.intersection(self._refusals()))),
             dedup={str(topic): self._dedup_of(topic) for topic in self._inputs.feeds},
+            setup=self._setup_token,
         )
 
     def _dedup_of(self, topic: InputTopic) -> DedupReport:
@@ -152,12 +161,16 @@ class Housekeeping:
         worker_clock: WorkerClock,
         expiry: Expiry,
         reporter: WorkerReporter,
-        end: Callable[[], None],
+        setup: StoredSetup | None,
+        setup_store: SetupStore,
+        superseded: Callable[[], Awaitable[None]],
         metrics: WorkerMetrics,
         machine: MachineClock,
     ) -> None:
-        """`end`: ends the worker, as another one started with other sources."""
-        self._end = end
+        """`setup`: the worker's. `superseded`: ends the worker, as another one started with another setup."""
+        self._setup = setup
+        self._setup_store = setup_store
+        self._superseded = superseded
         self._machine = machine
         self._writer = writer
         self._reading = reading
@@ -189,9 +202,13 @@ class Housekeeping:
     async def _tick(self) -> None:
         assigned = self._reading.assigned()
         self._registry.release_unassigned(assigned)
-        if not await self._writer.are_present(self._inputs.feeds, self._inputs.fingerprint):
-            self._end()
-            return
+        if self._setup is not None:
+            is_present = await self._setup_store.is_present(self._setup)
+            if is_present is None:
+                await self._setup_store.restore(self._setup, self._inputs.feeds)
+            elif not is_present:
+                await self._superseded()
+                return
         await self._note_topics()
         lags: Lags = {}
         for partition in assigned:

@@ -11,6 +11,8 @@ from redis.asyncio import Redis
 from consumers.sources.inputs import InputTopics
 from consumers.topics import EVENT_TOPICS, Partition
 from streams.clock import MachineClock
+from streams.dictionary.builtin import BUILT_IN
+from streams.dictionary.types import Model
 from streams.panes.rows import RowIndex
 from streams.settings import Settings
 from streams.store.compactor import Compactor
@@ -43,6 +45,8 @@ class PartitionRegistry:
     machine: MachineClock
     inputs: InputTopics | None = None
     """The topics that workers read; None: those of the contract."""
+    model: Model = BUILT_IN
+    """What is counted."""
 
     def __post_init__(self) -> None:
         self.owned_partitions: dict[Partition, OwnedPartition] = {}
@@ -50,7 +54,7 @@ class PartitionRegistry:
         """Event time up to which all workers have counted, if known."""
         self.retained_spans = NO_RETAINED_SPANS
         """Retained spans as last published."""
-        self._rows = RowIndex()
+        self._rows = RowIndex(self.model)
         self._locks: dict[Partition, asyncio.Lock] = {}
 
     def event_time_bounds(self) -> EventTimeBounds:
@@ -85,7 +89,7 @@ class PartitionRegistry:
     def limit_memory(self, owned: OwnedPartition) -> None:
         """Limit the memory for row numbers and event ids, before counting a batch of this partition."""
         if self._rows.names > _MAX_NAMES:
-            self._rows = RowIndex()  # each partition switches to it with its next batch
+            self._rows = RowIndex(self.model)  # each partition switches to it with its next batch
         limit = self.settings.dedup_memory_mb << 20
         while sum(other.seen.nbytes for other in self.owned_partitions.values()) > limit:
             fullest = max(self.owned_partitions.values(), key=lambda other: other.seen.nbytes)

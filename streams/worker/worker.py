@@ -8,23 +8,28 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable, Container
+from contextlib import suppress
 from functools import partial
 
 import structlog
+from redis.exceptions import RedisError
 
+from consumers.errors import SalepulseError
 from consumers.kafka.consumer import WorkerConsumer
 from consumers.kafka.faust_transport import FetchBudget, RecordBatch
 from consumers.kafka.standalone import is_readable
 from consumers.sources.inputs import InputTopics
 from consumers.topics import Partition
 from streams.clock import MACHINE, MachineClock
+from streams.dictionary.builtin import BUILT_IN
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.settings import Settings
 from streams.store.compactor import Compactor
-from streams.store.connection import connect
+from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.reference_clock import ReferenceClock
+from streams.store.worker_setup import SUPERSEDED_CODE, SetupStore, StoredSetup, superseded_text
 from streams.store.write_probe import WriteProbe
 from streams.store.writer import PaneWriter
 from streams.worker.batch_processor import BatchProcessor
@@ -40,6 +45,9 @@ from streams.worker.registry import PartitionRegistry, WorkerClock
 from streams.worker.stuck_monitor import StuckMonitor
 
 log = structlog.get_logger()
+
+_WITHDRAW_WITHIN_S = 0.5
+"""Time to delete the worker's report when it ends: Redis may be away."""
 
 Handle = Callable[[RecordBatch], Awaitable[None]]
 
@@ -101,8 +109,10 @@ class Worker:
         machine: MachineClock = MACHINE,
         metrics: WorkerMetrics | None = None,
         inputs: InputTopics | None = None,
+        setup: StoredSetup | None = None,
     ) -> None:
-        """`inputs`: the topics to read, by default those of the contract."""
+        """`inputs`: the topics to read, by default those of the contract. `setup`: as adopted; None: it counts by the
+        built-in model, whatever other workers have."""
         inputs = InputTopics(settings.topic_names) if inputs is None else inputs
         self.metrics = WorkerMetrics() if metrics is None else metrics
         self._fetch_budget = fetch_budget
@@ -111,11 +121,21 @@ class Worker:
         self._redis = connect(settings)
         keys = Keys(settings.redis_prefix, settings.shards)
         reference = ReferenceClock(self._redis, keys, machine)
-        writer = PaneWriter(self._redis, keys, levels(settings), clock=reference.now_ms)
+        self._setup = setup
+        self._setup_store = SetupStore(self._redis, keys)
+        setup_token = "" if setup is None else setup.token
+        writer = PaneWriter(self._redis, keys, levels(settings), clock=reference.now_ms, setup_token=setup_token)
         compactor = Compactor(self._redis, keys, levels(settings), settings.clock)
         redis_retry = RedisRetry(reading, self.metrics, machine)
         registry = PartitionRegistry(
-            settings, redis_retry, writer, compactor, now_ms=reference.now_ms, machine=machine, inputs=inputs
+            settings,
+            redis_retry,
+            writer,
+            compactor,
+            now_ms=reference.now_ms,
+            machine=machine,
+            inputs=inputs,
+            model=BUILT_IN if setup is None else setup.compile(),
         )
         identity = TopicIdentity(reading, machine, inputs.all)
         position_tracker = PositionTracker(
@@ -148,10 +168,11 @@ class Worker:
             now_ms=reference.now_ms,
             metrics=self.metrics,
             machine=machine,
+            superseded=self._superseded,
         )
         self._partition_queues = PartitionQueues(self._process_batch)
         worker_id = f"{socket.gethostname()}-{os.getpid()}"
-        reporter = WorkerReporter(
+        self._reporter = reporter = WorkerReporter(
             self._redis,
             keys,
             worker_id,
@@ -160,6 +181,7 @@ class Worker:
             fast_clocks=fast_clocks,
             reference=reference,
             refusals=lambda: {*redis_retry.refused.values(), *self._stuck_monitor.refusals},
+            setup_token=setup_token,
             metrics=self.metrics,
             machine=machine,
         )
@@ -176,7 +198,9 @@ class Worker:
             worker_clock=worker_clock,
             expiry=Expiry(settings, self._redis, keys, writer, registry, reference.now_ms, machine),
             reporter=reporter,
-            end=self._superseded,
+            setup=setup,
+            setup_store=self._setup_store,
+            superseded=self._superseded,
             metrics=self.metrics,
             machine=machine,
         )
@@ -195,13 +219,18 @@ class Worker:
             machine=machine,
         )
 
-    def _superseded(self) -> None:
-        """End, as another worker started with other sources."""
+    async def _superseded(self) -> None:
+        """End, as another worker started with another setup."""
+        if self._shutdown_watchdog.code or self._setup is None:
+            return
+        why = "another worker started with another model or other sources"
+        self._shutdown_watchdog.begin(why, code=SUPERSEDED_CODE)
+        with suppress(SalepulseError, RedisError, *UNREACHABLE):
+            why = superseded_text(self._setup, await self._setup_store.read())
         log.error(
-            "another worker started with other sources; exiting with code 3, no record is lost",
-            fix="start every worker with the same file of sources",
+            f"{why}; exiting with code {SUPERSEDED_CODE}, no record is lost",
+            fix="start every worker with the same files of the model and of sources",
         )
-        self._shutdown_watchdog.begin("the start of a worker with other sources", code=3)
         self._stop()
 
     def take(self, batch: RecordBatch) -> None:
@@ -225,6 +254,9 @@ class Worker:
         await self._partition_queues.stop()
         await self._compaction_scheduler.stop()
         await self._batch_processor.stop()
+        with suppress(RedisError, *UNREACHABLE):
+            async with asyncio.timeout(_WITHDRAW_WITHIN_S):
+                await self._reporter.withdraw()
         await self._redis.aclose()
 
     async def _process_batch(self, batch: RecordBatch) -> None:

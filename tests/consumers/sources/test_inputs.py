@@ -28,7 +28,7 @@ def test_a_source_replaces_the_topics_that_it_feeds(tmp_path: Path) -> None:
     assert inputs.all == (Topic.CLICKS, Topic.LOGISTICS, "shop.orders", Topic.PROMOTIONS)
     assert topics_feeding(inputs.feeds, [Topic.ORDERS]) == {"shop.orders"}
     assert isinstance(inputs.names.topic("shop.orders"), SourceTopic)
-    assert parse_feeds(encode_feeds(inputs.feeds, "f").encode()) == inputs.feeds
+    assert parse_feeds(encode_feeds(inputs.feeds).encode()) == inputs.feeds
 
 
 def test_a_topic_of_the_contract_may_be_in_the_shops_own_format(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def state(newest_ms: dict[str, int], feeds: Feeds | None = FEEDS) -> StoreState:
             fields[f"{name}:{topic}/0".encode()] = str(value).encode()
         fields[f"broker,{topic}".encode()] = b"id 1"
     if feeds is not None:
-        fields[FEEDS_FIELD.encode()] = encode_feeds(feeds, "f").encode()
+        fields[FEEDS_FIELD.encode()] = encode_feeds(feeds).encode()
     return parse_state([fields])
 
 

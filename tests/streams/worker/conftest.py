@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from consumers.topics import Partition
 from streams.clock import MACHINE, MachineClock
 from streams.process.shutdown_watchdog import ShutdownWatchdog
 from streams.settings import Settings
-from streams.store.connection import connect
+from streams.store.connection import connect, open_store
 from streams.store.keys import Keys
 from streams.store.state import StoreState, read_state
+from streams.store.worker_setup import DeclaredSetup, SetupStore, StoredSetup
 from streams.worker.worker import Worker
 from tests.streams.worker.topics import Topics
 
@@ -26,13 +28,15 @@ class Office:
     """One worker with its topics, settings and Redis."""
 
     def __init__(
-        self, redis_url: str, machine: MachineClock = MACHINE, inputs: InputTopics | None = None, **changes: Any
+        self, settings: Settings, setup: StoredSetup, machine: MachineClock = MACHINE, inputs: InputTopics | None = None
     ) -> None:
-        self.settings = Settings(**{"redis_url": redis_url, "clock": "event", "retain": "all", **changes})
+        self.settings = settings
         self.topics = Topics()
         self.fetch_budget = FetchBudget(10_000, 2**25)
         self.ending = ShutdownWatchdog()
-        self.worker = Worker(self.settings, self.topics, self.fetch_budget, self.ending, machine, inputs=inputs)
+        self.worker = Worker(
+            self.settings, self.topics, self.fetch_budget, self.ending, machine, inputs=inputs, setup=setup
+        )
         self.redis: Redis = connect(self.settings)
         self.keys = Keys(self.settings.redis_prefix, self.settings.shards)
 
@@ -62,9 +66,21 @@ class Office:
 
 @asynccontextmanager
 async def opened(
-    redis_url: str, machine: MachineClock = MACHINE, inputs: InputTopics | None = None, **changes: Any
+    redis_url: str,
+    machine: MachineClock = MACHINE,
+    inputs: InputTopics | None = None,
+    declared: DeclaredSetup | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Office]:
-    office = Office(redis_url, machine, inputs, **changes)
+    """`declared`: its setup; by default the built-in model and the sources of `inputs`."""
+    settings = Settings(**{"redis_url": redis_url, "clock": "event", "retain": "all", **changes})
+    if declared is None:
+        declared = DeclaredSetup(settings)
+        if inputs is not None:
+            declared = replace(declared, feeds=inputs.feeds, sources=inputs.fingerprint)
+    async with open_store(settings) as (redis, keys):
+        setup = await SetupStore(redis, keys).adopt(declared)
+    office = Office(settings, setup, machine, inputs)
     try:
         yield office
     finally:

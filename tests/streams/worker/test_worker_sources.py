@@ -13,9 +13,10 @@ import pytest
 from consumers.sources.inputs import InputTopics, load_inputs
 from consumers.topics import Partition, SourceTopic
 from streams.settings import Settings
-from streams.store.state import make_present, read_state
+from streams.store.state import read_state
+from streams.store.worker_setup import DeclaredSetup, SetupStore
 from tests.streams.shop import CLICKS_0
-from tests.streams.worker.conftest import Clock, opened
+from tests.streams.worker.conftest import Clock, Office, opened
 from tests.streams.worker.test_batch_processor import Letters
 from tests.support.events import click
 from tests.support.schema_registry import SchemaRegistry, framed
@@ -115,6 +116,12 @@ async def test_messages_of_loaded_schemas_are_read_without_the_registry(
         assert (await office.totals())["events,clicks,page_view"] == 2
 
 
+async def adopt(office: Office, inputs: InputTopics) -> None:
+    """Start another worker, with these sources."""
+    declared = DeclaredSetup(office.settings, feeds=inputs.feeds, sources=inputs.fingerprint)
+    await SetupStore(office.redis, office.keys).adopt(declared)
+
+
 class TestDifferentFiles:
     async def test_a_worker_of_the_former_file_ends(
         self, redis_url: str, tmp_path: Path, registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
@@ -124,11 +131,11 @@ class TestDifferentFiles:
         async with opened(redis_url, inputs=ours) as office:
             ended: list[None] = []
             monkeypatch.setattr(office.worker, "_stop", lambda: ended.append(None))
-            await make_present(office.redis, office.keys, ours.feeds, ours.fingerprint)
             office.topics.write(SHOP_0)
+            await adopt(office, ours)
             await office.worker.tick()
             assert (ended, office.ending.code) == ([], 0)
-            await make_present(office.redis, office.keys, theirs.feeds, theirs.fingerprint)
+            await adopt(office, theirs)
             await office.worker.tick()
             assert (ended, office.ending.code) == ([None], 3)
 
@@ -136,24 +143,36 @@ class TestDifferentFiles:
         self, redis_url: str, tmp_path: Path, registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ours, contract = inputs_of(tmp_path, registry), InputTopics(Settings().topic_names)
-        async with opened(redis_url) as without, opened(redis_url, inputs=ours) as office:
+        async with opened(redis_url) as without:
             ended: list[str] = []
             monkeypatch.setattr(without.worker, "_stop", lambda: ended.append("without"))
-            monkeypatch.setattr(office.worker, "_stop", lambda: ended.append("with"))
             without.topics.write(CLICKS_0, click())
-            office.topics.write(SHOP_0)
-            await make_present(office.redis, office.keys, contract.feeds, contract.fingerprint)
             await without.worker.tick()
-            assert ended == [], "nothing is noted before the first worker with sources"
-            await make_present(office.redis, office.keys, ours.feeds, ours.fingerprint)
-            for worker in (office.worker, without.worker):
-                await worker.tick()
-            assert ended == ["without"]
-            await make_present(office.redis, office.keys, contract.feeds, contract.fingerprint)
-            for worker in (office.worker, without.worker):
-                await worker.tick()
-            assert ended == ["without", "with"]
-            assert (await read_state(office.redis, office.keys)).feeds == contract.feeds
+            assert (ended, await without.field("feeds")) == ([], None)
+            async with opened(redis_url, inputs=ours) as office:
+                monkeypatch.setattr(office.worker, "_stop", lambda: ended.append("with"))
+                office.topics.write(SHOP_0)
+                for worker in (office.worker, without.worker):
+                    await worker.tick()
+                assert ended == ["without"]
+                monkeypatch.setattr("streams.store.worker_setup.BACK_AFTER_MS", 0)
+                await adopt(office, contract)
+                for worker in (office.worker, without.worker):
+                    await worker.tick()
+                assert ended == ["without", "with"]
+                assert (await read_state(office.redis, office.keys)).feeds == contract.feeds
+
+    async def test_a_batch_of_the_former_file_is_not_counted(
+        self, redis_url: str, tmp_path: Path, registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with opened(redis_url) as office:
+            ended: list[None] = []
+            monkeypatch.setattr(office.worker, "_stop", lambda: ended.append(None))
+            office.topics.write(CLICKS_0, click())
+            await adopt(office, inputs_of(tmp_path, registry))
+            await office.count(office.topics.fetch(CLICKS_0))
+            assert (ended, office.ending.code) == ([None], 3)
+            assert (await office.position(CLICKS_0), await office.totals()) == (None, {})
 
     async def test_a_wiped_redis_gets_the_sources_back(
         self, redis_url: str, tmp_path: Path, registry: SchemaRegistry
@@ -161,6 +180,7 @@ class TestDifferentFiles:
         ours = inputs_of(tmp_path, registry)
         async with opened(redis_url, inputs=ours) as office:
             office.topics.write(SHOP_0)
+            await office.redis.flushall()
             await office.worker.tick()
             assert (await read_state(office.redis, office.keys)).feeds == ours.feeds
             assert office.ending.code == 0
