@@ -14,6 +14,7 @@ from streams.dictionary.types import Model
 from streams.serve.changes import ChangeNotifier
 from streams.settings import Settings
 from streams.store.as_of import blocking_as_of
+from streams.store.setup_differences import setup_difference
 from streams.store.state import StoreState, newest_as_of, queryable_until_ms
 from streams.store.stuck_partitions import UnmovedPosition, stuck_partitions
 from streams.view.answer_status import DOWN_AFTER_MS, AnswerStatus, ServerState, answer_status, is_redis_silent
@@ -192,6 +193,7 @@ class Live:
                 blocking_as_of(self.state.existing_partitions, state_ms, self.settings, self.state.feeds)
             ),
             stuck=self.stuck(),
+            setup_difference=setup_difference(self.state, self.redis_metrics.reports, now),
             answer_as_of_ms=self.snapshot.as_of_ms if as_of_ms is None else as_of_ms,
         )
         return answer_status(server_state, now)

@@ -14,6 +14,10 @@ from streams.store.feeds import FEEDS_FIELD, parse_feeds
 from streams.store.keys import Keys
 from streams.store.stuck_partitions import UnmovedPosition
 
+SETUP_FIELD = "setup"
+"""Field of the state of each shard: the token of the model and sources that may count there."""
+CHANGING_FIELD = "setup-changing"
+"""Field of the state of shard 0; present while a change of them is not complete."""
 UNKNOWN_SINCE_MS = 1
 """Stands for an unknown time of loss: earlier versions stored none."""
 _STOPPED, _WAITS = b"stopped:", b"waits:"
@@ -41,6 +45,10 @@ class StoreState:
     """The topics with events that workers read."""
     unmoved: Mapping[Partition, UnmovedPosition] = field(default_factory=dict)
     """Partitions with a backlog, or that the broker does not answer for; also of `promotions`."""
+    setups: tuple[str, ...] = ()
+    """The token of the workers' model and sources in each shard; empty: none."""
+    setup_changing: bool = False
+    """Whether a change of them is not complete."""
 
     @property
     def existing_partitions(self) -> dict[Partition, PartitionState]:
@@ -143,6 +151,8 @@ def parse_state(shards: list[dict[bytes, bytes]]) -> StoreState:
         {partition: why.decode("utf-8", "replace") for partition, why in _by_partition(shards, _STOPPED)},
         feeds,
         {partition: _unmoved(stored) for partition, stored in _by_partition(shards, _WAITS)},
+        tuple(fields.get(SETUP_FIELD.encode(), b"").decode() for fields in shards),
+        any(CHANGING_FIELD.encode() in fields for fields in shards),
     )
 
 

@@ -49,15 +49,12 @@ from streams.store.keys import ALERTS_NAME, Keys
 from streams.store.process_reports import REPORTED_WITHIN_MS, ProcessReports, recent_reports
 from streams.store.reader import read_reports
 from streams.store.reference_clock import server_time_ms
+from streams.store.state import SETUP_FIELD
 
 log = structlog.get_logger()
 
 SUPERSEDED_CODE = 3
 """Exit code of a worker that ended because another one started with another setup."""
-SETUP_FIELD = "setup"
-"""Field of the state of each shard: the token of the setup that may count there."""
-CHANGING_FIELD = "setup-changing"
-"""Field of the state of shard 0; present while a change is not complete."""
 BACK_AFTER_MS = 30_000
 """A setup that was replaced does not come back sooner, or two supervisors would replace each other's without end."""
 _MINUTE_MS = 60_000

@@ -11,6 +11,7 @@ from consumers.topics import InputTopic, Partition
 from streams.store.as_of import AsOf, BlockingPartition, PartitionState, late_feed_fix, late_feed_text
 from streams.store.contract_check import missing_topic_fix, pause_fix
 from streams.store.refusal_kinds import PERMISSION_REFUSALS, REFUSAL_TEXTS, RedisRefusal
+from streams.store.setup_differences import SetupDifference
 from streams.store.stuck_partitions import UnmovedPosition, stuck_texts
 
 DOWN_AFTER_MS = 2_000
@@ -42,6 +43,8 @@ class NotLiveReason(StrEnum):
     PARTITIONS_DIFFER = "partitions_differ"
     """With several shards, `orders` and `logistics` have different numbers of partitions, so orders cannot be
     joined."""
+    MODELS_DIFFER = "models_differ"
+    """Workers count by different models or sources, or a change of them is not complete."""
     NO_AS_OF = "no_as_of"
     """Nothing was counted yet, or a partition with records was never read."""
     PREPARING = "preparing"
@@ -111,6 +114,8 @@ class ServerState:
     """The partitions that delay the as-of on the wall clock."""
     stuck: Mapping[Partition, UnmovedPosition] = field(default_factory=dict)
     """# {partition with waiting records: its position that does not advance}"""
+    setup_difference: SetupDifference | None = None
+    """Set while workers differ in model or sources."""
     answer_as_of_ms: int | None = None
     """As-of of the answer in question, which may be older than `newest`."""
 
@@ -293,6 +298,9 @@ def _topic_causes(server: ServerState) -> Iterator[NotLiveCause]:
             f"topic orders has {orders} partitions and logistics {logistics}: with several shards the numbers "
             "must be equal to join orders with shipments; add partitions to the smaller topic",
         )
+    if server.setup_difference is not None:
+        difference = server.setup_difference
+        yield NotLiveCause(NotLiveReason.MODELS_DIFFER, f"{difference.problem}; {difference.fix}")
 
 
 def _stops_counting(server: ServerState, refused: RefusedWrites, now_ms: int) -> bool:

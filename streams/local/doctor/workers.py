@@ -28,6 +28,7 @@ from streams.store.progress import Totals, read_totals
 from streams.store.reader import read_reports
 from streams.store.reference_clock import server_time_ms
 from streams.store.refusal_kinds import REFUSAL_TEXTS, RedisRefusal
+from streams.store.setup_differences import setup_difference
 from streams.store.state import UNKNOWN_SINCE_MS, StoreState, newest_as_of, read_state
 from streams.store.stuck_partitions import stuck_partitions, stuck_texts
 
@@ -88,6 +89,8 @@ async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: b
         *check_partitions(state.existing_partitions, now_ms, settings, blocker),
     ]
     results += check_topics(state)
+    if (difference := setup_difference(state, reports, now_ms)) is not None:
+        results.append(failed("model", difference.problem, difference.fix))
     results += [
         *check_clocks(offsets),
         *check_late_feeds(state, now_ms, settings),

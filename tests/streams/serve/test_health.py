@@ -17,6 +17,7 @@ from streams.serve.live import Live
 from streams.settings import Settings
 from streams.store.as_of import AsOf, BlockingPartition, PartitionState
 from streams.store.refusal_kinds import RedisRefusal
+from streams.store.setup_differences import SetupDifference
 from streams.store.stuck_partitions import UnmovedPosition
 from streams.view.answer_status import AnswerStatus, NotLiveReason, RefusedWrites, ServerState, answer_status
 from streams.view.follower_thread import FollowerThread
@@ -126,6 +127,10 @@ def test_every_cause_has_a_code_and_a_sentence() -> None:
         ),
         (ServerState(AsOf(now, ()), {}, (), now, None, missing=(Topic.CLICKS,)), ["topic_missing"]),
         (ServerState(AsOf(now, ()), {}, (), now, None, differing=(4, 2)), ["partitions_differ"]),
+        (
+            ServerState(AsOf(now, ()), {}, (), now, None, setup_difference=SetupDifference("differ", "restart")),
+            ["models_differ"],
+        ),
         (ServerState(AsOf(now, ()), {CLICKS: waiting}, (), now, None, refused=full), ["redis_refuses_writes"]),
         (ServerState(AsOf(now, ()), {CLICKS: waiting}, (), now, None, refused=replica), []),
         (ServerState(AsOf(now, ()), {CLICKS: silent}, (), now, None, refused=replica), ["redis_refuses_writes"]),

@@ -12,6 +12,7 @@ from consumers.settings import Clock as StoreClock
 from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.definitions import StoredName
 from streams.dictionary.file import read_model_file
+from streams.local.doctor.workers import examine_workers
 from streams.settings import Settings
 from streams.store.process_reports import ProcessReport, encode_report
 from streams.store.worker_setup import (
@@ -359,3 +360,22 @@ async def test_on_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -
         assert set(await start.tokens()) == {setup.token}
         await office.worker.tick()
         assert (start.ended, office.ending.code) == (1, 3)
+
+
+async def test_readers_see_the_difference_until_all_workers_have_the_present_setup(start: Start) -> None:
+    office = start.office
+    office.topics.write(CLICKS_0)
+
+    async def problems() -> list[str]:
+        return [
+            found.message for found in await examine_workers(office.redis, office.settings) if found.check == "model"
+        ]
+
+    await office.worker.tick()
+    assert await problems() == []
+    await start(TIPS)
+    (problem,) = await problems()
+    assert "workers differ in model or sources" in problem
+    await office.worker.tick()
+    await office.worker.stop()
+    assert (start.ended, await problems()) == (1, [])

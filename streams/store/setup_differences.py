@@ -1,0 +1,62 @@
+"""Whether all workers have the present model and sources. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from streams.dictionary.builtin import BUILT_IN
+from streams.dictionary.fingerprint import fingerprint_of
+from streams.store.keys import ALERTS_NAME
+from streams.store.process_reports import REPORTED_WITHIN_MS, ProcessReports, recent_reports
+from streams.store.state import StoreState
+
+
+@dataclass(frozen=True, slots=True)
+class SetupDifference:
+    """Why not all is counted by the present model and sources, and what helps."""
+
+    problem: str
+    fix: str
+
+
+def setup_difference(state: StoreState, reports: ProcessReports, now_ms: int) -> SetupDifference | None:
+    """The difference between workers, or between shards; None if there is none."""
+    tokens = sorted({token for token in state.setups if token}, key=_generation)
+    if state.setup_changing or len(tokens) > 1:
+        return SetupDifference(
+            "a worker with another model or other sources started, and its change is not complete",
+            "wait some seconds; if this stays, that worker was killed meanwhile: start one",
+        )
+    if not tokens:
+        return None
+    others = {
+        name: report.setup
+        for name, report in recent_reports(reports, now_ms - REPORTED_WITHIN_MS)
+        if not name.startswith(ALERTS_NAME) and not _counts_the_same(report.setup, tokens[0])
+    }
+    if not others:
+        return None
+    listed = ", ".join(f"{name} has {_identity(token) or 'a release without models'}" for name, token in others.items())
+    return SetupDifference(
+        f"workers differ in model or sources: {listed}, and the present is {_identity(tokens[0])}",
+        "start all with the same files and release; those with the former end by themselves",
+    )
+
+
+def _counts_the_same(token: str, present: str) -> bool:
+    # a release without models counts by the built-in one
+    return token == present or (not token and _identity(present) == _built_in())
+
+
+@cache
+def _built_in() -> str:
+    return fingerprint_of(BUILT_IN, "")
+
+
+def _generation(token: str) -> int:
+    return int(token.split(" ")[0])
+
+
+def _identity(token: str) -> str:
+    return token.partition(" ")[2]
