@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 END_WITHIN_S = 8.0
 """Time from SIGTERM or SIGINT to the forced exit. Supervisors should wait longer before SIGKILL."""
+SUPERSEDED_CODE = 3
+"""Exit code of a worker that ended because another one started with another model or other sources."""
 _EVERY_S = 1.0
 
 

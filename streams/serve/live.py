@@ -193,7 +193,7 @@ class Live:
                 blocking_as_of(self.state.existing_partitions, state_ms, self.settings, self.state.feeds)
             ),
             stuck=self.stuck(),
-            setup_difference=setup_difference(self.state, self.redis_metrics.reports, now),
+            setup_difference=setup_difference(self.state, self.redis_metrics.reports, now, self.model.generation),
             answer_as_of_ms=self.snapshot.as_of_ms if as_of_ms is None else as_of_ms,
         )
         return answer_status(server_state, now)

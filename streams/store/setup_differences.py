@@ -20,8 +20,13 @@ class SetupDifference:
     fix: str
 
 
-def setup_difference(state: StoreState, reports: ProcessReports, now_ms: int) -> SetupDifference | None:
-    """The difference between workers, or between shards; None if there is none."""
+def setup_difference(
+    state: StoreState, reports: ProcessReports, now_ms: int, loaded_generation: int = 0
+) -> SetupDifference | None:
+    """The difference between workers, or between shards; None if there is none.
+
+    `loaded_generation`: of the model that a server answers by; 0: the built-in one.
+    """
     tokens = sorted({token for token in state.setups if token}, key=_generation)
     if state.setup_changing or len(tokens) > 1:
         return SetupDifference(
@@ -30,6 +35,8 @@ def setup_difference(state: StoreState, reports: ProcessReports, now_ms: int) ->
         )
     if not tokens:
         return None
+    if loaded_generation and loaded_generation != _generation(tokens[0]):
+        return SetupDifference("this server has not loaded the present model yet", "retry in a few seconds")
     others = {
         name: report.setup
         for name, report in recent_reports(reports, now_ms - REPORTED_WITHIN_MS)

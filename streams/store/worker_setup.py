@@ -53,8 +53,6 @@ from streams.store.state import SETUP_FIELD
 
 log = structlog.get_logger()
 
-SUPERSEDED_CODE = 3
-"""Exit code of a worker that ended because another one started with another setup."""
 BACK_AFTER_MS = 30_000
 """A setup that was replaced does not come back sooner, or two supervisors would replace each other's without end."""
 _MINUTE_MS = 60_000

@@ -139,6 +139,11 @@ async def preflight(settings: Settings, inputs: InputTopics, declared: DeclaredS
         await redis.aclose()
 
 
+def declared_setup(settings: Settings, inputs: InputTopics) -> DeclaredSetup:
+    """The model and sources by the settings."""
+    return DeclaredSetup(settings, feeds=inputs.feeds, sources=inputs.fingerprint)
+
+
 class FaustProcess(faust.Worker):
     """Faust's worker with our signal handlers."""
 
@@ -166,7 +171,7 @@ def run(settings: Settings) -> None:
     """
     logging.basicConfig(level=logging.WARNING)  # without a handler Faust logs nothing, not even its own crash
     inputs = load_inputs(settings, exponent=settings.money_exponent)
-    declared = DeclaredSetup(settings, feeds=inputs.feeds, sources=inputs.fingerprint)
+    declared = declared_setup(settings, inputs)
     metrics = WorkerMetrics()
     with metrics_server(settings, metrics.registry, WORKER_METRICS_PORT):
         setup = asyncio.run(preflight(settings, inputs, declared))

@@ -22,14 +22,14 @@ from consumers.sources.inputs import InputTopics
 from consumers.topics import Partition
 from streams.clock import MACHINE, MachineClock
 from streams.dictionary.builtin import BUILT_IN
-from streams.process.shutdown_watchdog import ShutdownWatchdog
+from streams.process.shutdown_watchdog import SUPERSEDED_CODE, ShutdownWatchdog
 from streams.settings import Settings
 from streams.store.compactor import Compactor
 from streams.store.connection import UNREACHABLE, connect
 from streams.store.keys import Keys
 from streams.store.levels import levels
 from streams.store.reference_clock import ReferenceClock
-from streams.store.worker_setup import SUPERSEDED_CODE, SetupStore, StoredSetup, superseded_text
+from streams.store.worker_setup import SetupStore, StoredSetup, superseded_text
 from streams.store.write_probe import WriteProbe
 from streams.store.writer import PaneWriter
 from streams.worker.batch_processor import BatchProcessor

@@ -98,6 +98,8 @@ class Child:
     ready_within_s: float = 30
     grace_s: float = 10
     """Time from SIGTERM to SIGKILL."""
+    restart_codes: frozenset[int] = frozenset()
+    """Exit codes that ask for a restart and count as no death."""
 
 
 class ChildEventKind(StrEnum):

@@ -200,8 +200,9 @@ class Supervisor:
                 self._emit(running, ChildEventKind.DIED, reason)
                 if code == UsageError.exit_code:
                     raise ChildFailedError(child.name, f"{reason}: its settings are wrong", self._tail(running))
-                deaths.append(time.monotonic())
-                while deaths[0] < deaths[-1] - policy.window_s:
+                if code not in child.restart_codes:
+                    deaths.append(time.monotonic())
+                while deaths and deaths[0] < time.monotonic() - policy.window_s:
                     deaths.popleft()
                 if len(deaths) >= policy.most_deaths:
                     raise ChildFailedError(
@@ -209,7 +210,7 @@ class Supervisor:
                         f"died {len(deaths)} times within {policy.window_s:g} s; the last time it {reason}",
                         self._tail(running),
                     )
-                await asyncio.sleep(policy.wait_s(len(deaths)))
+                await asyncio.sleep(policy.wait_s(max(1, len(deaths))))
                 fresh = await self._spawn(child)
                 running.process, running.log_start = fresh.process, fresh.log_start
                 self.restarts[child.name] += 1

@@ -25,6 +25,7 @@ from streams.local.embedded.supervisor import Supervisor
 from streams.local.stack.plan import StackPlan, environment
 from streams.local.stack.secrets import inherited_variables, secrets_for_children, write_secrets
 from streams.process.metrics_server import metrics_url
+from streams.process.shutdown_watchdog import SUPERSEDED_CODE
 from streams.settings import Settings
 from streams.settings_report import display_value
 from streams.store.connection import check, connect, open_store, wait_for_redis
@@ -167,6 +168,7 @@ class Stack:
             inherits=inherited_variables(self.plan.settings),
             log_path=self.plan.log_folder / f"{name}.log",
             ready_within_s=ROLE_READY_WITHIN_S,
+            restart_codes=frozenset({SUPERSEDED_CODE}),
         )
 
 

@@ -50,6 +50,13 @@ def test_differences(seen: StoreState, reports: ProcessReports, problem: str | N
     assert found is None or (problem or "") in found.problem
 
 
+def test_a_server_with_a_former_model_is_not_live() -> None:
+    assert setup_difference(state("2 own"), SAME, NOW_MS, 2) is None
+    found = setup_difference(state("2 own"), SAME, NOW_MS, 1)
+    assert found is not None
+    assert "has not loaded" in found.problem
+
+
 def test_reports_of_ended_workers_do_not_count() -> None:
     assert setup_difference(state("2 own"), FORMER, NOW_MS + 15_001) is None
 

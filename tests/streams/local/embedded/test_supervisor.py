@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,17 @@ class TestWhileRunning:
 
         with pytest.raises(ChildFailedError, match=r"died 3 times.*\n  no disk"):
             asyncio.run(asyncio.wait_for(scenario(), 20))
+
+    def test_exits_that_ask_for_a_restart_are_no_deaths(self, tmp_path: Path) -> None:
+        async def scenario() -> None:
+            async with Supervisor(policy=QUICK) as supervisor:
+                code = "import time; time.sleep(0.05); raise SystemExit(3)"
+                child = replace(sleeper(tmp_path, code=code), restart_codes=frozenset({3}))
+                await supervisor.start(child)
+                while supervisor.restarts[child.name] <= QUICK.most_deaths:
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(asyncio.wait_for(scenario(), 20))
 
     def test_a_child_with_wrong_settings_is_not_restarted(self, tmp_path: Path) -> None:
         code = "import sys; print('rules.yaml:3: no rule', file=sys.stderr); sys.exit(2)"
