@@ -25,10 +25,10 @@ class ShutdownWatchdog:
     ) -> None:
         """`silent_s`: longest time without a heartbeat of the event loop; 0: unlimited."""
         self.code = 0
-        """Exit code of an orderly shutdown."""
+        """Exit code of the shutdown."""
         self._end_within_s = end_within_s
         self._silent_s = silent_s
-        self._by_force = by_force or end_by_force
+        self._by_force = by_force or self._end_by_force
         self._why = ""
         self._begun = threading.Event()
         self._loop_reported: bool | None = None
@@ -63,10 +63,13 @@ class ShutdownWatchdog:
         threading.Event().wait(self._end_within_s)
         self._by_force(f"shutdown took more than {self._end_within_s:g} s after {self._why}")
 
+    def _end_by_force(self, why: str) -> None:
+        end_by_force(why, self.code or 1)
 
-def end_by_force(why: str) -> None:
+
+def end_by_force(why: str, code: int) -> None:
     """Write the reason and the stack of each thread to stderr, and exit."""
     message = f"salepulse: forced exit: {why}; nothing is lost, uncounted records are read again\n"
     os.write(2, message.encode())
     faulthandler.dump_traceback(all_threads=True)
-    os._exit(1)
+    os._exit(code)

@@ -193,7 +193,13 @@ class Live:
                 blocking_as_of(self.state.existing_partitions, state_ms, self.settings, self.state.feeds)
             ),
             stuck=self.stuck(),
-            setup_difference=setup_difference(self.state, self.redis_metrics.reports, now, self.model.generation),
+            setup_difference=setup_difference(
+                self.state.setups,
+                self.redis_metrics.reports,
+                now,
+                changing=self.state.setup_changing,
+                loaded_generation=self.model.generation,
+            ),
             answer_as_of_ms=self.snapshot.as_of_ms if as_of_ms is None else as_of_ms,
         )
         return answer_status(server_state, now)

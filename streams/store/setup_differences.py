@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,7 +10,6 @@ from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.fingerprint import fingerprint_of
 from streams.store.keys import ALERTS_NAME
 from streams.store.process_reports import REPORTED_WITHIN_MS, ProcessReports, recent_reports
-from streams.store.state import StoreState
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,15 @@ class SetupDifference:
 
 
 def setup_difference(
-    state: StoreState, reports: ProcessReports, now_ms: int, loaded_generation: int = 0
+    setups: Iterable[str], reports: ProcessReports, now_ms: int, *, changing: bool, loaded_generation: int = 0
 ) -> SetupDifference | None:
     """The difference between workers, or between shards; None if there is none.
 
+    `setups`: the token of each shard, empty if it has none. `changing`: whether a change is not complete.
     `loaded_generation`: of the model that a server answers by; 0: the built-in one.
     """
-    tokens = sorted({token for token in state.setups if token}, key=_generation)
-    if state.setup_changing or len(tokens) > 1:
+    tokens = sorted({token for token in setups if token}, key=_generation)
+    if changing or len(tokens) > 1:
         return SetupDifference(
             "a worker with another model or other sources started, and its change is not complete",
             "wait some seconds; if this stays, that worker was killed meanwhile: start one",

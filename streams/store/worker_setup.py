@@ -2,7 +2,7 @@
 
 The setup of the worker that started last is in force. A change has four steps, each repeatable:
 
-1. `set_setup.lua` stores the new setup, marked as changing, if nobody else changed it meanwhile.
+1. `set_setup.lua` stores the new setup, marked as changing, if no other worker changed it meanwhile.
 
 2. `set_shard_setup.lua` sets its token in every shard. From then on `apply.lua` refuses batches of workers with another
    token there, and these workers end.
@@ -157,7 +157,7 @@ class SetupStore:
         Raises:
             SalepulseError: another release wrote the stored setup, and this one cannot read it.
         """
-        said = ""
+        logged = ""
         while True:
             content = await self._content()
             stored = _decode(content)
@@ -168,9 +168,9 @@ class SetupStore:
                 names = declared.names(stored)
                 reports = await read_reports(self._redis, self._keys)
                 if why := reason_to_wait(stored, declared.identity, not_counted(names), reports, now_ms):
-                    if why != said:
+                    if why != logged:
                         log.warning("waiting before this worker's model and sources replace the present ones", why=why)
-                    said = why
+                    logged = why
                     await asyncio.sleep(_ASK_EVERY_S)
                     continue
                 generation = 1 + max(stored.generation if stored else 0, latest)

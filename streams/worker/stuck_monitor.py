@@ -103,6 +103,8 @@ class StuckMonitor:
     async def _check_forever(self) -> None:
         while True:
             await asyncio.sleep(_EVERY_S)
+            if self.shutdown_watchdog.code:
+                return
             try:
                 why = await self.check() if self.after_s else ""
             except Exception:  # a rebalance in between; a failing monitor must not end the worker

@@ -242,8 +242,9 @@ class Worker:
         self._partition_queues.drop(partitions)
 
     async def tick(self) -> None:
-        """Run one turn of housekeeping."""
-        await self._housekeeping.tick()
+        """Run one turn of housekeeping, unless the worker ends as it was stuck or superseded."""
+        if not self._shutdown_watchdog.code:
+            await self._housekeeping.tick()
 
     async def watch(self) -> None:
         """Run the stuck monitor until the worker ends."""

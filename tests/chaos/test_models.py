@@ -119,10 +119,10 @@ def test_a_change_that_is_cut_off_is_completed_by_the_next_worker(
 
 
 def _until_reason(shop: Shop, reason: str) -> None:
-    def said() -> bool:
+    def reported() -> bool:
         return reason in httpx.get(f"{shop.api.url}/readyz", timeout=5).text
 
-    eventually(said, within_s=10, what=f"/readyz says {reason!r}")
+    eventually(reported, within_s=10, what=f"/readyz has {reason!r}")
 
 
 def test_live_answers_are_right_while_models_change_and_a_supervisor_restarts_the_former(
@@ -144,4 +144,4 @@ def test_live_answers_are_right_while_models_change_and_a_supervisor_restarts_th
         assert "workers differ in model or sources" in witness.reasons(began_s), witness.reasons(began_s)
         eventually(lambda: "less than 30 s ago" in shop.log(), within_s=20, what="the former waits")
         assert {token.split(" ")[0] for token in shop.state().setups} == {"2"}
-        assert not witness.wrong(), witness.wrong()[:3]
+        assert not witness.wrong(began_s), witness.wrong(began_s)[:3]

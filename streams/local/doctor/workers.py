@@ -89,7 +89,7 @@ async def examine_workers(redis: Redis, settings: Settings, *, broker_answers: b
         *check_partitions(state.existing_partitions, now_ms, settings, blocker),
     ]
     results += check_topics(state)
-    if (difference := setup_difference(state, reports, now_ms)) is not None:
+    if (difference := setup_difference(state.setups, reports, now_ms, changing=state.setup_changing)) is not None:
         results.append(failed("model", difference.problem, difference.fix))
     results += [
         *check_clocks(offsets),

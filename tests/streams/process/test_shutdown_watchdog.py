@@ -29,6 +29,12 @@ def test_a_process_that_hangs_in_shutdown_is_ended_with_its_stack_traces() -> No
     assert "threading.py" in traces
 
 
+def test_a_superseded_process_that_hangs_in_shutdown_keeps_its_exit_code() -> None:
+    code = HANGS.replace('"SIGTERM"', '"another model", code=3')
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 3
+
+
 def test_a_process_that_ends_in_time_keeps_its_exit_code() -> None:
     code = HANGS.replace("0.2", "30").replace("threading.Event().wait()", "sys.exit(watchdog.code + 7)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)

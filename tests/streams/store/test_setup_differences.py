@@ -7,7 +7,7 @@ import pytest
 from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.fingerprint import fingerprint_of
 from streams.store.process_reports import ProcessReport, ProcessReports
-from streams.store.setup_differences import setup_difference
+from streams.store.setup_differences import SetupDifference, setup_difference
 from streams.store.state import StoreState, parse_state
 
 NOW_MS = 1_699_660_800_000
@@ -28,6 +28,12 @@ def state(*tokens: str, changing: bool = False) -> StoreState:
     return parse_state(shards)
 
 
+def difference(seen: StoreState, reports: ProcessReports, now_ms: int, loaded: int = 0) -> SetupDifference | None:
+    """What a server that loaded a generation finds."""
+    changing = seen.setup_changing
+    return setup_difference(seen.setups, reports, now_ms, changing=changing, loaded_generation=loaded)
+
+
 @pytest.mark.parametrize(
     ("seen", "reports", "problem"),
     [
@@ -45,21 +51,21 @@ def state(*tokens: str, changing: bool = False) -> StoreState:
     ],
 )
 def test_differences(seen: StoreState, reports: ProcessReports, problem: str | None) -> None:
-    found = setup_difference(seen, reports, NOW_MS + 15_000)
+    found = difference(seen, reports, NOW_MS + 15_000)
     assert (found is None) == (problem is None), found
     assert found is None or (problem or "") in found.problem
 
 
 def test_a_server_with_a_former_model_is_not_live() -> None:
-    assert setup_difference(state("2 own"), SAME, NOW_MS, 2) is None
-    found = setup_difference(state("2 own"), SAME, NOW_MS, 1)
+    assert difference(state("2 own"), SAME, NOW_MS, 2) is None
+    found = difference(state("2 own"), SAME, NOW_MS, 1)
     assert found is not None
     assert "has not loaded" in found.problem
 
 
 def test_reports_of_ended_workers_do_not_count() -> None:
-    assert setup_difference(state("2 own"), FORMER, NOW_MS + 15_001) is None
+    assert difference(state("2 own"), FORMER, NOW_MS + 15_001) is None
 
 
 def test_a_state_without_shards_has_no_difference() -> None:
-    assert setup_difference(parse_state([]), SAME, NOW_MS) is None
+    assert difference(parse_state([]), SAME, NOW_MS) is None
