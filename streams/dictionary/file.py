@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from consumers.contract.own_fields import FieldType
 from consumers.promotions.yaml_lines import FileError
@@ -20,7 +21,23 @@ from streams.dictionary.types import MeasureKind, Model, Unit
 MAX_PARTS = 4
 MAX_WHERE_VALUES = 32
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+_NAME = r"^[a-z][a-z0-9_]{0,47}$"
+_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,6})?$"
+
+
+def _checked_name(text: str) -> str:
+    if not re.fullmatch(_NAME, text):
+        raise ValueError("write lower-case letters, digits and `_`, a letter first, at most 48 characters")
+    return text
+
+
+def _checked_number(text: str) -> str:
+    if not re.fullmatch(_NUMBER, text):
+        raise ValueError("write a number such as 100 or 99.50, at most 15 digits before and 6 after the point")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_checked_name), WithJsonSchema({"type": "string", "pattern": _NAME})]
 
 
 class ModelFilePart(BaseModel):
@@ -44,7 +61,7 @@ Texts = Annotated[
     Field(min_length=1, max_length=MAX_WHERE_VALUES),
 ]
 """One text or a list of them."""
-NumberText = Annotated[str, Field(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,6})?$")]
+NumberText = Annotated[str, AfterValidator(_checked_number), WithJsonSchema({"type": "string", "pattern": _NUMBER})]
 """A decimal as written, so that it is exact."""
 
 
@@ -96,6 +113,8 @@ class DimensionEntry(ModelFilePart):
             raise ValueError(f"write exactly one of field, bands, clock, cross; found {' and '.join(given) or 'none'}")
         if (self.bands is None) != (not self.edges) or len(self.edges) != len(self.labels):
             raise ValueError("`bands` needs `edges` and as many `labels`, and nothing else has them")
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError("two bands have one label: rename one")
         return self
 
 
@@ -149,7 +168,7 @@ class MetricEntry(ModelFilePart):
     """Names, integers, decimals, `+ - * /` and brackets; over 0 is null."""
     unit: Unit | None = None
     """Default: ratio; of a sum of numbers with one unit, that unit."""
-    good: Literal["", "up", "down"] = ""
+    good: Literal["up", "down"] | None = None
     """The direction that is good for the shop; it colours dashboards."""
     scopes: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """The dimensions that have it; default: those that have all its numbers."""

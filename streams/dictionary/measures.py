@@ -47,7 +47,7 @@ def compile_measure(
         types=types,
         field=name,
         where=where,
-        scopes=_scopes(entry, topic, found, dimensions, broken),
+        scopes=_scopes(entry, topic, found, dimensions, broken, fields[topic]),
         names_scopes=entry.scopes is not None,
         unit=entry.unit or _unit(entry, found),
         public=entry.public,
@@ -139,6 +139,7 @@ def _scopes(
     found: Field | None,
     dimensions: Mapping[str, Dimension],
     broken: Collection[str],
+    fields: TopicFields,
 ) -> frozenset[str]:
     """The dimensions that have the measure."""
     if entry.scopes is None:
@@ -150,7 +151,8 @@ def _scopes(
         if name in broken:
             raise DependentError
         if name not in dimensions:
-            raise UnfitError(f"there is no dimension `{name}`{near_miss(name, dimensions)}", "scopes", i)
+            fix = f": declare one with `field: {name}`" if fields.find(name) else near_miss(name, dimensions)
+            raise UnfitError(f"there is no dimension `{name}`{fix}", "scopes", i)
         reason = _unfit(entry.kind, topic, found, dimensions[name])
         if reason:
             raise UnfitError(f"{reason}: remove `{name}` from `scopes`", "scopes", i)

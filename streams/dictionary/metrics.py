@@ -92,6 +92,8 @@ class MetricCompiler:
             return self.get(name)
         if name in self._broken:
             raise DependentError
+        if f"{name}_p50" in self._measures:
+            raise UnfitError(f"`{name}` has quantiles: write `{name}_p50`, `_p90`, `_p95` or `_p99`", "formula")
         known = [*self._measures, *self.compiled, *self._entries]
         raise UnfitError(f"there is no number `{name}`{near_miss(name, known)}", "formula")
 

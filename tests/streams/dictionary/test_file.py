@@ -163,7 +163,9 @@ def test_the_fingerprint_depends_on_what_counts_alone() -> None:
         ("- {name: b, cross: [region, region]}", "`region` is in `cross` twice"),
         ("- {name: b, cross: [all, region]}", "`all` has one value only"),
         ("- {name: b, field: bank, clock: hour}", "found field and clock"),
-        ("- {name: B, field: bank}", "it must match"),
+        ("- {name: B, field: bank}", "`name`: write lower-case letters, digits and `_`, a letter first"),
+        ("- {name: b, bands: tip, edges: [0, 1e3], labels: [a, b]}", "write a number such as 100 or 99.50"),
+        ("- {name: b, bands: tip, edges: [0, 1], labels: [a, a]}", "two bands have one label: rename one"),
     ],
 )
 def test_faults_of_dimensions(line: str, part: str) -> None:
@@ -182,6 +184,7 @@ def test_faults_of_dimensions(line: str, part: str) -> None:
         ("- {name: a, sum: bank, of: order_paid}", "`bank` is a label: `sum` needs a number"),
         ("- {name: a, sum: tip, of: order_paid, scopes: [sku]}", "`tip` has no value per order line: remove `sku`"),
         ("- {name: a, sum: tip, of: order_paid, scopes: [skus]}", "there is no dimension `skus`: do you mean `sku`?"),
+        ("- {name: a, count: order_paid, scopes: [bank]}", "no dimension `bank`: declare one with `field: bank`"),
         ("- {name: a, distinct: tip, of: order_paid}", "`tip` is no label of orders events"),
         ("- {name: a, count: order_paid, where: {member: maybe}}", "`member` is true or false"),
         ("- {name: a, count: order_paid, where: {category: x}}", "`category` is a field of order lines"),
@@ -209,6 +212,7 @@ def test_faults_of_measures(line: str, part: str) -> None:
         ("- {name: aov, formula: gmv / units}", "`aov` is the name of a built-in number already"),
         ("- {name: a, formula: gmvv / units}", "there is no number `gmvv`: do you mean `gmv`?"),
         ("- {name: a, formula: a + 1}", "the formula needs itself: a -> a"),
+        ("- {name: a, formula: gmv, good: more}", "`good`: write one of up or down"),
         ("- {name: a, formula: gmv / (}", "the formula ends where"),
         ("- {name: a, formula: 1 / 2}", "the formula has no name"),
         ("- {name: a, formula: stock_available / unshipped_orders}", "no dimension has all of"),
@@ -303,3 +307,14 @@ def test_a_name_that_is_declared_twice_is_one_fault() -> None:
 
 def test_a_file_that_is_no_mapping_is_one_fault() -> None:
     assert faults("- 1\n") == ["1: no mapping: write `version: 1`"]
+
+
+def test_the_quantiles_of_a_measure_are_named_in_formulas() -> None:
+    measure = "measures: [{name: l, quantiles: load_ms, of: page_view}]"
+    assert faults(f"version: 1\n{measure}\nmetrics:\n  - {{name: a, formula: l / 2}}\n") == [
+        "4: `l` has quantiles: write `l_p50`, `_p90`, `_p95` or `_p99`"
+    ]
+
+
+def test_names_have_one_line() -> None:
+    assert len(faults('version: 1\ndimensions:\n  - {name: "a\\n", field: region}\n')) == 1
