@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from alerts.statistics.arrays import Floats, Ints
-from streams.panes.cells import COUNTER_BITS, NO_CELLS, Cells
+from streams.panes.cells import NO_CELLS, Cells
 from streams.panes.counters import COUNTER_IDS
+from streams.panes.keys import N_IDS
 
 ScopeValue = tuple[str, str]
 """(scope, value). The value is empty in scope `all`, and `topic/source` in scope `source`."""
@@ -80,7 +81,7 @@ class CellPanes:
         return self._sums(self.cells if self.arrived is None else self.arrived, counters, rows)
 
     def _sums(self, cells: Cells, counters: Sequence[str], rows: Ints) -> Floats:
-        wanted = np.zeros(1 << COUNTER_BITS, np.bool_)
+        wanted = np.zeros(N_IDS, np.bool_)
         wanted[[COUNTER_IDS[name] for name in counters]] = True
         selected = wanted[cells.counters]
         sums = np.zeros(len(self.labels) + 1)  # the last element is row -1

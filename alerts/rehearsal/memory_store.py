@@ -27,7 +27,7 @@ from streams.store.reader import LogEntry, StoredBlock
 from streams.store.retained_spans import NO_RETAINED_SPANS, RetainedSpans
 from streams.store.state import StoreState
 from streams.view.numbers import SECONDS
-from streams.worker.lateness import EventTimeBounds, newest_not_ahead
+from streams.worker.lateness import LATEST_MS, EventTimeBounds, newest_not_ahead
 
 _SECONDS_KEPT_S = 2 * 3600
 """Panes before the last read."""
@@ -74,6 +74,10 @@ class MemoryStore:
         """Count messages of a topic up to a moment; the view must have polled since the last call."""
         state, partition = self._topics[topic], Partition(topic, 0)
         events, rejected = read_columns(topic, list(values), self._numbers, self._settings.currency)
+        in_time = events.ts <= LATEST_MS
+        if not in_time.all():
+            self._totals[f"rejected,{topic},"] += int((~in_time).sum())
+            events = events.take(np.flatnonzero(in_time))
         is_new = state.seen.first_seen(events.ids)
         self._totals[f"duplicates,{topic},"] += len(events) - int(is_new.sum())
         self._totals[f"rejected,{topic},"] += len(rejected)

@@ -17,8 +17,8 @@ from alerts.viewing.arrivals import LATE_S, MOST_LATE_S
 from alerts.viewing.horizon import SETTLE_S
 from consumers.contract.events import TOPIC_BY_EVENT_TYPE
 from consumers.topics import EVENT_TOPICS, Topic
-from streams.panes.cells import COUNTER_BITS
 from streams.panes.counters import TYPE_COUNTERS
+from streams.panes.keys import N_IDS
 
 _HALF_LIFE_S = 60.0
 _QUIET_S, _STEADY = 15, 60.0
@@ -29,7 +29,7 @@ _LEAST_LATE = 10.0
 """Least number of recent late events."""
 _LEAST_SHARE = 0.2
 """Least share of late events among the recent ones: some stragglers are not a late producer."""
-_TOPIC_OF_COUNTER = np.full(1 << COUNTER_BITS, -1)
+_TOPIC_OF_COUNTER = np.full(N_IDS, -1)
 for _kind, _counter in TYPE_COUNTERS.items():
     _TOPIC_OF_COUNTER[_counter] = EVENT_TOPICS.index(TOPIC_BY_EVENT_TYPE[_kind])
 

@@ -12,7 +12,8 @@ from alerts.rules.detect import SequentialDetector, ShareDetector, SilenceDetect
 from alerts.rules.rule import Rules, RuleScope
 from alerts.statistics.arrays import Bools, Ints
 from consumers.topics import Topic
-from streams.panes.cells import Cells, cell_keys
+from streams.panes.cells import Cells
+from streams.panes.keys import pane_keys
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Dimension, SourceDimension
 from streams.view.numbers import SecondCells
@@ -48,7 +49,7 @@ class SelectedRows:
         new_rows = new_row_of[cells.rows]
         kept = new_rows >= 0
         # The order of rows is kept, so keys stay sorted.
-        keys = cell_keys(cells.panes[kept], new_rows[kept], cells.counters[kept])
+        keys = pane_keys(cells.panes[kept], new_rows[kept], cells.counters[kept])
         return CellPanes(found.span.start_s, found.span.end_s, self.labels, Cells(keys, cells.amounts[kept]))
 
     def _numbered(self, rows: RowIndex) -> Ints:

@@ -13,10 +13,11 @@ import zstandard
 
 from streams.fold.delta import PaneDelta
 from streams.panes.arrays import NO_INTS, Ints, places, unique_inverse
-from streams.panes.cells import Cells, cell_keys
+from streams.panes.cells import Cells
+from streams.panes.keys import pane_keys
 from streams.panes.packing import Column, pack, pack_delta_encoded, unpack, unpack_uint32
 from streams.panes.rows import Numbering, RowIndex, StockNames
-from streams.panes.sketches import RANK_BITS, RegisterEntries, Sketches, group_keys
+from streams.panes.sketches import RANK_BITS, RegisterEntries, Sketches
 from streams.shipping.delta import NO_SHIPPING, RetroactiveCorrections, ShippingDelta
 from streams.stock.ledger import EMPTY_LEDGER, Ledger, min_entries, pair_codes, sum_entries
 
@@ -67,7 +68,7 @@ def shipping_from_wire(wire: ShippingWire | None, rows: RowIndex) -> ShippingDel
         return NO_SHIPPING
     row_of = rows.read(wire.scopes, wire.values)
     panes = np.cumsum(unpack(wire.pane_steps))[unpack(wire.panes)]
-    keys = cell_keys(panes, row_of[unpack(wire.rows)], unpack(wire.counters))
+    keys = pane_keys(panes, row_of[unpack(wire.rows)], unpack(wire.counters))
     amounts = unpack(wire.amounts)
     sums, late = wire.sizes[0], wire.sizes[0] + wire.sizes[1]
     valid_s = panes[sums:late] + unpack(wire.delays)
@@ -267,8 +268,8 @@ def decode(data: bytes, rows: RowIndex) -> PaneDelta:
         )
     row_of = rows.read(wire.scopes, wire.values)
     panes = unpack(wire.panes)
-    keys = cell_keys(panes[unpack(wire.cell_panes)], row_of[unpack(wire.cell_rows)], unpack(wire.cell_counters))
-    groups = group_keys(panes[unpack(wire.group_panes)], row_of[unpack(wire.group_rows)], unpack(wire.group_distincts))
+    keys = pane_keys(panes[unpack(wire.cell_panes)], row_of[unpack(wire.cell_rows)], unpack(wire.cell_counters))
+    groups = pane_keys(panes[unpack(wire.group_panes)], row_of[unpack(wire.group_rows)], unpack(wire.group_distincts))
     register_entries: RegisterEntries = unpack_uint32(wire.registers)
     register_entries <<= RANK_BITS
     register_entries |= unpack_uint32(wire.ranks)

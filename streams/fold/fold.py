@@ -20,6 +20,7 @@ from streams.fold.plan import LINE_FORMS, NO_COUNTER, Bools, Plan, plan_of
 from streams.panes.arrays import Ints, places, radix_order, unique_inverse
 from streams.panes.cells import Cells, cells_from, merge_cells
 from streams.panes.counters import DISTINCTS_STEP_S, SKU_DISTINCTS_STEP_S
+from streams.panes.keys import pane_keys
 from streams.panes.rows import Numbering, RowIndex
 from streams.panes.scopes import Scope
 from streams.panes.sketches import (
@@ -27,7 +28,6 @@ from streams.panes.sketches import (
     RANK_BITS,
     REGISTERS,
     Sketches,
-    group_keys,
     merge_disjoint,
     register_entries,
     sketches_from,
@@ -155,7 +155,7 @@ def _sketch(events: Columns, pairs: _Pairs, hashes: Mapping[int, Hashes], rows: 
     for counter, hashed in hashes.items():
         entries = register_entries(hashed)[pairs.event]
         by_register = radix_order(entries >> RANK_BITS, REGISTERS)
-        table = group_keys(panes, row, counter)
+        table = pane_keys(panes, row, counter)
         sketches.append(sketches_from(table, index_of[by_register], entries[by_register]))
     return sketches
 

@@ -8,20 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streams.panes.arrays import NO_INTS, Ints, is_first
-
-COUNTER_BITS = 6
-"""Bits of a cell's key for the counter."""
-ROW_BITS = 23
-"""Bits of a cell's key for the row."""
-MAX_ROWS = 1 << ROW_BITS
-
-ROW_MASK = MAX_ROWS - 1
-_IN_PANE = (1 << ROW_BITS + COUNTER_BITS) - 1
+from streams.panes.keys import coarse_keys, ids_of, key_range, keys_in_one_pane, pane_keys, panes_of, rows_of
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Sums of counters. Key: `pane << 29 | row << 6 | counter`, sorted and distinct; `amounts` is parallel."""
+    """Sums of counters: sorted distinct keys (`streams.panes.keys`) and parallel amounts."""
 
     keys: Ints = field(default_factory=lambda: NO_INTS)
     amounts: Ints = field(default_factory=lambda: NO_INTS)
@@ -29,17 +21,17 @@ class Cells:
     @property
     def panes(self) -> Ints:
         """Start of each cell's pane, epoch seconds."""
-        return self.keys >> (ROW_BITS + COUNTER_BITS)
+        return panes_of(self.keys)
 
     @property
     def rows(self) -> Ints:
         """Row of each cell."""
-        return self.keys >> COUNTER_BITS & ROW_MASK
+        return rows_of(self.keys)
 
     @property
     def counters(self) -> Ints:
         """Counter id of each cell."""
-        return self.keys & ((1 << COUNTER_BITS) - 1)
+        return ids_of(self.keys)
 
     def sorted(self) -> Cells:
         """The same cells for keys in any order."""
@@ -47,7 +39,7 @@ class Cells:
 
     def between(self, start_s: int, end_s: int) -> Cells:
         """Cells of panes that start in [start_s, end_s)."""
-        first, last = np.searchsorted(self.keys, [start_s << ROW_BITS + COUNTER_BITS, end_s << ROW_BITS + COUNTER_BITS])
+        first, last = key_range(self.keys, start_s, end_s)
         return Cells(self.keys[first:last], self.amounts[first:last])
 
     def of_row(self, row: int) -> Cells:
@@ -57,12 +49,11 @@ class Cells:
 
     def in_one_pane(self) -> Cells:
         """Sums over all panes, in pane 0."""
-        return _summed(self.keys & _IN_PANE, self.amounts)
+        return _summed(keys_in_one_pane(self.keys), self.amounts)
 
     def coarsen(self, step_s: int) -> Cells:
         """Sums in panes of `step_s` seconds."""
-        panes = self.panes
-        return _summed(self.keys - (panes % step_s << ROW_BITS + COUNTER_BITS), self.amounts)
+        return _summed(coarse_keys(self.keys, step_s), self.amounts)
 
 
 NO_CELLS = Cells()
@@ -89,11 +80,6 @@ def counted(keys: Ints) -> Cells:
     return Cells(ordered[firsts], np.diff(firsts, append=len(ordered)))
 
 
-def cell_keys(panes: Ints, rows: Ints, counters: Ints | np.int64) -> Ints:
-    """Keys of `Cells`."""
-    return panes << ROW_BITS + COUNTER_BITS | rows << COUNTER_BITS | counters
-
-
 def cells_from(
     panes: Ints, rows: Ints, pair_of: Ints, measures: Sequence[tuple[Ints, Ints]], counter_ids: Ints
 ) -> Cells:
@@ -109,7 +95,7 @@ def cells_from(
         np.add.at(sums, pair_of * size + counter, amount)
     indexes = np.flatnonzero(sums)
     pair, counters = np.divmod(indexes, size)
-    return Cells(cell_keys(panes[pair], rows[pair], counter_ids[counters]), sums[indexes])
+    return Cells(pane_keys(panes[pair], rows[pair], counter_ids[counters]), sums[indexes])
 
 
 def _summed(keys: Ints, amounts: Ints) -> Cells:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from consumers.dedup import Hashes
 from streams.panes.arrays import NO_INTS, Ints, is_first, numbered, radix_order, ranges
-from streams.panes.cells import ROW_BITS, ROW_MASK
+from streams.panes.keys import coarse_keys, ids_of, key_range, keys_in_one_pane, panes_of, rows_of
 
 REGISTER_BITS = 16
 REGISTERS = 1 << REGISTER_BITS
@@ -85,14 +85,13 @@ def _tau(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             return np.where((x == 0) | (x == 1), 0, total / 3)
 
 
-DISTINCT_BITS = 2
 _AT_ONCE = 250_000
 """Register entries per union step: fits the CPU cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sketches:
-    """One sketch per (pane, row, distinct count). Group: `pane << 25 | row << 2 | distinct`, sorted, no duplicates.
+    """One sketch per group: sorted distinct keys (`streams.panes.keys`).
 
     Group i has the register entries `register_entries[ends[i - 1]:ends[i]]`, sorted, one per register.
     """
@@ -104,17 +103,17 @@ class Sketches:
     @property
     def panes(self) -> Ints:
         """Start of each group's pane, epoch seconds."""
-        return self.groups >> (ROW_BITS + DISTINCT_BITS)
+        return panes_of(self.groups)
 
     @property
     def rows(self) -> Ints:
         """Row of each group."""
-        return self.groups >> DISTINCT_BITS & ROW_MASK
+        return rows_of(self.groups)
 
     @property
     def distincts(self) -> Ints:
         """Distinct-count id of each group."""
-        return self.groups & ((1 << DISTINCT_BITS) - 1)
+        return ids_of(self.groups)
 
     @property
     def sizes(self) -> Ints:
@@ -132,10 +131,7 @@ class Sketches:
 
     def between(self, start_s: int, end_s: int) -> Sketches:
         """Groups of panes that start in [start_s, end_s)."""
-        first, last = np.searchsorted(
-            self.groups, [start_s << ROW_BITS + DISTINCT_BITS, end_s << ROW_BITS + DISTINCT_BITS]
-        )
-        return self.stretch(int(first), int(last))
+        return self.stretch(*key_range(self.groups, start_s, end_s))
 
     def stretch(self, first: int, last: int) -> Sketches:
         """Groups at the indexes [first, last)."""
@@ -159,13 +155,11 @@ class Sketches:
 
     def in_one_pane(self) -> Sketches:
         """Unions over all panes, in pane 0."""
-        return _united(self.groups & ((1 << ROW_BITS + DISTINCT_BITS) - 1), self.sizes, self.register_entries)
+        return _united(keys_in_one_pane(self.groups), self.sizes, self.register_entries)
 
     def coarsen(self, step_s: int) -> Sketches:
         """Unions in panes of `step_s` seconds."""
-        return _united(
-            self.groups - (self.panes % step_s << ROW_BITS + DISTINCT_BITS), self.sizes, self.register_entries
-        )
+        return _united(coarse_keys(self.groups, step_s), self.sizes, self.register_entries)
 
 
 NO_SKETCHES = Sketches()
@@ -181,11 +175,6 @@ def merge_sketches(parts: Sequence[Sketches]) -> Sketches:
     if len(parts) <= 1:
         return parts[0] if parts else NO_SKETCHES
     return _in_a_row([_united(*_one_after_another(same_groups)) for same_groups in _slices(parts)])
-
-
-def group_keys(panes: Ints, rows: Ints, distinct: Ints | int) -> Ints:
-    """Groups of `Sketches`."""
-    return panes << ROW_BITS + DISTINCT_BITS | rows << DISTINCT_BITS | distinct
 
 
 def sketches_from(table: Ints, group_of: Ints, entries: Ints) -> Sketches:

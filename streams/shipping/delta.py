@@ -9,7 +9,8 @@ from itertools import chain
 import numpy as np
 
 from streams.panes.arrays import NO_INTS, Ints, is_first
-from streams.panes.cells import COUNTER_BITS, NO_CELLS, ROW_BITS, Cells, cell_keys, counted, merge_cells, nonzero
+from streams.panes.cells import NO_CELLS, Cells, counted, merge_cells, nonzero
+from streams.panes.keys import key_range, pane_keys
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Dimension, Scope, ShipmentDimension
 from streams.shipping.counters import COUNTERS_PER_ROW, ShippingCounter, share_of
@@ -40,8 +41,7 @@ class RetroactiveCorrections:
 
     def between(self, start_s: int, end_s: int) -> RetroactiveCorrections:
         """Corrections of panes in [start_s, end_s)."""
-        shift = ROW_BITS + COUNTER_BITS
-        first, last = np.searchsorted(self.keys, [start_s << shift, end_s << shift])
+        first, last = key_range(self.keys, start_s, end_s)
         return RetroactiveCorrections(self.keys[first:last], self.valid_s[first:last], self.amounts[first:last])
 
     def where(self, chosen: Ints | np.ndarray) -> RetroactiveCorrections:
@@ -174,11 +174,11 @@ def delta_of_payments(payments: Sequence[Payment], limits: ShippingLimits, rows:
     is_counted = row >= 0
     row, paid_s = row[is_counted], np.broadcast_to(paid_ms // 1000, is_counted.shape)[is_counted]
     due_s = np.broadcast_to((paid_ms + limits.overdue_ms) // 1000, is_counted.shape)[is_counted]
-    due = [cell_keys(due_s, row, np.int64(counter)) for counter in (ShippingCounter.OVERDUE, ShippingCounter.DUE)]
+    due = [pane_keys(due_s, row, np.int64(counter)) for counter in (ShippingCounter.OVERDUE, ShippingCounter.DUE)]
     return ShippingDelta(
-        counted(np.concatenate((cell_keys(paid_s, row, np.int64(ShippingCounter.UNSHIPPED)), *due))),
+        counted(np.concatenate((pane_keys(paid_s, row, np.int64(ShippingCounter.UNSHIPPED)), *due))),
         NO_CORRECTIONS,
-        counted(cell_keys(paid_s, row, np.int64(ShippingCounter.WAITING))),
+        counted(pane_keys(paid_s, row, np.int64(ShippingCounter.WAITING))),
     )
 
 
@@ -194,7 +194,7 @@ def _summed(
     spread = np.flatnonzero(counter_of >= COUNTERS_PER_ROW)
     if len(spread):
         row[spread], counter_of[spread] = _spread(row[spread], counter_of[spread], label_sets.rows)
-    keys = cell_keys(pane, row, counter_of)
+    keys = pane_keys(pane, row, counter_of)
     plain = ~late & ~waits
     return ShippingDelta(
         _cells(keys[plain], amount_of[plain]),

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streams.panes.cells import NO_CELLS, Cells, cell_keys, counted
+from streams.panes.cells import NO_CELLS, Cells, counted
 from streams.panes.counters import COUNTER_IDS
+from streams.panes.keys import pane_keys
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope
 from streams.shipping.delta import NO_SHIPPING, ShippingDelta, delta_of, delta_of_payments, label_rows, merge_shipping
@@ -35,7 +36,7 @@ def repeat_cells(repeats: Sequence[Payment | Creation], rows: RowIndex) -> Cells
         counters += [COUNTER_IDS[name]] * len(event_rows)
     if not panes:
         return NO_CELLS
-    return counted(cell_keys(*(np.array(numbers, np.int64) for numbers in (panes, row_of, counters))))
+    return counted(pane_keys(*(np.array(numbers, np.int64) for numbers in (panes, row_of, counters))))
 
 
 class RecordChange(NamedTuple):

@@ -15,7 +15,7 @@ from consumers.errors import SalepulseError
 from consumers.topics import Partition
 from streams.fold.codec import decode
 from streams.fold.delta import PaneDelta
-from streams.panes.cells import MAX_ROWS
+from streams.panes.keys import MAX_ROWS
 from streams.panes.rows import RowIndex
 from streams.settings import Settings
 from streams.store.connection import Access, open_store

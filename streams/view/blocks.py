@@ -12,8 +12,10 @@ from typing import TypeAlias
 from consumers.topics import Partition
 from streams.fold.delta import PaneDelta, merge
 from streams.model.windows import Pieces, Span, in_panes
-from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells
-from streams.panes.sketches import DISTINCT_BITS, Sketches
+from streams.panes.arrays import Ints
+from streams.panes.cells import Cells
+from streams.panes.keys import pane_span
+from streams.panes.sketches import Sketches
 from streams.panes.tiered_sum import TieredSum
 from streams.shipping.delta import RetroactiveCorrections
 from streams.store.levels import LevelContent, PaneLevel
@@ -113,11 +115,11 @@ def touched_blocks(level: PaneLevel, delta: PaneDelta) -> range:
     spans: list[tuple[int, int]] = []
     if level.content is LevelContent.PANES:
         # Panes of cells start at the second of the event; those of sketches are longer and may start earlier.
-        spans = [_cells_span(delta.cells)] if len(delta.cells.keys) else [_sketches_span(delta.sketches)]
+        spans = [_span(delta.cells.keys)] if len(delta.cells.keys) else [_span(delta.sketches.groups)]
     elif level.content is LevelContent.SHIPPING_SUMS:
-        spans = [_cells_span(delta.shipping.sums), _cells_span(delta.shipping.corrections.cells)]
+        spans = [_span(delta.shipping.sums.keys), _span(delta.shipping.corrections.cells.keys)]
     elif level.content is LevelContent.WAITING:
-        spans = [_cells_span(delta.shipping.waiting)]
+        spans = [_span(delta.shipping.waiting.keys)]
     spans = [span for span in spans if span != _NOWHERE]
     if not spans:
         return range(0)
@@ -125,15 +127,9 @@ def touched_blocks(level: PaneLevel, delta: PaneDelta) -> range:
     return range(level.block(first), last + 1, level.block_s)
 
 
-def _cells_span(cells: Cells) -> tuple[int, int]:
+def _span(keys: Ints) -> tuple[int, int]:
     """Start of the first and of the last pane."""
-    keys, bits = cells.keys, ROW_BITS + COUNTER_BITS
-    return (int(keys[0]) >> bits, int(keys[-1]) >> bits) if len(keys) else _NOWHERE
-
-
-def _sketches_span(sketches: Sketches) -> tuple[int, int]:
-    groups, bits = sketches.groups, ROW_BITS + DISTINCT_BITS
-    return (int(groups[0]) >> bits, int(groups[-1]) >> bits) if len(groups) else _NOWHERE
+    return pane_span(keys) if len(keys) else _NOWHERE
 
 
 def _bytes(delta: PaneDelta) -> int:

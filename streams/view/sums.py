@@ -14,8 +14,9 @@ import numpy.typing as npt
 from streams.dictionary.types import Model
 from streams.model.windows import Span
 from streams.panes.arrays import NO_INTS, Ints, among, is_first, ranges
-from streams.panes.cells import COUNTER_BITS, Cells, cell_keys, merge_cells, nonzero
+from streams.panes.cells import Cells, merge_cells, nonzero
 from streams.panes.counters import N_COUNTERS
+from streams.panes.keys import ID_BITS, pane_keys
 from streams.panes.tiered_sum import TieredSum
 from streams.shipping.counters import COUNTERS_PER_ROW
 from streams.shipping.delta import NO_CORRECTIONS, RetroactiveCorrections, ShippingDelta, merge_corrections
@@ -51,7 +52,7 @@ class RareSums:
 
     def take(self, rows: Ints, counters: Ints, amounts: Ints) -> None:
         """Add amounts of rare rows, in any order."""
-        part = Cells(cell_keys(np.zeros_like(rows), rows, counters), amounts).sorted()
+        part = Cells(pane_keys(np.zeros_like(rows), rows, counters), amounts).sorted()
         self._waiting.append(part)
         self._waiting_cells += len(part.keys)
         if len(self._waiting) >= _WAITING or self._waiting_cells >= _WAITING_CELLS:
@@ -72,7 +73,7 @@ class RareSums:
 
     def column(self, rows: Ints, counter: int) -> Ints:
         """One counter of these rows."""
-        cells, wanted = self._summed(), rows << COUNTER_BITS | counter
+        cells, wanted = self._summed(), rows << ID_BITS | counter
         amounts = np.zeros(len(rows), np.int64)
         if len(cells.keys):
             indexes = np.minimum(np.searchsorted(cells.keys, wanted), len(cells.keys) - 1)
@@ -90,7 +91,7 @@ class RareSums:
     def _found(self, rows: Ints) -> tuple[Cells, Ints, Ints]:
         """All cells; for each row the index of its first cell, and their number."""
         cells = self._summed()
-        starts, ends = np.searchsorted(cells.keys, [rows << COUNTER_BITS, (rows + 1) << COUNTER_BITS])
+        starts, ends = np.searchsorted(cells.keys, [rows << ID_BITS, (rows + 1) << ID_BITS])
         return cells, starts, ends - starts
 
     def _summed(self) -> Cells:
@@ -249,7 +250,7 @@ class RowSums(MovingSum):
         """The cells with indexes instead of rows, unordered."""
         rows, row_of = np.unique(cells.rows, return_inverse=True)
         indexes = np.array([self._place.setdefault(row, len(self._place)) for row in rows.tolist()], np.int64)
-        return Cells(cell_keys(cells.panes, indexes[row_of], cells.counters), cells.amounts)
+        return Cells(pane_keys(cells.panes, indexes[row_of], cells.counters), cells.amounts)
 
 
 class ShipmentIntervalSum(RowSums):

@@ -26,6 +26,10 @@ AHEAD_MS = 2_000
 """Events further ahead of the clock than this come from a fast producer clock. They count in their own pane and do
 not advance the as-of."""
 
+LATEST_MS = 4_260_211_200_000 - 1
+"""The last millisecond of the year 2104. Panes end in 2106 (`streams.panes.keys`), and those of an order may lie ahead
+of its events by the overdue limit."""
+
 OutOfBounds = tuple[int, RejectionReason, str]
 """Index of an event in its batch, reason and detail of its rejection."""
 
@@ -43,7 +47,7 @@ class EventTimeBounds:
     oldest_ms: int | None
     """Events before this are older than every retained pane; None: no limit."""
     latest_ms: int | None
-    """Events after this are rejected as from the future; None: no limit."""
+    """Events after this are rejected as from the future; None: `LATEST_MS`."""
     oldest_s: dict[str, int] = field(default_factory=dict)
     """# <level: event time in seconds before which its panes have expired>"""
     retained_spans: RetainedSpans = NO_RETAINED_SPANS
@@ -89,10 +93,12 @@ def events_out_of_bounds(ts: Ints, event_time_bounds: EventTimeBounds) -> Sequen
         detail = f"is older than every kept pane (those from {oldest_ms} on)"
         late = np.flatnonzero(ts < oldest_ms).tolist()
         out_of_bounds += [(index, RejectionReason.TOO_LATE, f"ts {ts[index]} {detail}") for index in late]
-    if (latest_ms := event_time_bounds.latest_ms) is not None:
-        detail = f"is ahead of the clock by more than the limit (to {latest_ms})"
-        early = np.flatnonzero(ts > latest_ms).tolist()
-        out_of_bounds += [(index, RejectionReason.FROM_THE_FUTURE, f"ts {ts[index]} {detail}") for index in early]
+    latest_ms = LATEST_MS if event_time_bounds.latest_ms is None else min(LATEST_MS, event_time_bounds.latest_ms)
+    detail = f"is ahead of the clock by more than the limit (to {latest_ms})"
+    if latest_ms == LATEST_MS:
+        detail = f"is after the last time that panes can hold (to {latest_ms}, the end of the year 2104)"
+    early = np.flatnonzero(ts > latest_ms).tolist()
+    out_of_bounds += [(index, RejectionReason.FROM_THE_FUTURE, f"ts {ts[index]} {detail}") for index in early]
     return out_of_bounds
 
 

@@ -40,8 +40,9 @@ from alerts.statistics.baseline import HOUR, MinutePart
 from alerts.wording.sentences import sentence
 from consumers.contract.events import Phase, Promotion
 from streams.model.windows import Window
-from streams.panes.cells import Cells, cell_keys
+from streams.panes.cells import Cells
 from streams.panes.counters import COUNTER_IDS
+from streams.panes.keys import pane_keys
 from streams.panes.scopes import Scope
 from tests.alerts.dense_panes import DensePanes
 
@@ -537,7 +538,7 @@ def test_cells_and_dense_panes_give_the_same_counts() -> None:
     dense = counted(20, {})
     seconds, rows, columns = np.nonzero(dense.table)
     ids = np.array([COUNTER_IDS[name] for name in dense.counters])
-    keys = cell_keys(START_S + seconds, rows, ids[columns])
+    keys = pane_keys(START_S + seconds, rows, ids[columns])
     order = np.argsort(keys)
     cells = Cells(keys[order], dense.table[seconds, rows, columns].astype(np.int64)[order])
     view = CellPanes(START_S, START_S + 20, dense.labels, cells)

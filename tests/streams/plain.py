@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from streams.fold.delta import ZERO, PaneDelta, merge
 from streams.panes.arrays import Ints
-from streams.panes.cells import Cells, cell_keys
+from streams.panes.cells import Cells
 from streams.panes.counters import N_COUNTERS
+from streams.panes.keys import END_S, pane_keys
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import SCOPES, Scope
-from streams.panes.sketches import RANK_BITS, Sketches, group_keys
+from streams.panes.sketches import RANK_BITS, Sketches
 
 Label = tuple[Scope, str]
 Plain = tuple[dict[tuple[int, Label, int], int], dict[tuple[int, Label, int], dict[int, int]]]
@@ -55,14 +56,14 @@ def delta_of(
         return list(np.array(list(found), np.int64).reshape(-1, n).T)
 
     pane, row, counter, amount = columns(cells, 4)
-    one_by_one = [Cells(cell_keys(pane, row, counter), amount).sorted()]
+    one_by_one = [Cells(pane_keys(pane, row, counter), amount).sorted()]
     pane, row, distinct, register, rank = columns(register_entries, 5)
     sizes = np.arange(1, len(pane) + 1)
     drawn = (register << RANK_BITS | rank).astype(np.uint32)
-    return PaneDelta(one_by_one[0], Sketches(group_keys(pane, row, distinct), sizes, drawn).sorted())
+    return PaneDelta(one_by_one[0], Sketches(pane_keys(pane, row, distinct), sizes, drawn).sorted())
 
 
-_PANES = st.integers(0, 12).map(lambda i: 1_699_660_800 + 600 * (i // 4) + 10 * (i % 4)) | st.integers(0, 2**34 - 1)
+_PANES = st.integers(0, 12).map(lambda i: 1_699_660_800 + 600 * (i // 4) + 10 * (i % 4)) | st.integers(0, END_S - 1)
 _ROWS = st.integers(0, 39)
 _AMOUNTS = st.integers(1, 9) | st.integers(1, 2**50)
 

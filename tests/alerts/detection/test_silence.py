@@ -13,8 +13,9 @@ from alerts.memory import EvaluationMemory
 from alerts.rules.file import read_rules
 from alerts.viewing.arrivals import ArrivalReader, span_to_read
 from streams.model.windows import Span
-from streams.panes.cells import Cells, cell_keys
+from streams.panes.cells import Cells
 from streams.panes.counters import COUNTER_IDS
+from streams.panes.keys import pane_keys
 
 START_S = 1_762_776_000
 CALM_S, WRONG_S = 600, 240
@@ -43,7 +44,7 @@ def silent_seconds(shift_s: int, delay_s: int) -> list[int]:
         span = Span(START_S + end - 1, START_S + end)
         wide = span_to_read(span)
         keys = [
-            cell_keys(START_S + seconds, np.full(len(seconds), row), np.int64(COUNTER_IDS["orders_created"]))
+            pane_keys(START_S + seconds, np.full(len(seconds), row), np.int64(COUNTER_IDS["orders_created"]))
             for row, seconds in enumerate((times[arrivals < end + 2], happened[happened < end + 2]))
         ]
         cells = Cells(np.concatenate(keys), np.ones(sum(map(len, keys)), np.int64)).sorted()
@@ -77,7 +78,7 @@ def test_the_share_of_a_silent_producer_is_its_usual_one() -> None:
     assert rules is not None
     seconds = np.arange(600)
     keys = [
-        cell_keys(
+        pane_keys(
             START_S + np.repeat(times, number),
             np.full(len(times) * number, row),
             np.int64(COUNTER_IDS["orders_created"]),

@@ -32,8 +32,9 @@ from alerts.viewing.tables import TableReader
 from consumers.errors import UsageError
 from consumers.topics import Topic
 from streams.model.windows import Window
-from streams.panes.cells import Cells, cell_keys
+from streams.panes.cells import Cells
 from streams.panes.counters import COUNTER_IDS
+from streams.panes.keys import pane_keys
 from streams.settings import Settings
 from streams.simulate import Season, SimulationConfig, write_season
 from streams.view.forecasts import Forecasts
@@ -291,7 +292,7 @@ START_S = START_MIN * 60
 def ordered(start_s: int, end_s: int, seconds: Iterable[int]) -> CellPanes:
     """A range with an order in each of these seconds, counted from the start of the sale."""
     at = np.array(list(seconds), np.int64) + START_S
-    keys = cell_keys(at, np.zeros_like(at), np.full_like(at, COUNTER_IDS["orders_created"]))
+    keys = pane_keys(at, np.zeros_like(at), np.full_like(at, COUNTER_IDS["orders_created"]))
     return CellPanes(START_S + start_s, START_S + end_s, [WHOLE_SHOP], Cells(keys, np.ones(len(at), np.int64)))
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from alerts.detection.panes import CellPanes, ScopeValue
 from alerts.viewing.arrivals import EARLY_S, LATE_S, ArrivalReader, span_to_read
 from streams.model.windows import Span
-from streams.panes.cells import Cells, cell_keys
+from streams.panes.cells import Cells
 from streams.panes.counters import COUNTER_IDS
+from streams.panes.keys import pane_keys
 
 ALL, SOURCE = ("all", ""), ("source", "orders/oms-1")
 NAMES = ("orders_created",)
@@ -19,7 +20,7 @@ def read(span: Span, counted: dict[tuple[int, int], int], *labels: ScopeValue) -
     """Orders by (second from the start, row)."""
     wider = span_to_read(span)
     places = np.array(sorted(counted), np.int64).reshape(-1, 2)
-    keys = cell_keys(START_S + places[:, 0], places[:, 1], np.int64(COUNTER_IDS["orders_created"]))
+    keys = pane_keys(START_S + places[:, 0], places[:, 1], np.int64(COUNTER_IDS["orders_created"]))
     amounts = np.array([counted[second, row] for second, row in places.tolist()], np.int64)
     cells = Cells(keys, amounts).between(wider.start_s, wider.end_s)
     return CellPanes(wider.start_s, wider.end_s, labels or (ALL, SOURCE), cells)

@@ -14,15 +14,16 @@ from alerts.viewing.arrivals import LATE_S, MOST_LATE_S, ArrivalReader, span_to_
 from alerts.viewing.lateness import RecentLateness
 from consumers.topics import Topic
 from streams.model.windows import Span
-from streams.panes.cells import Cells, cell_keys, merge_cells
+from streams.panes.cells import Cells, merge_cells
 from streams.panes.counters import COUNTER_IDS
+from streams.panes.keys import pane_keys
 from tests.alerts.viewing.test_arrivals import ALL, START_S
 
 LABELS: tuple[ScopeValue, ...] = (ALL, ("source", "orders/oms-1"), ("source", "orders/oms-2"), ("source", "clicks/web"))
 
 
 def cell(second: int, row: int, amount: int, counter: str = "orders_created") -> Cells:
-    keys = cell_keys(np.array([second]), np.array([row]), np.int64(COUNTER_IDS[counter]))
+    keys = pane_keys(np.array([second]), np.array([row]), np.int64(COUNTER_IDS[counter]))
     return Cells(keys, np.array([amount]))
 
 

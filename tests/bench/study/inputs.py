@@ -19,8 +19,9 @@ from alerts.rules.detect import HealthCheck
 from alerts.viewing.lateness import RecentLateness
 from consumers.contract.events import Phase, Promotion
 from consumers.topics import EVENT_TOPICS
-from streams.panes.cells import COUNTER_BITS, ROW_BITS, Cells, merge_cells
+from streams.panes.cells import Cells, merge_cells
 from streams.panes.counters import COUNTER_IDS
+from streams.panes.keys import pane_keys
 from tests.alerts.dense_panes import IDLE_AFTER_S, SETTLE_S, DensePanes
 from tests.bench.study import shop
 from tests.bench.study.faults import Fault, HealthFault, LateOrders, SourceLoss
@@ -268,7 +269,7 @@ def _arrived(late: DensePanes, late_from: int, late_until: int, panes: DensePane
     for table, from_s, to_s in ((late.table, late_from, late_until), (panes.table, taken, until)):
         part = table[from_s:to_s, :, :_GMV]
         seconds, rows, places = np.nonzero(part)
-        keys = (START_S + from_s + seconds << ROW_BITS + COUNTER_BITS) + (rows << COUNTER_BITS) + _COUNTER_IDS[places]
+        keys = pane_keys(START_S + from_s + seconds, rows, _COUNTER_IDS[places])
         parts.append(Cells(keys, part[seconds, rows, places].astype(np.int64)).sorted())
     return CellPanes(START_S + taken, START_S + until, panes.labels, arrived=merge_cells(parts))
 

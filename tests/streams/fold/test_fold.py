@@ -20,6 +20,7 @@ from streams.panes.rows import RowIndex
 from streams.panes.scopes import Scope, SourceDimension
 from streams.shipping.expansion import ShippingLimits
 from streams.shipping.join import join
+from streams.worker.lateness import LATEST_MS
 from tests.streams.distincts import estimates
 from tests.streams.plain import plain
 from tests.support.events import (
@@ -100,8 +101,8 @@ def test_an_event_counts_in_the_second_of_its_event_time() -> None:
     assert counted == {ms(0) // 1000: 2, ms(1) // 1000: 1, ms(-1) // 1000: 1, ms(10**8) // 1000: 1}
 
 
-@pytest.mark.parametrize("ts", [0, 16_725_225_600_000])
-def test_counts_events_at_the_first_and_last_time_of_the_contract(ts: int) -> None:
+@pytest.mark.parametrize("ts", [0, LATEST_MS])
+def test_counts_events_at_the_first_and_last_time_that_panes_hold(ts: int) -> None:
     rows = RowIndex()
     events = [{**click(channel="app"), "ts": ts}, click(channel="app")]
     assert total(folded(Topic.CLICKS, events, rows), rows, "channel", "app")["page_views"] == 2

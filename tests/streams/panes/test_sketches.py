@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from consumers.dedup import hash_strings
 from streams.fold.delta import PaneDelta, merge
+from streams.panes.keys import pane_keys
 from streams.panes.sketches import RANK_BITS, Sketches, register_entries, sketches_from
 from tests.streams.distincts import estimates
 
@@ -20,7 +21,7 @@ SIZES = [0, 1, 2, 3, 10, 50, 99, 100, 101, 300, 1_000, 5_000, 20_000, 65_536, 15
 def sketch(ids: list[str], *, pane: int = 0) -> Sketches:
     """A sketch of ids in row 0, distinct count 0."""
     drawn = np.sort(register_entries(hash_strings(ids)))
-    return sketches_from(np.array([pane << 25], np.int64), np.zeros(len(ids), np.int64), drawn)
+    return sketches_from(pane_keys(np.array([pane]), np.array([0]), 0), np.zeros(len(ids), np.int64), drawn)
 
 
 def estimate(*parts: Sketches) -> int:
@@ -74,7 +75,7 @@ def test_panes_are_united_rather_than_added() -> None:
 @pytest.mark.parametrize("rows", [1, 64, 65, 300])
 def test_counts_many_values_independently(rows: int) -> None:
     parts = [
-        Sketches(np.array([row << 2], np.int64), part.ends, part.register_entries)
+        Sketches(pane_keys(np.array([0]), np.array([row]), 0), part.ends, part.register_entries)
         for row in range(rows)
         for part in [sketch([f"u-{row}-{i}" for i in range(1 + 3 * row)])]
     ]

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.panes.cells import cell_keys
+from streams.panes.keys import pane_keys
 from streams.shipping.delta import RetroactiveCorrections, merge_corrections
 
 Plain = dict[tuple[int, int, int, int], int]
@@ -20,7 +20,7 @@ lists = st.lists(_one, max_size=12)
 
 def made(entries: list[tuple[int, int, int, int, int]]) -> RetroactiveCorrections:
     pane, row, counter, valid_s, amount = np.array(entries, np.int64).reshape(-1, 5).T
-    return RetroactiveCorrections(cell_keys(pane, row, counter), valid_s, amount).sorted()
+    return RetroactiveCorrections(pane_keys(pane, row, counter), valid_s, amount).sorted()
 
 
 def plain(corrections: RetroactiveCorrections) -> Plain:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streams.panes.sketches import REGISTERS, Sketches, group_keys, sketches_from
+from streams.panes.keys import pane_keys
+from streams.panes.sketches import REGISTERS, Sketches, sketches_from
 from streams.view import registers as registers_module
 from streams.view.registers import (
     N_DISTINCTS,
@@ -23,7 +24,7 @@ from streams.view.registers import (
 def some_sketches(seed: int, panes: int, rows: int, entries: int) -> Sketches:
     random = np.random.default_rng(seed)
     keys = np.array([(pane, row, d) for pane in range(panes) for row in range(rows) for d in range(N_DISTINCTS)])
-    table = group_keys(10 * keys[:, 0], keys[:, 1], keys[:, 2])
+    table = pane_keys(10 * keys[:, 0], keys[:, 1], keys[:, 2])
     drawn = random.integers(0, REGISTERS, entries) << 6 | random.integers(1, 49, entries)
     order = np.argsort(drawn >> 6, kind="stable")
     return sketches_from(table, random.integers(0, len(table), entries), drawn[order])

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.panes.cells import Cells, cell_keys
+from streams.panes.cells import Cells
+from streams.panes.keys import pane_keys
 from streams.view import sums
 from streams.view.sums import RowSums, WindowSum
 
@@ -29,7 +30,7 @@ def common(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 def cells(held: list[tuple[int, int, int, int]]) -> Cells:
     panes, rows, counters, amounts = (np.array(column, np.int64) for column in zip(*held, strict=True))
-    return Cells(cell_keys(panes, rows, counters), amounts).sorted()
+    return Cells(pane_keys(panes, rows, counters), amounts).sorted()
 
 
 @pytest.mark.parametrize("kind", [WindowSum, RowSums])

@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,13 @@ from consumers.dedup import Hashes, SeenIds
 from consumers.settings import Clock
 from streams.panes.arrays import Ints
 from streams.settings import Settings
-from streams.worker.lateness import EventTimeBounds, event_time_bounds, lateness_verdict
+from streams.worker.lateness import (
+    LATEST_MS,
+    EventTimeBounds,
+    event_time_bounds,
+    events_out_of_bounds,
+    lateness_verdict,
+)
 from tests.support.events import ms
 
 DAY_MS = 86_400_000
@@ -31,6 +38,13 @@ class TestTheClock:
     def test_on_the_event_clock_the_as_of_decides_and_no_event_is_from_the_future(self) -> None:
         now = event_time_bounds(EVENT, ms(0), NOW_MS)
         assert (now.oldest_ms, now.latest_ms) == (ms(0) - 400 * DAY_MS, None)
+
+    @pytest.mark.parametrize("clock", Clock)
+    def test_events_after_the_year_2104_are_from_the_future_on_every_clock(self, clock: Clock) -> None:
+        bounds = event_time_bounds(Settings(clock=clock, retain="all"), None, 16_725_225_600_000)
+        ((index, reason, detail),) = events_out_of_bounds(np.array([LATEST_MS, LATEST_MS + 1]), bounds)
+        assert (index, reason) == (1, RejectionReason.FROM_THE_FUTURE)
+        assert "2104" in detail
 
     def test_before_the_first_as_of_no_event_is_too_late(self) -> None:
         assert event_time_bounds(EVENT, None, NOW_MS).oldest_ms is None
