@@ -44,6 +44,7 @@ PURE_FILES = (
     "consumers/sources/conditions.py",
     "consumers/sources/envelopes.py",
     "consumers/sources/file.py",
+    "consumers/sources/functions.py",
     "consumers/sources/message.py",
     "consumers/sources/openers.py",
     "consumers/sources/paths.py",

@@ -43,14 +43,20 @@ def bytes_hint(value: bytes) -> str | None:
         return "the message is an Avro file: send one JSON object per event"
     if value.startswith(_UTF16_BRACES) and value[2:4] != b"\x00\x00":
         return "the message is UTF-16: send UTF-8"
-    if value.startswith(b"\x00") and len(value) > _REGISTRY_FRAME:
+    if holds := registry_frame_content(value):
         schema_id = int.from_bytes(value[1:_REGISTRY_FRAME], "big")
-        holds = "JSON" if value[_REGISTRY_FRAME:].lstrip()[:1] == b"{" else "Avro or Protobuf"
         return (
             f"the message has a Schema Registry frame (schema id {schema_id}, holds {holds}): send plain "
             "JSON, with a serializer without a registry"
         )
     return None
+
+
+def registry_frame_content(value: bytes) -> str | None:
+    """The formats that a message with a Schema Registry frame can have; None without a frame."""
+    if not value.startswith(b"\x00") or len(value) <= _REGISTRY_FRAME:
+        return None
+    return "JSON" if value[_REGISTRY_FRAME:].lstrip()[:1] == b"{" else "Avro or Protobuf"
 
 
 def json_value_hint(found: object) -> str | None:

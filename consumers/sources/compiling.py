@@ -9,7 +9,7 @@ from typing import Any
 from consumers.contract.own_fields import NO_OWN_FIELDS, OwnFields
 from consumers.contract.rejection import RejectionReason
 from consumers.sources.conditions import compile_conditions
-from consumers.sources.file import EventMap, FieldMap
+from consumers.sources.file import Conditions, EventMap, FieldMap
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import Finder, compile_path, parse_path
 from consumers.sources.targets import ITEM_KINDS, FieldKind, field_kinds
@@ -58,22 +58,26 @@ def compile_event(event: EventMap, exponent: int, own: OwnFields = NO_OWN_FIELDS
     """
     topic = Topic(event.to)
     make = _object_maker(event.fields, field_kinds(topic, own), exponent)
+    origins = _origins(event.fields)
+    if event.each is not None:
+        make_each = _each(event.each, event.when, make)
+        return EventMaker(topic, lambda message: make_each(message.root, message) or [], origins)
     matches = compile_conditions(event.when)
-    origins = {name: describe(field) for name, field in event.fields.items()}
-    if event.each is None:
 
-        def of_message(message: SourceMessage) -> list[dict[str, Any]]:
-            root = message.root
-            return [make(root, message)] if matches is None or matches(root, message) else []
+    def of_message(message: SourceMessage) -> list[dict[str, Any]]:
+        root = message.root
+        return [make(root, message)] if matches is None or matches(root, message) else []
 
-        return EventMaker(topic, of_message, origins)
-    entries_of = _entries(event.each)
+    return EventMaker(topic, of_message, origins)
 
-    def of_entries(message: SourceMessage) -> list[dict[str, Any]]:
-        entries = entries_of(message.root, message) or ()
-        return [make(entry, message) for entry in entries if matches is None or matches(entry, message)]
 
-    return EventMaker(topic, of_entries, origins)
+def _origins(fields: Mapping[str, FieldMap]) -> dict[str, str]:
+    """# <field, or `items.FIELD`: description of where its value comes from>"""
+    origins = {name: describe(field) for name, field in fields.items()}
+    for name, field in fields.items():
+        for inner, origin in _origins(field.fields or {}).items():
+            origins[f"{name}.{inner}"] = f"{origin} in {origins[name]}"
+    return origins
 
 
 def describe(field: FieldMap) -> str:
@@ -237,45 +241,42 @@ def mapper_of(field: FieldMap, kind: FieldKind, exponent: int, name: str) -> Val
 
 def _listing(field: FieldMap, exponent: int) -> Getter:
     """Items of an order."""
-    path = field.each or ""
-    entries_of, matches = _entries(path), compile_conditions(field.when)
-    make = _object_maker(field.fields or {}, ITEM_KINDS, exponent)
-
-    def get(entry: Any, message: SourceMessage) -> Any:
-        entries = entries_of(entry, message)
-        items: list[dict[str, Any]] = []
-        index = 0
-        try:
-            if matches is None:
-                for found in entries or ():
-                    items.append(make(found, message))
-                    index += 1
-            else:
-                for found in entries or ():
-                    if matches(found, message):
-                        items.append(make(found, message))
-                    index += 1
-        except MappingError as error:
-            raise MappingError(error.reason, f"`{path}[{index}]`: {error.detail}") from None
-        return items or None
-
-    return get
+    make_each = _each(field.each or "", field.when, _object_maker(field.fields or {}, ITEM_KINDS, exponent))
+    return lambda entry, message: make_each(entry, message) or None
 
 
 def _summing(field: FieldMap, kind: FieldKind, exponent: int) -> Getter:
     """The sum of a number of each entry."""
-    path = field.each or ""
-    entries_of, matches = _entries(path), compile_conditions(field.when)
     assert field.sum is not None
-    number_of = compile_field(inherit(field, field.sum), kind, exponent)
+    numbers_of = _each(field.each or "", field.when, compile_field(inherit(field, field.sum), kind, exponent))
 
     def get(entry: Any, message: SourceMessage) -> Any:
+        numbers = numbers_of(entry, message)
+        return None if numbers is None else sum(number or 0 for number in numbers)
+
+    return get
+
+
+def _each(path: str, when: Conditions | None, make: Getter) -> Callable[[Any, SourceMessage], list[Any] | None]:
+    """What is made of each entry of a list that meets the conditions; None if there is no list."""
+    entries_of, matches = _entries(path), compile_conditions(when)
+
+    def make_each(entry: Any, message: SourceMessage) -> list[Any] | None:
         entries = entries_of(entry, message)
         if entries is None:
             return None
-        return sum(number_of(found, message) or 0 for found in entries if matches is None or matches(found, message))
+        made = []
+        index = 0
+        try:
+            for found in entries:
+                if matches is None or matches(found, message):
+                    made.append(make(found, message))
+                index += 1
+        except MappingError as error:
+            raise MappingError(error.reason, f"`{path}[{index}]`: {error.detail}") from None
+        return made
 
-    return get
+    return make_each
 
 
 def _entries(path: str) -> Callable[[Any, SourceMessage], list[Any] | None]:

@@ -95,7 +95,11 @@ def _connect_payload(value: Any, *, required: bool) -> Any:
     if isinstance(value, dict) and "payload" in value and "schema" in value:
         return value["payload"]
     if required:
-        raise MappingError(RejectionReason.MISSING_FIELD, "the message has no `schema` and `payload` of Kafka Connect")
+        raise MappingError(
+            RejectionReason.MISSING_FIELD,
+            "the message has no `schema` and `payload` of Kafka Connect; if it is the content itself, write "
+            "`envelope: none`",
+        )
     return value
 
 

@@ -16,9 +16,10 @@ from typing import Any
 from consumers.contract.decoding import CONTRACT, EventDecoder
 from consumers.errors import UsageError
 from consumers.sources.file import REGISTRY_FORMATS, SourceFile, SourceMap, format_source_errors, read_sources
+from consumers.sources.functions import EventFunction
 from consumers.sources.registry import SchemaLoader, registry_target
 from consumers.sources.schemas import SchemaCache
-from consumers.sources.source import CompiledSource, EventFunction
+from consumers.sources.source import CompiledSource
 
 _PACKAGES = ("fastavro", "google", "grpc_tools")
 """Of the extra `registry`."""

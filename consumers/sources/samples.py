@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +12,12 @@ from typing import Any
 import msgspec
 
 from consumers.sources.envelopes import PassedOver
-from consumers.sources.source import CompiledSource
+from consumers.sources.source import CompiledSource, decode_json
+from consumers.sources.values import MappingError
 from consumers.unpacking.record import MessageHeaders, Record
+
+_json = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +33,33 @@ class SampleResult:
 
 
 def split_samples(content: bytes) -> list[bytes | None]:
-    """The messages in a file: one JSON value, a list of objects, or one value per line. `null` is a tombstone."""
+    """The messages in a file: a list of objects, or JSON values one after the other. `null` is a tombstone."""
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        listed = msgspec.json.decode(content, type=list[msgspec.Raw])
+        if listed and all(bytes(message).startswith(b"{") for message in listed):
+            return [bytes(message) for message in listed]
+    values = _values_in(content) or content.splitlines()
+    return [None if value.strip() == b"null" else value for value in values if value.strip()]
+
+
+def _values_in(content: bytes) -> list[bytes]:
+    """JSON values one after the other, each on one line or several; empty if there is anything else."""
+    values = []
     try:
-        found = json.loads(content)
-    except ValueError:
-        return [None if line.strip() == b"null" else line for line in content.splitlines() if line.strip()]
-    if isinstance(found, list) and found and all(isinstance(message, dict) for message in found):
-        return [json.dumps(message).encode() for message in found]
-    return [None if found is None else content]
+        text = content.decode()
+        at = _after_space(text, 0)
+        while at < len(text):
+            end = _json.raw_decode(text, at)[1]
+            values.append(text[at:end].encode())
+            at = _after_space(text, end)
+    except (ValueError, RecursionError):
+        return []
+    return values
+
+
+def _after_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return at if found is None else found.end()
 
 
 def try_sample(source: CompiledSource, value: bytes | None, headers: MessageHeaders = ()) -> SampleResult:
@@ -46,6 +71,15 @@ def try_sample(source: CompiledSource, value: bytes | None, headers: MessageHead
         return SampleResult(passed_over=next(iter(batch.passed_over)))
     structs = [event for events in batch.events.values() for event in events.events]
     return SampleResult([_without_absent(msgspec.to_builtins(event)) for event in structs])
+
+
+def is_json(value: bytes) -> bool:
+    """Whether a sample is JSON."""
+    try:
+        decode_json(value)
+    except MappingError:
+        return False
+    return True
 
 
 def fit(source: CompiledSource, values: Sequence[bytes | None], headers: MessageHeaders = ()) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -16,11 +16,13 @@ from typing import Any
 import msgspec
 
 from consumers.contract.decoding import CONTRACT, DecodedBatch, EventDecoder
-from consumers.contract.events import MAX_MESSAGE_BYTES, TOPIC_BY_EVENT_TYPE
+from consumers.contract.events import MAX_MESSAGE_BYTES
 from consumers.contract.rejection import RejectedMessage, RejectionError, RejectionReason, parse_object
+from consumers.contract.rejection_hints import registry_frame_content
 from consumers.sources.compiling import EventMaker, compile_event
 from consumers.sources.envelopes import MARKS, Envelope, PassedOver, parse_text, unwrap
 from consumers.sources.file import REGISTRY_FORMATS, SourceMap
+from consumers.sources.functions import EventFunction, call_function
 from consumers.sources.message import SourceMessage
 from consumers.sources.openers import Opener, openers_for
 from consumers.sources.paths import MessagePath, compile_path, parse_path
@@ -28,14 +30,13 @@ from consumers.sources.schemas import FRAME_BYTES, Decoder, FramedDecoder, Schem
 from consumers.sources.unrolled import PickedSource, unroll
 from consumers.sources.values import MappingError
 from consumers.topics import Topic
-from consumers.unpacking.record import MessageHeaders, Record
+from consumers.unpacking.record import Record
 
-EventFunction = Callable[[bytes, MessageHeaders], Iterable[Mapping[str, Any]]]
-"""A function of the shop: the events of a message."""
 _decode_any = msgspec.json.Decoder().decode
 _NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
+_FORMATS_IN_FRAME = {"JSON": "`format: json-schema`", "Avro or Protobuf": "`format: avro` or `format: protobuf`"}
 _MAX_DETAIL = 300
-_NAMED_FIELD = re.compile(r"`(\w+)")
+_NAMED_FIELD = re.compile(r"`(\w+)(?:\[\d+\](\.\w+))?")
 
 
 @dataclass(slots=True)
@@ -87,7 +88,9 @@ class CompiledSource:
 
     def read(self, partition: int, records: Sequence[Record]) -> MappedBatch:
         """The events of messages of one partition."""
-        return self._read_by_function(records) if self._function else self._read_by_maps(partition, records)
+        if self._function is not None:
+            return self._read_by_function(self._function, records)
+        return self._read_by_maps(partition, records)
 
     def _read_by_maps(self, partition: int, records: Sequence[Record]) -> MappedBatch:
         batch = MappedBatch()
@@ -243,7 +246,7 @@ class CompiledSource:
             decoded[maker.topic].append(events)
         _finish(batch, decoded)
 
-    def _read_by_function(self, records: Sequence[Record]) -> MappedBatch:
+    def _read_by_function(self, function: EventFunction, records: Sequence[Record]) -> MappedBatch:
         batch = MappedBatch()
         values: dict[Topic, list[bytes]] = defaultdict(list)
         indexes: dict[Topic, list[int]] = defaultdict(list)
@@ -252,12 +255,15 @@ class CompiledSource:
                 batch.passed_over[PassedOver.TOMBSTONE] += 1
                 continue
             try:
-                made = self._call(record.value, record.headers)
+                made = call_function(function, self._function_name, self.feeds, record.value, record.headers)
             except MappingError as error:
                 batch.rejected.append(self._rejected(index, error.reason, error.detail))
                 continue
-            if not made:
+            if not made and self._none_is_fine:
                 batch.passed_over[PassedOver.NONE_MATCHES] += 1
+            elif not made:
+                detail = f"{self._function_name} made no event of it"
+                batch.rejected.append(self._rejected(index, RejectionReason.UNMAPPED, detail))
             for topic, value in made:
                 values[topic].append(value)
                 indexes[topic].append(index)
@@ -274,29 +280,6 @@ class CompiledSource:
         _finish(batch, decoded)
         return batch
 
-    def _call(self, value: bytes, headers: MessageHeaders) -> list[tuple[Topic, bytes]]:
-        """The events that the function makes, encoded by topic of the contract."""
-        assert self._function is not None
-        try:
-            events = list(self._function(value, headers) or ())
-            encoded = [(event.get("type"), msgspec.json.encode(event)) for event in events]
-        except Exception as error:
-            raise MappingError(
-                RejectionReason.UNMAPPED, f"{self._function_name} raised {type(error).__name__}: {error}"
-            ) from None
-        if not encoded and not self._none_is_fine:
-            raise MappingError(RejectionReason.UNMAPPED, f"{self._function_name} made no event of it")
-        made = []
-        for name, event in encoded:
-            topic = TOPIC_BY_EVENT_TYPE.get(name) if isinstance(name, str) else None
-            if topic not in self.feeds:
-                raise MappingError(
-                    RejectionReason.UNKNOWN_TYPE,
-                    f"{self._function_name} made an event of type {name!r}, which {', '.join(self.feeds)} do not have",
-                )
-            made.append((topic, event))
-        return made
-
     def _rejected(
         self, index: int, reason: RejectionReason, detail: str, origin: RejectedMessage | None = None
     ) -> RejectedMessage:
@@ -309,8 +292,11 @@ class CompiledSource:
 
     def _with_origin(self, number: int, detail: str) -> str:
         """The contract's objection, with the path of the field that it names first."""
-        named = _NAMED_FIELD.search(detail)
-        origin = self._makers[number].origins.get(named[1]) if named else None
+        named, origins = _NAMED_FIELD.search(detail), self._makers[number].origins
+        origin = origins.get(named[1] + (named[2] or "")) if named else None
+        problem, sends_time, _ = detail.partition(": send epoch milliseconds")
+        if origin and sends_time:
+            detail = f"{problem}: correct `time` in the map"
         return f"{self._entry(number)}{detail}" + (f" (from {origin})" if origin else "")
 
 
@@ -324,7 +310,9 @@ def decode_json(value: bytes) -> Any:
         parsed = parse_object(value)
         msgspec.json.encode(parsed)  # fails for unpaired surrogates
     except RejectionError as rejection:
-        raise MappingError(rejection.reason, rejection.detail) from None
+        fix = _FORMATS_IN_FRAME.get(registry_frame_content(value) or "")
+        detail = rejection.detail if fix is None else f"the message has a Schema Registry frame: write {fix}"
+        raise MappingError(rejection.reason, detail) from None
     except (UnicodeEncodeError, msgspec.EncodeError, RecursionError):
         raise MappingError(RejectionReason.BAD_ENCODING, "a text has an unpaired surrogate") from None
     return parsed

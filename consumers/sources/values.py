@@ -32,10 +32,7 @@ _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.]\d{1,3})?(?P<offse
 """Times of which the minute and the rest can be read apart."""
 _MOST_FAST = 10**15
 """Decimals below it have exact products in the default context, if they have no more digits than the currency."""
-_ROUNDED_DIGITS = 20
-"""Digits after the minor unit that are read for rounding."""
-_ROUNDED = 10**_ROUNDED_DIGITS
-_HALF = _ROUNDED // 2
+_NUMBER_NEEDED = "a number such as 1234.50 is needed, without a currency sign or a thousands separator"
 
 
 class MappingError(Exception):
@@ -91,7 +88,8 @@ def to_integer(value: Any) -> int | None:
         return value
     if value is None or value == "":
         return None
-    return _scaled(value, 0, "a whole number is needed")
+    needed = "a whole number is needed"
+    return _scaled(value, 0, needed, needed=needed)
 
 
 def to_boolean(value: Any) -> bool | None:
@@ -105,7 +103,7 @@ def to_boolean(value: Any) -> bool | None:
             return False
         case "":
             return None
-    raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: true or false is needed")
+    raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: true or false is needed, or a `map` to these")
 
 
 def to_minor_units(value: Any) -> int | None:
@@ -157,39 +155,43 @@ def from_major_units(exponent: int, *, rounds: bool = False) -> Converter:
                     return whole
         elif value is None:
             return None
-        if not rounds:
-            return _scaled(value, exponent, too_fine)
-        fine = _scaled(value, exponent + _ROUNDED_DIGITS, too_fine)
-        return int((fine + _HALF) // _ROUNDED)
+        return _scaled(value, exponent, too_fine, rounds=rounds)
 
     return convert
 
 
-def _scaled(value: Any, exponent: int, limit: str) -> int:
-    """The exact number times 10^exponent as an integer."""
+def _scaled(value: Any, exponent: int, limit: str, *, needed: str = _NUMBER_NEEDED, rounds: bool = False) -> int:
+    """The number times 10^exponent as an integer: exact, or rounded half up. `limit`: the fault of an excess digit;
+    `needed`: of a value that is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: a number is needed")
+        raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: {needed}")
     text = value.strip() if isinstance(value, str) else str(value)
     if len(text) > _LONGEST_NUMBER or "_" in text:
-        raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: a number is needed")
+        raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: {needed}")
     try:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite():
-        raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: a number is needed")
-    if abs(number.adjusted()) > _LONGEST_NUMBER:
+        raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: {needed}")
+    if not number or (rounds and number.adjusted() < -_LONGEST_NUMBER):
+        return 0
+    if number.adjusted() > _LONGEST_NUMBER:
+        raise MappingError(RejectionReason.OUT_OF_RANGE, f"is {shown(value)}: it is too large")
+    if number.adjusted() < -_LONGEST_NUMBER:
         raise MappingError(RejectionReason.OUT_OF_RANGE, f"is {shown(value)}: {limit}")
     sign, digits, places = number.as_tuple()
     shift = int(places) + exponent
-    whole: int = int("".join(map(str, digits)))
-    if shift < 0:
-        whole, excess = divmod(whole, 10**-shift)
-        if excess:
-            raise MappingError(RejectionReason.OUT_OF_RANGE, f"is {shown(value)}: {limit}")
-    else:
-        whole *= int(10**shift)
-    return -whole if sign else whole
+    whole = int("".join(map(str, digits))) * (-1 if sign else 1)
+    if shift >= 0:
+        return whole * int(10**shift)
+    unit = int(10**-shift)
+    if rounds:
+        return (2 * whole + unit) // (2 * unit)
+    whole, excess = divmod(whole, unit)
+    if excess:
+        raise MappingError(RejectionReason.OUT_OF_RANGE, f"is {shown(value)}: {limit}")
+    return whole
 
 
 class IsoTimes:
@@ -214,7 +216,7 @@ class IsoTimes:
         try:
             moment = datetime.fromisoformat(value.isoformat() if isinstance(value, date) else value)
         except (ValueError, TypeError):
-            raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: a time in ISO 8601 is needed") from None
+            raise MappingError(RejectionReason.WRONG_TYPE, f"is {shown(value)}: {_iso_needed(value)}") from None
         found = self.of_datetime(moment)
         self._keep(value, found)
         return found
@@ -241,6 +243,11 @@ class IsoTimes:
             self.minutes[minute] = minute_ms
         if len(self.seconds) < _MOST_SECONDS:
             self.seconds[second] = found - minute_ms
+
+
+def _iso_needed(value: object) -> str:
+    is_number = isinstance(value, int | float) or (isinstance(value, str) and value.isdecimal())
+    return "a time in ISO 8601 is needed" + ("; for a number write `time: s`, `ms` or `us`" if is_number else "")
 
 
 @cache
@@ -276,7 +283,8 @@ def _scaled_down(value: Any) -> int:
     """The number in billionths, without finer digits."""
     text = value if isinstance(value, str) else repr(value) if isinstance(value, float) else str(value)
     whole, point, fraction = text.partition(".")
-    return _scaled(f"{whole}{point}{fraction[:9]}" if fraction.isdecimal() else value, 9, "the time is too fine")
+    number = f"{whole}{point}{fraction[:9]}" if fraction.isdecimal() else value
+    return _scaled(number, 9, "the time is too fine", needed="a number is needed; for ISO 8601 write `time: iso`")
 
 
 def time_converter(time: str | None, zone: str | None) -> Converter:

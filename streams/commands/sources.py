@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ Samples = Annotated[
     list[Path],
     typer.Argument(
         metavar="SAMPLE...",
-        help="Files of messages: one JSON value, a list of objects, or one per line; with a registry's frame, one each",
+        help="Files of messages in JSON: one after the other, or a list of objects; with a registry's frame, one each",
     ),
 ]
 Headers = Annotated[
@@ -82,6 +82,7 @@ def try_(
     refused = sum(bool(result.reason) for _, result in results)
     if not as_json:
         print_note(f"{how_many(len(results), 'message')} of {source.topic}: {refused} refused")
+        _print_early(event for _, result in results for event in result.events)
     if refused:
         raise typer.Exit(1)
 
@@ -90,7 +91,7 @@ def try_(
 def suggest(samples: Samples, header: Headers = None) -> None:
     """Print the ready file that fits the samples best. Exits with 1 if none fits."""
     from consumers.sources.ready import ready_files
-    from consumers.sources.samples import fit
+    from consumers.sources.samples import fit, is_json
 
     with report_errors():
         values = [value for path in samples for value in _read(path)]
@@ -101,6 +102,8 @@ def suggest(samples: Samples, header: Headers = None) -> None:
             fits = sum(fit(source, values, headers) for source in ready.compiled(exponent))
             best = max(best, (fits, ready.name, ready.text), key=lambda entry: entry[0])
         if not best[0]:
+            if not any(value is None or is_json(value) for value in values):
+                raise UsageError("the samples are not JSON: save messages in JSON, without the frame of a registry")
             names = ", ".join(ready.name for ready in ready_files())
             raise SalepulseError(
                 f"no ready file makes events of these {how_many(len(values), 'message')}; there are files for {names}. "
@@ -170,6 +173,18 @@ def _facts(result: SampleResult) -> dict[str, object]:
     if result.passed_over is not None:
         return {"passed_over": result.passed_over.value}
     return {"events": list(result.events)}
+
+
+def _print_early(events: Iterable[Mapping[str, Any]]) -> None:
+    """Note times of which the unit is probably wrong."""
+    from consumers.contract.rejection_hints import EPOCH_SECONDS
+
+    early = [event for event in events if event["ts"] < EPOCH_SECONDS.stop]
+    if early:
+        print_note(
+            f"{how_many(len(early), 'event')} of 1970, such as {early[0]['event_id']} with `ts` {early[0]['ts']} in "
+            "milliseconds: correct the `time` of the field (s, ms, us or iso)"
+        )
 
 
 def _print(name: str, result: SampleResult) -> None:

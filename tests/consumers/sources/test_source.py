@@ -96,8 +96,29 @@ class TestFields:
         reason, detail = rejection(with_number, {**PAID, "line_items": lines})
         assert (reason, detail) == (
             "wrong_type",
-            'shop.orders: `items`: `line_items[1]`: `qty`: `quantity` is "two": a number is needed',
+            'shop.orders: `items`: `line_items[1]`: `qty`: `quantity` is "two": a whole number is needed',
         )
+
+    def test_sums_name_the_entry_in_a_refusal(self) -> None:
+        field = "cost: {each: parts, sum: {path: amount, money: major}}"
+        _, detail = rejection(source_with(field), {"parts": [{"amount": "1.50"}, {"amount": "1,234.50"}]})
+        assert detail == (
+            't: `cost`: `parts[1]`: `amount` is "1,234.50": a number such as 1234.50 is needed, without a currency '
+            "sign or a thousands separator"
+        )
+
+    def test_the_contract_s_objection_to_an_item_names_its_path(self) -> None:
+        lines = [PAID["line_items"][0], {"sku": "", "quantity": 1, "price": 1}]
+        _, detail = rejection(SHOP, {**PAID, "line_items": lines})
+        assert detail == (
+            "shop.orders: `items[1].sku` is missing: send it (from `sku`, else `variant_id` in `line_items`)"
+        )
+
+    @pytest.mark.parametrize("unit", ["s", "ms"])
+    def test_a_time_in_another_unit_names_the_map(self, unit: str) -> None:
+        text = source_with("").replace("ts: {value: 1794373200000}", f"ts: {{path: at, time: {unit}}}")
+        _, detail = rejection(text, {"at": 1794373200000 * (1 if unit == "s" else 1000)})
+        assert detail.endswith("it looks like microseconds: correct `time` in the map (from `at`)")
 
     def test_rounding_is_asked_for(self) -> None:
         field = "cost: {path: a, money: major, round: true}"
@@ -258,6 +279,13 @@ class TestMessages:
         batch = compiled().read(0, [record(text)])
         assert len(batch.rejected) + sum(len(events.events) for events in batch.events.values()) == 1
 
+    @pytest.mark.parametrize(
+        ("payload", "formats"), [(b'{"a": 1}', "json-schema`"), (b"\x02a", "avro` or `format: protobuf`")]
+    )
+    def test_a_frame_of_a_schema_registry_calls_for_another_format(self, payload: bytes, formats: str) -> None:
+        _, detail = rejection(SHOP, b"\0\0\0\0\5" + payload)
+        assert detail == f"shop.orders: the message has a Schema Registry frame: write `format: {formats}"
+
     def test_json_after_the_frame_of_a_schema_registry(self) -> None:
         text = source_with("keyword: {path: a}", "format: json-schema")
         (event,) = mapped(text, b"\0\0\0\0\7" + b'{"a": "x"}')
@@ -359,6 +387,26 @@ class TestFunctions:
         batch = self.read(lambda value, headers: made(value))
         assert [str(message.reason) for message in batch.rejected] == [reason]
         assert not batch.events
+
+    @pytest.mark.parametrize(
+        ("returned", "fault"),
+        [
+            ({"type": "page_view"}, "returned a dict: return a list of dicts, one for each event"),
+            (5, "returned a int: return a list of dicts"),
+            (["x"], "made an event that is a str: return a list of dicts"),
+            ([None], "made an event that is a NoneType: return a list of dicts"),
+        ],
+    )
+    def test_results_that_are_no_events_are_named(self, returned: Any, fault: str) -> None:
+        (rejected,) = self.read(lambda value, headers: returned).rejected
+        assert fault in rejected.detail
+
+    def test_an_exit_is_a_refusal_of_one_line(self) -> None:
+        def events(value: bytes, headers: Any) -> Any:
+            raise SystemExit("no\n  id")
+
+        (rejected,) = self.read(events).rejected
+        assert rejected.detail.endswith(" raised SystemExit: no id")
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 10**9)), min_size=1, max_size=5), st.integers(0, 10**4))

@@ -74,8 +74,23 @@ class TestMoneyInMajorUnits:
         rounded = (amount * 100).quantize(Decimal(1), rounding=ROUND_HALF_UP)
         assert from_major_units(2, rounds=True)(f"{amount:f}") == int(rounded)
 
+    @pytest.mark.parametrize("amount", [1.4210854715202004e-14, -5.551115123125783e-17, "1e-50", Decimal("1E-999999")])
+    def test_rounding_takes_any_number_of_digits(self, amount: Any) -> None:
+        assert from_major_units(2, rounds=True)(amount) == 0
+
+    @pytest.mark.parametrize("rounds", [False, True])
+    def test_a_number_that_is_too_large_is_named(self, rounds: bool) -> None:
+        with pytest.raises(MappingError, match="it is too large"):
+            from_major_units(2, rounds=rounds)(1e300)
+
 
 class TestTimes:
+    def test_a_time_of_the_other_kind_names_the_format(self) -> None:
+        with pytest.raises(MappingError, match="for a number write `time: s`"):
+            from_iso_time(None)(1794373200)
+        with pytest.raises(MappingError, match="for ISO 8601 write `time: iso`"):
+            from_epoch(1000, 1)("2026-11-11T00:00:00Z")
+
     @pytest.mark.parametrize(
         ("given_value", "expected_ms"),
         [

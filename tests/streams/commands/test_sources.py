@@ -94,6 +94,30 @@ def test_try_shows_events_and_refusals(folder: Path) -> None:
     assert (code, err) == (1, "3 messages of shop.orders: 1 refused\n")
 
 
+def test_try_reads_messages_over_several_lines(folder: Path) -> None:
+    (folder / "pretty.json").write_text(f"{json.dumps(PAID, indent=2)}\n\n{json.dumps(PAID, indent=2)}\nnull\n")
+    code, out, err = run("try", folder / "sources.yaml", folder / "pretty.json")
+    assert (code, len(out.splitlines()), err) == (0, 3, "3 messages of shop.orders: 0 refused\n")
+
+
+def test_try_notes_times_of_1970(folder: Path) -> None:
+    (folder / "ms.yaml").write_text(SHOP.replace("time: iso", "time: ms"))
+    (folder / "seconds.json").write_text(json.dumps({**PAID, "processed_at": 1794373200}))
+    code, _, err = run("try", folder / "ms.yaml", folder / "seconds.json")
+    assert (code, "1 event of 1970, such as 450789469/2026-11-11T00:00:01-05:00 with `ts`" in err) == (
+        0,
+        True,
+    )
+
+
+def test_suggest_names_samples_that_are_no_json(folder: Path) -> None:
+    (folder / "cut.json").write_text('{"id": ')
+    code, _, err = run("suggest", folder / "cut.json")
+    assert (code, err) == (
+        2, "salepulse: the samples are not JSON: save messages in JSON, without the frame of a registry\n"
+    )  # fmt: skip
+
+
 def test_try_needs_a_topic_if_there_are_several(folder: Path) -> None:
     code, _, err = run("try", folder / "two.yaml", folder / "paid.json")
     assert (code, "--topic" in err) == (2, True)
