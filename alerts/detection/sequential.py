@@ -20,19 +20,22 @@ from alerts.rules.rule import LossMethod, Rule, RuleScope
 from alerts.statistics.arrays import Bools, Floats, Ints, ratio
 from alerts.statistics.baseline import HOUR, MinutePart
 from alerts.statistics.evidence import false_alarms_per_day
+from alerts.statistics.losses import lacking_events, never_paid
 from alerts.statistics.sequential import SequentialState
 from alerts.statistics.steps import SequentialParameters, SequentialStep, WindowPart
 from streams.panes.counters import Unit
 
 evaluated_first = False
-_RETRIED = 0.75
-"""Assumed share of failures that are tried again. As the loss lasts, its own measure replaces it."""
 _LATELY_LENGTH = 7
 """Length index of the window of the last two minutes."""
 _SURELY_MISSING = 5.0
 """Events are missing, and not only late, from this multiple of `late` on."""
-_YOUNG_S = 60.0
-"""Losses of a younger breach are measured since its start."""
+_YOUNG_S = 150.0
+"""Losses of a younger breach are measured since its start: sums over about a minute still hold the time before it."""
+_FOLLOWED_LAGS = 3.0
+"""Until this multiple of `loss_lag`, lost orders are those that the missing events would have become."""
+_RISE_ERRORS = 2.0
+"""Standard errors by which more may be missing from the own trend of payments: few come in the first seconds."""
 
 
 @dataclass(slots=True)
@@ -320,25 +323,28 @@ def _money(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue
     if rise and not detect.loss:
         return 60 * by_ratio * revenue.aov, lost_by_ratio * revenue.aov
     if rise:
-        by_ratio, lost_by_ratio = (x * _never_paid(seen) for x in (by_ratio, lost_by_ratio))
+        unpaid = never_paid(float(seen[WindowPart.COUNT]), float(seen[WindowPart.INPUT]))
+        by_ratio, lost_by_ratio = by_ratio * unpaid, lost_by_ratio * unpaid
     own, hourly = state.before[index], state.baseline.decayed[index, HOUR]
+    age_s, of_loss = _age_s(memory, index), 1.0
+    counted, trend = WindowPart.LOSS, float(own[MinutePart.LOSS])
     if not rise and hourly[MinutePart.COUNT] > 0:  # lost events for each counted one
         share = float(hourly[MinutePart.LOSS] / hourly[MinutePart.COUNT])
         by_ratio, lost_by_ratio = by_ratio * share, lost_by_ratio * share
-    latest = since if _age_s(memory, index) < _YOUNG_S else state.lately[index]
-    rate = float(latest[WindowPart.LOSS]) / max(float(latest[WindowPart.SECONDS]), 1.0)
-    lacking = max(0.0, float(own[MinutePart.LOSS]) - rate)
-    lacked = max(0.0, float(own[MinutePart.LOSS] * since[WindowPart.SECONDS] - since[WindowPart.LOSS]))
+        if age_s < _FOLLOWED_LAGS * detect.loss_lag:  # most of the lost events would come later
+            of_loss, counted, trend = share, WindowPart.COUNT, float(own[MinutePart.COUNT])
+    dispersion = float(state.baseline.trend_dispersion()[index, 1])
+    errors = _RISE_ERRORS if rise else 0.0
+    latest = since if age_s < _YOUNG_S else state.lately[index]
+    lacking, lacked = (
+        of_loss * lacking_events(trend, float(window[WindowPart.SECONDS]), float(window[counted]), dispersion, errors)
+        for window in (latest, since)
+    )
+    lacking /= max(float(latest[WindowPart.SECONDS]), 1.0)
     if not rise and lacked == 0.0:  # an alarm without a fall of its own: traffic has risen
         lacking, lacked = by_ratio, lost_by_ratio
     gmv = float(state.baseline.gmv_per(MinutePart.LOSS)[index])
     return 60 * gmv * min(lacking, by_ratio), gmv * min(lacked, lost_by_ratio)
-
-
-def _never_paid(seen: Floats) -> float:
-    """Share of failures after which no later attempt succeeds, if customers try again independently."""
-    failing = min(float(seen[WindowPart.COUNT]) / max(float(seen[WindowPart.INPUT]), 1e-9), 1.0)
-    return 1 - _RETRIED * (1 - failing) / (1 - _RETRIED * failing)
 
 
 def _age_s(memory: SequentialMemory, index: int) -> float:

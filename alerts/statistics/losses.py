@@ -5,6 +5,7 @@ A ratio also falls where `per` rises, and rises where `per` falls; its own event
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,9 @@ _UNTRACKED = 0.75
 _FELL_SE, _FOLLOWED_SE = 2.5, 3.0
 """Standard errors below its own trend that a count, and a later one that is tested often, have surely fallen by, if a
 single window is tested."""
+
+_RETRIED = 0.75
+"""Assumed share of failures that are tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +99,16 @@ def is_followed(window: Floats, latest: Floats, onset: Floats, age_s: Floats, tr
     has_crowd = per - 1 > _CROWD * (1 - count)
     untracked = (fell_se >= _FELL_SE) & is_below_hourly & ~is_half & ~has_crowd
     return is_half & (follow_se >= needed_se), untracked
+
+
+def lacking_events(trend: float, seconds: float, counted: float, dispersion: float, errors: float) -> float:
+    """Events missing in some seconds from a trend of so many a second, plus some standard errors; at least 0."""
+    expected = trend * seconds
+    error = math.sqrt(dispersion * expected * (1 + seconds / OWN_TREND_S))
+    return max(0.0, expected + errors * error - counted)
+
+
+def never_paid(failed: float, attempts: float) -> float:
+    """Share of failures after which no later attempt succeeds, if customers try again independently."""
+    failing = min(failed / max(attempts, 1e-9), 1.0)
+    return 1 - _RETRIED * (1 - failing) / (1 - _RETRIED * failing)

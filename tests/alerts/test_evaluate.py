@@ -56,6 +56,14 @@ rules:
     detect: {kind: sequential, count: orders_created, per: checkouts, lag: 15s}
     money: shortfall
 """
+CARTS = """
+rules:
+  - name: carts
+    title: Fewer products go into the cart
+    detect:
+      {kind: sequential, count: cart_adds, per: product_views, lag: 0s, loss: orders_created, loss_lag: 75s}
+    money: shortfall
+"""
 LOW = """
 rules:
   - name: sold-out
@@ -132,6 +140,29 @@ def test_a_drop_everywhere_is_one_root() -> None:
     assert finding.money_per_minute == pytest.approx(60 * 8 * 1000, rel=0.5), "half of 16 orders a second are lost"
     assert finding.chart is not None
     assert (finding.chart.name, finding.chart.window, finding.chart.scope) == ("order_rate", Window.M1, Scope.ALL)
+
+
+def test_carts_that_are_lost_are_priced_before_their_orders_are_missing() -> None:
+    """Half of the carts are lost; most of their orders would come only a minute later."""
+    rng, seconds, start = np.random.default_rng(1), 1800 + 80, 1800
+    views = rng.poisson(1600, seconds)
+    kept = np.where(np.arange(seconds) < start, 1.0, 0.5)
+    carts = rng.binomial(views, 0.1 * kept)
+    orders = np.zeros(seconds, np.int64)
+    for second, came in enumerate(carts):
+        at = second + rng.exponential(75.0, rng.binomial(came, 0.5)).astype(np.int64)
+        np.add.at(orders, at[at < seconds], 1)
+    table = np.stack((views, carts, orders, 1000 * orders), axis=1).astype(np.int32)[:, None]
+    panes = DensePanes(START_S, [WHOLE_SHOP], ("product_views", "cart_adds", "orders_created", "gmv"), table)
+    rules, memory, end_s = rules_of(CARTS), EvaluationMemory(), START_S
+    for end_s in (START_S + 1800, *range(START_S + 1802, panes.end_s, 2)):
+        part = replace(panes, start_s=end_s - 1800 if end_s == START_S + 1800 else end_s - 2)
+        part = replace(part, table=table[part.start_s - START_S : end_s - START_S])
+        evaluation, memory = evaluate(rules, DetectionInputs(end_s * 1000, part), memory)
+        paged = [one for one in evaluation.findings if one.condition is Condition.BREACHED]
+        if paged:
+            break
+    assert paged[0].money_per_minute == pytest.approx(60 * 40 * 1000, rel=0.25), "half of 80 orders a second"
 
 
 def test_a_drop_in_one_channel_is_its_finding() -> None:

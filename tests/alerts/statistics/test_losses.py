@@ -12,7 +12,7 @@ import pytest
 from alerts.statistics.arrays import Floats
 from alerts.statistics.baseline import N_PARTS, MinutePart
 from alerts.statistics.evidence import false_alarms_per_day
-from alerts.statistics.losses import OwnTrends, has_fallen, is_followed
+from alerts.statistics.losses import OwnTrends, has_fallen, is_followed, lacking_events, never_paid
 from alerts.statistics.sequential import SequentialState
 from alerts.statistics.steps import PARTS as WINDOW_PARTS
 from alerts.statistics.steps import OpeningEffects, SequentialParameters, SequentialStep, WindowPart
@@ -321,3 +321,17 @@ def test_a_delay_that_returns_to_the_configured_lag_after_it_was_short_is_no_dro
     found = course(count, per, replace(DROP, lag_s=15.0), lag_s=4.0, is_after_opening=True)
     assert found.noted
     assert found.began == []
+
+
+def test_what_few_payments_lack_may_be_more_than_was_seen() -> None:
+    """Of 30 expected payments, 25 came by chance in place of 15: that is no sign that others are made again."""
+    assert lacking_events(1.0, 30.0, 25.0, 1.0, errors=0.0) == pytest.approx(5)
+    assert lacking_events(1.0, 30.0, 25.0, 1.0, errors=2.0) >= 15
+    assert lacking_events(100.0, 30.0, 2900.0, 1.0, errors=2.0) == pytest.approx(100, abs=120), "many are sure"
+    assert lacking_events(1.0, 30.0, 60.0, 1.0, errors=2.0) == 0.0
+
+
+def test_of_failures_that_are_tried_again_the_rarer_ones_are_paid_in_the_end() -> None:
+    assert never_paid(100, 100) == pytest.approx(1.0)
+    assert never_paid(50, 100) == pytest.approx(0.4)
+    assert never_paid(1, 100) == pytest.approx(0.25, abs=0.01)
