@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.commands.common import load_settings, report_errors
+from consumers.commands.common import load_settings, report_errors, run
+from consumers.errors import SalepulseError, UsageError
 from consumers.validation_messages import how_many
-from streams.commands.options import AsJson
+from streams.commands.options import AsJson, RedisUrl
 from streams.commands.output import print_json, print_note
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.dictionary.file import ReadModelFile
+    from streams.dictionary.wire import CompiledWireModel
 
 app = typer.Typer(help="Count numbers of your own.", no_args_is_help=True)
 
@@ -55,15 +57,40 @@ def show(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE.yaml]", help="File of a model; default: the built-in model.")
     ] = None,
+    stored: Annotated[bool, typer.Option("--stored", help="Show the model of the workers, from Redis.")] = False,
+    redis_url: RedisUrl = None,
 ) -> None:
     """Print everything that a model counts as YAML, the built-in part too."""
     from streams.dictionary.showing import yaml_of
     from streams.model.loading import load_model
 
-    exponent = load_settings(Settings).money_exponent
+    settings = load_settings(Settings, redis_url=redis_url)
     with report_errors():
-        loaded = load_model(file, exponent=exponent)
-    typer.echo(yaml_of(loaded.model, loaded.definitions), nl=False)
+        if stored and file is not None:
+            raise UsageError("the model of a file, or of the workers: remove --stored")
+        if not stored:
+            loaded = load_model(file, exponent=settings.money_exponent)
+            typer.echo(yaml_of(loaded.model, loaded.definitions), nl=False)
+            return
+    found = run(_stored(settings))
+    for _path, fault in found.faults:
+        print_note(f"left out, because another release of salepulse wrote it: {fault}")
+    typer.echo(yaml_of(found.model, found.definitions), nl=False)
+
+
+async def _stored(settings: Settings) -> CompiledWireModel:
+    from streams.dictionary.wire import WireError, from_wire
+    from streams.store.connection import Access, open_store
+    from streams.store.worker_setup import SetupStore
+
+    async with open_store(settings, Access.READ) as (redis, keys):
+        setup = await SetupStore(redis, keys).read()
+    if setup is None:
+        raise SalepulseError("no worker has stored a model in this Redis: start one")
+    try:
+        return from_wire(setup.model, generation=setup.generation)
+    except WireError as error:
+        raise SalepulseError(str(error)) from None
 
 
 def _read(file: Path) -> ReadModelFile:

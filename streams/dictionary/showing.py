@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 
+from consumers.times import format_utc
 from streams.dictionary.builtin import DEFINITIONS
-from streams.dictionary.definitions import ModelDefinitions
-from streams.dictionary.types import Model
+from streams.dictionary.compiling import NOT_COUNTED_MS
+from streams.dictionary.definitions import DimensionDefinition, MeasureDefinition, MetricDefinition, ModelDefinitions
+from streams.dictionary.types import Dimension, Metric, Model, ModelMeasure
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./*+() -]*(?<! )|-?[0-9]+(\.[0-9]+)?")
 _SPECIAL = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
@@ -20,21 +22,39 @@ _OF_STORES = ("id", "coarse_distincts")
 
 
 def yaml_of(model: Model, own: ModelDefinitions) -> str:
-    """Everything that a model counts and answers; `own`: the definitions of its file."""
+    """Everything that a model counts and answers; `own`: the definitions of its file.
+
+    Comments say what is built in, and since when a name counts, if not from the beginning.
+    """
     lines = ["version: 1"]
     if model.own_fields:
         lines.append("fields:  # read besides those of the contract")
         lines += [f"  {topic}: {_flow(types)}" for topic, types in model.own_fields.items()]
     for section in ("dimensions", "measures", "metrics"):
-        lines += [f"{section}:", *_entries(getattr(DEFINITIONS, section), "  # built in")]
-        lines += _entries(getattr(own, section), "")
+        compiled = getattr(model, section)
+        lines += [f"{section}:", *_entries(getattr(DEFINITIONS, section), compiled, "built in")]
+        lines += _entries(getattr(own, section), compiled, "")
     return "\n".join(lines) + "\n"
 
 
-def _entries(entries: Sequence[msgspec.Struct], comment: str) -> Iterator[str]:
+def _entries(
+    entries: Sequence[DimensionDefinition | MeasureDefinition | MetricDefinition],
+    compiled: Mapping[str, Dimension | ModelMeasure | Metric],
+    remark: str,
+) -> Iterator[str]:
     for entry in entries:
+        if entry.name not in compiled:
+            continue  # another release declared it
+        remarks = [text for text in (remark, _since(compiled[entry.name].since_ms)) if text]
+        comment = f"  # {', '.join(remarks)}" if remarks else ""
         given = {name: value for name, value in msgspec.to_builtins(entry).items() if name not in _OF_STORES}
         yield f"  - {_flow(_short(given))}{comment}"
+
+
+def _since(since_ms: int | None) -> str:
+    if since_ms is None:
+        return ""
+    return "not counted yet" if since_ms >= NOT_COUNTED_MS else f"since {format_utc(since_ms)}"
 
 
 def _short(entry: dict[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class CompiledWireModel:
 
     model: Model
     """Without the names that have a fault."""
+    definitions: ModelDefinitions
+    """Of the file."""
     faults: tuple[ModelFault, ...]
     """Names that this release cannot compile, because another one wrote them."""
 
@@ -76,7 +78,7 @@ def from_wire(wire: WireModel, *, generation: int = 0) -> CompiledWireModel:
         raise WireError(f"this release cannot read the model of the store ({error}): update it") from None
     compiler = ModelCompiler(definitions, DEFINITIONS, exponent=wire.exponent, names=wire.names)
     model = replace(compiler.model, fingerprint=wire.fingerprint, generation=generation)
-    return CompiledWireModel(model, tuple(compiler.faults))
+    return CompiledWireModel(model, definitions, tuple(compiler.faults))
 
 
 def assign_names(model: Model, timezone: str, former: StoredNames) -> StoredNames:

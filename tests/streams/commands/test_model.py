@@ -6,16 +6,22 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
+from redis import Redis
 from typer.testing import CliRunner
 
 from consumers.errors import UsageError
 from streams.commands.root import create_app
 from streams.dictionary.builtin import BUILT_IN, DEFINITIONS
+from streams.dictionary.definitions import StoredNames
 from streams.dictionary.file import read_model_file
 from streams.dictionary.fingerprint import fingerprint_of
+from streams.dictionary.wire import assign_names, counted_from, to_wire
 from streams.model.loading import load_model
+from streams.store.keys import Keys
+from streams.store.worker_setup import StoredSetup
 from tests.streams.dictionary.test_file import EXAMPLE
 
 PAGE = Path(__file__).parents[3] / "docs" / "model.md"
@@ -104,7 +110,26 @@ def test_what_show_prints_of_a_file_is_the_same_model(tmp_path: Path) -> None:
     file.write_text(EXAMPLE)
     code, out, _ = run("show", file)
     assert code == 0
-    own = "\n".join(line for line in out.splitlines() if not line.endswith("# built in"))
+    own = "\n".join(line for line in out.splitlines() if "# built in" not in line)
     models = [read_model_file(text, exponent=2).model for text in (EXAMPLE, own)]
     assert len({fingerprint_of(model, "UTC") for model in models if model is not None}) == 1
     assert None not in models
+
+
+def test_the_model_of_the_workers_is_shown_with_the_times_of_names(redis_url: str, first: Path) -> None:
+    url = ("--redis-url", redis_url)
+    code, _, err = run("show", "--stored", *url)
+    assert (code, "no worker has stored a model" in err) == (1, True)
+    before = counted_from(assign_names(BUILT_IN, "UTC", StoredNames()), None)
+    loaded = load_model(first, exponent=2)
+    names = assign_names(loaded.model, "UTC", before)
+    for since_ms, remark in ((None, "# not counted yet"), (1_700_000_040_000, "# since 2023-11-14T22:14:00Z")):
+        counted = names if since_ms is None else counted_from(names, since_ms)
+        wire = to_wire(loaded.model, loaded.definitions, counted, exponent=2, timezone="UTC")
+        setup = StoredSetup(generation=2, changing=since_ms is None, at_ms=1, release="0", model=wire)
+        Redis.from_url(redis_url).set(Keys("salepulse", 1).setup, msgspec.json.encode(setup))
+        code, out, _ = run("show", "--stored", *url)
+        assert code == 0
+        assert f"  - {{name: tips, sum: tip, of: order_paid}}  {remark}" in out.splitlines()
+        assert "  - {name: aov, formula: gmv / orders_paid, unit: money}  # built in" in out.splitlines()
+    assert run("show", first, "--stored", *url)[0] == 2
