@@ -31,6 +31,10 @@ def compile_avro(schema: RegisteredSchema) -> CompiledSchema:
         stream = BytesIO(payload)
         try:
             found = schemaless_reader(stream, parsed, None)
+        except EOFError:
+            raise MappingError(
+                RejectionReason.BAD_ENCODING, "the message is not Avro of its schema: it ends early"
+            ) from None
         except Exception as error:  # any bytes may come
             raise MappingError(
                 RejectionReason.BAD_ENCODING, f"the message is not Avro of its schema: {type(error).__name__}: {error}"

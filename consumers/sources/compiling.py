@@ -47,6 +47,8 @@ class EventMaker:
     """The topic of the contract."""
     make: Callable[[SourceMessage], list[dict[str, Any]]]
     """The events of a message, unvalidated. Raises MappingError with the field in its detail."""
+    when: Conditions | None
+    """The conditions that the message must meet."""
     origins: Mapping[str, str]
     """# <field: description of where its value comes from>"""
 
@@ -61,14 +63,14 @@ def compile_event(event: EventMap, exponent: int, own: OwnFields = NO_OWN_FIELDS
     origins = _origins(event.fields)
     if event.each is not None:
         make_each = _each(event.each, event.when, make)
-        return EventMaker(topic, lambda message: make_each(message.root, message) or [], origins)
+        return EventMaker(topic, lambda message: make_each(message.root, message) or [], None, origins)
     matches = compile_conditions(event.when)
 
     def of_message(message: SourceMessage) -> list[dict[str, Any]]:
         root = message.root
         return [make(root, message)] if matches is None or matches(root, message) else []
 
-    return EventMaker(topic, of_message, origins)
+    return EventMaker(topic, of_message, event.when, origins)
 
 
 def _origins(fields: Mapping[str, FieldMap]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from consumers.sources.file import HEADER_PREFIX, Conditions, ValueCondition
 from consumers.sources.message import SourceMessage
 from consumers.sources.paths import Finder, compile_path, parse_path
-from consumers.sources.values import MappingError, text_of, time_converter
+from consumers.sources.values import MappingError, shown, text_of, time_converter
 from consumers.times import parse_duration
 
 Test = Callable[[Any, SourceMessage], bool]
@@ -24,6 +24,16 @@ def compile_conditions(conditions: Conditions | None) -> Test | None:
     if len(tests) == 1:
         return tests[0]
     return lambda entry, message: all(test(entry, message) for test in tests)
+
+
+def unmet_condition(conditions: Conditions | None, entry: Any, message: SourceMessage) -> str | None:
+    """The first condition that does not hold, for messages: its path and the value there."""
+    for path, condition in (conditions or {}).items():
+        find = _condition_finder(path)
+        if not _test(find, condition, None)(entry, message):
+            value = find(entry, message)
+            return f"`{path}` is {'absent' if value is None else shown(value)}"
+    return None
 
 
 def _condition_finder(path: str) -> Finder:

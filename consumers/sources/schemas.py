@@ -17,6 +17,7 @@ FRAME_BYTES = 5
 _FORGET_UNKNOWN_AFTER_S = 60.0
 """Time for which an id counts as unknown before the registry is asked again."""
 _MOST_UNKNOWN = 10_000
+_UNKNOWN = "the schema registry has no such schema: name the registry of the producer in `registry`"
 
 
 class SchemaKind(StrEnum):
@@ -89,7 +90,7 @@ class SchemaCache:
             del self._unknown_since_s[oldest], self.faults[oldest]
         self._unknown_since_s.pop(schema_id, None)
         self._unknown_since_s[schema_id] = now_s
-        self.faults[schema_id] = "the schema registry has no such schema"
+        self.faults[schema_id] = _UNKNOWN
 
 
 class FramedDecoder:
@@ -109,7 +110,7 @@ class FramedDecoder:
         schema_id = schema_id_of(value)
         schema = self._schemas.compiled.get(schema_id)
         if schema is None:
-            why = self._schemas.faults.get(schema_id, "the schema registry has no such schema")
+            why = self._schemas.faults.get(schema_id, _UNKNOWN)
             raise MappingError(RejectionReason.UNKNOWN_SCHEMA, f"schema {schema_id}: {why}")
         if schema.kind is not self._kind:
             raise MappingError(

@@ -20,6 +20,7 @@ from consumers.contract.events import MAX_MESSAGE_BYTES
 from consumers.contract.rejection import RejectedMessage, RejectionError, RejectionReason, parse_object
 from consumers.contract.rejection_hints import registry_frame_content
 from consumers.sources.compiling import EventMaker, compile_event
+from consumers.sources.conditions import unmet_condition
 from consumers.sources.envelopes import MARKS, Envelope, PassedOver, parse_text, unwrap
 from consumers.sources.file import REGISTRY_FORMATS, SourceMap
 from consumers.sources.functions import EventFunction, call_function
@@ -36,6 +37,8 @@ _decode_any = msgspec.json.Decoder().decode
 _NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 _FORMATS_IN_FRAME = {"JSON": "`format: json-schema`", "Avro or Protobuf": "`format: avro` or `format: protobuf`"}
 _MAX_DETAIL = 300
+_MOST_CONDITIONS = 3
+"""Of a message that makes no event, in its refusal."""
 _NAMED_FIELD = re.compile(r"`(\w+)(?:\[\d+\](\.\w+))?")
 
 
@@ -225,8 +228,14 @@ class CompiledSource:
             return PassedOver.NONE_MATCHES
         raise MappingError(
             RejectionReason.UNMAPPED,
-            "no entry of `events` matches: add one, or set `none_is_fine: true` if the message is no event",
+            "no entry of `events` matches: add one, or set `none_is_fine: true` if the message is no event"
+            + self._unmet(message),
         )
+
+    def _unmet(self, message: SourceMessage) -> str:
+        unmet = [unmet_condition(maker.when, message.root, message) for maker in self._makers]
+        found = list(dict.fromkeys(filter(None, unmet)))[:_MOST_CONDITIONS]
+        return f"; {', '.join(found)}" if found else ""
 
     def _validate(self, objects: list[list[dict[str, Any]]], indexes: list[list[int]], batch: MappedBatch) -> None:
         """Add the made events to the batch, as far as they follow the contract."""

@@ -6,13 +6,14 @@ import json
 
 from consumers.contract.schemas import FOLDER, event_schemas
 from consumers.sources.schema import NAME as SOURCES
+from tests.tools.model_schema import NAME as MODEL
 
 
 def test_the_schema_files_match_the_models() -> None:
     """Run `python -m consumers.contract.schemas` after a change to the contract's models."""
     wanted = event_schemas()
     assert {name: json.loads((FOLDER / name).read_text(encoding="utf-8")) for name in wanted} == wanted
-    assert {path.name for path in FOLDER.glob("*.json")} == {*wanted, SOURCES}
+    assert {path.name for path in FOLDER.glob("*.json")} == {*wanted, SOURCES, MODEL}
 
 
 def test_the_schema_has_the_required_fields_of_each_type() -> None:

@@ -9,10 +9,14 @@ from itertools import count
 from typing import Any
 
 import fastavro
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.sources.avro import compile_avro
 from consumers.sources.avro_reader import compile_reader
+from consumers.sources.schemas import RegisteredSchema, SchemaKind
+from consumers.sources.values import MappingError
 
 _LONG = st.integers(-(2**63), 2**63 - 1)
 _PLAIN: dict[str, st.SearchStrategy[Any]] = {
@@ -124,3 +128,10 @@ def test_usual_messages_are_not_left_to_fastavro() -> None:
     read = compile_reader(parsed, named)
     assert read is not None
     assert read(stream.getvalue()) == click
+
+
+def test_a_message_that_ends_early_is_refused() -> None:
+    schema = '{"type": "record", "name": "Price", "fields": [{"name": "amount", "type": "double"}]}'
+    decode = compile_avro(RegisteredSchema(SchemaKind.AVRO, schema)).decode
+    with pytest.raises(MappingError, match="the message is not Avro of its schema: it ends early"):
+        decode(b"abc")

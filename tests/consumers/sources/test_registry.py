@@ -52,6 +52,7 @@ AVRO = (
 )
 ID = UUID("12345678-1234-5678-1234-567812345678")
 AT = datetime(2026, 11, 11, 5, 0, 0, 123_999, tzinfo=UTC)
+UNKNOWN = "the schema registry has no such schema: name the registry of the producer in `registry`"
 AT_MS = 1_794_373_200_123
 
 
@@ -142,7 +143,10 @@ class TestSchemas:
         loader = loader_of(registry)
         message = framed(100, avro(CLICK, {"id": ID, "at": AT, "cost": None, "sku": "a"}))
         assert refusals(read(loader, AVRO, message)) == [
-            ("unknown_schema", "t: schema 100: the schema registry has no such schema")
+            (
+                "unknown_schema",
+                f"t: schema 100: {UNKNOWN}",
+            )
         ]
         registry.register("t-value", "AVRO", json.dumps(CLICK))
         assert refusals(read(loader, AVRO, message, now_s=59))

@@ -225,7 +225,12 @@ sources:
     def test_a_message_without_event_is_unmapped(self) -> None:
         reason, detail = rejection(SHOP, {**PAID, "financial_status": "pending"})
         assert reason == "unmapped"
-        assert detail.startswith("shop.orders: no entry of `events` matches")
+        assert detail == (
+            "shop.orders: no entry of `events` matches: add one, or set `none_is_fine: true` if the message is no event"
+            '; `financial_status` is "pending"'
+        )
+        _, detail = rejection(SHOP, {"id": 1})
+        assert detail.endswith("; `financial_status` is absent")
 
     def test_what_the_contract_refuses_names_the_path(self) -> None:
         assert rejection(SHOP, {**PAID, "line_items": []}) == (

@@ -113,9 +113,8 @@ def test_try_notes_times_of_1970(folder: Path) -> None:
 def test_suggest_names_samples_that_are_no_json(folder: Path) -> None:
     (folder / "cut.json").write_text('{"id": ')
     code, _, err = run("suggest", folder / "cut.json")
-    assert (code, err) == (
-        2, "salepulse: the samples are not JSON: save messages in JSON, without the frame of a registry\n"
-    )  # fmt: skip
+    assert code == 2
+    assert err.endswith("the samples are not JSON: save messages in JSON, without the frame of a registry\n")
 
 
 def test_try_needs_a_topic_if_there_are_several(folder: Path) -> None:
