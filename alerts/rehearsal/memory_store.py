@@ -12,6 +12,7 @@ from consumers.contract.events import Promotion
 from consumers.dedup import SeenIds
 from consumers.errors import SalepulseError
 from consumers.topics import EVENT_TOPICS, Partition, Topic
+from streams.dictionary.types import Model
 from streams.fold.columns import Columns, read_columns
 from streams.fold.delta import PaneDelta, merge
 from streams.fold.fold import fold
@@ -142,6 +143,10 @@ class MemoryStore:
             },
             self._version,
         )
+
+    async def model(self) -> Model | None:
+        """The model that messages are counted by."""
+        return self._numbers.model
 
     async def promotions(self) -> dict[str, Promotion]:
         """Promotions by id."""

@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from consumers.contract.events import Promotion
 from consumers.errors import SalepulseError
 from consumers.topics import Partition
+from streams.dictionary.types import Model
+from streams.dictionary.wire import WireError
 from streams.fold.codec import decode
 from streams.fold.delta import PaneDelta
 from streams.panes.keys import MAX_ROWS
@@ -54,6 +56,9 @@ class PaneSource(Protocol):
     async def state(self) -> StoreState:
         """The state of every partition."""
 
+    async def model(self) -> Model | None:
+        """The model in force; None while it changes. Raises SalepulseError if this release cannot read it."""
+
     async def promotions(self) -> dict[str, Promotion]:
         """The promotions in force, by id."""
 
@@ -85,6 +90,18 @@ class PaneReader:
     async def state(self) -> StoreState:
         """The state of every partition."""
         return await read_state(self._redis, self._keys)
+
+    async def model(self) -> Model | None:
+        """The model in force; None while it changes. Raises SalepulseError if this release cannot read it."""
+        from streams.store.worker_setup import SetupStore  # it reads with this module
+
+        stored = await SetupStore(self._redis, self._keys).read()
+        if stored is None or stored.changing:
+            return None
+        try:
+            return stored.compile()
+        except WireError as error:
+            raise SalepulseError(str(error)) from error
 
     async def promotions(self) -> dict[str, Promotion]:
         """The current promotions, by id."""

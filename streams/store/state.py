@@ -51,6 +51,12 @@ class StoreState:
     """Whether a change of them is not complete."""
 
     @property
+    def setup(self) -> str:
+        """`setups` if all shards have the same and no change is incomplete, else empty."""
+        same = len(set(self.setups)) == 1 and not self.setup_changing
+        return self.setups[0] if same else ""
+
+    @property
     def existing_partitions(self) -> dict[Partition, PartitionState]:
         """`partitions` without those that the broker no longer has, because their topic was recreated with fewer. Their
         counts remain. A topic that is missing entirely keeps all of its partitions, since it may come back; those of

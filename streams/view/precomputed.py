@@ -58,7 +58,7 @@ def state_key(state: StoreState) -> Hashable:
         (partition, partition_state.position, partition_state.newest_ms)
         for partition, partition_state in state.partitions.items()
     )
-    return state.epochs, state.promotions_version, positions
+    return state.epochs, state.setup, state.promotions_version, positions
 
 
 @dataclass(slots=True)

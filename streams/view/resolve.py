@@ -195,8 +195,11 @@ def resolve_query(
 
     Raises:
         NotReadyError: there is no as-of yet.
-        NotAnswerableError: the as-of is in the future or no longer kept, or the promotion is unknown.
+        NotAnswerableError: the as-of is in the future or no longer kept, or the scope or promotion is unknown.
     """
+    dimensions = followed.rows.model.dimensions
+    if query.scope not in dimensions:
+        raise NotAnswerableError(f"there is no scope {query.scope}: the model in force has {', '.join(dimensions)}")
     if query.as_of_ms is None:
         newest_ms = newest_as_of(followed.state, now_ms, settings).ms
     else:

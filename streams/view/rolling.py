@@ -99,10 +99,13 @@ class RollingView:
         gone_back, self._as_of_ms = (as_of_ms or 0) < self._as_of_ms, as_of_ms or 0
         if now_ms - self._kept_at_ms >= _KEPT_EVERY_MS or gone_back:
             self._kept, self._kept_at_ms = await followed.reader.retained_spans(), now_ms
-        is_continued = followed.is_continued_by(state) and followed.rows.names <= _MAX_NAMES
+        model = self.model
+        if state.setup and int(state.setup.split()[0]) != model.generation:
+            model = await followed.reader.model() or model  # while it changes, answers are by the former, not live
+        is_continued = model is self.model and followed.is_continued_by(state) and followed.rows.names <= _MAX_NAMES
         if not (is_continued and await followed.advance_to(state)):
             # Queries use the previous state until the new one has caught up.
-            rows = RowIndex(self.model)
+            rows = RowIndex(model)
             followed = self._new_state(followed.reader.with_rows(rows), rows, state)
             if not await followed.advance_to(state):
                 return
@@ -174,6 +177,8 @@ class RollingView:
         self, query: KpiQuery, value: str, name: str, moments_ms: Sequence[int], now_ms: int
     ) -> list[tuple[int, Number]]:
         """One number at many times, ascending: # [(as-of, number)]. Times with the same as-of give one point."""
+        if name not in self.model.units:
+            raise NotAnswerableError(f"there is no number {name}: the model in force has {', '.join(self.model.names)}")
         followed, by_as_of = self._followed, {}
         for i, at_ms in enumerate(moments_ms, 1):
             resolved = self._resolve(replace(query, as_of_ms=at_ms), value, now_ms, followed)
