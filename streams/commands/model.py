@@ -55,7 +55,7 @@ def check(
 @app.command()
 def show(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE.yaml]", help="File of a model; default: the built-in model.")
+        Path | None, typer.Argument(metavar="FILE.yaml", help="File of a model; default: the built-in model.")
     ] = None,
     stored: Annotated[bool, typer.Option("--stored", help="Show the model of the workers, from Redis.")] = False,
     redis_url: RedisUrl = None,
