@@ -19,7 +19,7 @@ from streams.fold.delta import ZERO, PaneDelta
 from streams.fold.plan import LINE_FORMS, NO_COUNTER, Bools, Plan, plan_of
 from streams.panes.arrays import Ints, places, radix_order, unique_inverse
 from streams.panes.cells import Cells, cells_from, merge_cells
-from streams.panes.counters import DISTINCTS_STEP_S, SKU_DISTINCTS_STEP_S
+from streams.panes.counters import SKU_DISTINCTS_STEP_S, DISTINCTS_STEP_S
 from streams.panes.keys import pane_keys
 from streams.panes.rows import Numbering, RowIndex
 from streams.panes.scopes import Scope
@@ -97,7 +97,7 @@ def _by_term(events: Columns, pairs: _Pairs, plan: Plan, rows: RowIndex) -> Iter
         if chosen is None:
             chosen = masks[id(term.chosen)] = term.chosen.mask(events.types, events.numbers)
         amounts = events.numbers[term.value] * chosen if term.value else chosen.astype(np.int64)
-        if not amounts.any():
+        if not (chosen if term.value in LINE_FORMS else amounts).any():  # lines may be worth more than their order
             continue
         of_pair = amounts[pairs.event]
         if term.value and len(of_pair) > pairs.n_whole:

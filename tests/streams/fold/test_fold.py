@@ -114,6 +114,12 @@ def test_an_event_without_a_field_counts_in_all_only() -> None:
     assert {label for _, label, _ in plain(delta, rows)[0]} == {(Scope.ALL, "")}
 
 
+def test_lines_count_their_worth_in_a_batch_whose_orders_have_an_amount_of_zero() -> None:
+    rows = RowIndex()
+    delta = folded(Topic.ORDERS, [paid(items=[line("s-1", unit_price=900)], discount=900)], rows)
+    assert (total(delta, rows, "sku", "s-1")["gmv"], total(delta, rows)["gmv"]) == (900, 0)
+
+
 def test_an_order_counts_once_per_category_and_sku() -> None:
     rows = RowIndex()
     items = [
