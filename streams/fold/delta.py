@@ -22,7 +22,8 @@ from streams.stock.ledger import EMPTY_LEDGER, Ledger, merge_ledgers
 
 @dataclass(frozen=True, slots=True)
 class PaneDelta:
-    """The contribution of events: counters in panes of 1 s, distinct counts in panes of 10 s (scope `sku`: 10 min)."""
+    """The contribution of events: counters in panes of 1 s, distinct counts in panes of 10 s (of
+    dimensions with `coarse_distincts`: 10 min)."""
 
     cells: Cells = field(default_factory=Cells)
     sketches: Sketches = field(default_factory=Sketches)

@@ -19,7 +19,7 @@ from streams.fold.delta import ZERO, PaneDelta
 from streams.fold.plan import LINE_FORMS, NO_COUNTER, Bools, Plan, plan_of
 from streams.panes.arrays import Ints, places, radix_order, unique_inverse
 from streams.panes.cells import Cells, cells_from, merge_cells
-from streams.panes.counters import SKU_DISTINCTS_STEP_S, DISTINCTS_STEP_S
+from streams.panes.counters import COARSE_DISTINCTS_STEP_S, DISTINCTS_STEP_S
 from streams.panes.keys import pane_keys
 from streams.panes.rows import Numbering, RowIndex
 from streams.panes.scopes import Scope
@@ -149,7 +149,7 @@ def _sketch(events: Columns, pairs: _Pairs, hashes: Mapping[int, Hashes], rows: 
     if not len(pairs.event):
         return []
     seconds = (events.ts // 1000)[pairs.event]
-    steps = np.where(rows.mask(Scope.SKU), SKU_DISTINCTS_STEP_S, DISTINCTS_STEP_S["s"])[pairs.row]
+    steps = np.where(rows.coarse_distincts(), COARSE_DISTINCTS_STEP_S, DISTINCTS_STEP_S["s"])[pairs.row]
     panes, row, index_of = _distinct(seconds - seconds % steps, pairs.row, len(rows))
     sketches = []
     for counter, hashed in hashes.items():

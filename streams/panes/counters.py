@@ -53,5 +53,5 @@ HOUR_MS = 1000 * HOUR_S
 COUNTERS_STEP_S = MappingProxyType({"s": 1, "m": MINUTE_S, "h": HOUR_S})
 """# <level: length of counters' panes, seconds>, finest first"""
 DISTINCTS_STEP_S = MappingProxyType({"s": 10, "m": 10 * MINUTE_S, "h": HOUR_S})
-SKU_DISTINCTS_STEP_S = DISTINCTS_STEP_S["m"]
-"""Finest resolution of distinct counts per SKU: there are many SKUs."""
+COARSE_DISTINCTS_STEP_S = DISTINCTS_STEP_S["m"]
+"""Finest resolution of distinct counts in dimensions with `coarse_distincts`."""

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.types import Model
-from streams.panes.scopes import DIMENSION_IDS, DIMENSIONS, Dimension, Scope
+from streams.panes.keys import N_IDS
+from streams.panes.scopes import DIMENSION_IDS, Dimension, Scope
 
 
 class Numbering(dict[str, int]):
@@ -57,8 +58,17 @@ class RowIndex:
         self.labels: list[tuple[Dimension, str]] = []
         """# <row>: (scope, value)"""
         self.scope_ids = bytearray()
-        """# <row>: id of its scope, see `DIMENSION_IDS`"""
-        self.by_scope: dict[Dimension, ScopeRows] = {scope: ScopeRows(self, scope) for scope in DIMENSIONS}
+        """# <row>: id of its scope, in the model or in `DIMENSION_IDS`"""
+        self.by_scope: dict[Dimension, ScopeRows] = {}
+        """# <scope: its rows>, without scopes that were read and are unknown"""
+        self._by_id: dict[int, ScopeRows] = {}
+        self._has_coarse_distincts = np.zeros(N_IDS, np.bool_)
+        """# [scope id]"""
+        of_model = {dimension.name: dimension.id for dimension in model.dimensions.values()}
+        for scope, scope_id in {**DIMENSION_IDS, **of_model}.items():
+            self.by_scope[scope] = self._by_id[scope_id] = ScopeRows(self, scope, scope_id)
+        for dimension in model.dimensions.values():
+            self._has_coarse_distincts[dimension.id] = dimension.coarse_distincts
         self.stock = StockNames()
         """The numbers of the stock ledger."""
 
@@ -80,9 +90,14 @@ class RowIndex:
         return bytes([ids[row] for row in rows]), [labels[row][1] for row in rows]
 
     def read(self, scope_ids: bytes, values: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The rows of a stored form, assigned where new."""
-        by_scope = {DIMENSION_IDS[scope]: rows for scope, rows in self.by_scope.items()}
-        row_of_each = (by_scope[scope][value] for scope, value in zip(scope_ids, values, strict=True))
+        """The rows of a stored form, assigned where new, also in scopes that the model does not know.
+
+        So a worker keeps the numbers of dimensions of another model when it merges what is stored.
+        """
+        by_id = self._by_id
+        for scope_id in set(scope_ids) - by_id.keys():
+            by_id.setdefault(scope_id, ScopeRows(self, f"#{scope_id}", scope_id))
+        row_of_each = (by_id[scope_id][value] for scope_id, value in zip(scope_ids, values, strict=True))
         return np.fromiter(row_of_each, np.int64, len(values))
 
     def of(self, scope: Dimension) -> list[int]:
@@ -92,8 +107,16 @@ class RowIndex:
 
     def mask(self, scope: Dimension) -> npt.NDArray[np.bool_]:
         """For each existing row, whether it belongs to a scope."""
-        mask: npt.NDArray[np.bool_] = np.frombuffer(bytes(self.scope_ids), np.uint8) == DIMENSION_IDS[scope]
+        mask: npt.NDArray[np.bool_] = self._scope_id_of_each() == self.by_scope[scope].scope_id
         return mask
+
+    def coarse_distincts(self) -> npt.NDArray[np.bool_]:
+        """For each existing row, whether its distinct counts have coarse panes only (`Dimension.coarse_distincts`)."""
+        mask: npt.NDArray[np.bool_] = self._has_coarse_distincts[self._scope_id_of_each()]
+        return mask
+
+    def _scope_id_of_each(self) -> npt.NDArray[np.uint8]:
+        return np.frombuffer(bytes(self.scope_ids), np.uint8)
 
     def find(self, scope: Dimension, value: str) -> int | None:
         """The row of a pair; None if unknown."""
@@ -107,8 +130,9 @@ class ScopeRows(dict[str | bool | None, int]):
     and "false" (scope `member`).
     """
 
-    def __init__(self, rows: RowIndex, scope: Dimension) -> None:
-        super().__init__({None: -1} if scope is Scope.ALL else {None: -1, "": -1})
+    def __init__(self, rows: RowIndex, scope: Dimension, scope_id: int) -> None:
+        super().__init__({None: -1} if scope == Scope.ALL else {None: -1, "": -1})
+        self.scope_id = scope_id
         self._rows = rows
         self._scope = scope
 
@@ -123,6 +147,6 @@ class ScopeRows(dict[str | bool | None, int]):
                 return known
             row = len(self._rows.labels)
             self._rows.labels.append((self._scope, value))
-            self._rows.scope_ids.append(DIMENSION_IDS[self._scope])
+            self._rows.scope_ids.append(self.scope_id)
             self[value] = row
             return row

@@ -18,9 +18,8 @@ from consumers.settings import Clock
 from consumers.topics import Partition
 from streams.fold.codec import decode, encode
 from streams.fold.delta import PaneDelta, merge
-from streams.panes.counters import SKU_DISTINCTS_STEP_S
+from streams.panes.counters import COARSE_DISTINCTS_STEP_S
 from streams.panes.rows import RowIndex
-from streams.panes.scopes import Scope
 from streams.store.connection import script
 from streams.store.keys import Keys
 from streams.store.levels import SETTLE_S, LevelContent, PaneLevel
@@ -195,7 +194,8 @@ class Compactor:
         for level in self._levels:
             if level.content is LevelContent.PANES:
                 rest = level.coarsen(rest)  # coarsen each level from the finer one, which is smaller than the whole
-                source = rest if level.distincts_step_s >= SKU_DISTINCTS_STEP_S else _without_sku_distincts(rest, rows)
+                is_fine = level.distincts_step_s < COARSE_DISTINCTS_STEP_S
+                source = _without_coarse_distincts(rest, rows) if is_fine else rest
             else:
                 source = total
             new = {start: part for start, part in level.blocks(source) if compaction.keeps(level, start)}
@@ -243,9 +243,9 @@ def _sum(write: _Write, contents: Iterator[bytes | None], rows: RowIndex) -> Pan
     return merge(parts if write.new is None else [*parts, write.new])
 
 
-def _without_sku_distincts(delta: PaneDelta, rows: RowIndex) -> PaneDelta:
-    is_sku = rows.mask(Scope.SKU)
-    return PaneDelta(delta.cells, delta.sketches.take(np.flatnonzero(~is_sku[delta.sketches.rows])))
+def _without_coarse_distincts(delta: PaneDelta, rows: RowIndex) -> PaneDelta:
+    is_coarse = rows.coarse_distincts()
+    return PaneDelta(delta.cells, delta.sketches.take(np.flatnonzero(~is_coarse[delta.sketches.rows])))
 
 
 def _newest_s(delta: PaneDelta) -> int:
