@@ -11,6 +11,7 @@ from consumers.contract.own_fields import NO_OWN_FIELDS, OwnFields
 from consumers.promotions.yaml_lines import YamlPath
 from consumers.sources.compiling import compile_field, inherit
 from consumers.sources.file import MOST_EXPONENT, REGISTRY_FORMATS, Conditions, EventMap, FieldMap, SourceFile
+from consumers.sources.paths import parse_path
 from consumers.sources.targets import ITEM_KINDS, FieldKind, field_kinds, required_fields
 from consumers.topics import Topic, topic_name_fault
 from consumers.yaml_models import ModelFault
@@ -33,6 +34,12 @@ def check_sources(
         topics.add(source.topic)
         if source.format in REGISTRY_FORMATS and file.registry is None:
             yield (*path, "format"), f"`format: {source.format}` needs a schema registry: add `registry: {{url: …}}`"
+        for text in source.parse_json:
+            if not isinstance((None, *parse_path(text).steps)[-1], str):
+                yield (
+                    (*path, "parse_json"),
+                    f"{text!r} does not end with the name of a field: write one",
+                )
         for position, event in enumerate(source.events or ()):
             yield from _check_event(event, own, exponent, (*path, "events", position))
 
@@ -115,6 +122,15 @@ def _check_field(name: str, field: FieldMap, kind: FieldKind, exponent: int, pat
         yield (*path, "record"), f"`{name}` is no text: the record's position does not fit"
     for number, other in enumerate(field.or_ or ()):
         yield from _check_field(name, inherit(field, other), kind, exponent, (*path, "or", number))
+    parts: list[tuple[YamlPath, FieldMap, FieldKind]] = [
+        (("join", number), part, FieldKind.LABEL) for number, part in enumerate(field.join or ())
+    ]
+    if field.sum is not None:
+        parts.append((("sum",), inherit(field, field.sum), kind))
+    faults = [fault for at, part, of in parts for fault in _check_field(name, part, of, exponent, (*path, *at))]
+    yield from faults
+    if faults:
+        return
     try:
         compile_field(field, kind, exponent)
     except ValueError as error:

@@ -74,6 +74,7 @@ def test_errors_have_their_line_and_the_fix(before: str, after: str, error: str)
         ("python: 'a:b'", "write either `events` or `python`"),
         ("envelope: debezim", "`envelope`: write one of none, cloudevents, debezium or connect"),
         ("to: [orders]", "`to` beside `events`"),
+        ("parse_json: ['lines[0]']", "'lines[0]' does not end with the name of a field"),
         ("python: shop", "`python`: is not a function: write MODULE:FUNCTION (found 'shop')"),
     ],
 )
@@ -92,6 +93,11 @@ def test_options_of_a_source_are_checked(options: str, error: str) -> None:
         ("sku: {record: false, path: x}", "exactly one of"),
         ("sku: {path: s, zone: UTC}", "`zone` needs `time: iso`"),
         ("sku: {path: s, with: x}", "`with` needs `join`"),
+        ("sku: {join: [s, {path: t, money: major}]}", "`sku` is no money: remove `money`"),
+        ("sku: {join: [s, {each: t, fields: {a: b}}]}", "write fields as `name: value`"),
+        ("sku: {join: [s, {each: t, fields: {a: {path: b}}}]}", "`sku` is one value: remove `fields`"),
+        ("cost: {each: s, sum: {each: t, fields: {a: {path: b}}}}", "`cost` is one value: remove `fields`"),
+        ("cost: {each: s, sum: {path: t, time: s}}", "`cost` is no time: remove `time`"),
     ],
 )
 def test_fields_are_checked(fields: str, error: str) -> None:
