@@ -72,33 +72,38 @@ def poison(ids: Mapping[str, int]) -> list[tuple[OwnMessage, str]]:
 
 
 @pytest.mark.parametrize(
-    ("registry", "name", "partitions", "workers"),
-    [("small", "shipped", 1, 1), pytest.param("apicurio", "browsed", 4, 2, marks=pytest.mark.kafka)],
+    ("registry", "broker_name", "name", "partitions", "workers"),
+    [
+        ("small", "embedded_broker", "shipped", 1, 1),
+        pytest.param("apicurio", "apache_kafka", "browsed", 4, 2, marks=pytest.mark.kafka),
+    ],
     indirect=["registry"],
 )
 def test_every_answer_is_that_of_the_originals_after_a_kill_and_without_the_registry_for_a_while(
-    embedded_broker: Server,
+    request: pytest.FixtureRequest,
     redis_server: Server,
     registry: Registry,
     event_sets: EventSets,
     tmp_path: Path,
     rng: Random,
+    broker_name: str,
     name: str,
     partitions: int,
     workers: int,
 ) -> None:
+    broker: Server = request.getfixturevalue(broker_name)
     folder = event_sets[name]
     expected = Expected.read(folder)
     ids = register(registry)
     file = tmp_path / "sources.yaml"
     file.write_text(sources(registry.url))
-    asyncio.run(create_own_topics(embedded_broker.bootstrap, partitions, REGISTRY_TOPICS))
+    asyncio.run(create_own_topics(broker.bootstrap, partitions, REGISTRY_TOPICS))
     refused, tombstones = poison(ids), [(OwnMessage(topic, b"k", None), "tombstone") for topic in (CLICKS, ORDERS)]
     messages, totals = in_disorder(list(registry_messages(folder, rng, ids)), refused, tombstones, rng)
     # Repeats are far apart, so ids are never forgotten.
     remembered = {"dedup_clicks_s": 10**8, "dedup_orders_s": 10**8}
     settings = {"timezone": expected.timezone, "sources": str(file), "batch_records": 500, **remembered}
-    with stack(embedded_broker, redis_server, partitions=partitions, workers=workers, **settings) as shop:
+    with stack(broker, redis_server, partitions=partitions, workers=workers, **settings) as shop:
         shop.replay(folder / "promotions.ndjson.gz")
         send(shop, messages[: len(messages) // 2])
         shop.until_records_counted(len(messages) // 4)
@@ -117,7 +122,7 @@ def test_every_answer_is_that_of_the_originals_after_a_kill_and_without_the_regi
         assert {name: count for name, count in counted.items() if name.startswith("events")} == recorded_totals(folder)
         check(shop.api, expected)
         assert shop.state().paused == {}
-    letters = asyncio.run(letters_of(embedded_broker.bootstrap))
+    letters = asyncio.run(letters_of(broker.bootstrap))
     assert Counter((letter.topic, letter.value, letter.reason) for letter in letters) == Counter(
         (str(message.topic), message.value, reason) for message, reason in refused
     )

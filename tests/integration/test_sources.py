@@ -145,13 +145,13 @@ def test_every_answer_is_that_of_the_originals_after_a_kill(
 
 
 def test_a_worker_that_starts_with_another_file_ends_those_with_the_former(
-    embedded_broker: Server, redis_server: Server, tmp_path: Path
+    broker: Server, redis_server: Server, tmp_path: Path
 ) -> None:
     former, present = tmp_path / "former.yaml", tmp_path / "present.yaml"
     former.write_text(SOURCES)
     present.write_text(SOURCES.replace("{path: visitor}", "{path: visitor, or: [visit]}"))
-    asyncio.run(create_own_topics(embedded_broker.bootstrap, 1))
-    with stack(embedded_broker, redis_server, partitions=1, sources=str(former)) as shop:
+    asyncio.run(create_own_topics(broker.bootstrap, 1))
+    with stack(broker, redis_server, partitions=1, sources=str(former)) as shop:
         eventually(lambda: shop.state().existing_partitions, within_s=60, what="no partition is read")
         (worker,) = shop.workers
         shop.workers.clear()
