@@ -14,7 +14,9 @@ import zstandard
 from streams.fold.delta import PaneDelta
 from streams.panes.arrays import NO_INTS, Ints, places, unique_inverse
 from streams.panes.cells import Cells
-from streams.panes.keys import pane_keys
+from streams.panes.extremes import NO_EXTREMES, Extremes, extremes_of
+from streams.panes.histograms import NO_HISTOGRAMS, Histograms, histograms_of
+from streams.panes.keys import pane_keys, panes_of, rows_of
 from streams.panes.packing import Column, pack, pack_delta_encoded, unpack, unpack_uint32
 from streams.panes.rows import Numbering, RowIndex, StockNames
 from streams.panes.sketches import RANK_BITS, RegisterEntries, Sketches
@@ -162,11 +164,15 @@ def _columns(wire: _Entries, skus: Ints, others: Ints, first_ms: int) -> tuple[I
     return pair_codes(skus[np.cumsum(unpack(wire.skus))], other), unpack(wire.times) + first_ms, amounts
 
 
-VERSION = 4
+VERSION = 5
 """Older processes must not read newer formats: merging parts would drop the fields that they do not know."""
-_READABLE = (1, 2, 3, VERSION)
+COMPATIBLE_VERSION = 4
+"""Written where it can hold the delta, so that older processes can read it."""
+_READABLE = (1, 2, 3, COMPATIBLE_VERSION, VERSION)
 """1 lacks `shipping` and `stock`, 2 lacks delta-encoded columns, 3 lacks the counters of repeats and has order
-records without sizes and creations."""
+records without sizes and creations; 4 lacks extremes and quantiles, and all ids but the following."""
+_COUNTERS_OF_4, _DISTINCTS_OF_4 = 31, 3
+_DIMENSIONS_OF_4 = bytes((*range(10), 128, 129, 130, 160))
 
 _FEW = 256
 """Below this length, loops are cheaper than arrays."""
@@ -197,19 +203,63 @@ class _DeltaWire(msgspec.Struct, array_like=True):
     stock: LedgerWire | None = None
 
 
+class _ExtremesWire(msgspec.Struct, array_like=True):
+    panes: Column
+    """Index of each pane in those of the delta."""
+    rows: Column
+    """Index of each row in those of the delta."""
+    ids: Column
+    values: Column
+    """Zigzag-encoded: 0, -1, 1, -2 are 0, 1, 2, 3."""
+
+
+class _QuantilesWire(msgspec.Struct, array_like=True):
+    panes: Column
+    """Index of each pane in those of the delta."""
+    rows: Column
+    """Index of each row in those of the delta."""
+    ids: Column
+    sizes: Column
+    buckets: Column
+    counts: Column
+
+
+class _DeltaWire5(_DeltaWire, array_like=True):
+    extremes: _ExtremesWire | None = None
+    quantiles: _QuantilesWire | None = None
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_DeltaWire)
+_decoder = msgspec.msgpack.Decoder(_DeltaWire5)
 
 
 def encode(delta: PaneDelta, rows: RowIndex, *, compress: bool = True) -> bytes:
     """Encode a delta."""
-    few = len(delta.cells.keys) + len(delta.sketches.register_entries) < _FEW
-    wire = _few(delta, rows) if few else _many(delta, rows)
+    added = len(delta.extremes.keys) + len(delta.quantiles.counts)
+    few = len(delta.cells.keys) + len(delta.sketches.register_entries) + added < _FEW
+    wire = _few(delta, rows) if few and not added else _many(delta, rows)
+    if wire.version == COMPATIBLE_VERSION and not _fits_4(delta, wire.scopes):
+        wire = _version_5(wire)
     wire.shipping, wire.stock = shipping_to_wire(delta.shipping, rows), ledger_to_wire(delta.stock, rows.stock)
     data = _encoder.encode(wire)
     if few and delta.shipping.size + delta.stock.size < _FEW:
         return _PLAIN + data
     return _COMPRESSED + zstandard.compress(data, _LEVEL) if compress else _PLAIN + data
+
+
+def _fits_4(delta: PaneDelta, scope_ids: bytes) -> bool:
+    return (
+        not scope_ids.translate(None, _DIMENSIONS_OF_4)
+        and delta.cells.counters.max(initial=0) < _COUNTERS_OF_4
+        and delta.sketches.distincts.max(initial=0) < _DISTINCTS_OF_4
+    )
+
+
+def _version_5(
+    wire: _DeltaWire, extremes: _ExtremesWire | None = None, quantiles: _QuantilesWire | None = None
+) -> _DeltaWire5:
+    fields = msgspec.structs.asdict(wire) | {"version": VERSION}
+    return _DeltaWire5(**fields, extremes=extremes, quantiles=quantiles)
 
 
 def _few(delta: PaneDelta, rows: RowIndex) -> _DeltaWire:
@@ -220,7 +270,7 @@ def _few(delta: PaneDelta, rows: RowIndex) -> _DeltaWire:
     pane_of = {pane: i for i, pane in enumerate(sorted({*cell_panes, *group_panes}))}
     register_entries = sketches.register_entries.tolist()
     return _DeltaWire(
-        VERSION,
+        COMPATIBLE_VERSION,
         *rows.written(list(row_of)),
         list(pane_of),
         [pane_of[pane] for pane in cell_panes],
@@ -238,24 +288,67 @@ def _few(delta: PaneDelta, rows: RowIndex) -> _DeltaWire:
 
 def _many(delta: PaneDelta, rows: RowIndex) -> _DeltaWire:
     cells, sketches = delta.cells, delta.sketches
-    used, row_of = unique_inverse(np.concatenate((cells.rows, sketches.rows)), len(rows))
-    panes, pane_of = places(np.concatenate((cells.panes, sketches.panes)))
+    keys = np.concatenate((cells.keys, sketches.groups, delta.extremes.keys, delta.quantiles.groups))
+    used, row_of = unique_inverse(rows_of(keys), len(rows))
+    panes, pane_of = places(panes_of(keys))
     n = len(cells.keys)
-    return _DeltaWire(
-        VERSION,
+    end = n + len(sketches.groups)
+    wire = _DeltaWire(
+        COMPATIBLE_VERSION,
         *rows.written(used.tolist()),
         pack(panes),
         pack(pane_of[:n]),
         pack_delta_encoded(row_of[:n]),
         pack(cells.counters),
         pack(cells.amounts),
-        pack(pane_of[n:]),
-        pack_delta_encoded(row_of[n:]),
+        pack(pane_of[n:end]),
+        pack_delta_encoded(row_of[n:end]),
         pack(sketches.distincts),
         pack(sketches.sizes),
         pack_delta_encoded(sketches.register_entries >> RANK_BITS),
         pack(sketches.register_entries & ((1 << RANK_BITS) - 1)),
     )
+    if end == len(keys):
+        return wire
+    middle = end + len(delta.extremes.keys)
+    extremes = _extremes_to_wire(delta.extremes, pane_of[end:middle], row_of[end:middle])
+    return _version_5(wire, extremes, _quantiles_to_wire(delta.quantiles, pane_of[middle:], row_of[middle:]))
+
+
+def _extremes_to_wire(extremes: Extremes, pane_of: Ints, row_of: Ints) -> _ExtremesWire | None:
+    if not extremes:
+        return None
+    zigzag = extremes.values << 1 ^ extremes.values >> 63
+    return _ExtremesWire(pack(pane_of), pack_delta_encoded(row_of), pack(extremes.ids), pack(zigzag))
+
+
+def _quantiles_to_wire(quantiles: Histograms, pane_of: Ints, row_of: Ints) -> _QuantilesWire | None:
+    if not quantiles:
+        return None
+    return _QuantilesWire(
+        pack(pane_of),
+        pack_delta_encoded(row_of),
+        pack(quantiles.ids),
+        pack(quantiles.sizes),
+        pack_delta_encoded(quantiles.buckets),
+        pack(quantiles.counts),
+    )
+
+
+def _extremes_from_wire(wire: _ExtremesWire | None, panes: Ints, row_of: Ints) -> Extremes:
+    if wire is None:
+        return NO_EXTREMES
+    zigzag = unpack(wire.values)
+    keys = pane_keys(panes[unpack(wire.panes)], row_of[unpack(wire.rows)], unpack(wire.ids))
+    return extremes_of(keys, zigzag >> 1 ^ -(zigzag & 1))
+
+
+def _quantiles_from_wire(wire: _QuantilesWire | None, panes: Ints, row_of: Ints) -> Histograms:
+    if wire is None:
+        return NO_HISTOGRAMS
+    groups = pane_keys(panes[unpack(wire.panes)], row_of[unpack(wire.rows)], unpack(wire.ids))
+    buckets = unpack(wire.buckets).astype(np.uint16)
+    return histograms_of(np.repeat(groups, unpack(wire.sizes)), buckets, unpack(wire.counts))
 
 
 def decode(data: bytes, rows: RowIndex) -> PaneDelta:
@@ -278,4 +371,6 @@ def decode(data: bytes, rows: RowIndex) -> PaneDelta:
         Sketches(groups, np.cumsum(unpack(wire.group_sizes)), register_entries).sorted(),
         shipping_from_wire(wire.shipping, rows),
         ledger_from_wire(wire.stock, rows.stock),
+        _extremes_from_wire(wire.extremes, panes, row_of),
+        _quantiles_from_wire(wire.quantiles, panes, row_of),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streams.panes.arrays import NO_INTS, Ints, is_first
-from streams.panes.keys import coarse_keys, ids_of, key_range, keys_in_one_pane, pane_keys, panes_of, rows_of
+from streams.panes.keys import coarse_keys, combined, ids_of, key_range, keys_in_one_pane, pane_keys, panes_of, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,4 @@ def cells_from(
 
 def _summed(keys: Ints, amounts: Ints) -> Cells:
     """Cells with distinct keys, from keys in any order."""
-    if len(keys) == 0:
-        return NO_CELLS
-    if np.all(keys[1:] > keys[:-1]):
-        return Cells(keys, amounts)
-    order = np.argsort(keys, kind="stable")  # a stable sort merges the parts, which are sorted runs
-    keys, amounts = keys[order], amounts[order]
-    firsts = np.flatnonzero(is_first(keys))
-    return Cells(keys[firsts], np.add.reduceat(amounts, firsts))
+    return Cells(*combined(keys, amounts, np.add)) if len(keys) else NO_CELLS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.panes.arrays import Ints
+from streams.panes.arrays import Ints, is_first
 
 ID_BITS = 8
 ROW_BITS = 23
@@ -58,6 +58,16 @@ def coarse_keys(keys: Ints, step_s: int) -> Ints:
 def keys_in_one_pane(keys: Ints) -> Ints:
     """The same keys in pane 0."""
     return keys & _IN_PANE
+
+
+def combined(keys: Ints, amounts: Ints, combine: np.ufunc) -> tuple[Ints, Ints]:
+    """Sorted distinct keys from keys in any order, and the amounts of each combined by `combine`."""
+    if np.all(keys[1:] > keys[:-1]):
+        return keys, amounts
+    order = np.argsort(keys, kind="stable")  # a stable sort merges the parts, which are sorted runs
+    keys, amounts = keys[order], amounts[order]
+    firsts = np.flatnonzero(is_first(keys))
+    return keys[firsts], combine.reduceat(amounts, firsts)
 
 
 def pane_span(keys: Ints) -> tuple[int, int]:

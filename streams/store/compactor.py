@@ -19,6 +19,7 @@ from consumers.topics import Partition
 from streams.fold.codec import decode, encode
 from streams.fold.delta import PaneDelta, merge
 from streams.panes.counters import COARSE_DISTINCTS_STEP_S
+from streams.panes.keys import pane_span
 from streams.panes.rows import RowIndex
 from streams.store.connection import script
 from streams.store.keys import Keys
@@ -195,7 +196,7 @@ class Compactor:
             if level.content is LevelContent.PANES:
                 rest = level.coarsen(rest)  # coarsen each level from the finer one, which is smaller than the whole
                 is_fine = level.distincts_step_s < COARSE_DISTINCTS_STEP_S
-                source = _without_coarse_distincts(rest, rows) if is_fine else rest
+                source = _of_fine_panes(rest, rows) if is_fine else rest
             else:
                 source = total
             new = {start: part for start, part in level.blocks(source) if compaction.keeps(level, start)}
@@ -243,12 +244,15 @@ def _sum(write: _Write, contents: Iterator[bytes | None], rows: RowIndex) -> Pan
     return merge(parts if write.new is None else [*parts, write.new])
 
 
-def _without_coarse_distincts(delta: PaneDelta, rows: RowIndex) -> PaneDelta:
+def _of_fine_panes(delta: PaneDelta, rows: RowIndex) -> PaneDelta:
+    """A delta without coarse distinct counts, and without extremes, whose shortest panes are as long as a block."""
     is_coarse = rows.coarse_distincts()
-    return PaneDelta(delta.cells, delta.sketches.take(np.flatnonzero(~is_coarse[delta.sketches.rows])))
+    sketches = delta.sketches.take(np.flatnonzero(~is_coarse[delta.sketches.rows]))
+    return PaneDelta(delta.cells, sketches, quantiles=delta.quantiles)
 
 
 def _newest_s(delta: PaneDelta) -> int:
     """Event time of the newest event that counts; 0 if none does."""
-    counted = int(delta.cells.panes[-1]) if len(delta.cells.keys) else 0
+    parts = (delta.cells.keys, delta.quantiles.groups, delta.extremes.keys)
+    counted = max((pane_span(keys)[1] for keys in parts if len(keys)), default=0)
     return max(counted, int(delta.stock.times.max()) // 1000) if delta.stock else counted

@@ -363,5 +363,6 @@ def _phase(partition: Partition) -> float:
 
 
 def _size(delta: PaneDelta) -> int:
-    """Number of cells, register entries and stock entries in a delta: estimates the cost of compacting it."""
-    return len(delta.cells.keys) + len(delta.sketches.register_entries) + delta.shipping.size + delta.stock.size
+    """Number of cells, register entries and the like in a delta: estimates the cost of compacting it."""
+    cells, others = len(delta.cells.keys) + len(delta.sketches.register_entries), delta.shipping.size + delta.stock.size
+    return cells + others + len(delta.extremes.keys) + len(delta.quantiles.counts)

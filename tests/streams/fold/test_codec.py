@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,10 +12,9 @@ from hypothesis import strategies as st
 from streams.fold import codec
 from streams.fold.codec import decode, encode
 from streams.fold.delta import ZERO, PaneDelta, merge
-from streams.panes.counters import N_COUNTERS
 from streams.panes.rows import RowIndex
 from streams.panes.scopes import SCOPES, Scope
-from tests.streams.plain import delta_of, deltas, numbered, plain
+from tests.streams.plain import built_in_deltas, delta_of, deltas, numbered, plain
 
 ROWS = numbered()
 AWKWARD = ["\x00", "a\x00b", '"', "'", "\\", "\n", "é", "漢字", "🛒", "\u202e", "x" * 128, "{0}", "%s", "null"]
@@ -92,17 +92,6 @@ def test_decoded_deltas_merge_with_local_ones() -> None:
     assert twice[1] == plain(delta, ROWS)[1]
 
 
-def test_reads_format_version_2() -> None:
-    cells = [(1_699_660_800 + i // 40, i % 40, 0, i) for i in range(1, 2_000)]
-    delta = delta_of(cells, [(1_699_660_800, i % 40, 0, i, 1 + i % 9) for i in range(2_000)])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codec, "VERSION", 2)
-        patch.setattr(codec, "pack_delta_encoded", codec.pack)
-        written = encode(delta, ROWS)
-    there = elsewhere()
-    assert plain(decode(written, there), there) == plain(delta, ROWS)
-
-
 def test_rejects_an_unknown_format_version() -> None:
     wire = codec._few(delta_of([(60, 0, 0, 1)], []), ROWS)
     wire.version = 99
@@ -110,6 +99,34 @@ def test_rejects_an_unknown_format_version() -> None:
         decode(b"\x00" + codec._encoder.encode(wire), RowIndex())
 
 
-def test_a_new_counter_is_a_new_pane_format() -> None:
-    """Older processes have no place for it: increase both numbers together."""
-    assert (codec.VERSION, N_COUNTERS) == (4, 31)
+def version_of(delta: PaneDelta, rows: RowIndex = ROWS) -> int:
+    version: int = msgspec.msgpack.decode(encode(delta, rows, compress=False)[1:])[0]
+    return version
+
+
+@settings(max_examples=60)
+@given(built_in_deltas)
+def test_numbers_of_the_built_in_model_can_be_read_by_releases_without_models(delta: PaneDelta) -> None:
+    assert version_of(delta) == 4
+
+
+def test_what_format_4_does_not_know_is_written_as_format_5() -> None:
+    own = RowIndex()
+    own.read(bytes([192]), ["x"])
+    many = [(60 + i, i % 40, i % 31, 1) for i in range(300)]
+    for cells in ([], many):
+        assert version_of(delta_of([*cells, (60, 1, 31, 1)], [])) == 5
+        assert version_of(delta_of(cells, [(60, 1, 3, 1, 1)])) == 5
+        assert version_of(delta_of(cells, [], [(60, 1, 0, 1)])) == 5
+        assert version_of(delta_of(cells, [], [], [(60, 1, 0, 1)])) == 5
+    assert version_of(delta_of([(60, 0, 0, 1)], []), own) == 5
+
+
+@pytest.mark.parametrize("n", [1, 100, 40_000])
+@pytest.mark.parametrize("compress", [False, True])
+def test_extremes_and_quantiles_round_trip_in_any_number(n: int, compress: bool) -> None:
+    chance = Random(n)
+    some = [(1_699_660_800 + i // 40, i % 40, i % 256, chance.randrange(10**15)) for i in range(n)]
+    negated = [(pane, row, i, -value) for pane, row, i, value in some]
+    delta, there = delta_of([], [], negated, some), elsewhere()
+    assert plain(decode(encode(delta, ROWS, compress=compress), there), there) == plain(delta, ROWS)

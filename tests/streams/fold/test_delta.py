@@ -8,7 +8,9 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.fold.codec import encode
 from streams.fold.delta import ZERO, PaneDelta, merge
+from streams.panes.histograms import merge_histograms
 from streams.panes.keys import END_S
 from tests.streams.plain import Plain, delta_of, deltas, numbered, plain
 
@@ -24,7 +26,7 @@ def test_merging_adds_counters_and_keeps_the_greatest_rank_per_register() -> Non
     one = delta_of([(60, 1, 0, 5), (60, 1, 0, 6), (61, 1, 0, 1)], [(60, 1, 2, 7, 3), (60, 1, 2, 7, 9)])
     two = delta_of([(60, 1, 0, 1), (60, 2, 0, 1)], [(60, 1, 2, 7, 4), (60, 1, 2, 8, 1)])
     label, other = ROWS.labels[1], ROWS.labels[2]
-    assert as_plain(merge([one, two])) == (
+    assert as_plain(merge([one, two]))[:2] == (
         {(60, label, 0): 12, (60, other, 0): 1, (61, label, 0): 1},
         {(60, label, 2): {7: 9, 8: 1}},
     )
@@ -67,12 +69,46 @@ def test_only_zero_is_false() -> None:
     assert not merge([])
     assert delta_of([(0, 0, 0, 1)], [])
     assert delta_of([], [(0, 0, 0, 1, 1)])
+    assert delta_of([], [], [(0, 0, 0, 1)])
+    assert delta_of([], [], [], [(0, 0, 0, 1)])
 
 
 @few
 @given(deltas)
 def test_merging_sketches_is_idempotent(delta: PaneDelta) -> None:
     assert as_plain(merge([delta, delta]))[1] == as_plain(delta)[1]
+
+
+@few
+@given(deltas)
+def test_merging_extremes_is_idempotent(delta: PaneDelta) -> None:
+    assert as_plain(merge([delta, delta, delta]))[2] == as_plain(delta)[2]
+
+
+@few
+@given(st.lists(deltas, min_size=2, max_size=4), st.randoms())
+def test_bytes_do_not_depend_on_the_order_of_merging(parts: list[PaneDelta], chance: object) -> None:
+    shuffled = list(parts)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    one_by_one = shuffled[0]
+    for part in shuffled[1:]:
+        one_by_one = merge([part, one_by_one])
+    assert encode(one_by_one, ROWS) == encode(merge(parts), ROWS)
+
+
+def test_merging_keeps_the_greatest_extreme_and_adds_histograms() -> None:
+    one = delta_of([], [], [(60, 1, 0, 5), (119, 1, 0, 9), (120, 1, 0, 1)], [(60, 1, 0, 5), (60, 1, 0, 5)])
+    two = delta_of([], [], [(60, 1, 0, 7), (60, 1, 1, -3), (60, 1, 1, -8)], [(60, 1, 0, 5), (60, 1, 0, 127)])
+    label = ROWS.labels[1]
+    extremes = {(60, label, 0): 9, (60, label, 1): -3, (120, label, 0): 1}
+    assert as_plain(merge([one, two])) == ({}, {}, extremes, {(60, label, 0): {5: 3, 127: 1}})
+
+
+@few
+@given(deltas, deltas)
+def test_subtracting_histograms_undoes_adding_them(a: PaneDelta, b: PaneDelta) -> None:
+    both = merge_histograms([a.quantiles, b.quantiles])
+    assert as_plain(PaneDelta(quantiles=merge_histograms([both, b.quantiles.negated()])))[3] == as_plain(a)[3]
 
 
 @few
@@ -84,6 +120,8 @@ def test_coarsening_commutes_with_merging(a: PaneDelta, b: PaneDelta) -> None:
         assert as_plain(whole) == as_plain(parts)
         assert not (whole.cells.panes % counters_s).any()
         assert not (whole.sketches.panes % distincts_s).any()
+        assert not (whole.quantiles.panes % counters_s).any()
+        assert not (whole.extremes.panes % max(counters_s, 60)).any()
 
 
 @few
@@ -99,7 +137,7 @@ def test_adjacent_spans_partition_a_delta(delta: PaneDelta, edges: list[int]) ->
     parts = [delta.between(start, end) for start, end in itertools.pairwise(bounds)]
     assert as_plain(merge(parts[::-1])) == as_plain(delta)
     for (start, end), part in zip(itertools.pairwise(bounds), parts, strict=True):
-        assert all(start <= pane < end for pane, _, _ in [*as_plain(part)[0], *as_plain(part)[1]])
+        assert all(start <= pane < end for content in as_plain(part) for pane, _, _ in content)
 
 
 @few

@@ -29,7 +29,8 @@ def stored(version: int, form: str) -> bytes:
 
 def read(data: bytes, rows: RowIndex) -> Contents:
     delta = decode(data, rows)
-    sums, registers = plain(delta, rows)
+    sums, registers, extremes, histograms = plain(delta, rows)
+    assert (extremes, histograms) == ({}, {})
     corrections = delta.shipping.corrections
     valid_s = corrections.valid_s.tolist()
     amounts = corrections.amounts.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from time import process_time
 from types import SimpleNamespace
@@ -11,13 +12,15 @@ import pytest
 from consumers.topics import Partition, Topic
 from streams.clock import now_ms
 from streams.fold.delta import merge
+from streams.panes.extremes import NO_EXTREMES
 from streams.panes.scopes import Scope
+from streams.settings import Settings
 from streams.store import compactor, merging
 from streams.store.levels import pane_levels
 from streams.worker.lateness import event_time_bounds
 from streams.worker.partition import OwnedPartition
 from tests.streams.fold.test_wire import named
-from tests.streams.plain import Plain, plain
+from tests.streams.plain import Plain, delta_of, numbered, plain
 from tests.streams.shop import CLICKS_0, CLICKS_1, LOGISTICS_0, ORDERS_0, ORDERS_1, Shop, opened
 from tests.support.events import T0, click, ms, paid, some_events
 
@@ -34,8 +37,9 @@ async def everything(shop: Shop, level: str) -> dict[Partition, Plain]:
 
 
 def _less_skus(content: Plain) -> Plain:
-    sums, sketches = content
-    return sums, {key: register_entries for key, register_entries in sketches.items() if key[1][0] is not Scope.SKU}
+    sums, sketches, extremes, histograms = content
+    fine = {key: register_entries for key, register_entries in sketches.items() if key[1][0] is not Scope.SKU}
+    return sums, fine, extremes, histograms
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -62,6 +66,18 @@ async def test_every_level_holds_what_was_applied_for_any_steps(redis_url: str, 
             for partition, deltas in shop.applied.items():
                 stock = named(level.coarsen(merge(deltas)).stock, shop.rows.stock)
                 assert named(journal[partition], shop.rows.stock) == stock, (seed, level.name)
+
+
+def test_extremes_are_stored_in_panes_of_minutes_and_hours_only() -> None:
+    values = [(T0 + 61 * i, i % 40, 128, i) for i in range(200)]
+    delta, rows = delta_of([], [], values, values), numbered()
+    seconds, minutes, hours = pane_levels(Settings())
+    fine = compactor._of_fine_panes(seconds.coarsen(delta), rows)
+    assert plain(fine, rows) == plain(replace(delta, extremes=NO_EXTREMES), rows)
+    for level in (minutes, hours):
+        assert plain(level.coarsen(seconds.coarsen(delta)), rows) == plain(level.coarsen(delta), rows)
+        blocks = [part for _, part in level.blocks(delta)]
+        assert plain(merge(blocks), rows) == plain(level.coarsen(delta), rows)
 
 
 async def test_the_log_keeps_the_last_entries_after_compaction(shop: Shop) -> None:
