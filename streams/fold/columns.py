@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import astuple
 
-from consumers.contract.decoding import DecodedBatch, decode_batch
+from consumers.contract.decoding import DecodedBatch
 from consumers.contract.plausibility import find_implausible_events
 from consumers.contract.rejection import RejectedMessage
 from consumers.dedup import NO_HASHES, Hashes, hash_ids, hash_strings
@@ -136,7 +136,7 @@ def read_columns(
     parts: list[Columns] = []
     rejected: list[RejectedMessage] = []
     for start in range(0, len(values), CHUNK):
-        decoded = decode_batch(topic, values[start : start + CHUNK])
+        decoded = rows.model.decoder.decode_batch(topic, values[start : start + CHUNK])
         rejected += [replace(message, index=start + message.index) for message in decoded.rejected]
         if decoded.events:
             part, implausible = plausible_columns(topic, decoded, start, rows, currency)
