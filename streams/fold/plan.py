@@ -146,7 +146,7 @@ def _selection(
         conditions.append(FieldCondition(measure.field, frozenset({""}), negated=True))
     keys = []
     for condition in conditions:
-        key = f"{condition.field} {'!=' if condition.negated else '='} {'|'.join(sorted(condition.values))}"
+        key = f"{condition.field} {'!=' if condition.negated else '='} {sorted(condition.values)}"
         readers[key] = _fits(condition)
         keys.append(key)
     return Selection(np.array([name in measure.types for name in names]), tuple(keys))

@@ -110,3 +110,19 @@ def test_flags_are_true_or_false_and_absent_ones_are_neither() -> None:
         )
         found[text] = counted(model_with(measure), values)
     assert found == {text: {("all", ""): 1} for text in ("true", "false", "")}
+
+
+def test_conditions_on_one_text_and_on_two_that_spell_it_differ() -> None:
+    found = {}
+    for name, texts in (("one", {"a|b"}), ("two", {"a", "b"})):
+        condition = FieldCondition("region", frozenset(texts))
+        measure = ModelMeasure(
+            FREE_ID + len(found), name, MeasureKind.COUNT, Topic.ORDERS, ("order_paid",), "", (condition,)
+        )
+        found[name] = measure
+    selections = [
+        term.chosen.conditions
+        for term in plan_of(replace(BUILT_IN, measures={**BUILT_IN.measures, **found}), Topic.ORDERS).terms
+        if term.slot >= len(plan_of(BUILT_IN, Topic.ORDERS).counter_ids)
+    ]
+    assert len(set(selections)) == 2
