@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ Pair = tuple[Line, Line]
 """(incident, sale)"""
 SHORT_OF, ALLOWED_S = 1.5, 5.0
 """A median delay of more times the bound falls short, beyond the seconds for events in transit and the evaluation."""
+_EACH = 2
+"""The delays of so few sales are stated one by one: a median of two says nothing."""
 GROUP_NAMES: Mapping[str, str] = {
     "drops": "Drops of orders",
     "others": "Other incidents",
@@ -132,7 +135,7 @@ def _delays_of_two(sales: list[Line]) -> str:
 
 
 def _drops_table(pairs: list[Pair]) -> Iterator[str]:
-    """Median delay / bound with the delays of orders / Bernoulli's, by size and part (rows) and rate (columns)."""
+    """Delays / bound with the delays of orders / Bernoulli's, by size and part (rows) and rate (columns)."""
     rates = sorted({line["rate"] for _, line in pairs})
     yield f"| orders lost | {' | '.join(f'{rate:,.0f}/min' for rate in rates)} |"
     yield f"| --- |{' --: |' * len(rates)}"
@@ -144,9 +147,12 @@ def _drops_table(pairs: list[Pair]) -> Iterator[str]:
 def _against_bound(pairs: list[Pair]) -> str:
     if not pairs:
         return ""
-    reported = sum(one["delay_s"] is not None for one, _ in pairs)
-    bounds = (median([one[name] for one, _ in pairs]) for name in ("delayed_s", "bound_s"))
-    text = " / ".join(map(seconds, (median_delay(pairs), *bounds)))
+    delays = sorted(math.inf if one["delay_s"] is None else float(one["delay_s"]) for one, _ in pairs)
+    bounds = [seconds(median([one[name] for one, _ in pairs])) for name in ("delayed_s", "bound_s")]
+    if len(delays) <= _EACH:
+        return " / ".join((", ".join(map(seconds, delays)), *bounds))
+    reported = sum(map(math.isfinite, delays))
+    text = " / ".join((seconds(median(delays)), *bounds))
     return text if reported == len(pairs) else f"{text} ({reported} of {len(pairs)} reported)"
 
 
@@ -225,9 +231,9 @@ def median_delay(pairs: Iterable[Pair]) -> float:
 
 
 def median(numbers: Sequence[float]) -> float:
-    """The lower median of the numbers that are not NaN."""
-    known = sorted(number for number in numbers if not math.isnan(number))
-    return known[(len(known) - 1) // 2] if known else math.nan
+    """The median of the numbers that are not NaN; of an even number, the mean of the two in the middle."""
+    known = [number for number in numbers if not math.isnan(number)]
+    return statistics.median(known) if known else math.nan
 
 
 def seconds(number: float) -> str:

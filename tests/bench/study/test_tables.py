@@ -51,13 +51,15 @@ def row(lines: list[dict[str, Any]], begins: str) -> str:
 def test_a_row_has_what_is_reported_delay_bound_pages_names_money_and_end() -> None:
     lines = [struck(incident(30.0)), struck(incident(20.0, 900.0)), struck(incident(None), pages=0)]
     assert row(lines, "| drop orders") == (
-        "| drop orders 20 % app | 1,000 | 3 | 2 | 30 s | 12 s | 0.67 | 2/2 | 1/2 (× 1.50) | 2/2 | 90 s | 0 |"
+        "| drop orders 20 % app | 1,000 | 3 | 2 | 30 s | 12 s | 0.67 | 2/2 | 1/2 (× 5.25) | 2/2 | 90 s | 0 |"
     )
 
 
 def test_drops_have_a_row_for_each_size_and_part() -> None:
     lines = [struck(incident(delay_s), group="drops") for delay_s in (30.0, 20.0, None)]
     assert row(lines, "| 20 %") == "| 20 % app | 30 s / 18 s / 12 s (2 of 3 reported) |"
+    assert row(lines[:2], "| 20 %") == "| 20 % app | 20 s, 30 s / 18 s / 12 s |"
+    assert row(lines[1:], "| 20 %") == "| 20 % app | 20 s, never / 18 s / 12 s |"
 
 
 def test_what_falls_short_is_named() -> None:
