@@ -20,6 +20,7 @@ from alerts.correlation.explanation import (
     relation,
 )
 from alerts.correlation.memory import CorrelationMemory
+from alerts.correlation.sold_out import is_in_stock_again
 from alerts.detection.schedule import EffectiveRule
 from alerts.findings import FindingReason, Series
 from alerts.rules.detect import SequentialDetector, StockDetector
@@ -55,10 +56,11 @@ def choose_roots(
         for series, extent in memory.roots.items()
         if series not in breached and series.rule in rules
     ]
+    lasting = {candidate.series for candidate in candidates if not is_in_stock_again(candidate)}
     roots = Roots(open=reported)
     for candidate in open_candidates.values():
         if candidate.series not in memory.reported:
-            outlived = _outlived_root(candidate, memory, breached, rules)
+            outlived = _outlived_root(candidate, memory, lasting, rules)
             _explain_or_open(candidate, roots, ended, memory, as_of_ms, outlived)
     for candidate in roots.open:
         before = memory.continues.get(candidate.series)
@@ -70,12 +72,12 @@ def choose_roots(
 def _outlived_root(
     candidate: Candidate,
     memory: CorrelationMemory,
-    breached: Collection[Series],
+    lasting: Collection[Series],
     rules: Mapping[str, EffectiveRule],
 ) -> Series | None:
     """The root that explained a breach of a sequential test until now, and whose incident is over."""
     by = memory.inhibited.get(candidate.series)
-    if by is None or by in breached or by in memory.faults:
+    if by is None or by in lasting or by in memory.faults:
         return None
     was_sold_out = by.rule in rules and isinstance(rules[by.rule].detect, StockDetector)
     if by in memory.roots and not was_sold_out:

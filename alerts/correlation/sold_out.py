@@ -54,6 +54,11 @@ def _is_sold_out(candidate: Candidate) -> bool:
     return is_stock and candidate.is_root and bool(candidate.breach.weight)
 
 
+def is_in_stock_again(candidate: Candidate) -> bool:
+    """Whether a stock incident only waits for its end: its SKU can be bought."""
+    return isinstance(candidate.effective.detect, StockDetector) and candidate.breach.weight == 0.0
+
+
 def _is_sent(candidate: Candidate) -> bool:
     return candidate.breach.severity is not Severity.INFO
 
@@ -71,15 +76,14 @@ def _causes(candidate: Candidate, sold_out: Sequence[Candidate], memory: Correla
         before_ms = 2000 * detect.lag + PART_ONSET_TOLERANCE_MS
     elif not scopes <= {RuleScope.CHANNEL.value, RuleScope.REGION.value}:
         return ()
-    since_ms = extent.since_ms
-    causes = [
-        one for one in sold_out if since_ms - before_ms <= (one.breach.since_ms or 0) <= since_ms + ONSET_TOLERANCE_MS
-    ]
+    first_ms, last_ms = extent.since_ms - before_ms, extent.since_ms + ONSET_TOLERANCE_MS
+    before = memory.inhibited.get(candidate.series)  # of a SKU that is oversold since then, the start is later
+    causes = [one for one in sold_out if one.series == before or first_ms <= (one.breach.since_ms or 0) <= last_ms]
     lost = sum(one.extent.loss or 0.0 for one in causes)
     if not any(map(_is_sent, causes)) and any(lost >= (one.rule.warning_from or 0.0) for one in causes):
         return ()
     share = lost if is_category else sum(one.breach.weight or 0.0 for one in causes)
     if is_category and extent.loss:
         share *= extent.fall / extent.loss
-    was_inhibited = memory.inhibited.get(candidate.series) in {one.series for one in causes}
-    return () if not share or extent.exceeds((STILL_RATIO if was_inhibited else LOSS_RATIO) * share) else causes
+    most = STILL_RATIO if before in {one.series for one in causes} else LOSS_RATIO
+    return () if not share or extent.exceeds(most * share) else causes

@@ -84,13 +84,29 @@ def test_skus_that_lose_too_little_for_a_page_need_none() -> None:
     small = replace(sold_out(0.015), money_per_minute=0.002 * GMV_PER_MINUTE, severity=Severity.INFO)
     sale = Correlated()
     sale.at(300, small, drop("category beauty", fall=0.012, at_s=60))
-    assert not any(page.startswith("conversion-drop") for page in sale.pages)
+    assert sale.pages == [PAGE]
 
 
 def test_a_category_that_falls_as_its_sku_is_sold_out_is_no_page() -> None:
     sale = Correlated()
     sale.at(300, sold_out(0.08), drop("category phones", fall=0.4, at_s=60))
     assert sale.pages == [PAGE]
+
+
+def test_a_fall_that_ends_after_its_sku_is_in_stock_again_is_tested_again() -> None:
+    sale, fall = Correlated(), drop(fall=0.1, at_s=400)
+    sale.at(600, sold_out(0.08), fall)
+    back = replace(sold_out(0.08), value=300.0, money_per_minute=0.0, severity=Severity.INFO, weight=0.0)
+    assert sale.at(700, back, fall) == [PAGE]
+    assert "conversion-drop" in sale.at(800, back, drop(fall=0.1, at_s=720)), "a new fall is another incident"
+
+
+def test_a_fall_stays_accounted_for_when_its_sku_is_oversold() -> None:
+    sale, fall = Correlated(), drop(fall=0.1, at_s=60)
+    sale.at(600, sold_out(0.08), fall)
+    oversold = replace(sold_out(0.08, 690), stage=3)
+    assert sale.at(700, oversold, fall) == [PAGE]
+    assert "conversion-drop" in sale.at(710, oversold, drop(fall=0.4, at_s=60)), "more is missing"
 
 
 def test_a_fall_that_was_reported_stays_reported_and_one_that_outlives_the_stock_is_tested_again() -> None:
