@@ -12,7 +12,7 @@ from alerts.statistics.arrays import Floats, Ints
 from alerts.statistics.steps import WindowPart
 
 _EXPLAINED = 0.5
-"""Share of the fall that the parts may have of their own."""
+"""Share of the whole shop's fall that its parts may lack together."""
 _COVERED = 0.95
 """Least share of the whole shop's `per` events that parts with a usual level must have."""
 
@@ -24,13 +24,14 @@ def is_shift_of_mix(window: Floats, level: Floats, dimensions: Sequence[Ints]) -
     of each.
     """
     counted, usual, inputs = window[:, WindowPart.COUNT], window[:, WindowPart.USUAL], window[:, WindowPart.INPUT]
-    if usual[0] <= 0:
+    if counted[0] >= usual[0]:
         return False
     fall = 1 - counted[0] / usual[0]
     for places in dimensions:
         known = places[level[places] > 0]
-        if inputs[known].sum() < _COVERED * inputs[0]:
+        usual_sum = usual[known].sum()
+        if usual_sum <= 0 or inputs[known].sum() < _COVERED * inputs[0]:
             continue
-        if 1 - counted[known].sum() / usual[known].sum() < _EXPLAINED * fall:
+        if 1 - counted[known].sum() / usual_sum < _EXPLAINED * fall:
             return True
     return False

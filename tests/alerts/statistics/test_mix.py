@@ -41,6 +41,22 @@ def test_a_loss_beside_a_shift_is_no_shift() -> None:
     assert not is_shift_of_mix(sums, LEVEL, (CHANNELS, CATEGORIES))
 
 
+@pytest.mark.parametrize("rates", [1.1 * LEVEL, LEVEL, 0 * LEVEL], ids=["more", "the usual", "none"])
+def test_only_a_fall_of_the_whole_that_its_parts_lack_less_of_is_a_shift(rates: Floats) -> None:
+    assert not is_shift_of_mix(window(INPUTS, rates), LEVEL, (CHANNELS, CATEGORIES))
+
+
+def test_an_empty_window_or_no_dimension_is_no_shift() -> None:
+    assert not is_shift_of_mix(window(0 * INPUTS, LEVEL), LEVEL, (CHANNELS, CATEGORIES))
+    assert not is_shift_of_mix(window(INPUTS, 0.7 * LEVEL), LEVEL, ())
+
+
+def test_parts_whose_level_was_unknown_in_the_window_explain_nothing() -> None:
+    sums = window(INPUTS, 0.7 * LEVEL)
+    sums[1:, WindowPart.USUAL] = 0.0
+    assert not is_shift_of_mix(sums, LEVEL, (CHANNELS, CATEGORIES))
+
+
 def test_parts_without_a_level_explain_nothing() -> None:
     level = LEVEL.copy()
     level[4] = 0.0
