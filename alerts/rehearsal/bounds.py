@@ -26,6 +26,10 @@ from alerts.statistics.arrays import Floats
 
 FALSE_PER_DAY = 0.05
 """False alarms of one series for which bounds are computed: about what one series of the default rules may have."""
+_LONGEST_DELAY_S = 1800.0
+"""Longer delays are taken to be so long."""
+_STEP_S = 0.5
+"""Accuracy of bounds with delays."""
 
 
 def poisson_bound_s(rate: float, kept: float, false_per_day: float = FALSE_PER_DAY) -> float:
@@ -42,10 +46,13 @@ def bernoulli_bound_s(trials: float, before: float, after: float, false_per_day:
 def delayed_bound_s(
     trials: float, before: float, after: float, delays_s: Floats, false_per_day: float = FALSE_PER_DAY
 ) -> float:
-    """As `bernoulli_bound_s`, where a success follows its trial by a delay. `delays_s`: a sample of the delays."""
+    """As `bernoulli_bound_s`, where a success follows its trial by a delay. At most the bound of counts.
+
+    `delays_s`: a sample of the delays. Accurate to half a second.
+    """
     bound_s = bernoulli_bound_s(trials, before, after, false_per_day)
     delays_s = np.sort(np.minimum(delays_s, _LONGEST_DELAY_S))
-    if not len(delays_s) or not math.isfinite(bound_s):
+    if not len(delays_s) or not 0 < bound_s < math.inf:
         return bound_s
     count_s = poisson_bound_s(trials * before, after / before, false_per_day)
     while bound_s < count_s * delayed_dispersion(before, delays_s, bound_s):
@@ -53,12 +60,10 @@ def delayed_bound_s(
     return min(bound_s, count_s)
 
 
-_LONGEST_DELAY_S, _STEP_S = 1800.0, 0.5
-
-
 def delayed_dispersion(success: float, delays_s: Floats, length_s: float) -> float:
-    """Variance over mean of the successes in a window, for given trials; the delays are ascending."""
-    ages_s = np.arange(0.0, delays_s[-1] + length_s, _STEP_S) + _STEP_S / 2
+    """Variance over mean of the successes in a window of some seconds, for given trials; the delays are ascending."""
+    step_s = min(_STEP_S, length_s / 2)  # shorter windows than steps would have no success
+    ages_s = np.arange(0.0, delays_s[-1] + length_s, step_s) + step_s / 2
     """Seconds from each trial to the end of the window."""
     within = np.searchsorted(delays_s, ages_s) - np.searchsorted(delays_s, ages_s - length_s)
     chance = success * within / len(delays_s)

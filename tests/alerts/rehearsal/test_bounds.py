@@ -33,6 +33,18 @@ def test_a_rate_whose_successes_come_later_is_a_count_at_first() -> None:
     assert at_once < delayed_bound_s(trials, before, after, delays_s) < count_s
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 500.0])
+def test_a_bound_below_a_second_is_known_where_all_have_one_delay(delay_s: float) -> None:
+    trials = 5000 / 60 / 0.8
+    assert delayed_bound_s(trials, 0.8, 0.16, np.full(100, delay_s)) == bernoulli_bound_s(trials, 0.8, 0.16)
+    assert delayed_dispersion(0.8, np.full(100, delay_s), 0.1) == pytest.approx(0.2)
+
+
+def test_without_delays_or_a_change_the_bound_is_bernoullis() -> None:
+    assert delayed_bound_s(20.0, 0.8, 0.64, np.zeros(0)) == bernoulli_bound_s(20.0, 0.8, 0.64)
+    assert delayed_bound_s(20.0, 0.8, 0.8, np.ones(9)) == math.inf
+
+
 def test_the_spread_of_delayed_counts_is_the_one_of_simulated_ones() -> None:
     rng = np.random.default_rng(1)
     delays_s = rng.exponential(10.0, 5000)
