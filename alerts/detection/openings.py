@@ -9,8 +9,10 @@ from alerts.statistics.steps import OpeningEffects
 _BROWSING = frozenset({"page_views", "product_views", "cart_adds"})
 _AROUND_OPENING_MS = 3_600_000
 """So long before an opening, carts wait for it; so long after it, traffic is no reference."""
-_JUMP_MS, _HURRY_MS = 300_000, 5_400_000
-"""So long after an opening, delays of what follows are not certain, and may return to their usual length at once."""
+_JUMP_MS = 300_000
+"""So long after an opening, delays of what follows are not certain: a drop must be a loss, too."""
+_HURRY_MS = 5_400_000
+"""So long after an opening, delays may return to their usual length at once."""
 
 
 def opening_effects(inputs: DetectionInputs, detect: SequentialDetector) -> OpeningEffects:
@@ -27,7 +29,7 @@ def opening_effects(inputs: DetectionInputs, detect: SequentialDetector) -> Open
 
 
 def _to_opening_ms(inputs: DetectionInputs) -> float:
-    """Time to the nearest start of a promotion or phase; below 0: since then."""
+    """Time to the nearest start of a promotion or phase; below 0: since then; infinite: there is none."""
     starts = set()
     for promotion in inputs.promotions.values():
         starts |= {promotion.starts_at, *(phase.starts_at for phase in promotion.phases or ())}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -111,17 +112,8 @@ def observe(memory: SequentialMemory, effective: EffectiveRule, observation: Obs
             for sums, names in late:
                 if sums is not None:
                     sums += panes.corrections(names, rows)
-        step = SequentialStep(
-            end_s,
-            end_s - start_s,
-            count,
-            per,
-            gmv,
-            is_frozen,
-            loss,
-            opening=opening,
-            dimensions=dimensions,
-        )
+        dt_s = end_s - start_s
+        step = SequentialStep(end_s, dt_s, count, per, gmv, is_frozen, loss, opening=opening, dimensions=dimensions)
         state.step(step, parameters, false_per_day)
 
 
@@ -336,8 +328,9 @@ def _money(memory: SequentialMemory, rule: Rule, index: int, rise: bool, revenue
     dispersion = float(state.baseline.trend_dispersion()[index, 1])
     errors = _RISE_ERRORS if rise else 0.0
     latest = since if age_s < _YOUNG_S else state.lately[index]
+    missing = partial(lacking_events, trend=trend, dispersion=dispersion, errors=errors)
     lacking, lacked = (
-        of_loss * lacking_events(trend, float(window[WindowPart.SECONDS]), float(window[counted]), dispersion, errors)
+        of_loss * missing(seconds=float(window[WindowPart.SECONDS]), counted=float(window[counted]))
         for window in (latest, since)
     )
     lacking /= max(float(latest[WindowPart.SECONDS]), 1.0)
@@ -381,8 +374,7 @@ def _dimension_breakdowns(memory: SequentialMemory, rule: Rule) -> Mapping[str, 
 
 
 def _dimensions(memory: SequentialMemory, rule: Rule) -> Sequence[Ints]:
-    """The watched series of each dimension of the rule with two values or more, but of SKUs, of which most are not
-    watched."""
+    """The watched series of each dimension of the rule that has two or more; not of SKUs, as most are not watched."""
     scopes = [scope for scope in rule.for_each if scope not in (RuleScope.ALL, RuleScope.SKU)]
     places = [np.array([label[0] == scope for label in memory.places.labels], np.bool_) for scope in scopes]
     found = [np.flatnonzero(one & memory.watched) for one in places]

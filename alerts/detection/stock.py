@@ -133,8 +133,7 @@ def breaches(memory: StockMemory, effective: EffectiveRule, observation: Observa
         stake = max(money or 0.0, oversold_gmv) if stage is StockStage.OVERSOLD else money
         severity = effective.severity_of_loss(stake, revenue.gmv_per_minute)
         label = memory.places.labels[index]
-        is_watched = not effective.rule.promoted or label[1] in observation.skus
-        if not is_watched and available > -detect.clear_units:
+        if not _is_watched(effective.rule, label[1], observation.skus) and available > -detect.clear_units:
             severity = Severity.INFO
         if stage is StockStage.SOON and severity is Severity.CRITICAL:
             severity = Severity.WARNING
@@ -188,13 +187,18 @@ def _select(memory: StockMemory, rule: Rule, table: Table, skus: frozenset[str])
     selected = [
         (row, index, is_watched)
         for row, value in enumerate(table.values)
-        if ((is_watched := not rule.promoted or value in skus) or oversold[row] or _has_incident(memory, value))
+        if ((is_watched := _is_watched(rule, value, skus)) or oversold[row] or _has_incident(memory, value))
         and (not rule.values or value in rule.values)
         and (index := memory.places.add((RuleScope.SKU.value, value))) >= 0
     ]
     memory.fit(len(memory.places))
     rows, at = (np.array([one[i] for one in selected], np.int64) for i in (0, 1))
     return rows, at, np.array([one[2] for one in selected], np.bool_)
+
+
+def _is_watched(rule: Rule, sku: str, skus: frozenset[str]) -> bool:
+    """Whether the SKU is on promotion, or the rule watches all."""
+    return not rule.promoted or sku in skus
 
 
 def _has_incident(memory: StockMemory, sku: str) -> bool:
@@ -254,7 +258,7 @@ def _advance(
 
 
 def share_of_orders(units: float, revenue: RevenueRate) -> float | None:
-    """The share of the shop's orders that a SKU had, each of one unit; None: unknown."""
+    """The share of the shop's orders that a SKU of so many units a minute had, each of one unit; None: unknown."""
     share = units * revenue.seconds / 60 / revenue.paid if revenue.paid else math.nan
     return min(share, 1.0) if math.isfinite(share) else None
 

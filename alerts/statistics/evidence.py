@@ -49,6 +49,7 @@ _WANDER_S = 64.0
 _LEAST_EXPECTED = 3.0
 """Windows with fewer expected events say nothing about the dispersion."""
 _PARENT_SHARE = 0.5
+"""Share of a rule's false alarms that the whole shop gets."""
 _LEAST_CHILDREN = 10
 """Minimum assumed number of children of a rule, so that thresholds do not change as children appear."""
 
@@ -226,7 +227,7 @@ class Evidence:
 
 
 def false_alarms_per_day(per_day: float, is_parent: Bools) -> Floats:
-    """False alarms a day of each series of a rule: (series).
+    """False alarms a day of each series of a rule that may have `per_day`: # [series]
 
     The whole shop gets half of the rule's share, because it has most events; the children share the other half evenly.
     """

@@ -23,7 +23,6 @@ _UNTRACKED = 0.75
 _FELL_SE, _FOLLOWED_SE = 2.5, 3.0
 """Standard errors below its own trend that a count, and a later one that is tested often, have surely fallen by, if a
 single window is tested."""
-
 _RETRIED = 0.75
 """Assumed share of failures that are tried again."""
 
@@ -101,14 +100,18 @@ def is_followed(window: Floats, latest: Floats, onset: Floats, age_s: Floats, tr
     return is_half & (follow_se >= needed_se), untracked
 
 
-def lacking_events(trend: float, seconds: float, counted: float, dispersion: float, errors: float) -> float:
-    """Events missing in some seconds from a trend of so many a second, plus some standard errors; at least 0."""
+def lacking_events(*, trend: float, seconds: float, counted: float, dispersion: float, errors: float) -> float:
+    """Events that `seconds` lack of a trend (events per second), and so many standard errors more; at least 0.
+
+    `dispersion`: variance over mean around the trend.
+    """
     expected = trend * seconds
     error = math.sqrt(dispersion * expected * (1 + seconds / OWN_TREND_S))
     return max(0.0, expected + errors * error - counted)
 
 
 def never_paid(failed: float, attempts: float) -> float:
-    """Share of failures after which no later attempt succeeds, if customers try again independently."""
+    """Share of failures after which no later attempt succeeds, if three of four are tried again, independently:
+    1 less the geometric series of the attempts. 0 to 1."""
     failing = min(failed / max(attempts, 1e-9), 1.0)
     return 1 - _RETRIED * (1 - failing) / (1 - _RETRIED * failing)

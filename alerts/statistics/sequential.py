@@ -318,8 +318,8 @@ class SequentialState:
         return is_shift_of_mix(window, self.level, step.dimensions)
 
     def _is_no_delay(self, step: SequentialStep, parameters: SequentialParameters) -> Bools:
-        """Whether more is missing than one more lag, or the usual one where the present is shorter, would hold back, or
-        it is still missing when exponential delays of that mean would hold back less."""
+        """Whether more is missing than one lag would hold back, the learned or the configured one, whichever is longer,
+        or more in the latest window than exponential delays of that mean still would."""
         lag_s = max(self.lag.mean_s(self.chain.stage_s), parameters.lag_s)
         length = min(round(math.log2(max(lag_s, 1.0))), len(LENGTHS_S) - 1)
         latest, start_s = self.evidence.window(length, step.end_s)

@@ -47,3 +47,9 @@ def effects(rule: str, minutes: float) -> OpeningEffects:
 )
 def test_effects_of_an_opening(rule: str, minutes: float, expected: OpeningEffects) -> None:
     assert effects(rule, minutes) == expected
+
+
+def test_without_promotions_nothing_is_different() -> None:
+    detect = RULES["cart-drop"]
+    assert isinstance(detect, SequentialDetector)
+    assert opening_effects(DetectionInputs(1000 * OPENS_S, empty_panes(OPENS_S)), detect) == OpeningEffects()
