@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import pytest
 
 from streams.fold.codec import decode, encode
+from streams.fold.delta import PaneDelta
 from streams.panes.cells import Cells
 from streams.panes.rows import Numbering, RowIndex
 from streams.stock.ledger import LedgerEntries
 from tests.streams.fold.stored_contents import Contents, Place, contents
-from tests.streams.plain import plain
+from tests.streams.plain import delta_of, plain
 
 FOLDER = Path(__file__).with_name("stored_formats")
 """Written by the last release of each format, not compressed: `few` with numbers as lists, `many` packed."""
 SIZES = {"few": 30, "many": 300}
 OLD = [(version, form) for version in (1, 2, 3, 4) for form in SIZES]
-
-Key = TypeVar("Key")
 
 
 def stored(version: int, form: str) -> bytes:
@@ -78,3 +76,19 @@ def test_the_format_of_built_in_numbers_keeps_its_bytes(form: str) -> None:
     rows = RowIndex()
     data = stored(4, form)
     assert encode(decode(data, rows), rows, compress=False) == data
+
+
+def of_format_5(rows: RowIndex) -> PaneDelta:
+    """A delta with every part that format 5 added."""
+    numbers = [rows.row("all", ""), *(rows.row("channel", name) for name in ("app", "é"))]
+    values = [(1_699_660_800 + 7 * i, numbers[i % 3], 128 + i % 4, 3**i) for i in range(30)]
+    negated = [(second, row, i, -value) for second, row, i, value in values]
+    return delta_of(values[:5], [(1_699_660_800, numbers[1], 130, 9, 4)], values[:15] + negated[15:], values)
+
+
+def test_format_5_is_read_and_keeps_its_bytes() -> None:
+    data, rows = (FOLDER / "format_5.bin").read_bytes(), RowIndex()
+    assert msgspec.msgpack.decode(data[1:])[0] == 5
+    assert plain(decode(data, rows), rows) == plain(of_format_5(rows), rows)
+    here = RowIndex()
+    assert encode(of_format_5(here), here, compress=False) == data

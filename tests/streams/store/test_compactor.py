@@ -287,10 +287,10 @@ async def test_only_expired_blocks_are_deleted(redis_url: str) -> None:
         assert await shop.writer.expire({"s": T0 + 3_630, "m": T0 + 600, "h": T0}) > 0
         for level, oldest in (("s", T0 + 3_600), ("m", T0 + 600), ("h", T0)):
             after = await everything(shop, level)
-            for partition, (sums, sketches) in before[level].items():
+            for partition, (sums, sketches, extremes, histograms) in before[level].items():
                 kept = {key: n for key, n in sums.items() if key[0] >= oldest}
                 drawn = {key: held for key, held in sketches.items() if key[0] >= oldest}
-                assert after[partition] == (kept, drawn), (level, partition)
+                assert after[partition] == (kept, drawn, extremes, histograms), (level, partition)
         assert await shop.writer.expire({"s": T0 + 3_630, "m": T0 + 600, "h": T0}) == 0
 
 
