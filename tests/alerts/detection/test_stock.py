@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from alerts.detection.detector import RevenueRate
+from alerts.detection.detector import Breach, Observation, RevenueRate
 from alerts.detection.inputs import DetectionInputs, Table, empty_panes
-from alerts.detection.stock import share_of_orders
+from alerts.detection.schedule import EffectiveRule
+from alerts.detection.stock import StockMemory, breaches, share_of_orders
 from alerts.evaluate import evaluate
 from alerts.findings import Condition, Finding, FindingReason, Series, Severity
 from alerts.memory import EvaluationMemory, from_bytes, to_bytes
@@ -260,6 +261,25 @@ def test_without_a_table_an_incident_continues() -> None:
     since_ms = shelf.at(0, {"s-1": (0, 10, 2000)})["s-1"].since_ms
     shelf.at(10, None)
     assert shelf.at(20, {"s-1": (0, 10, 2000)})["s-1"].since_ms == since_ms
+
+
+def test_a_sold_out_sku_has_a_share_of_the_orders_until_it_is_in_stock_again() -> None:
+    shelf = Shelf()
+    shelf.play(0, 60, {"s-1": (500, 0.8, 2000)})
+    shares = []
+    for second, available in ((60, 0), (70, 4), (80, 300)):
+        shelf.at(second, {"s-1": (available, 0.8, 2000)})
+        shares.append(only_breach(shelf).weight)
+    assert shares == [pytest.approx(0.08, rel=0.05), pytest.approx(0.08, rel=0.05), 0.0]
+
+
+def only_breach(shelf: Shelf) -> Breach:
+    memory, rule = shelf.memory.rules["stock-out"], STOCK.rules[0]
+    assert isinstance(memory, StockMemory)
+    inputs = DetectionInputs(START_S * 1000, empty_panes(START_S))
+    observation = Observation(inputs, {}, (), (), frozenset(SALE.skus or ()), shelf.memory.revenue, {})
+    (breach,) = breaches(memory, EffectiveRule(rule, True, rule.severity, rule.detect), observation)
+    return breach
 
 
 def test_a_sold_out_sku_had_its_units_as_its_share_of_the_orders() -> None:
