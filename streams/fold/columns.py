@@ -6,9 +6,8 @@ batch at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,23 @@ from msgspec.structs import astuple
 from consumers.contract.decoding import DecodedBatch
 from consumers.contract.plausibility import find_implausible_events
 from consumers.contract.rejection import RejectedMessage
-from consumers.dedup import NO_HASHES, Hashes, hash_ids, hash_strings
+from consumers.dedup import NO_HASHES, Hashes, hash_ids
 from consumers.topics import Topic
-from streams.fold.plan import TYPE_NAMES, Fields, or_zero, plan_of
-from streams.panes.arrays import NO_INTS, Ints, is_first
+from streams.fold.order_lines import OrderLines, lines_of, read_items
+from streams.fold.plan import TYPE_NAMES, plan_of
+from streams.fold.reading import (
+    Bools,
+    Fields,
+    NumberColumn,
+    code_column,
+    hash_column,
+    ints,
+    number_column,
+    rows_by_dimension,
+)
+from streams.panes.arrays import NO_INTS, Ints
 from streams.panes.rows import RowIndex
-from streams.panes.scopes import FIELDS, LINE_SCOPES, Scope, SourceDimension
+from streams.panes.scopes import SourceDimension
 from streams.shipping.order_facts import (
     NO_ORDERED_FACTS,
     OrderedFacts,
@@ -34,36 +44,9 @@ from streams.shipping.order_facts import (
 CHUNK = 1024
 """Number of events that are decoded and converted at a time."""
 
-EVENT_SCOPES: Mapping[Topic, tuple[Scope, ...]] = {
-    Topic.CLICKS: tuple(FIELDS),
-    Topic.ORDERS: tuple(scope for scope in FIELDS if scope not in LINE_SCOPES),
-    Topic.LOGISTICS: (Scope.REGION, Scope.CATEGORY, Scope.SKU),
-}
-"""# <topic: scopes, besides `all`, in which an event has at most one value>"""
-
 _TYPE_PLACES = {topic: {name: i for i, name in enumerate(names)} for topic, names in TYPE_NAMES.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class OrderLines:
-    """Order lines: one item per category and per SKU of an order."""
-
-    event: Ints = field(default_factory=lambda: NO_INTS)
-    """Index of the order in its `Columns`."""
-    row: Ints = field(default_factory=lambda: NO_INTS)
-    units: Ints = field(default_factory=lambda: NO_INTS)
-    worth: Ints = field(default_factory=lambda: NO_INTS)
-    """Sum of qty x unit_price, minor units."""
-    refund: Ints = field(default_factory=lambda: NO_INTS)
-    """The line's share of the order's refund, minor units."""
-
-    def take(self, chosen: Ints, count: int) -> OrderLines:
-        """The lines of the orders at these indexes, of `count` orders."""
-        new_index = np.full(count, -1)
-        new_index[chosen] = np.arange(len(chosen))
-        event = new_index[self.event]
-        kept = event >= 0
-        return OrderLines(event[kept], self.row[kept], self.units[kept], self.worth[kept], self.refund[kept])
+_STOCK_NUMBERS = ("qty", "on_hand", "delta")
+"""Of logistics: what the stock ledger needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +62,14 @@ class Columns:
     """Event times, epoch ms."""
     types: Ints
     """Indexes into `TYPE_NAMES`."""
-    table: Ints
-    """# [scope, event]: row of the event in a scope, -1 without a value; the first line is scope `all`"""
+    rows_of: Mapping[str, Ints] = field(default_factory=dict)
+    """# <dimension of which any event has a value: row of each event, -1 without a value>"""
     numbers: Mapping[str, Ints] = field(default_factory=dict)
-    """# <what `plan.Plan.readers` read, and what code needs: values>; absent is 0, absent rows and the like are -1"""
-    users: Hashes = field(default_factory=lambda: NO_HASHES)
-    sessions: Hashes = field(default_factory=lambda: NO_HASHES)
+    """# <other field of which any event has a value: values>; absent is 0, true is 1; an absent row is -1"""
+    hashes: Mapping[str, Hashes] = field(default_factory=dict)
+    """# <label of which distinct values are counted: hashes>"""
+    given: Mapping[str, Bools] = field(default_factory=dict)
+    """# <field of `numbers` or `hashes`: which events have it>; all, if it is not there"""
     lines: OrderLines = field(default_factory=OrderLines)
     order_facts: OrderedFacts = field(default_factory=OrderedFacts)
     dropped_labels: Sequence[tuple[int, str]] = ()
@@ -101,10 +86,10 @@ class Columns:
             ids=self.ids[chosen],
             ts=self.ts[chosen],
             types=self.types[chosen],
-            table=self.table[:, chosen],
+            rows_of={name: rows[chosen] for name, rows in self.rows_of.items()},
             numbers={name: numbers[chosen] for name, numbers in self.numbers.items()},
-            users=self.users[chosen] if len(self.users) else self.users,
-            sessions=self.sessions[chosen] if len(self.sessions) else self.sessions,
+            hashes={name: hashed[chosen] for name, hashed in self.hashes.items()},
+            given={name: given[chosen] for name, given in self.given.items()},
             lines=self.lines.take(chosen, len(self)),
             order_facts=self.order_facts.take(chosen, len(self)),
             dropped_labels=self._dropped_of(chosen),
@@ -116,10 +101,13 @@ class Columns:
         kept = set(self.indexes[chosen].tolist())
         return [(position, name) for position, name in self.dropped_labels if position in kept]
 
-    def row_of(self, scope: Scope) -> Ints:
-        """Row of each event in one of its topic's `EVENT_SCOPES`, -1 without a value."""
-        rows: Ints = self.table[1 + EVENT_SCOPES[self.topic].index(scope)]
-        return rows
+    def row_of(self, scope: str) -> Ints:
+        """Row of each event in a dimension, -1 without a value."""
+        return self.rows_of[scope] if scope in self.rows_of else np.full(len(self), -1)
+
+    def number(self, name: str) -> Ints:
+        """A number of each event, 0 where absent."""
+        return self.numbers[name] if name in self.numbers else np.zeros(len(self), np.int64)
 
     def is_type(self, name: str) -> Any:
         """Mask of the events of a type."""
@@ -177,96 +165,66 @@ def columns_of(
     topic: Topic, events: Sequence[Any], fields: Fields, amounts: Sequence[int] | None, indexes: Ints, rows: RowIndex
 ) -> Columns:
     """Decoded events as arrays; `amounts` as in `consumers.contract.decoding`."""
-    n = len(events)
-    table = _table(EVENT_SCOPES[topic], fields, n, rows)
-    numbers = plan_of(rows.model, topic).read(fields, n) | {"source_row": _sources(topic, fields, n, rows)}
-    lines = OrderLines()
-    order_facts = NO_ORDERED_FACTS
-    if topic is Topic.LOGISTICS:
-        numbers |= {name: or_zero(fields[name], n) for name in ("qty", "on_hand", "delta")}
-        numbers["stock_warehouse"] = _stock_warehouses(fields, n, rows)
-        order_facts = facts_from_shipment_events(events, fields["type"])
+    n, plan = len(events), plan_of(rows.model, topic)
+    ts = ints(fields["ts"], n)
+    columns: dict[str, NumberColumn] = {}
+    items = None
     if topic is Topic.ORDERS:
-        amounts, units = amounts or (), [sum([item.qty for item in items]) for items in fields["items"]]
-        numbers |= {"amount": _ints(amounts, n), "units": _ints(units, n)}
-        lines = _lines(events, fields, rows)
-        order_facts = facts_from_order_events(events, fields, amounts, units)
+        items = read_items(fields["items"], plan)
+        columns |= {"amount": (ints(amounts or (), n), None), "units": (items.sums("qty"), None)}
+        columns |= {name: (items.sums(name), None) for name in plan.item_sums}
+    for name in plan.numbers:
+        columns[name] = number_column(fields["refund_amount" if name == "refund" else name])
+    numbers = {name: column[0] for name, column in columns.items() if column}
+    given = {name: column[1] for name, column in columns.items() if column and column[1] is not None}
+    for name, codes in plan.codes.items():
+        if (coded := code_column(fields[name], codes)) is not None:
+            numbers[name] = coded
+    hashes: dict[str, Hashes] = {}
+    for name in plan.hashed:
+        if (hashed := hash_column(fields[name])) is not None:
+            hashes[name] = hashed[0]
+            if hashed[1] is not None:
+                given[name] = hashed[1]
+    rows_of = rows_by_dimension(plan.dimensions, fields, columns, ts, rows)
+    numbers["source_row"] = _sources(topic, fields, n, rows)
+    lines, order_facts = OrderLines(), NO_ORDERED_FACTS
+    if items is not None:
+        lines = lines_of(items, numbers.get("refund"), plan, rows, rows_of)
+        order_facts = facts_from_order_events(events, fields, amounts or (), numbers["units"].tolist())
+    if topic is Topic.LOGISTICS:
+        _add_stock_numbers(numbers, fields, n, rows)
+        order_facts = facts_from_shipment_events(events, fields["type"])
     return Columns(
         topic=topic,
         indexes=indexes,
         ids=hash_ids(fields["event_id"]),
-        ts=_ints(fields["ts"], n),
-        types=_ints(map(_TYPE_PLACES[topic].__getitem__, fields["type"]), n),
-        table=table,
+        ts=ts,
+        types=ints(map(_TYPE_PLACES[topic].__getitem__, fields["type"]), n),
+        rows_of=rows_of,
         numbers=numbers,
-        users=hash_strings(fields["user_id"]) if topic is not Topic.LOGISTICS else NO_HASHES,
-        sessions=hash_strings(fields["session_id"]) if topic is Topic.CLICKS else NO_HASHES,
+        hashes=hashes,
+        given=given,
         lines=lines,
         order_facts=order_facts,
     )
-
-
-def _table(scopes: Sequence[Scope], fields: Fields, n: int, rows: RowIndex) -> Ints:
-    table = np.full((len(scopes) + 1, n), -1)
-    table[0] = rows.row(Scope.ALL, "")
-    for i, scope in enumerate(scopes, 1):
-        values = fields[FIELDS[scope]]
-        if values.count(None) < n:
-            table[i] = _ints(map(rows.by_scope[scope].__getitem__, values), n)
-    return table
 
 
 def _sources(topic: Topic, fields: Fields, n: int, rows: RowIndex) -> Ints:
     """Row of each event's source, -1 without one."""
     names = fields["source"]
     row_of = {name: rows.row(SourceDimension.SOURCE, f"{topic}/{name}") for name in set(names) - {None, ""}}
-    return _ints(map({None: -1, "": -1, **row_of}.__getitem__, names), n) if row_of else np.full(n, -1)
+    return ints(map({None: -1, "": -1, **row_of}.__getitem__, names), n) if row_of else np.full(n, -1)
 
 
-def _stock_warehouses(fields: Fields, n: int, rows: RowIndex) -> Ints:
-    """The stock ledger's number of each event's warehouse, -1 without one or if it is no stock event."""
-    if fields["on_hand"].count(None) == fields["qty"].count(None) == fields["delta"].count(None) == n:
-        return np.full(n, -1)
-    numbers = rows.stock.warehouses
-    return _ints([numbers[name] if name else -1 for name in fields["warehouse"]], n)
-
-
-def _lines(events: Sequence[Any], fields: Fields, rows: RowIndex) -> OrderLines:
-    """The lines of orders, summed per category and SKU."""
-    items_of = fields["items"]
-    items = list(chain.from_iterable(items_of))
-    n_items = len(items)
-    order = np.repeat(np.arange(len(items_of)), _ints(map(len, items_of), len(items_of)))
-    units = _ints([item.qty for item in items], n_items)
-    worth = units * _ints([item.unit_price for item in items], n_items)
-    refund = _refund_shares(events, order, worth)
-    categories = _ints(map(rows.by_scope[Scope.CATEGORY].__getitem__, [item.category for item in items]), n_items)
-    skus = _ints(map(rows.by_scope[Scope.SKU].__getitem__, [item.sku for item in items]), n_items)
-    row = np.concatenate((categories, skus))
-    keys = np.concatenate((order, order)) * len(rows) + row
-    by_key = np.argsort(keys, kind="stable")
-    by_key = by_key[row[by_key] >= 0]
-    keys = keys[by_key]
-    firsts = np.flatnonzero(is_first(keys))
-    return OrderLines(
-        *np.divmod(keys[firsts], len(rows)),
-        *(np.add.reduceat(amounts[by_key % n_items], firsts) for amounts in (units, worth, refund)),
-    )
-
-
-def _refund_shares(events: Sequence[Any], order: Ints, worth: Ints) -> Ints:
-    """Each line's share of its order's refund: by worth, rounded half up."""
-    shares = np.zeros(len(worth), np.int64)
-    for i, event in enumerate(events):
-        if event.type == "order_refunded" and event.refund_amount:
-            first, last = np.searchsorted(order, (i, i + 1)).tolist()
-            worths = worth[first:last].tolist()  # products with a refund may exceed 64 bits
-            total = sum(worths)
-            if total:
-                shares[first:last] = [
-                    (2 * event.refund_amount * line_worth + total) // (2 * total) for line_worth in worths
-                ]
-    return shares
+def _add_stock_numbers(numbers: dict[str, Ints], fields: Fields, n: int, rows: RowIndex) -> None:
+    """Add what the stock ledger needs; `stock_warehouse` is the ledger's number, -1 without one."""
+    for name in _STOCK_NUMBERS:
+        if name not in numbers and (column := number_column(fields[name])):
+            numbers[name] = column[0]
+    if not numbers.keys().isdisjoint(_STOCK_NUMBERS):
+        of_name = rows.stock.warehouses
+        numbers["stock_warehouse"] = ints([of_name[name] if name else -1 for name in fields["warehouse"]], n)
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
@@ -277,26 +235,50 @@ def _joined(parts: Sequence[Columns]) -> Columns:
     lines = [part.lines for part in parts]
     return Columns(
         topic=parts[0].topic,
-        table=np.concatenate([part.table for part in parts], axis=1),
-        numbers={name: np.concatenate([part.numbers[name] for part in parts]) for name in parts[0].numbers},
-        **_concatenated(parts, "indexes", "ids", "ts", "types", "users", "sessions"),
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in ("indexes", "ids", "ts", "types")},
+        rows_of=_by_name([part.rows_of for part in parts], parts, -1),
+        numbers=_by_name([part.numbers for part in parts], parts, 0),
+        hashes=_by_name([part.hashes for part in parts], parts, 0),
+        given=_joined_given(parts),
         lines=OrderLines(
-            event=np.concatenate([part_lines.event + shift for part_lines, shift in zip(lines, shifts, strict=True)]),
-            **_concatenated(lines, "row", "units", "worth", "refund"),
+            np.concatenate([part_lines.event + shift for part_lines, shift in zip(lines, shifts, strict=True)]),
+            np.concatenate([part_lines.row for part_lines in lines]),
+            np.concatenate([part_lines.dimension for part_lines in lines]),
+            {name: np.concatenate([part.numbers[name] for part in lines]) for name in lines[0].numbers},
         ),
         order_facts=concatenate_facts([part.order_facts for part in parts], shifts),
         dropped_labels=[label for part in parts for label in part.dropped_labels],
     )
 
 
-def _concatenated(parts: Sequence[Columns] | Sequence[OrderLines], *names: str) -> dict[str, Any]:
-    return {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+def _by_name(columns: Sequence[Mapping[str, Any]], parts: Sequence[Columns], absent: int) -> dict[str, Any]:
+    """The columns of all parts, `absent` in parts without the column."""
+    joined = {}
+    for name in dict.fromkeys(name for of_part in columns for name in of_part):
+        kind = next(of_part[name].dtype for of_part in columns if name in of_part)
+        filled = [
+            of_part[name] if name in of_part else np.full(len(part), absent, kind)
+            for of_part, part in zip(columns, parts, strict=True)
+        ]
+        joined[name] = np.concatenate(filled)
+    return joined
+
+
+def _joined_given(parts: Sequence[Columns]) -> dict[str, Bools]:
+    """The masks of fields that not every event has."""
+    names = dict.fromkeys(name for part in parts for name in (*part.numbers, *part.hashes))
+    masks = {}
+    for name in names:
+        has = [name in part.numbers or name in part.hashes for part in parts]
+        if all(has) and not any(name in part.given for part in parts):
+            continue
+        filled = [
+            part.given[name] if name in part.given else np.full(len(part), has_any, np.bool_)
+            for part, has_any in zip(parts, has, strict=True)
+        ]
+        masks[name] = np.concatenate(filled)
+    return masks
 
 
 def _nothing(topic: Topic) -> Columns:
-    table = np.zeros((len(EVENT_SCOPES[topic]) + 1, 0), np.int64)
-    return Columns(topic=topic, indexes=NO_INTS, ids=NO_HASHES, ts=NO_INTS, types=NO_INTS, table=table)
-
-
-def _ints(numbers: Iterable[int], n: int) -> Ints:
-    return np.fromiter(numbers, np.int64, n)
+    return Columns(topic=topic, indexes=NO_INTS, ids=NO_HASHES, ts=NO_INTS, types=NO_INTS)

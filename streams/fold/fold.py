@@ -1,24 +1,33 @@
-"""Folds a batch of events into a `PaneDelta`.
+"""Folds a batch of events into a `PaneDelta`, by the plan of the model.
 
-Each event counts in one row per scope in which it has a value; these (event, row) pairs are processed as arrays.
+Each event counts in one row per dimension in which it has a value; these (event, row) pairs are processed as arrays.
 Definitions: the metric dictionary, section "counter".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from consumers.dedup import Hashes
 from consumers.topics import Topic
-from streams.fold.columns import Columns, OrderLines
+from streams.dictionary.types import Dimension
+from streams.fold.columns import Columns
 from streams.fold.delta import ZERO, PaneDelta
-from streams.fold.plan import LINE_FORMS, NO_COUNTER, Bools, Plan, plan_of
-from streams.panes.arrays import Ints, places, radix_order, unique_inverse
-from streams.panes.cells import Cells, cells_from, merge_cells
+from streams.fold.plan import (
+    COUNTED,
+    NO_SLOT,
+    TYPE_NAMES,
+    CountingPlan,
+    DistinctGroup,
+    RowCondition,
+    Selection,
+    plan_of,
+)
+from streams.fold.reading import Bools
+from streams.panes.arrays import NO_INTS, Ints, places, radix_order, unique_inverse
+from streams.panes.cells import Cells
 from streams.panes.counters import COARSE_DISTINCTS_STEP_S, DISTINCTS_STEP_S
 from streams.panes.keys import pane_keys
 from streams.panes.rows import Numbering, RowIndex
@@ -38,134 +47,223 @@ SALES_STEP_MS = 1000
 """Resolution of sales: the as-of moves in whole seconds."""
 
 
-@dataclass(slots=True)
-class _Pairs:
-    """(event, row) pairs as parallel arrays."""
-
-    event: Ints
-    row: Ints
-    n_whole: int
-    """The pairs of whole events come first; the others are of order lines, in the order of `Columns.lines`."""
-
-    def where(self, chosen: Bools) -> _Pairs:
-        return _Pairs(self.event[chosen], self.row[chosen], int(chosen[: self.n_whole].sum()))
-
-
 def fold(events: Columns, rows: RowIndex) -> PaneDelta:
     """The contribution of events to the panes."""
     if not len(events):
         return ZERO
+    plan = plan_of(rows.model, events.topic)
     stock = EMPTY_LEDGER
     if events.topic is Topic.ORDERS:
         stock = ledger_of_orders(events, rows)
     elif events.topic is Topic.LOGISTICS:
         stock = ledger_of_logistics(events, rows)
-    plan = plan_of(rows.model, events.topic)
-    counted = plan.counted[events.types]
-    if not counted.any():
-        return PaneDelta(stock=stock)
+    counted = plan.is_counted[events.types]
     if not counted.all():
         events = events.take(np.flatnonzero(counted))
-    pairs = _pairs(events.table, events.lines)
-    return PaneDelta(_counted(events, pairs, plan, rows), _distinct_counts(events, pairs, plan, rows), stock=stock)
+        if not len(events):
+            return PaneDelta(stock=stock)
+    folding = _Folding(events, plan, rows)
+    return PaneDelta(folding.cells(), folding.sketches(), stock=stock)
 
 
-def _counted(events: Columns, pairs: _Pairs, plan: Plan, rows: RowIndex) -> Cells:
-    """Sums of the counters, and the number of events per type and source."""
-    slots = plan.slot_of_type[events.types]
-    cells = _count(events, pairs, [*_by_type(slots, pairs), *_by_term(events, pairs, plan, rows)], plan, rows)
-    with_source = np.flatnonzero((events.numbers["source_row"] >= 0) & (slots != NO_COUNTER))
-    if not len(with_source):
-        return cells
-    by_source = _Pairs(with_source, events.numbers["source_row"][with_source], len(with_source))
-    return merge_cells([cells, _count(events, by_source, [*_by_type(slots, by_source)], plan, rows)])
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """Events of a selection, at least one."""
+
+    mask: Bools | None
+    """None: all."""
+    events: Ints
 
 
-def _by_type(slots: Ints, pairs: _Pairs) -> Iterator[tuple[Ints, Ints]]:
-    """The counters that the type alone decides."""
-    of_pair = slots[pairs.event]
-    counts = of_pair != NO_COUNTER
-    if counts.any():
-        yield np.maximum(of_pair, 0), counts.astype(np.int64)
+class _Folding:
+    """Folds one batch of at least one event."""
+
+    def __init__(self, events: Columns, plan: CountingPlan, rows: RowIndex) -> None:
+        self._events, self._plan, self._rows = events, plan, rows
+        self._seconds = events.ts // 1000
+        self._present = [i for i, dimension in enumerate(plan.dimensions) if dimension.name in events.rows_of]
+        self._selected: dict[int, _Selected | None] = {}
+
+    def _select(self, index: int) -> _Selected | None:
+        """The events of a selection; None without any."""
+        if index not in self._selected:
+            mask = _mask(self._plan.selections[index], self._events, self._rows)
+            found = np.arange(len(self._events)) if mask is None else np.flatnonzero(mask)
+            self._selected[index] = _Selected(mask, found) if len(found) else None
+        return self._selected[index]
+
+    def cells(self) -> Cells:
+        """The counters, in panes of 1 s."""
+        events, plan, lines = self._events, self._plan, self._events.lines
+        n = len(events)
+        rows_of = [events.rows_of[plan.dimensions[i].name] for i in self._present]
+        events_of = [np.flatnonzero(rows >= 0) for rows in rows_of]
+        row_of = [rows[found] for rows, found in zip(rows_of, events_of, strict=True)]
+        with_source = np.flatnonzero(events.numbers["source_row"] >= 0)
+        event = np.concatenate([*events_of, lines.event, with_source])
+        row = np.concatenate([*row_of, lines.row, events.numbers["source_row"][with_source]])
+        seconds, second_of = places(self._seconds)
+        size = len(self._rows)
+        codes, place = unique_inverse(second_of[event] * size + row, len(seconds) * size)
+
+        width = len(plan.counter_ids)
+        place *= width
+        slots_of = plan.type_slots[events.types]
+        counted = place + slots_of[event]
+        if (slots_of == NO_SLOT).any():
+            counted = counted[slots_of[event] != NO_SLOT]
+        sums = np.bincount(counted, minlength=len(codes) * width)
+
+        edges = np.cumsum([0, *map(len, events_of)]).tolist()
+        first_of_line = edges[-1]
+        place_of = np.full((len(events_of), n), -1)
+        for i, found in enumerate(events_of):
+            place_of[i, found] = place[edges[i] : edges[i + 1]]
+        for group in plan.counters:
+            selected = self._select(group.selection)
+            if selected is None:
+                continue
+            if group.by_line:
+                chosen = _lines_of(selected, events, group.dimensions, plan)
+                at = place[first_of_line + chosen]
+                numbers, event_of = lines.numbers, chosen
+            else:
+                at, event_of = self._pairs(place_of, selected.events, group.dimensions)
+                numbers = events.numbers
+            for term_slot, name in group.terms:
+                if name == COUNTED:
+                    np.add.at(sums, at + term_slot, 1)
+                elif name in numbers:
+                    np.add.at(sums, at + term_slot, numbers[name][event_of])
+        indexes = np.flatnonzero(sums)
+        pair, slots = np.divmod(indexes, width)
+        second, row_of_pair = np.divmod(codes[pair], size)
+        return Cells(pane_keys(seconds[second], row_of_pair, plan.counter_ids[slots]), sums[indexes])
+
+    def _pairs(self, table: Ints, chosen: Ints, dimensions: frozenset[int]) -> tuple[Ints, Ints]:
+        """The entries, >= 0, of some events in some dimensions, and the event of each.
+
+        `table`: # [present dimension, event]
+        """
+        here = [i for i, dimension in enumerate(self._present) if dimension in dimensions]
+        part = table[:, chosen] if len(here) == len(table) else table[here][:, chosen]
+        flat = part.ravel()
+        event = np.concatenate([chosen] * len(here)) if here else NO_INTS
+        if (flat >= 0).all():
+            return flat, event
+        given = np.flatnonzero(flat >= 0)
+        return flat[given], event[given]
+
+    def sketches(self) -> Sketches:
+        """The distinct counts."""
+        parts = [part for group in self._plan.distincts for part in self._sketches_of(group)]
+        return merge_disjoint(parts) if parts else NO_SKETCHES
+
+    def _sketches_of(self, group: DistinctGroup) -> list[Sketches]:
+        selected = self._select(group.selection)
+        if selected is None:
+            return []
+        events, plan, lines = self._events, self._plan, self._events.lines
+        chosen, n = selected.events, len(selected.events)
+        seconds = self._seconds[chosen]
+        present = [i for i in self._present if i in group.dimensions]
+        table = [events.rows_of[plan.dimensions[i].name][chosen] for i in present]
+        found = [np.flatnonzero(row >= 0) for row in table]
+        starts = [_starts(seconds, plan.dimensions[i])[at] for i, at in zip(present, found, strict=True)]
+        rows = [row[at] for row, at in zip(table, found, strict=True)]
+        of_line = _lines_of(selected, events, group.line_dimensions, plan) if group.line_dimensions else NO_INTS
+        if len(of_line):
+            line_seconds, dimension = self._seconds[lines.event[of_line]], lines.dimension[of_line]
+            steps = np.array([_step_s(dimension) for dimension in plan.line_dimensions])[dimension]
+            starts.append(line_seconds - line_seconds % steps)
+            rows.append(lines.row[of_line])
+        start, row = np.concatenate(starts), np.concatenate(rows)
+        if not len(row):
+            return []
+        panes, pane_of = places(start)
+        size = len(self._rows)
+        codes, place = unique_inverse(pane_of * size + row, len(panes) * size)
+        pane, row_of_group = np.divmod(codes, size)
+        edges = np.cumsum([0, *map(len, found)]).tolist()
+        place_of = np.full((len(found), n), -1)
+        for i, at in enumerate(found):
+            place_of[i, at] = place[edges[i] : edges[i + 1]]
+        sketches = []
+        for distinct_id, name in group.terms:
+            entries = register_entries(events.hashes[name])
+            by_register = radix_order(entries[chosen] >> RANK_BITS, REGISTERS)
+            flat = place_of[:, by_register].ravel()
+            entry = np.concatenate([entries[chosen[by_register]]] * len(found)) if found else NO_INTS
+            if not (flat >= 0).all():
+                given = np.flatnonzero(flat >= 0)
+                flat, entry = flat[given], entry[given]
+            if len(of_line):
+                line_entries = entries[lines.event[of_line]]
+                order = radix_order(line_entries >> RANK_BITS, REGISTERS)
+                flat = np.concatenate((flat, place[edges[-1] :][order]))
+                entry = np.concatenate((entry, line_entries[order]))
+            sketches.append(sketches_from(pane_keys(panes[pane], row_of_group, distinct_id), flat, entry))
+        return sketches
 
 
-def _by_term(events: Columns, pairs: _Pairs, plan: Plan, rows: RowIndex) -> Iterator[tuple[Ints, Ints]]:
-    """The other counters."""
-    masks: dict[int, Bools] = {}
-    for term in plan.terms:
-        chosen = masks.get(id(term.chosen))
-        if chosen is None:
-            chosen = masks[id(term.chosen)] = term.chosen.mask(events.types, events.numbers)
-        amounts = events.numbers[term.value] * chosen if term.value else chosen.astype(np.int64)
-        if not (chosen if term.value in LINE_FORMS else amounts).any():  # lines may be worth more than their order
-            continue
-        of_pair = amounts[pairs.event]
-        if term.value and len(of_pair) > pairs.n_whole:
-            in_lines, name = pairs.event[pairs.n_whole :], LINE_FORMS.get(term.value)
-            of_pair[pairs.n_whole :] = getattr(events.lines, name) * chosen[in_lines] if name else 0
-        if term.scope_ids is not None:
-            of_pair = of_pair * term.scope_ids[_scope_ids(rows)[pairs.row]]
-        yield np.full(len(of_pair), term.slot), of_pair
+def _lines_of(selected: _Selected, events: Columns, dimensions: frozenset[int], plan: CountingPlan) -> Ints:
+    """The lines of the selected events in some dimensions."""
+    lines = events.lines
+    taken = np.ones(len(lines.event), np.bool_) if selected.mask is None else selected.mask[lines.event]
+    if len(dimensions) < len(plan.line_dimensions):
+        taken = taken & np.isin(lines.dimension, list(dimensions))
+    chosen: Ints = np.flatnonzero(taken)
+    return chosen
 
 
-def _distinct_counts(events: Columns, pairs: _Pairs, plan: Plan, rows: RowIndex) -> Sketches:
-    sketches = []
-    for terms in plan.distincts:
-        chosen = terms.chosen.mask(events.types, events.numbers)
-        if chosen.any():
-            exists = terms.scope_ids[_scope_ids(rows)[pairs.row]]
-            hashes = {counter: _HASHES[field](events) for counter, field in terms.fields.items()}
-            sketches += _sketch(events, pairs.where(chosen[pairs.event] & exists), hashes, rows)
-    return merge_disjoint(sketches) if sketches else NO_SKETCHES
+def _step_s(dimension: Dimension) -> int:
+    return COARSE_DISTINCTS_STEP_S if dimension.coarse_distincts else DISTINCTS_STEP_S["s"]
 
 
-_HASHES: Mapping[str, Callable[[Columns], Hashes]] = {
-    "user_id": lambda events: events.users,
-    "session_id": lambda events: events.sessions,
-}
+def _starts(seconds: Ints, dimension: Dimension) -> Ints:
+    """Start of the distinct counts' pane of each second."""
+    return seconds - seconds % _step_s(dimension)
 
 
-def _scope_ids(rows: RowIndex) -> npt.NDArray[np.uint8]:
-    """# [row]: id of its dimension"""
-    return np.frombuffer(bytes(rows.scope_ids), np.uint8)
+def _mask(selection: Selection, events: Columns, rows: RowIndex) -> Bools | None:
+    """Which events a selection takes; None: all."""
+    names = TYPE_NAMES[events.topic]
+    mask: Bools | None = None
+    if len(selection.types) < len(names):
+        mask = np.array([name in selection.types for name in names])[events.types]
+    for part in (_has(selection.given, events), *(_fits(condition, events, rows) for condition in selection.where)):
+        if part is not None:
+            mask = part if mask is None else mask & part
+    return mask
 
 
-def _pairs(table: Ints, lines: OrderLines) -> _Pairs:
-    """The pairs of a `Columns.table`, by scope, then in order of the events; then those of order lines."""
-    events_of = [np.flatnonzero(of_scope >= 0) for of_scope in table]
-    rows_of = [of_scope[event_indexes] for of_scope, event_indexes in zip(table, events_of, strict=True)]
-    event = np.concatenate([*events_of, lines.event])
-    return _Pairs(event, np.concatenate([*rows_of, lines.row]), len(event) - len(lines.event))
+def _has(name: str, events: Columns) -> Bools | None:
+    """Which events have a field; None: all."""
+    if not name or name in events.given:
+        return events.given[name] if name else None
+    return None if name in events.numbers or name in events.hashes else np.zeros(len(events), np.bool_)
 
 
-def _count(events: Columns, pairs: _Pairs, measures: Sequence[tuple[Ints, Ints]], plan: Plan, rows: RowIndex) -> Cells:
-    """Sums of (place in the plan, amount) measures, each parallel to the pairs, in panes of 1 s."""
-    panes, row, index_of = _distinct((events.ts // 1000)[pairs.event], pairs.row, len(rows))
-    return cells_from(panes, row, index_of, measures, plan.counter_ids)
-
-
-def _sketch(events: Columns, pairs: _Pairs, hashes: Mapping[int, Hashes], rows: RowIndex) -> list[Sketches]:
-    """Distinct counts by their id."""
-    if not len(pairs.event):
-        return []
-    seconds = (events.ts // 1000)[pairs.event]
-    steps = np.where(rows.coarse_distincts(), COARSE_DISTINCTS_STEP_S, DISTINCTS_STEP_S["s"])[pairs.row]
-    panes, row, index_of = _distinct(seconds - seconds % steps, pairs.row, len(rows))
-    sketches = []
-    for counter, hashed in hashes.items():
-        entries = register_entries(hashed)[pairs.event]
-        by_register = radix_order(entries >> RANK_BITS, REGISTERS)
-        table = pane_keys(panes, row, counter)
-        sketches.append(sketches_from(table, index_of[by_register], entries[by_register]))
-    return sketches
-
-
-def _distinct(starts: Ints, row: Ints, size: int) -> tuple[Ints, Ints, Ints]:
-    """The distinct (start, row) pairs, sorted, as two arrays, and the index of each pair among them."""
-    panes, pane_of = places(starts)
-    codes, index_of = unique_inverse(pane_of * size + row, len(panes) * size)
-    pane, row = np.divmod(codes, size)
-    return panes[pane], row, index_of
+def _fits(condition: RowCondition, events: Columns, rows: RowIndex) -> Bools:
+    """Which events a condition takes."""
+    wanted: Sequence[int]
+    if condition.of_dimension:
+        found = events.rows_of.get(condition.name)
+        numbered = (rows.find(condition.name, label) for label in condition.labels)
+        wanted = [row for row in numbered if row is not None]
+        absent = None if found is None else found < 0
+    else:
+        found, wanted = events.numbers.get(condition.name), condition.numbers
+        given = events.given.get(condition.name)
+        absent = None if given is None else ~given
+    if found is None:
+        return np.full(len(events), condition.absent_fits)
+    fits: Bools = found == wanted[0] if len(wanted) == 1 else np.isin(found, wanted)
+    if condition.negated:
+        fits = ~fits
+    if absent is not None:
+        fits[absent] = condition.absent_fits
+    return fits
 
 
 def ledger_of_orders(events: Columns, rows: RowIndex) -> Ledger:
@@ -177,7 +275,7 @@ def ledger_of_orders(events: Columns, rows: RowIndex) -> Ledger:
     if not relevant.any():
         return EMPTY_LEDGER
     of_sku = np.flatnonzero(relevant[lines.event] & rows.mask(Scope.SKU)[lines.row])
-    event, units = lines.event[of_sku], lines.units[of_sku]
+    event, units = lines.event[of_sku], lines.numbers["units"][of_sku]
     sku = _numbers(lines.row[of_sku], rows, rows.stock.skus)
     moving_lines, sold_lines = np.flatnonzero(sign[event]), np.flatnonzero(paid[event])
     moves = sum_entries(
@@ -201,15 +299,14 @@ def ledger_of_logistics(events: Columns, rows: RowIndex) -> Ledger:
     relevant = np.flatnonzero(levels | received | adjusted)
     if not len(relevant):
         return EMPTY_LEDGER
-    numbers = events.numbers
     pairs = pair_codes(
-        _numbers(events.row_of(Scope.SKU)[relevant], rows, rows.stock.skus), numbers["stock_warehouse"][relevant]
+        _numbers(events.row_of(Scope.SKU)[relevant], rows, rows.stock.skus), events.numbers["stock_warehouse"][relevant]
     )
-    amounts = np.where(received, numbers["qty"], numbers["delta"])[relevant]
+    amounts = np.where(received, events.number("qty"), events.number("delta"))[relevant]
     level, ts = levels[relevant], events.ts[relevant]
     return Ledger(
         sum_entries(pairs[~level], ts[~level], amounts[~level]),
-        min_entries(pairs[level], ts[level], numbers["on_hand"][relevant][level]),
+        min_entries(pairs[level], ts[level], events.number("on_hand")[relevant][level]),
     )
 
 

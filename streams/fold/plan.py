@@ -1,202 +1,226 @@
-"""What the events of a topic count, by the model: the parts of the fold that depend on it."""
+"""What is counted of one topic's events, compiled from a model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from consumers.contract.events import EVENT_TYPES
+from consumers.contract.own_fields import FieldType
 from consumers.topics import Topic
-from streams.dictionary.types import FieldCondition, MeasureKind, Model, ModelMeasure
+from streams.dictionary.compiling import FIRST_OWN_ID
+from streams.dictionary.fields import TopicFields, fields_with
+from streams.dictionary.types import Dimension, DimensionKind, FieldCondition, MeasureKind, Model, ModelMeasure
 from streams.panes.arrays import Ints
-
-Bools = npt.NDArray[np.bool_]
-Fields = Mapping[str, Sequence[Any]]
-"""# <field: its value in each event>"""
 
 TYPE_NAMES: Mapping[Topic, tuple[str, ...]] = {topic: tuple(sorted(names)) for topic, names in EVENT_TYPES.items()}
 """The types of each topic; an event's type is an index into this."""
-NO_COUNTER = -1
-LINE_FORMS = {"amount": "worth", "units": "units", "refund": "refund"}
-"""# <field of orders that each order line has, too: its name in `OrderLines`>"""
-_READ_AS = {"refund": "refund_amount"}
-"""# <derived field: the field of the event that is it>"""
-_MADE_BY_COLUMNS = frozenset({"amount", "units"})
+
+COUNTED = ""
+"""In place of a field: each event counts 1."""
+ALWAYS = frozenset({"amount", "units"})
+"""Derived fields, which every order has."""
+NO_SLOT = -1
+
+
+@dataclass(frozen=True, slots=True)
+class RowCondition:
+    """A condition on the rows of a dimension or the numbers of a field (`Columns`)."""
+
+    name: str
+    of_dimension: bool
+    labels: tuple[str, ...] = ()
+    """Of a dimension: the values that fit."""
+    numbers: tuple[int, ...] = ()
+    """Of a field: the numbers that fit."""
+    negated: bool = False
+    absent_fits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The events that a measure counts."""
+    """Which events a measure takes."""
 
-    types: Bools
-    """# [type]: whether events of it count"""
-    conditions: tuple[str, ...] = ()
-    """The numbers of an event (`Columns.numbers`) that must not be 0."""
-
-    def mask(self, types: Ints, numbers: Mapping[str, Ints]) -> Bools:
-        """Which events count."""
-        mask: Bools = self.types[types]
-        for name in self.conditions:
-            mask = mask & (numbers[name] != 0)
-        return mask
+    types: frozenset[str]
+    given: str = ""
+    """The field that they carry; empty: any."""
+    where: tuple[RowCondition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A counter that the type of an event does not decide alone."""
+class CounterGroup:
+    """Counters of the same events in the same dimensions."""
 
-    slot: int
-    """Index of the counter in `Plan.counter_ids`."""
-    chosen: Selection
-    value: str
-    """The number of an event that it sums; empty: it counts events."""
-    scope_ids: Bools | None
-    """# [dimension id]: whether it counts there; None: wherever events have a value"""
-
-
-@dataclass(frozen=True, slots=True)
-class DistinctTerms:
-    """Distinct counts over the same events."""
-
-    chosen: Selection
-    fields: Mapping[int, str]
-    """# <id of the distinct count: field>"""
-    scope_ids: Bools
+    selection: int
+    """Index in `CountingPlan.selections`."""
+    by_line: bool
+    dimensions: frozenset[int]
+    """Indexes in `CountingPlan.dimensions`, or in `line_dimensions` if it is by line."""
+    terms: tuple[tuple[int, str], ...]
+    """# (slot, field whose values it adds, or `COUNTED`)"""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What one topic's events count."""
+class DistinctGroup:
+    """Distinct counts of the same events in the same dimensions."""
 
+    selection: int
+    dimensions: frozenset[int]
+    line_dimensions: frozenset[int]
+    terms: tuple[tuple[int, str], ...]
+    """# (distinct id, field)"""
+
+
+@dataclass(frozen=True, slots=True)
+class CountingPlan:
+    """What is counted of one topic's events."""
+
+    dimensions: tuple[Dimension, ...]
+    """In which an event has at most one value; crossings follow their parts."""
+    line_dimensions: tuple[Dimension, ...]
+    """In which an order counts by its lines."""
+    numbers: tuple[str, ...]
+    """Fields of events that are read as numbers."""
+    codes: Mapping[str, Mapping[str | None, int]]
+    """# <label that a condition names, but is no dimension: <value: its code>>; other values are -1, absent ones 0"""
+    hashed: tuple[str, ...]
+    """Labels of which distinct values are counted."""
+    item_numbers: tuple[str, ...]
+    """Fields of order lines that are read as numbers, besides qty and unit_price."""
+    item_sums: tuple[str, ...]
+    """Fields of order lines whose sum over the lines is a number of the order."""
+    line_numbers: tuple[str, ...]
+    """Numbers of order lines that are summed per order and row."""
     counter_ids: Ints
-    """The ids of its counters, ascending; the fold sums by their places."""
-    slot_of_type: Ints
-    """# [type]: place of the counter that every event of it increments, or `NO_COUNTER`"""
-    counted: Bools
-    """# [type]: whether anything counts events of it"""
-    terms: tuple[Term, ...]
-    distincts: tuple[DistinctTerms, ...]
-    readers: Mapping[str, Callable[[Fields, int], Ints]]
-    """# <number of an event: how it is read from a chunk of events>"""
-
-    def read(self, fields: Fields, n: int) -> dict[str, Ints]:
-        """The numbers of a chunk of n events."""
-        return {name: reader(fields, n) for name, reader in self.readers.items()}
+    """# [slot]: counter id, ascending"""
+    type_slots: Ints
+    """# [type]: slot of the counter of every event of the type, or `NO_SLOT`"""
+    is_counted: npt.NDArray[np.bool_]
+    """# [type]: whether anything is counted of it"""
+    selections: tuple[Selection, ...]
+    counters: tuple[CounterGroup, ...]
+    distincts: tuple[DistinctGroup, ...]
 
 
-@lru_cache(maxsize=64)
-def plan_of(model: Model, topic: Topic) -> Plan:
+@lru_cache(maxsize=32)
+def plan_of(model: Model, topic: Topic) -> CountingPlan:
     """The plan of a topic."""
-    folded = [each for each in model.counters if each.topic is topic and not each.source]
-    counter_ids = np.array(sorted(each.id for each in folded), np.int64)
-    slots = {int(counter_id): slot for slot, counter_id in enumerate(counter_ids)}
-    names = TYPE_NAMES[topic]
-    slot_of_type = np.full(len(names), NO_COUNTER, np.int64)
-    readers: dict[str, Callable[[Fields, int], Ints]] = {}
-    terms = []
-    for measure in folded:
-        if measure.event_type and _is_everywhere(measure, model):
-            slot_of_type[names.index(measure.event_type)] = slots[measure.id]
-            continue
-        summed = measure.field if measure.kind is MeasureKind.SUM else ""
-        if summed and summed not in _MADE_BY_COLUMNS:
-            readers[summed] = _number_of(_READ_AS.get(summed, summed))
-        terms.append(
-            Term(
-                slots[measure.id],
-                _selection(measure, names, readers),
-                summed,
-                None if _is_everywhere(measure, model) else _scope_ids(measure, model),
-            )
+    return _Compiler(model, topic).plan()
+
+
+class _Compiler:
+    def __init__(self, model: Model, topic: Topic) -> None:
+        self._topic, self._types = topic, TYPE_NAMES[topic]
+        self._fields: TopicFields = fields_with(model.own_fields)[topic]
+        of_topic = [dimension for dimension in model.dimensions.values() if topic in dimension.topics]
+        self._by_line = [dimension for dimension in of_topic if topic is Topic.ORDERS and dimension.by_line]
+        self._whole = [dimension for dimension in of_topic if dimension not in self._by_line]
+        self._measures = [m for m in model.measures.values() if m.topic is topic and not m.source]
+        self._codes: dict[str, dict[str | None, int]] = {}
+        self._numbers = {name: None for name in self._banded(self._whole) if name not in ALWAYS}
+        self._item_numbers = dict.fromkeys(self._banded(self._by_line))
+        self._item_sums: dict[str, None] = {}
+        self._selections: dict[Selection, int] = {}
+
+    @staticmethod
+    def _banded(dimensions: Iterable[Dimension]) -> list[str]:
+        return [dimension.field for dimension in dimensions if dimension.kind is DimensionKind.BANDS]
+
+    def plan(self) -> CountingPlan:
+        counters = sorted((m for m in self._measures if m.kind.is_counter), key=lambda measure: measure.id)
+        slots = {measure.name: slot for slot, measure in enumerate(counters)}
+        type_slots = np.full(len(self._types), NO_SLOT)
+        groups: dict[tuple[int, bool, frozenset[int]], list[tuple[int, str]]] = {}
+        for measure in counters:
+            if self._is_of_type(measure):
+                type_slots[self._types.index(measure.event_type)] = slots[measure.name]
+                continue
+            self._use(measure.field)
+            selection = self._selection(measure)
+            term = slots[measure.name], COUNTED if measure.kind is MeasureKind.COUNT else measure.field
+            for by_line, dimensions in ((False, self._whole), (True, self._by_line)):
+                if found := _indexes(dimensions, measure):
+                    groups.setdefault((selection, by_line, found), []).append(term)
+        distincts = self._distincts()
+        is_counted = type_slots != NO_SLOT
+        for taken in self._selections:
+            is_counted |= np.isin(self._types, list(taken.types))
+        by_line_terms = (term for (_, by_line, _), terms in groups.items() if by_line for term in terms)
+        line_fields = {name: None for _, name in by_line_terms if name}
+        return CountingPlan(
+            dimensions=tuple(self._whole),
+            line_dimensions=tuple(self._by_line),
+            numbers=tuple(self._numbers),
+            codes=self._codes,
+            hashed=tuple({field: None for group in distincts for _, field in group.terms}),
+            item_numbers=tuple(name for name in self._item_numbers if name not in ("qty", "unit_price")),
+            item_sums=tuple(self._item_sums),
+            line_numbers=tuple({"units": None} | line_fields),
+            counter_ids=np.array([measure.id for measure in counters], np.int64),
+            type_slots=type_slots,
+            is_counted=is_counted,
+            selections=tuple(self._selections),
+            counters=tuple(CounterGroup(*key, tuple(terms)) for key, terms in groups.items()),
+            distincts=distincts,
         )
-    distincts = _distincts(model, topic, names, readers)
-    counted = slot_of_type != NO_COUNTER
-    for chosen in (*(term.chosen for term in terms), *(each.chosen for each in distincts)):
-        counted = counted | chosen.types
-    return Plan(counter_ids, slot_of_type, counted, tuple(terms), distincts, readers)
+
+    def _is_of_type(self, measure: ModelMeasure) -> bool:
+        """Whether it counts every event of a type, in all dimensions; by source, too, if it is built in."""
+        names = {dimension.name for dimension in (*self._whole, *self._by_line)}
+        return bool(measure.event_type) and measure.id < FIRST_OWN_ID and names <= measure.scopes
+
+    def _distincts(self) -> tuple[DistinctGroup, ...]:
+        groups: dict[tuple[int, frozenset[int], frozenset[int]], list[tuple[int, str]]] = {}
+        for measure in self._measures:
+            if measure.kind is MeasureKind.DISTINCT:
+                key = self._selection(measure), _indexes(self._whole, measure), _indexes(self._by_line, measure)
+                groups.setdefault(key, []).append((measure.id, measure.field))
+        return tuple(DistinctGroup(*key, tuple(terms)) for key, terms in groups.items())
+
+    def _use(self, name: str) -> None:
+        """Read a field as numbers."""
+        if name in self._fields.of_items and name not in self._fields.of_event:
+            self._item_numbers[name] = self._item_sums[name] = None
+        elif name and name not in ALWAYS and self._fields.of_event[name].type is not FieldType.LABEL:
+            self._numbers[name] = None
+
+    def _selection(self, measure: ModelMeasure) -> int:
+        where = tuple(map(self._condition, measure.where))
+        given = measure.field
+        if given in ALWAYS or given not in self._fields.of_event:
+            given = ""
+        elif measure.kind is MeasureKind.COUNT and self._fields.of_event[given].type is FieldType.LABEL:
+            where, given = (*where, self._condition(FieldCondition(given, frozenset({""}), negated=True))), ""
+        selection = Selection(frozenset(measure.types), given, where)
+        return self._selections.setdefault(selection, len(self._selections))
+
+    def _condition(self, entry: FieldCondition) -> RowCondition:
+        found = self._fields.of_event.get(entry.field)
+        fits_false = ("false" in entry.values) != entry.negated
+        is_flag = found is not None and found.type is FieldType.FLAG
+        absent_fits = fits_false if is_flag else ("" in entry.values) != entry.negated
+        for dimension in self._whole:
+            is_field = dimension.kind is DimensionKind.FIELD and dimension.field == entry.field
+            if is_field or (found is None and dimension.name == entry.field):
+                labels = tuple(sorted(entry.values - {""}))
+                return RowCondition(dimension.name, True, labels, (), entry.negated, absent_fits)
+        assert found is not None
+        self._use(entry.field)
+        if found.type is FieldType.LABEL:
+            codes = self._codes.setdefault(entry.field, {None: 0, "": 0})
+            for value in sorted(entry.values):
+                codes.setdefault(value, len(codes))
+            numbers: Iterable[int] = map(codes.__getitem__, entry.values)
+        elif is_flag:
+            numbers = (int(value == "true") for value in entry.values)
+        else:
+            numbers, absent_fits = map(int, entry.values), entry.negated
+        return RowCondition(entry.field, False, (), tuple(sorted(numbers)), entry.negated, absent_fits)
 
 
-def _distincts(
-    model: Model, topic: Topic, names: Sequence[str], readers: dict[str, Callable[[Fields, int], Ints]]
-) -> tuple[DistinctTerms, ...]:
-    of_same_events: dict[tuple[object, ...], list[ModelMeasure]] = {}
-    for measure in model.distincts:
-        if measure.topic is topic:
-            of_same_events.setdefault((measure.types, measure.where, measure.scopes), []).append(measure)
-    return tuple(
-        DistinctTerms(
-            _selection(measures[0], names, readers),
-            {measure.id: measure.field for measure in measures},
-            _scope_ids(measures[0], model),
-        )
-        for measures in of_same_events.values()
-    )
-
-
-def _selection(
-    measure: ModelMeasure, names: Sequence[str], readers: dict[str, Callable[[Fields, int], Ints]]
-) -> Selection:
-    conditions = [*measure.where]
-    if measure.kind is MeasureKind.COUNT and measure.field:
-        conditions.append(FieldCondition(measure.field, frozenset({""}), negated=True))
-    keys = []
-    for condition in conditions:
-        key = f"{condition.field} {'!=' if condition.negated else '='} {sorted(condition.values)}"
-        readers[key] = _fits(condition)
-        keys.append(key)
-    return Selection(np.array([name in measure.types for name in names]), tuple(keys))
-
-
-def _is_everywhere(measure: ModelMeasure, model: Model) -> bool:
-    """Whether it exists in each dimension in which an event has a value; what lines lack is 0 there."""
-    by_order = measure.topic is Topic.ORDERS and measure.kind is MeasureKind.SUM and measure.field not in LINE_FORMS
-    return all(
-        name in measure.scopes or measure.topic not in dimension.topics or (by_order and dimension.by_line)
-        for name, dimension in model.dimensions.items()
-    )
-
-
-def _scope_ids(measure: ModelMeasure, model: Model) -> Bools:
-    allowed = np.zeros(256, np.bool_)
-    for name in measure.scopes:
-        allowed[model.dimensions[name].id] = True
-    return allowed
-
-
-def _number_of(field: str) -> Callable[[Fields, int], Ints]:
-    def read(fields: Fields, n: int) -> Ints:
-        return or_zero(fields[field], n)
-
-    return read
-
-
-def _fits(condition: FieldCondition) -> Callable[[Fields, int], Ints]:
-    def read(fields: Fields, n: int) -> Ints:
-        values = fields[condition.field]
-        if values.count(None) == n:
-            return np.full(n, int(_fits_value(condition, None)))
-        if condition.values == {""}:  # numbers have many values
-            given = [value is not None and value != "" for value in values]
-            return np.fromiter(given, np.bool_, n).astype(np.int64) ^ (not condition.negated)
-        fits = {value: int(_fits_value(condition, value)) for value in set(values)}
-        return np.fromiter(map(fits.__getitem__, values), np.int64, n)
-
-    return read
-
-
-def _fits_value(condition: FieldCondition, value: object) -> bool:
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return (text in condition.values) is not condition.negated
-
-
-def or_zero(values: Sequence[Any], n: int) -> Ints:
-    """Numbers, 0 where absent."""
-    missing = values.count(None)
-    if missing == n:
-        return np.zeros(n, np.int64)
-    return np.fromiter([0 if value is None else value for value in values] if missing else values, np.int64, n)
+def _indexes(dimensions: Sequence[Dimension], measure: ModelMeasure) -> frozenset[int]:
+    return frozenset(i for i, dimension in enumerate(dimensions) if dimension.name in measure.scopes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from streams.panes.arrays import NO_INTS, Ints, is_first
-from streams.panes.keys import coarse_keys, combined, ids_of, key_range, keys_in_one_pane, pane_keys, panes_of, rows_of
+from streams.panes.keys import coarse_keys, combined, ids_of, key_range, keys_in_one_pane, panes_of, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +78,6 @@ def counted(keys: Ints) -> Cells:
     ordered = np.sort(keys)
     firsts = np.flatnonzero(is_first(ordered))
     return Cells(ordered[firsts], np.diff(firsts, append=len(ordered)))
-
-
-def cells_from(
-    panes: Ints, rows: Ints, pair_of: Ints, measures: Sequence[tuple[Ints, Ints]], counter_ids: Ints
-) -> Cells:
-    """Cells from single contributions.
-
-    `panes` and `rows` are the distinct (pane, row) pairs, sorted; contribution i belongs to pair `pair_of[i]`. Each
-    measure holds an index into `counter_ids` (ascending) and an amount per contribution. Sums of 0 are omitted: absent
-    means 0.
-    """
-    size = len(counter_ids)
-    sums = np.zeros(len(panes) * size, np.int64)
-    for counter, amount in measures:
-        np.add.at(sums, pair_of * size + counter, amount)
-    indexes = np.flatnonzero(sums)
-    pair, counters = np.divmod(indexes, size)
-    return Cells(pane_keys(panes[pair], rows[pair], counter_ids[counters]), sums[indexes])
 
 
 def _summed(keys: Ints, amounts: Ints) -> Cells:

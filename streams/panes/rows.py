@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.dictionary.builtin import BUILT_IN
-from streams.dictionary.types import Model
+from streams.dictionary.types import DimensionKind, Model
+from streams.panes.cross_rows import CrossRows
 from streams.panes.keys import N_IDS
 from streams.panes.scopes import DIMENSION_IDS, Dimension, Scope
 
@@ -52,8 +53,10 @@ class RowIndex:
     The numbers are meaningless outside this `RowIndex`: stored data holds the strings.
     """
 
-    def __init__(self, model: Model = BUILT_IN) -> None:
+    def __init__(self, model: Model = BUILT_IN, timezone: str = "UTC") -> None:
         self.model = model
+        self.timezone = timezone
+        """Of the shop: clock dimensions have its local hours."""
         self.lock = Lock()
         self.labels: list[tuple[Dimension, str]] = []
         """# <row>: (scope, value)"""
@@ -69,6 +72,11 @@ class RowIndex:
             self.by_scope[scope] = self._by_id[scope_id] = ScopeRows(self, scope, scope_id)
         for dimension in model.dimensions.values():
             self._has_coarse_distincts[dimension.id] = dimension.coarse_distincts
+        self.crossings = {
+            dimension.name: CrossRows(self, dimension.name, len(dimension.parts))
+            for dimension in model.dimensions.values()
+            if dimension.kind is DimensionKind.CROSS
+        }
         self.stock = StockNames()
         """The numbers of the stock ledger."""
 

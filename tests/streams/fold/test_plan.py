@@ -14,7 +14,7 @@ from streams.dictionary.builtin import BUILT_IN
 from streams.dictionary.types import FieldCondition, MeasureKind, Model, ModelMeasure
 from streams.fold.columns import read_columns
 from streams.fold.fold import fold
-from streams.fold.plan import NO_COUNTER, TYPE_NAMES, plan_of
+from streams.fold.plan import NO_SLOT, TYPE_NAMES, plan_of
 from streams.panes.rows import RowIndex
 
 FREE_ID = 40
@@ -53,13 +53,13 @@ def counted(model: Model, values: Sequence[bytes], counter: int = FREE_ID) -> Ma
 @pytest.mark.parametrize("topic", EVENT_TOPICS)
 def test_each_built_in_counter_of_the_fold_has_one_place(topic: Topic) -> None:
     plan = plan_of(BUILT_IN, topic)
-    of_types = plan.slot_of_type[plan.slot_of_type != NO_COUNTER].tolist()
-    slots = [*of_types, *(term.slot for term in plan.terms)]
+    of_types = plan.type_slots[plan.type_slots != NO_SLOT].tolist()
+    slots = {*of_types, *(slot for group in plan.counters for slot, _ in group.terms)}
     assert sorted(slots) == list(range(len(plan.counter_ids)))
     ids = {each.id for each in BUILT_IN.counters if each.topic is topic and not each.source}
     assert set(plan.counter_ids.tolist()) == ids
-    for name, slot in zip(TYPE_NAMES[topic], plan.slot_of_type.tolist(), strict=True):
-        if slot != NO_COUNTER:
+    for name, slot in zip(TYPE_NAMES[topic], plan.type_slots.tolist(), strict=True):
+        if slot != NO_SLOT:
             assert next(each for each in BUILT_IN.counters if each.id == plan.counter_ids[slot]).event_type == name
 
 
@@ -100,29 +100,32 @@ def test_a_sum_of_orders_whose_field_is_absent_or_given(negated: bool, expected:
     assert counted(model_with(measure), values) == {("all", ""): expected, ("channel", "app"): expected}
 
 
-def test_flags_are_true_or_false_and_absent_ones_are_neither() -> None:
+def test_absent_flags_are_false() -> None:
     values = [order(1, member=True), order(2, member=False), order(3)]
     found = {}
-    for text in ("true", "false", ""):
+    for text in ("true", "false"):
         condition = FieldCondition("member", frozenset({text}))
         measure = ModelMeasure(
             FREE_ID, "m", MeasureKind.COUNT, Topic.ORDERS, ("order_paid",), "", (condition,), frozenset({"all"})
         )
         found[text] = counted(model_with(measure), values)
-    assert found == {text: {("all", ""): 1} for text in ("true", "false", "")}
+    assert found == {"true": {("all", ""): 1}, "false": {("all", ""): 2}}
 
 
 def test_conditions_on_one_text_and_on_two_that_spell_it_differ() -> None:
     found = {}
     for name, texts in (("one", {"a|b"}), ("two", {"a", "b"})):
         condition = FieldCondition("region", frozenset(texts))
-        measure = ModelMeasure(
-            FREE_ID + len(found), name, MeasureKind.COUNT, Topic.ORDERS, ("order_paid",), "", (condition,)
+        found[name] = ModelMeasure(
+            FREE_ID + len(found),
+            name,
+            MeasureKind.COUNT,
+            Topic.ORDERS,
+            ("order_paid",),
+            "",
+            (condition,),
+            frozenset({"all"}),
         )
-        found[name] = measure
-    selections = [
-        term.chosen.conditions
-        for term in plan_of(replace(BUILT_IN, measures={**BUILT_IN.measures, **found}), Topic.ORDERS).terms
-        if term.slot >= len(plan_of(BUILT_IN, Topic.ORDERS).counter_ids)
-    ]
-    assert len(set(selections)) == 2
+    plan = plan_of(replace(BUILT_IN, measures={**BUILT_IN.measures, **found}), Topic.ORDERS)
+    added = set(plan.selections) - set(plan_of(BUILT_IN, Topic.ORDERS).selections)
+    assert len(added) == 2
