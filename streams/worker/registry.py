@@ -54,7 +54,7 @@ class PartitionRegistry:
         """Event time up to which all workers have counted, if known."""
         self.retained_spans = NO_RETAINED_SPANS
         """Retained spans as last published."""
-        self._rows = RowIndex(self.model)
+        self._rows = RowIndex(self.model, self.settings.timezone)
         self._locks: dict[Partition, asyncio.Lock] = {}
 
     def event_time_bounds(self) -> EventTimeBounds:
@@ -89,7 +89,8 @@ class PartitionRegistry:
     def limit_memory(self, owned: OwnedPartition) -> None:
         """Limit the memory for row numbers and event ids, before counting a batch of this partition."""
         if self._rows.names > _MAX_NAMES:
-            self._rows = RowIndex(self.model)  # each partition switches to it with its next batch
+            # Each partition switches to it with its next batch.
+            self._rows = RowIndex(self.model, self.settings.timezone)
         limit = self.settings.dedup_memory_mb << 20
         while sum(other.seen.nbytes for other in self.owned_partitions.values()) > limit:
             fullest = max(self.owned_partitions.values(), key=lambda other: other.seen.nbytes)
