@@ -14,6 +14,7 @@ from streams.dictionary.definitions import StoredName
 from streams.dictionary.file import read_model_file
 from streams.local.doctor.workers import examine_workers
 from streams.settings import Settings
+from streams.store import worker_setup
 from streams.store.process_reports import ProcessReport, encode_report
 from streams.store.worker_setup import (
     DeclaredSetup,
@@ -205,7 +206,12 @@ class TestChange:
         assert setups[0] == setups[1] == setups[2] == await start.store.read()
         assert set(await start.tokens()) == {setups[0].token}
 
-    async def test_of_different_workers_that_start_at_once_one_is_present(self, start: Start) -> None:
+    async def test_of_different_workers_that_start_at_once_one_is_present(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # A worker may be replaced before its change is complete, and then waits so long.
+        monkeypatch.setattr(worker_setup, "BACK_AFTER_MS", 100)
+        monkeypatch.setattr(worker_setup, "_ASK_EVERY_S", 0.02)
         await asyncio.gather(*(start(text) for text in (TIPS, BIG, BOTH)))
         present = await start.store.read()
         assert present is not None
