@@ -114,11 +114,8 @@ class _Folding:
             counted = counted[slots_of[event] != NO_SLOT]
         sums = np.bincount(counted, minlength=len(codes) * width)
 
-        edges = np.cumsum([0, *map(len, events_of)]).tolist()
-        first_of_line = edges[-1]
-        place_of = np.full((len(events_of), n), -1)
-        for i, found in enumerate(events_of):
-            place_of[i, found] = place[edges[i] : edges[i + 1]]
+        first_of_line = sum(map(len, events_of))
+        place_of = _table(events_of, place, n)
         for group in plan.counters:
             selected = self._select(group.selection)
             if selected is None:
@@ -184,10 +181,8 @@ class _Folding:
         size = len(self._rows)
         codes, place = unique_inverse(pane_of * size + row, len(panes) * size)
         pane, row_of_group = np.divmod(codes, size)
-        edges = np.cumsum([0, *map(len, found)]).tolist()
-        place_of = np.full((len(found), n), -1)
-        for i, at in enumerate(found):
-            place_of[i, at] = place[edges[i] : edges[i + 1]]
+        first_of_line = sum(map(len, found))
+        place_of = _table(found, place, n)
         sketches = []
         for distinct_id, name in group.terms:
             entries = register_entries(events.hashes[name])
@@ -200,10 +195,20 @@ class _Folding:
             if len(of_line):
                 line_entries = entries[lines.event[of_line]]
                 order = radix_order(line_entries >> RANK_BITS, REGISTERS)
-                flat = np.concatenate((flat, place[edges[-1] :][order]))
+                flat = np.concatenate((flat, place[first_of_line:][order]))
                 entry = np.concatenate((entry, line_entries[order]))
             sketches.append(sketches_from(pane_keys(panes[pane], row_of_group, distinct_id), flat, entry))
         return sketches
+
+
+def _table(events_of: Sequence[Ints], place: Ints, n: int) -> Ints:
+    """The places of (event, row) pairs, which are by dimension: [dimension, event], -1 without a row."""
+    table = np.full((len(events_of), n), -1)
+    first = 0
+    for of_dimension, found in zip(table, events_of, strict=True):
+        of_dimension[found] = place[first : first + len(found)]
+        first += len(found)
+    return table
 
 
 def _lines_of(selected: _Selected, events: Columns, dimensions: frozenset[int], plan: CountingPlan) -> Ints:

@@ -58,6 +58,19 @@ def ranges(starts: Ints, lengths: Ints) -> Ints:
     return shift + np.arange(total)
 
 
+def stretch_of(ends: Ints, first: int, last: int) -> tuple[slice, Ints]:
+    """Of parts in a row that end at `ends`: where the items of the parts [first, last) are, and their ends there."""
+    begin = int(ends[first - 1]) if first else 0
+    kept = ends[first:last]
+    return slice(begin, int(kept[-1]) if len(kept) else begin), kept - begin
+
+
+def parts_at(ends: Ints, chosen: Ints) -> tuple[Ints, Ints]:
+    """Of parts in a row that end at `ends`: the indexes of the items of some parts, in this order, and their ends."""
+    sizes = np.diff(ends, prepend=0)[chosen]
+    return ranges(ends[chosen] - sizes, sizes), np.cumsum(sizes)
+
+
 def among(numbers: Ints, some: Ints) -> npt.NDArray[np.bool_]:
     """Mask of the `numbers` that are among `some`; both non-negative."""
     present = np.zeros(1 + int(max(numbers.max(initial=0), some.max(initial=0))), np.bool_)

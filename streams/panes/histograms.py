@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from streams.panes.arrays import NO_INTS, Ints, is_first, numbered, ranges
+from streams.panes.arrays import NO_INTS, Ints, is_first, numbered, parts_at, stretch_of
 from streams.panes.keys import coarse_keys, ids_of, key_range, keys_in_one_pane, panes_of, rows_of
 
 MAX_VALUE = 10**15
 BUCKET_BITS = 12
-"""Every bucket of a value up to `MAX_VALUE` has so many bits."""
+"""Bits of a bucket: enough for that of `MAX_VALUE`."""
 _OCTAVE_BITS = 6
 
 Buckets = npt.NDArray[np.uint16]
@@ -78,17 +78,14 @@ class Histograms:
     def between(self, start_s: int, end_s: int) -> Histograms:
         """Groups of panes that start in [start_s, end_s)."""
         first, last = key_range(self.groups, start_s, end_s)
-        begin = int(self.ends[first - 1]) if first else 0
-        ends = self.ends[first:last]
-        end = int(ends[-1]) if len(ends) else begin
-        return Histograms(self.groups[first:last], ends - begin, self.buckets[begin:end], self.counts[begin:end])
+        within, ends = stretch_of(self.ends, first, last)
+        return Histograms(self.groups[first:last], ends, self.buckets[within], self.counts[within])
 
     def of_row(self, row: int) -> Histograms:
         """Groups of one row."""
         chosen = np.flatnonzero(self.rows == row)
-        sizes = self.sizes[chosen]
-        indexes = ranges(self.ends[chosen] - sizes, sizes)
-        return Histograms(self.groups[chosen], np.cumsum(sizes), self.buckets[indexes], self.counts[indexes])
+        indexes, ends = parts_at(self.ends, chosen)
+        return Histograms(self.groups[chosen], ends, self.buckets[indexes], self.counts[indexes])
 
     def in_one_pane(self) -> Histograms:
         """Sums over all panes, in pane 0."""

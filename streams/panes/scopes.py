@@ -49,9 +49,3 @@ DIMENSION_IDS: dict[Dimension, int] = {
     **{written_by: 160 + i for i, written_by in enumerate(SourceDimension)},
 }
 """Ids in stored panes: they never change."""
-
-LINE_SCOPES = tuple(scope for scope in Scope if BUILT_IN.dimensions[scope].by_line)
-"""Scopes in which an order counts by its lines."""
-
-FIELDS = {scope: field for scope in Scope if (field := BUILT_IN.dimensions[scope].field)}
-"""# <scope: event field with its value>; events without it count in `all` only"""

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumers.dedup import Hashes
-from streams.panes.arrays import NO_INTS, Ints, is_first, numbered, radix_order, ranges
+from streams.panes.arrays import NO_INTS, Ints, is_first, numbered, parts_at, radix_order, ranges, stretch_of
 from streams.panes.keys import coarse_keys, ids_of, key_range, keys_in_one_pane, panes_of, rows_of
 
 REGISTER_BITS = 16
@@ -135,19 +135,16 @@ class Sketches:
 
     def stretch(self, first: int, last: int) -> Sketches:
         """Groups at the indexes [first, last)."""
-        begin = int(self.ends[first - 1]) if first else 0
-        ends = self.ends[first:last]
-        end = int(ends[-1]) if len(ends) else begin
-        return Sketches(self.groups[first:last], ends - begin, self.register_entries[begin:end])
+        within, ends = stretch_of(self.ends, first, last)
+        return Sketches(self.groups[first:last], ends, self.register_entries[within])
 
     def __bool__(self) -> bool:
         return bool(len(self.groups))
 
     def take(self, chosen: Ints) -> Sketches:
         """Groups at these indexes, in this order."""
-        sizes = self.sizes[chosen]
-        starts = self.ends[chosen] - sizes
-        return Sketches(self.groups[chosen], np.cumsum(sizes), self.register_entries[ranges(starts, sizes)])
+        indexes, ends = parts_at(self.ends, chosen)
+        return Sketches(self.groups[chosen], ends, self.register_entries[indexes])
 
     def of_row(self, row: int) -> Sketches:
         """Groups of one row."""

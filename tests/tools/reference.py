@@ -54,7 +54,7 @@ from streams.model.promotions import promotion_progress
 from streams.model.target_forecast import Forecast
 from streams.model.windows import Window
 from streams.panes.counters import COUNTERS, Unit
-from streams.panes.scopes import FIELDS, SCOPES
+from streams.panes.scopes import SCOPES
 from streams.serve.connections import Connections
 from streams.serve.definitions import Definition, NumberKind, definitions
 from streams.serve.gauges import SCOPE_WINDOWS, TOP_SKUS, metric_name
@@ -149,7 +149,8 @@ def _kpis() -> list[str]:
         for one in definitions()
     ]
     hidden = [(f"`{counter.name}`", counter.counts) for counter in COUNTERS if not counter.public]
-    scopes = [(f"`{scope}`", f"`{FIELDS[scope]}`" if scope in FIELDS else "none: every event") for scope in SCOPES]
+    field_of = {scope: BUILT_IN.dimensions[scope].field for scope in SCOPES}
+    scopes = [(f"`{scope}`", f"`{field}`" if field else "none: every event") for scope, field in field_of.items()]
     windows = [(f"`{window}`", docs_of(Window).get(window, "Rolling, `[as_of - w, as_of)`.")) for window in Window]
     kinds = [(kind.value, docs_of(NumberKind)[kind]) for kind in NumberKind]
     return [
