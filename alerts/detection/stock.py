@@ -258,7 +258,7 @@ def _advance(
 
 
 def share_of_orders(units: float, revenue: RevenueRate) -> float | None:
-    """The share of the shop's orders that a SKU of so many units a minute had, each of one unit; None: unknown."""
+    """The share of the shop's orders that a SKU had that sold `units` a minute, one an order; None: unknown."""
     share = units * revenue.seconds / 60 / revenue.paid if revenue.paid else math.nan
     return min(share, 1.0) if math.isfinite(share) else None
 

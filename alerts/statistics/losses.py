@@ -101,7 +101,7 @@ def is_followed(window: Floats, latest: Floats, onset: Floats, age_s: Floats, tr
 
 
 def lacking_events(*, trend: float, seconds: float, counted: float, dispersion: float, errors: float) -> float:
-    """Events that `seconds` lack of a trend (events per second), and so many standard errors more; at least 0.
+    """Events that `seconds` lack of a trend (events per second), plus `errors` standard errors; at least 0.
 
     `dispersion`: variance over mean around the trend.
     """

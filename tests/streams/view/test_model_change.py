@@ -31,7 +31,7 @@ OWN = compiled(OWN_TEXT)
 
 
 class ChangingStore(MemoryStore):
-    """A store whose model changes; what was counted is numbered anew for each."""
+    """A store whose model changes; what was counted gets new numbers for each."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
